@@ -1,0 +1,1 @@
+"""What the product knows and computes, in the standard library alone."""

@@ -1,0 +1,559 @@
+"""Adapters: which modules train, and how many parameters, exactly as Axolotl 0.19 and PEFT 0.20 resolve them.
+
+Sources: PEFT 0.20.0 ``tuners/tuners_utils.py`` and ``tuners/lora``, ``utils/other.py`` (trained copies and tokens),
+``utils/transformers_weight_conversion.py`` (experts); Axolotl 0.19.0 ``loaders/adapter.py`` (``find_all_linear_names``)
+and ``utils/freeze.py``.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import prod
+from typing import TypeAlias
+
+from app.core.architecture import Architecture, Kind, Module, Part
+from app.core.errors import FieldError, InvalidInput
+from app.core.messages import Param, message
+from app.core.run import LoraSettings, Method, Run
+from app.core.targets import (
+    Layers,
+    ending_layers,
+    found_layers,
+    is_whole_path,
+    leaf_of,
+    parameter_names,
+    pattern_layers,
+    rank_of,
+    safe_pattern,
+    suffix_layers,
+)
+
+TARGETABLE = frozenset((Kind.LINEAR, Kind.CONV1D, Kind.EMBEDDING, Kind.HEAD, Kind.CONVOLUTION))
+LINEARS = frozenset((Kind.LINEAR, Kind.CONV1D))
+ALL_LINEAR = "all-linear"
+REFUSED_NAMES = ("out_proj", "conv1d")
+REFUSING_TYPES = ("falcon_h1", "nemotron_h")
+"""Whose mixers' kernels read these weights themselves: PEFT (``_check_lora_target_modules_mamba``) refuses them."""
+
+ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
+TokenIndices: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
+HUMAN_ORDER = (*ATTENTION_NAMES, "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptedModule:
+    """One row of modules as trained: all instances together.
+
+    With an adapter the counts are A, B and DoRA's magnitude; in full fine-tuning, of a trained copy or of trained
+    tokens ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
+    once.
+    """
+
+    module: Module
+    layers: tuple[int, ...] = ()
+    rank: int = 0
+    lora_a_parameters: int = 0
+    lora_b_parameters: int = 0
+    magnitude_parameters: int = 0
+    own_parameters: int = 0
+
+    @property
+    def copies(self) -> int:
+        """How many instances train."""
+        return len(self.layers) or 1
+
+    @property
+    def trainable_parameters(self) -> int:
+        """All that trains in this row."""
+        return self.lora_a_parameters + self.lora_b_parameters + self.magnitude_parameters + self.own_parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """What trains in one run.
+
+    ``added_parameters`` are those that the bare model does not have. ``unmatched_modules_to_save`` names what PEFT
+    passes over in silence; ``experts_rewritten`` the names that it turned into the parameters of all experts.
+    """
+
+    modules: tuple[AdaptedModule, ...]
+    base_parameters: int
+    added_parameters: int
+    unmatched_modules_to_save: tuple[str, ...] = ()
+    experts_rewritten: tuple[str, ...] = ()
+
+    @cached_property
+    def trainable_parameters(self) -> int:
+        """What PEFT's ``print_trainable_parameters`` calls trainable."""
+        return sum(module.trainable_parameters for module in self.modules)
+
+    @cached_property
+    def total_parameters(self) -> int:
+        """PEFT's "all params": of base and adapter together."""
+        return self.base_parameters + self.added_parameters
+
+    @cached_property
+    def trainable_percent(self) -> float:
+        """PEFT's: of base and adapter together, unrounded."""
+        return 100 * self.trainable_parameters / self.total_parameters
+
+
+def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
+    """What trains under ``run``.
+
+    Raises:
+        InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
+    """
+    if run.method is Method.FULL or run.lora is None:
+        return _full(architecture, run.unfrozen_parameters)
+    indices = getattr(run.lora, "trainable_token_indices", None)
+    return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
+
+
+def resolve_lora(
+    architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
+) -> Adapter:
+    """What trains under the LoRA keys of a configuration.
+
+    ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
+
+    Raises:
+        InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
+    """
+    targets = _Targets(architecture, lora)
+    targets.take_modules()
+    targets.take_parameters()
+    adapted = tuple(targets.adapted())
+    if not adapted:
+        raise _fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
+    saved, unmatched = _saved_copies(architecture, lora, targets)
+    trained = (*adapted, *saved, *_trained_tokens(architecture, lora, trainable_token_indices))
+    return Adapter(
+        modules=trained,
+        base_parameters=architecture.total_parameters,
+        added_parameters=sum(module.trainable_parameters for module in trained),
+        unmatched_modules_to_save=unmatched,
+        experts_rewritten=targets.rewritten,
+    )
+
+
+def _fault(key: str, code: str, **params: Param) -> InvalidInput:
+    return InvalidInput(FieldError(f"/config/{key}", message(code, key=key, **params)))
+
+
+def _compiled(key: str, text: str) -> re.Pattern[str]:
+    try:
+        return safe_pattern(text)
+    except (re.error, ValueError, OverflowError) as error:
+        raise _fault(key, "error.target_pattern", given=text[:200], reason=str(error)) from None
+
+
+Row: TypeAlias = tuple[str, Layers | None]
+"""What tells one row from another: rows of several widths may share a path at different layers."""
+
+
+def _row(module: Module) -> Row:
+    return module.path, module.layers
+
+
+@dataclass(slots=True)
+class _Hits:
+    """The layers at which one row is adapted, and the name that PEFT knows it by."""
+
+    module: Module
+    key: str
+    layers: dict[int, None] = field(default_factory=dict)
+
+
+class _Targets:
+    """Collects what the targets of one configuration reach."""
+
+    def __init__(self, architecture: Architecture, lora: LoraSettings) -> None:
+        self.architecture = architecture
+        self.lora = lora
+        self.modules: dict[Row, _Hits] = {}
+        self.parameters: dict[Row, tuple[Module, str, Layers, tuple[int, ...]]] = {}
+        self.parameter_targets = dict.fromkeys(lora.target_parameters)
+        self.rewritten: tuple[str, ...] = ()
+        self.chosen_layers = frozenset(lora.layers_to_transform or ()) or None
+        self.ranks = [
+            (_compiled("lora_rank_pattern", rf"(.*\.)?({key})$"), rank) for key, rank in lora.rank_pattern.items()
+        ]
+        self.excluded = [_compiled("lora_modules_to_save", rf"(^|.*\.){name}($|\..*)") for name in lora.modules_to_save]
+
+    def take_modules(self) -> None:
+        """Resolve ``lora_target_modules`` and ``lora_target_linear``."""
+        given = self.lora.target_modules
+        if isinstance(given, str) and not self.lora.target_linear:
+            self._take_text(given)
+            return
+        names = dict.fromkeys((given,) if isinstance(given, str) else given or ())
+        if self.lora.target_linear:
+            names |= dict.fromkeys(linear_names(self.architecture))
+        self._take_names(self._without_experts(names))
+
+    def _take_text(self, text: str) -> None:
+        if self.chosen_layers is not None:
+            raise _fault("peft_layers_to_transform", "error.layers_with_pattern", given=text[:200])
+        pattern = None if text.lower() == ALL_LINEAR else _compiled("lora_target_modules", text)
+        if self.architecture.expert_names:
+            names = self._every_linear_name() if pattern is None else self._names_reached(pattern)
+            if names:
+                self._take_names(self._without_experts(names), strict=False)
+                return
+        if pattern is None:
+            for module in self.architecture.modules:
+                if module.kind in LINEARS:
+                    self._add(module, module.path, module.layers or ())
+        else:
+            self._take_pattern(pattern, text)
+
+    def _every_linear_name(self) -> dict[str, None]:
+        linears = (leaf_of(m.path) for m in self.architecture.modules if m.kind in LINEARS)
+        return dict.fromkeys((*linears, *self.architecture.expert_names))
+
+    def _names_reached(self, pattern: re.Pattern[str]) -> dict[str, None]:
+        """The last names of all that the pattern reaches, single experts' names of old included."""
+        found: dict[str, None] = {}
+        for module in self.architecture.modules:
+            for path in {module.path, module.outer_path}:
+                if pattern_layers(pattern, path, module.layers) is not None:
+                    found[leaf_of(path)] = None
+            if module.kind is Kind.EXPERTS:
+                container, _, leaf = module.path.rpartition(".")
+                for old, new in self.architecture.expert_names.items():
+                    if new == leaf and pattern_layers(pattern, f"{container}.{old}", module.layers) is not None:
+                        found[old] = None
+        for path, layers in self.architecture.containers.items():
+            if pattern_layers(pattern, path, layers) is not None:
+                found[leaf_of(path)] = None
+        return found
+
+    def _without_experts(self, names: Mapping[str, None]) -> dict[str, None]:
+        """Turn old names of experts into the fused parameters, at r for each part, as PEFT does."""
+        renamed = self.architecture.expert_names
+        kept: dict[str, None] = {}
+        parts: dict[str, dict[str, None]] = {}
+        for name in names:
+            new = renamed.get(leaf_of(name))
+            if new is None:
+                kept[name] = None
+            else:
+                parts.setdefault(new, {})[leaf_of(name)] = None
+        for new, present in parts.items():
+            needed = tuple(old for old, target in renamed.items() if target == new)
+            if len(present) < len(needed):
+                missing = ", ".join(old for old in needed if old not in present)
+                raise _fault(
+                    "lora_target_modules",
+                    "error.target_part_of_fused",
+                    given=", ".join(present),
+                    missing=missing,
+                    fused=new,
+                )
+            if len(needed) > 1:
+                rank = self.lora.r * len(needed)
+                self.ranks.append((re.compile(rf"(.*\.)?(.*\.{re.escape(new)})$"), rank))
+            self.parameter_targets[new] = None
+        self.rewritten = tuple(old for present in parts.values() for old in present)
+        return kept
+
+    def _take_names(self, names: Iterable[str], *, strict: bool = True) -> None:
+        unmatched = [name for name in names if not self._take_name(name)]
+        if unmatched and strict:
+            allowed = self.architecture.module_names
+            raise InvalidInput(
+                *(
+                    FieldError(
+                        "/config/lora_target_modules",
+                        message("error.target_unmatched", key="lora_target_modules", given=name[:200], allowed=allowed),
+                    )
+                    for name in unmatched
+                )
+            )
+
+    def _take_name(self, name: str) -> bool:
+        leaf = leaf_of(name)
+        matched = False
+        for module in self.architecture.by_leaf.get(leaf, ()):
+            for path in dict.fromkeys((module.outer_path, module.path)):
+                layers = suffix_layers(path, module.layers, name)
+                if layers is not None:
+                    matched = True
+                    self._add(module, path, layers, name, exact=is_whole_path(path, name))
+        for path, at in self.architecture.containers.items():
+            if path.endswith(leaf) and suffix_layers(path, at, name) is not None:
+                raise _fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=path)
+        return matched
+
+    def _take_pattern(self, pattern: re.Pattern[str], text: str) -> None:
+        for module in self.architecture.modules:
+            if module.is_parameter:
+                continue
+            for path in dict.fromkeys((module.outer_path, module.path)):
+                layers = pattern_layers(pattern, path, module.layers)
+                if layers is not None:
+                    self._add(module, path, layers, text)
+        for path, at in self.architecture.containers.items():
+            if pattern_layers(pattern, path, at) is not None:
+                raise _fault("lora_target_modules", "error.target_unsupported", given=text[:200], module=path)
+        if not self.modules:
+            allowed = self.architecture.module_names
+            raise _fault("lora_target_modules", "error.target_unmatched", given=text[:200], allowed=allowed)
+
+    def _add(self, module: Module, key: str, layers: Layers, given: str = ALL_LINEAR, *, exact: bool = False) -> None:
+        """Adapt ``module`` at ``layers``, less those that are not asked for or are trained as a copy."""
+        if self.chosen_layers is not None and not exact:
+            if "{}" not in key:
+                return
+            layers = tuple(layer for layer in layers if layer in self.chosen_layers)
+        if self.excluded:
+            once = module.layers is None
+            if once and any(pattern.match(key) for pattern in self.excluded):
+                return
+            out = {layer for pattern in self.excluded for layer in found_layers(pattern, key, layers or None) or ()}
+            layers = tuple(layer for layer in layers if layer not in out)
+        if not layers and module.layers is not None:
+            return
+        if module.kind not in TARGETABLE:
+            raise _fault("lora_target_modules", "error.target_unsupported", given=given[:200], module=key)
+        if self.architecture.model_type in REFUSING_TYPES and leaf_of(key) in REFUSED_NAMES:
+            model_type = self.architecture.model_type
+            raise _fault("lora_target_modules", "error.target_refused", given=leaf_of(key), model_type=model_type)
+        hits = self.modules.setdefault(_row(module), _Hits(module, key))
+        hits.key = key
+        hits.layers |= dict.fromkeys(layers)
+
+    def take_parameters(self) -> None:
+        """Resolve ``lora_target_parameters`` and what the experts' names became."""
+        for target in self.parameter_targets:
+            matched = False
+            for module in self.architecture.modules:
+                for path, shape in parameter_names(module):
+                    if not path.endswith(leaf_of(target)):
+                        continue
+                    layers = suffix_layers(path, module.layers, target)
+                    if layers is None:
+                        continue
+                    if len(shape) not in {2, 3} or _row(module) in self.modules:
+                        raise _fault("lora_target_parameters", "error.target_unsupported", given=target, module=path)
+                    matched = True
+                    self.parameters[path, module.layers] = (module, path, layers, shape)
+            if not matched and target in self.lora.target_parameters:
+                allowed = tuple(dict.fromkeys(m.path.partition("{}.")[2] for m in self._experts()))
+                raise _fault("lora_target_parameters", "error.target_unmatched", given=target[:200], allowed=allowed)
+        if self.parameters and self.lora.dora:
+            names = ", ".join(dict.fromkeys(leaf_of(path) for path, _ in self.parameters))
+            raise _fault("peft_use_dora", "error.dora_on_parameters", given=names)
+
+    def _experts(self) -> tuple[Module, ...]:
+        return tuple(module for module in self.architecture.modules if module.kind is Kind.EXPERTS)
+
+    def adapted(self) -> Iterable[AdaptedModule]:
+        """What was taken, in the model's order."""
+        for module in self.architecture.modules:
+            hits = self.modules.get(_row(module))
+            if hits is not None:
+                for rank, layers in self._by_rank(hits.key, tuple(sorted(hits.layers))):
+                    yield _adapt(module, layers, rank, dora=self.lora.dora)
+        for module, path, layers, shape in self.parameters.values():
+            for rank, at in self._by_rank(path, layers):
+                yield _adapt_parameter(replace(module, shape=shape, bias_parameters=0), at, rank)
+
+    def _by_rank(self, key: str, layers: Layers) -> Iterable[tuple[int, Layers]]:
+        if not self.ranks or not layers:
+            return ((rank_of(self.ranks, key, self.lora.r), layers),)
+        found: dict[int, list[int]] = {}
+        for layer in layers:
+            rank = rank_of(self.ranks, key.replace("{}", str(layer), 1), self.lora.r)
+            found.setdefault(rank, []).append(layer)
+        return tuple((rank, tuple(at)) for rank, at in found.items())
+
+
+def _adapt(module: Module, layers: Layers, rank: int, *, dora: bool) -> AdaptedModule:
+    """A and B beside one row; DoRA's magnitude has one entry for each output (an embedding's: for each width)."""
+    copies = len(layers) or 1
+    if module.kind is Kind.CONVOLUTION:
+        outputs, inputs, *kernel = module.shape
+        inputs *= module.groups * prod(kernel)
+        if rank % module.groups:
+            groups = module.groups
+            raise _fault("lora_target_modules", "error.target_grouped", given=module.path, groups=groups, rank=rank)
+    else:
+        inputs, outputs = module.shape
+    return AdaptedModule(
+        module=module,
+        layers=layers,
+        rank=rank,
+        lora_a_parameters=copies * inputs * rank,
+        lora_b_parameters=copies * rank * outputs // module.groups,
+        magnitude_parameters=copies * outputs if dora else 0,
+    )
+
+
+def _adapt_parameter(module: Module, layers: Layers, rank: int) -> AdaptedModule:
+    """PEFT's ``ParamWrapper``: one pair of matrices that holds ``rank`` for each expert."""
+    *experts, inputs, outputs = module.shape
+    each = rank * (experts[0] if experts else 1) * (len(layers) or 1)
+    return AdaptedModule(
+        module=module, layers=layers, rank=rank, lora_a_parameters=inputs * each, lora_b_parameters=outputs * each
+    )
+
+
+def _own(module: Module, layers: Layers, *, weight: bool = True, bias: bool = True) -> AdaptedModule:
+    """A row that trains its own parameters, or only its weights or biases, at ``layers``."""
+    if not weight:
+        module = replace(module, kind=Kind.PARAMETER, shape=(module.bias_parameters,), bias_parameters=0, tied_to=None)
+    elif not bias:
+        module = replace(module, bias_parameters=0)
+    module = module if module.layers in (None, layers) else replace(module, layers=layers)
+    return AdaptedModule(module=module, layers=layers, own_parameters=module.parameters)
+
+
+def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
+    """Everything, or what ``unfrozen_parameters`` leaves to train, as Axolotl reads it.
+
+    A pattern's dots are literal, it matches from the beginning, and a range at its end freezes by zeroing gradients, so
+    all of the tensor trains.
+    """
+    rows: list[AdaptedModule] = []
+    if not patterns:
+        rows = [_own(module, module.layers or ()) for module in architecture.modules if module.parameters]
+    compiled = [_unfreezing(text) for text in patterns]
+    for module in architecture.modules if compiled else ():
+        names = parameter_names(module)
+        hits = [_union(found_layers(p, path, module.layers) for p in compiled) for path, _ in names]
+        weight = None if module.tied_to else hits[0]
+        bias = hits[1] if len(hits) > 1 else None
+        if weight == bias and weight is not None:
+            rows.append(_own(module, weight))
+            continue
+        if weight is not None:
+            rows.append(_own(module, weight, bias=False))
+        if bias is not None:
+            rows.append(_own(module, bias, weight=False))
+    return Adapter(modules=tuple(rows), base_parameters=architecture.total_parameters, added_parameters=0)
+
+
+def _unfreezing(text: str) -> re.Pattern[str]:
+    name = re.sub(r"(?<=.)\[[0-9]*(?::[0-9]*)?\]$", "", text)
+    return _compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
+
+
+def _union(found: Iterable[Layers | None]) -> Layers | None:
+    hits = [layers for layers in found if layers is not None]
+    return tuple(sorted({layer for layers in hits for layer in layers})) if hits else None
+
+
+def _saved_copies(
+    architecture: Architecture, lora: LoraSettings, targets: _Targets
+) -> tuple[tuple[AdaptedModule, ...], tuple[str, ...]]:
+    """``lora_modules_to_save``: a trained copy beside the frozen original, of a tied weight too.
+
+    PEFT copies every module whose path ends with a name, wherever in a name that begins.
+    """
+    found: dict[Row, tuple[Module, dict[int, None]]] = {}
+    unmatched = []
+    for end in lora.modules_to_save:
+        holders = {
+            path: layers
+            for path, at in architecture.containers.items()
+            if (layers := ending_layers(path, at, end)) is not None
+        }
+        matched = bool(holders)
+        for module in architecture.modules:
+            hit: list[Layers | None] = [
+                layers if layers and module.layers is not None else module.layers or ()
+                for path, layers in holders.items()
+                if module.path.startswith(f"{path}.")
+            ]
+            if not module.is_parameter:
+                hit += [ending_layers(path, module.layers, end) for path in {module.path, module.outer_path}]
+            layers = _union(hit)
+            if layers is None or (module.layers is not None and not layers):
+                continue
+            matched = True
+            at = tuple(layer for layer in layers if module.layers and layer in module.layers)
+            found.setdefault(_row(module), (module, {}))[1].update(dict.fromkeys(at))
+        if not matched:
+            unmatched.append(end)
+    copies = []
+    for module, at_layers in found.values():
+        if _row(module) in targets.modules or any(m is module for m, *_ in targets.parameters.values()):
+            hits = targets.modules.get(_row(module))
+            if hits is None or not at_layers or at_layers.keys() & hits.layers.keys():
+                raise _fault("lora_modules_to_save", "error.saved_and_targeted", given=module.path)
+        copies.append(_own(replace(module, tied_to=None), tuple(sorted(at_layers))))
+    return tuple(copies), tuple(unmatched)
+
+
+def _trained_tokens(
+    architecture: Architecture, lora: LoraSettings, indices: TokenIndices | None
+) -> Iterable[AdaptedModule]:
+    """Rows of the embedding that train, shared with a head that is tied to it."""
+    if not indices:
+        return
+    head = next((module for module in architecture.modules if module.kind is Kind.HEAD), None)
+    source = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
+    chosen = indices if isinstance(indices, Mapping) else {leaf_of(source.path): indices}
+    seen: dict[tuple[int, ...], None] = {}
+    for name, tokens in chosen.items():
+        rows = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD) and m.path.endswith(name)]
+        if not rows:
+            allowed = tuple(m.name for m in (source, head) if m is not None)
+            raise _fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
+        for module in rows:
+            if module.name in lora.modules_to_save:
+                raise _fault("peft_trainable_token_indices", "error.saved_and_targeted", given=module.path)
+            tied = head is not None and head.tied_to == source.path and module in (source, head)
+            if tied and tuple(tokens) in seen:
+                continue
+            if tied:
+                seen[tuple(tokens)] = None
+            width = module.shape[1] if module.kind is Kind.EMBEDDING else module.shape[0]
+            shape = (len(tokens), width)
+            yield _own(replace(module, kind=Kind.EMBEDDING, shape=shape, bias_parameters=0, tied_to=None), ())
+
+
+def linear_names(architecture: Architecture) -> tuple[str, ...]:
+    """What ``lora_target_linear: true`` targets: every linear's last name, vision towers included, but the head.
+
+    GPT-NeoX keeps its head, which Axolotl knows by its name of before Transformers 5.
+    """
+    keeps_head = architecture.model_type == "gpt_neox"
+    names: dict[str, None] = {}
+    for module in architecture.modules:
+        if module.kind is Kind.LINEAR:
+            names |= dict.fromkeys((module.name, leaf_of(module.path)))
+        elif module.kind is Kind.HEAD and keeps_head:
+            names[module.name] = None
+    return tuple(names)
+
+
+def default_targets(architecture: Architecture) -> tuple[str, ...] | str:
+    """What a plan writes: the model's own linears by name, queries, keys, values and output first.
+
+    Attention alone where experts are mixed; a pattern that keeps to the language model where there are other towers;
+    nothing that PEFT refuses.
+    """
+    refused = REFUSED_NAMES if architecture.model_type in REFUSING_TYPES else ()
+    text = [
+        module
+        for module in architecture.modules
+        if module.kind in LINEARS
+        and module.part is Part.TEXT
+        and module.layers is not None
+        and module.name not in refused
+    ]
+    if architecture.mixture_of_experts:
+        text = [m for m in text if "attn" in m.path or "attention" in m.path or m.name in ATTENTION_NAMES] or text
+    order = {name: place for place, name in enumerate(HUMAN_ORDER)}
+    names = sorted(dict.fromkeys(m.name for m in text), key=lambda name: order.get(name, len(order)))
+    if not architecture.multimodal:
+        return tuple(names)
+    root, _, _ = text[0].path.partition("{}")
+    holders = dict.fromkeys(m.path.partition("{}.")[2].rpartition(".")[0] for m in text)
+    inner = "|".join(re.escape(holder) + r"\." for holder in holders if holder)
+    optional = "" if all(holders) else "?"
+    return rf"{re.escape(root)}\d+\.({inner}){optional}({'|'.join(names)})"

@@ -1,0 +1,235 @@
+"""What a model is made of: one table of modules that serves counts, targets, memory and display.
+
+An architecture's description (``app/core/architectures``) turns the facts of a ``config.json`` into an
+``Architecture``: rows of ``Module``, named by the paths that Transformers gives them. Everything else
+reads these rows and nothing else, so adding an architecture is adding one description.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from math import prod
+
+
+class Kind(StrEnum):
+    """What a module is, as far as counting, targeting and memory care."""
+
+    EMBEDDING = "embedding"
+    """``nn.Embedding``: shape (rows, width)."""
+    LINEAR = "linear"
+    """``nn.Linear``: shape (in_features, out_features)."""
+    CONV1D = "conv1d"
+    """Transformers' ``Conv1D`` (GPT-2): a linear whose weight is stored (in, out); PEFT takes it, Axolotl's
+    ``lora_target_linear`` does not."""
+    HEAD = "head"
+    """The output embedding, a linear of shape (hidden_size, vocab_size)."""
+    NORM = "norm"
+    """RMSNorm or LayerNorm: shape (width,)."""
+    EXPERTS = "experts"
+    """One 3-D parameter holding all experts of a layer: shape (experts, in, out)."""
+    ROUTER = "router"
+    """A router that is no ``nn.Linear`` but holds a bare weight: shape (hidden_size, experts). Adapters reach it
+    by its parameter's name alone."""
+    CONVOLUTION = "convolution"
+    """``nn.Conv1d`` to ``nn.Conv3d``, as the weight is stored: (out, in per group, *kernel); see ``groups``."""
+    PARAMETER = "parameter"
+    """A bare ``nn.Parameter`` (attention sinks, state-space decay, positional table)."""
+
+
+class Part(StrEnum):
+    """Where in the model a module sits."""
+
+    TEXT = "text"
+    VISION = "vision"
+    AUDIO = "audio"
+    PROJECTOR = "projector"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """One module, repeated over ``layers``.
+
+    ``path`` is the dotted name in Transformers with ``{}`` for the layer index, for an ``EXPERTS`` or
+    ``PARAMETER`` row the name of the parameter itself. ``shape`` is in mathematical order (in, out); see
+    ``Kind``. ``bias_parameters`` counts the bias, 0 without. ``tied_to`` names the path whose weight this
+    one shares: it then counts for nothing. ``wrapped`` marks a linear inside a module of the same role
+    (Gemma 4's ``q_proj.linear``): Axolotl lets it be targeted by the outer name too. ``groups`` is a
+    convolution's, as many as channels where it is depthwise.
+    """
+
+    path: str
+    kind: Kind
+    shape: tuple[int, ...]
+    bias_parameters: int = 0
+    layers: tuple[int, ...] | None = None
+    part: Part = Part.TEXT
+    tied_to: str | None = None
+    wrapped: bool = False
+    groups: int = 1
+
+    @property
+    def outer_path(self) -> str:
+        """The path of the module that people name: of the wrapper where there is one."""
+        return self.path.rpartition(".")[0] if self.wrapped else self.path
+
+    @property
+    def name(self) -> str:
+        """The leaf name, what ``lora_target_modules`` lists: ``q_proj``."""
+        return self.outer_path.rpartition(".")[2]
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether the row is a parameter itself and not a module that holds one."""
+        return self.kind in (Kind.EXPERTS, Kind.PARAMETER)
+
+    @property
+    def copies(self) -> int:
+        """How many instances the model holds."""
+        return 1 if self.layers is None else len(self.layers)
+
+    @property
+    def weight_parameters(self) -> int:
+        """Elements of one instance's weight."""
+        return prod(self.shape)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all instances, 0 where the weight is another module's (a bias stays its own)."""
+        weight = 0 if self.tied_to else self.weight_parameters
+        return self.copies * (weight + self.bias_parameters)
+
+    def paths(self) -> tuple[str, ...]:
+        """The dotted names of all instances."""
+        if self.layers is None:
+            return (self.path,)
+        return tuple(self.path.replace("{}", str(layer), 1) for layer in self.layers)
+
+
+class Activation(StrEnum):
+    """The feed-forward's form, which decides what its backward keeps."""
+
+    SWIGLU = "swiglu"
+    GEGLU = "geglu"
+    GELU = "gelu"
+    RELU = "relu"
+    RELU2 = "relu2"
+    SILU = "silu"
+    XIELU = "xielu"
+
+
+class NormForm(StrEnum):
+    """How a normalisation computes."""
+
+    RMS = "rms"
+    RMS_PLUS_ONE = "rms_plus_one"
+    """Gemma's: fp32 product with (1 + weight)."""
+    LAYER = "layer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The shape of one decoder layer as the memory model needs it; widths in elements per token.
+
+    A hybrid model has one Block per kind of layer. ``attention_heads`` 0 means no softmax attention
+    (a state-space or convolution mixer). Mixture of experts: ``experts`` > 0, ``intermediate_size`` is
+    then one routed expert's, ``shared_intermediate_size`` the always-on part (0: none).
+    """
+
+    layers: tuple[int, ...]
+    hidden_size: int
+    intermediate_size: int
+    attention_heads: int
+    key_value_heads: int
+    head_dim: int
+    value_head_dim: int
+    activation: Activation
+    gated: bool
+    norm: NormForm
+    norms_per_layer: int = 2
+    query_key_norm: bool = False
+    parallel: bool = False
+    sliding_window: int | None = None
+    attention_softcap: bool = False
+    experts: int = 0
+    experts_per_token: int = 0
+    shared_intermediate_size: int = 0
+    mixer_width: int = 0
+    """Elements per token of a non-attention mixer's input projection (0: none)."""
+
+    @property
+    def query_width(self) -> int:
+        """Heads x head_dim."""
+        return self.attention_heads * self.head_dim
+
+    @property
+    def key_value_width(self) -> int:
+        """Width of keys plus values as projected (before any repetition)."""
+        return self.key_value_heads * (self.head_dim + self.value_head_dim)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A model as described: its rows and the few facts that are no row.
+
+    ``approximate`` marks a ``model_type`` that no description covers, counted as the nearest known shape.
+    """
+
+    model_type: str
+    modules: tuple[Module, ...]
+    blocks: tuple[Block, ...]
+    hidden_size: int
+    vocab_size: int
+    context_tokens: int | None
+    tie_word_embeddings: bool
+    logit_softcap: bool = False
+    approximate: bool = False
+    multimodal: bool = False
+    expert_names: Mapping[str, str] = field(default_factory=dict)
+    """Target names that PEFT rewrites to a fused 3-D expert parameter: ``{"gate_proj": "gate_up_proj"}``."""
+
+    @cached_property
+    def total_parameters(self) -> int:
+        """All parameters of the bare model, tied weights once."""
+        return sum(module.parameters for module in self.modules)
+
+    @cached_property
+    def num_layers(self) -> int:
+        """Decoder layers."""
+        return sum(len(block.layers) for block in self.blocks)
+
+    @cached_property
+    def mixture_of_experts(self) -> bool:
+        """Whether any layer routes tokens to experts."""
+        return any(block.experts for block in self.blocks)
+
+    @cached_property
+    def by_leaf(self) -> Mapping[str, tuple[Module, ...]]:
+        """The rows that are modules, by the last part of their path (and of their wrapper's)."""
+        found: dict[str, list[Module]] = {}
+        for module in self.modules:
+            if not module.is_parameter:
+                for leaf in dict.fromkeys((module.path.rpartition(".")[2], module.name)):
+                    found.setdefault(leaf, []).append(module)
+        return {leaf: tuple(rows) for leaf, rows in found.items()}
+
+    @cached_property
+    def containers(self) -> Mapping[str, tuple[int, ...] | None]:
+        """The modules that hold others, such as ``model.layers.{}.mlp``, and the layers that have them."""
+        found: dict[str, dict[int, None] | None] = {}
+        for module in self.modules:
+            path = module.outer_path
+            while path := path.rpartition(".")[0]:
+                if "{}" not in path:
+                    found[path] = None
+                else:
+                    layers = found.setdefault(path, {})
+                    if layers is not None:
+                        layers.update(dict.fromkeys(module.layers or ()))
+        return {path: None if layers is None else tuple(sorted(layers)) for path, layers in found.items()}
+
+    @cached_property
+    def module_names(self) -> tuple[str, ...]:
+        """Leaf names of everything an adapter can target, in model order, each once."""
+        kinds = (Kind.LINEAR, Kind.CONV1D, Kind.EMBEDDING, Kind.HEAD)
+        return tuple(dict.fromkeys(m.name for m in self.modules if m.kind in kinds))

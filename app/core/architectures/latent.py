@@ -1,0 +1,203 @@
+"""Latent attention and shared experts: DeepSeek V2 and V3, GLM 4.5 to 4.7 and its Flash.
+
+Source: Transformers 5.16.1, ``models/deepseek_v2``, ``deepseek_v3``, ``glm4_moe`` and ``glm4_moe_lite``; multi-head
+latent attention, arXiv:2405.04434.
+"""
+
+from app.core.architecture import Architecture, Module
+from app.core.architectures.decoder import (
+    BEFORE_BOTH,
+    LAYER,
+    Sizes,
+    activation,
+    attention,
+    decoder,
+    fused_experts,
+    gated,
+    layer_kinds,
+    norms,
+    of_kind,
+    read_sizes,
+)
+from app.core.architectures.experts import expert_blocks
+from app.core.architectures.rows import linear, norm, router
+from app.core.config_json import ConfigReader
+
+
+def routed(
+    config: ConfigReader,
+    sizes: Sizes,
+    dense: tuple[int, ...],
+    sparse: tuple[int, ...],
+    *,
+    count: int,
+    width: int,
+    shared: int,
+    per_token: int,
+    bias: bool = False,
+) -> tuple[tuple[Module, ...], dict[str, int]]:
+    """Dense layers, then routed experts with shared ones beside them; and what a block says of the experts."""
+    count = config.size("n_routed_experts", "num_local_experts", "num_experts", default=count)
+    width = config.size("moe_intermediate_size", default=width)
+    together = width * config.size("n_shared_experts", default=shared)
+    rows = (
+        *gated(sizes, layers=dense, bias=bias),
+        *fused_experts(sizes, count, width, layers=sparse),
+        router(LAYER + "mlp.gate", sizes.hidden, count, layers=sparse),
+        *gated(sizes, width=together, prefix=LAYER + "mlp.shared_experts.", layers=sparse, bias=bias),
+    )
+    return rows, {
+        "intermediate_size": width,
+        "experts": count,
+        "experts_per_token": config.size("num_experts_per_tok", default=per_token),
+        "shared_intermediate_size": together,
+    }
+
+
+def latent_attention(
+    config: ConfigReader, sizes: Sizes, *, nope: int, value: int, query_rank: int
+) -> tuple[tuple[Module, ...], dict[str, int]]:
+    """Multi-head latent attention and what a block says of it; the arguments are a model's defaults."""
+    rope = config.size("qk_rope_head_dim", default=64)
+    nope = config.size("qk_nope_head_dim", default=nope)
+    value = config.size("v_head_dim", default=value)
+    latent = config.size("kv_lora_rank", default=512)
+    bias = config.flag("attention_bias", default=False)
+    query = sizes.heads * (rope + nope)
+    prefix = LAYER + "self_attn."
+    at = sizes.layers
+    if "q_lora_rank" in config.values and config.values["q_lora_rank"] is None:
+        queries: tuple[Module, ...] = (linear(prefix + "q_proj", sizes.hidden, query, layers=at),)
+    else:
+        rank = config.size("q_lora_rank", default=query_rank)
+        queries = (
+            linear(prefix + "q_a_proj", sizes.hidden, rank, bias=bias, layers=at),
+            norm(prefix + "q_a_layernorm", rank, layers=at),
+            linear(prefix + "q_b_proj", rank, query, layers=at),
+        )
+    rows = (
+        *queries,
+        linear(prefix + "kv_a_proj_with_mqa", sizes.hidden, latent + rope, bias=bias, layers=at),
+        norm(prefix + "kv_a_layernorm", latent, layers=at),
+        linear(prefix + "kv_b_proj", latent, sizes.heads * (nope + value), layers=at),
+        linear(prefix + "o_proj", sizes.heads * value, sizes.hidden, bias=bias, layers=at),
+    )
+    return rows, {"head_dim": rope + nope, "value_head_dim": value, "key_value_heads": sizes.heads}
+
+
+def _first_dense(config: ConfigReader, sizes: Sizes, default: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    edge = config.size("first_k_dense_replace", default=default, least=0)
+    return sizes.layers[:edge], sizes.layers[edge:]
+
+
+def deepseek(config: ConfigReader) -> Architecture:
+    """DeepSeek V2 and V3, R1, Kimi K2's shape."""
+    model_type = config.text("model_type", default="deepseek_v3")
+    third = model_type == "deepseek_v3"
+    sizes = read_sizes(
+        config,
+        hidden=7168 if third else 4096,
+        intermediate=18432 if third else 11008,
+        vocab=129280 if third else 102400,
+        heads=128 if third else 32,
+        layers=61 if third else 32,
+        context=4096 if third else 2048,
+        divides=not third,
+    )
+    rows, facts = latent_attention(config, sizes, nope=128, value=128, query_rank=1536)
+    dense, sparse = _first_dense(config, sizes, 3 if third else 0)
+    bias = not third and config.flag("mlp_bias", default=False)
+    feed_forward, mixture = routed(
+        config,
+        sizes,
+        dense,
+        sparse,
+        count=256 if third else 64,
+        width=2048 if third else 1407,
+        shared=1 if third else 2,
+        per_token=8,
+        bias=bias,
+    )
+    return decoder(
+        model_type,
+        sizes,
+        (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
+        expert_blocks(
+            sizes,
+            dense,
+            sparse,
+            mixture["intermediate_size"],
+            mixture,
+            activation=activation(config, "silu"),
+            **facts,
+        ),
+    )
+
+
+def glm4_moe(config: ConfigReader) -> Architecture:
+    """GLM 4.5 to 4.7: plain attention, the first layers dense."""
+    sizes = read_sizes(
+        config,
+        hidden=4096,
+        intermediate=10944,
+        vocab=151552,
+        heads=96,
+        key_value_heads=8,
+        layers=46,
+        context=131072,
+    )
+    dense, sparse = _first_dense(config, sizes, 1)
+    head_norms = config.flag("use_qk_norm", default=False)
+    feed_forward, mixture = routed(config, sizes, dense, sparse, count=128, width=1408, shared=1, per_token=8)
+    return decoder(
+        "glm4_moe",
+        sizes,
+        (
+            *attention(sizes, bias=config.flag("attention_bias", default=False), out_bias=False),
+            *(norms(sizes, "self_attn.q_norm", "self_attn.k_norm", width=sizes.head_dim) if head_norms else ()),
+            *feed_forward,
+            *norms(sizes, *BEFORE_BOTH),
+        ),
+        expert_blocks(
+            sizes,
+            dense,
+            sparse,
+            mixture["intermediate_size"],
+            mixture,
+            activation=activation(config, "silu"),
+            query_key_norm=head_norms,
+        ),
+    )
+
+
+def glm4_moe_lite(config: ConfigReader) -> Architecture:
+    """GLM 4.7 Flash: DeepSeek's attention, and the first layer dense."""
+    sizes = read_sizes(
+        config,
+        hidden=2048,
+        intermediate=10240,
+        vocab=154880,
+        heads=20,
+        key_value_heads=20,
+        layers=47,
+        context=202752,
+    )
+    rows, facts = latent_attention(config, sizes, nope=192, value=256, query_rank=768)
+    kinds = layer_kinds(config, "mlp_layer_types", sizes.layers, lambda layer: "sparse" if layer else "dense")
+    sparse = of_kind(kinds, "sparse")
+    dense = tuple(layer for layer in sizes.layers if layer not in sparse)
+    feed_forward, mixture = routed(config, sizes, dense, sparse, count=64, width=1536, shared=1, per_token=4)
+    return decoder(
+        "glm4_moe_lite",
+        sizes,
+        (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
+        expert_blocks(
+            sizes,
+            dense,
+            sparse,
+            mixture["intermediate_size"],
+            mixture,
+            activation=activation(config, "silu"),
+            **facts,
+        ),
+    )

@@ -1,0 +1,141 @@
+"""Which description serves which ``model_type``."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from app.core.architecture import Architecture
+from app.core.architectures import (
+    classic,
+    cohere,
+    experts,
+    gemma,
+    gemma4,
+    glm,
+    hybrid,
+    latent,
+    llama,
+    olmo,
+    phi,
+    qwen,
+    wrappers,
+)
+from app.core.config_json import ConfigReader
+from app.core.nearest import nearest
+
+Description: TypeAlias = Callable[[ConfigReader], Architecture]
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "apertus": llama.apertus,
+    "arcee": llama.arcee,
+    "bloom": classic.bloom,
+    "cohere": cohere.cohere,
+    "cohere2": cohere.cohere,
+    "deepseek_v2": latent.deepseek,
+    "deepseek_v3": latent.deepseek,
+    "ernie4_5": llama.ernie4_5,
+    "exaone4": olmo.exaone4,
+    "falcon": classic.falcon,
+    "falcon_h1": hybrid.falcon_h1,
+    "gemma": gemma.gemma,
+    "gemma2": gemma.gemma2,
+    "gemma3": wrappers.gemma3,
+    "gemma3_text": gemma.gemma3_text,
+    "gemma4": wrappers.gemma4_with_towers,
+    "gemma4_text": gemma4.gemma4_text,
+    "glm": glm.glm,
+    "glm4": glm.glm,
+    "glm4_moe": latent.glm4_moe,
+    "glm4_moe_lite": latent.glm4_moe_lite,
+    "gpt2": classic.gpt2,
+    "gpt_neox": classic.gpt_neox,
+    "gpt_oss": experts.gpt_oss,
+    "gptj": classic.gptj,
+    "granite": llama.granite,
+    "granitemoe": experts.granitemoe,
+    "helium": llama.helium,
+    "hunyuan_v1_dense": llama.hunyuan_v1_dense,
+    "jamba": hybrid.jamba,
+    "lfm2": hybrid.lfm2,
+    "llama": llama.llama,
+    "llama4": wrappers.llama4,
+    "llama4_text": experts.llama4_text,
+    "ministral": llama.ministral,
+    "ministral3": llama.ministral3,
+    "mistral": llama.mistral,
+    "mistral3": wrappers.mistral3,
+    "mixtral": experts.mixtral,
+    "mpt": classic.mpt,
+    "nemotron": llama.nemotron,
+    "nemotron_h": hybrid.nemotron_h,
+    "olmo": olmo.olmo,
+    "olmo2": olmo.olmo2,
+    "olmo3": olmo.olmo2,
+    "olmoe": experts.olmoe,
+    "opt": classic.opt,
+    "phi": phi.phi,
+    "phi3": phi.phi3,
+    "phimoe": phi.phimoe,
+    "qwen2": qwen.qwen2,
+    "qwen2_moe": experts.qwen2_moe,
+    "qwen3": qwen.qwen3,
+    "qwen3_5": wrappers.qwen3_5,
+    "qwen3_5_moe": wrappers.qwen3_5_moe,
+    "qwen3_5_moe_text": qwen.qwen3_5_moe_text,
+    "qwen3_5_text": qwen.qwen3_5_text,
+    "qwen3_moe": experts.qwen3_moe,
+    "qwen3_next": qwen.qwen3_next,
+    "seed_oss": llama.seed_oss,
+    "smollm3": llama.smollm3,
+    "stablelm": classic.stablelm,
+    "starcoder2": classic.starcoder2,
+}
+
+OLD_MIXTRAL_NAMES = {"gate": "gate.weight", "w1": "gate_up_proj", "w3": "gate_up_proj", "w2": "down_proj"}
+OLD_EXPERT_NAMES = {
+    "gate": "gate.weight",
+    "gate_proj": "gate_up_proj",
+    "up_proj": "gate_up_proj",
+    "down_proj": "down_proj",
+}
+EXPERT_NAMES: Mapping[str, Mapping[str, str]] = {
+    "mixtral": OLD_MIXTRAL_NAMES,
+    **dict.fromkeys(
+        ("deepseek_v2", "deepseek_v3", "glm4_moe", "glm4_moe_lite", "olmoe", "qwen3_moe", "qwen3_next"),
+        OLD_EXPERT_NAMES,
+    ),
+}
+"""Target names of before Transformers 5 that PEFT 0.20 rewrites to the fused expert parameters of these models.
+
+Source: PEFT 0.20.0, ``utils/transformers_weight_conversion.py`` and Transformers 5.16.1, ``conversion_mapping.py``.
+"""
+
+NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+"""What an unknown ``model_type`` must state to be counted as a decoder of Llama's shape."""
+
+
+def supported_model_types() -> tuple[str, ...]:
+    """Every ``model_type`` that a description covers, sorted."""
+    return tuple(sorted(DESCRIPTIONS))
+
+
+def describe(config_json: Mapping[str, Any]) -> Architecture:
+    """The architecture of a model from the facts of its config.json.
+
+    Raises:
+        InvalidInput: a field is missing or nonsense, or the ``model_type`` is unknown and the fields do
+            not allow counting it as the nearest known shape.
+    """
+    config = ConfigReader(config_json)
+    model_type = config.text("model_type", default="")
+    description = DESCRIPTIONS.get(model_type)
+    if description is not None:
+        return replace(description(config), expert_names=EXPERT_NAMES.get(model_type, {}))
+    if not model_type:
+        raise config.fault("model_type", "error.config_json.missing")
+    if not all(config.has(key) for key in NEEDED):
+        close = nearest(model_type, DESCRIPTIONS)
+        raise config.fault(
+            "model_type", "error.config_json.model_type", given=model_type, nearest=", ".join(close) or "llama"
+        )
+    return replace(llama.llama(config), model_type=model_type, approximate=True)

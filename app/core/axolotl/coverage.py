@@ -1,0 +1,84 @@
+"""Which architectures Axolotl 0.19's parts cover, by Transformers' ``model_type``.
+
+Adding one is adding a name to a set, from the source that the set names.
+"""
+
+LORA_KERNELS = frozenset(
+    """apertus arcee bamba bitnet cohere2 cohere2_moe cwm diffllama doge dots1 emu3 ernie4_5 ernie4_5_moe exaone4
+    exaone_moe gemma gemma2 gemma3 gemma3_text gemma4 gemma4_text gemma4_unified gemma4_unified_text glm glm4
+    gpt_oss granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hrm_text
+    hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax jais2 jamba llama mellum minimax ministral ministral3
+    mistral mixtral nanochat nemotron nemotron_h phimoe qwen2 qwen2_moe qwen3 qwen3_5 qwen3_5_moe qwen3_moe
+    qwen3_next recurrent_gemma seed_oss smollm3 solar_open starcoder2 vaultgemma zamba cohere_compass evolla
+    mistral3 qwen3_vl step3p7""".split()
+)
+"""Those whose attention the fused LoRA kernels can patch; all others raise while loading.
+
+Source: ``patch_self_attn_lora`` of Axolotl 0.19.0 (``monkeypatch/lora_kernels.py``), tried on every model type of
+Transformers 5.16.1.
+"""
+
+CUT_CROSS_ENTROPY = frozenset(
+    """afmoe apertus arcee cohere cohere2 cohere2_moe cohere2_vision cohere_compass cohere_compass_text deepseek_v2
+    deepseek_v3 deepseek_v4 exaone4 exaone4_5 exaone_moe gemma gemma2 gemma3 gemma3_text gemma3n gemma3n_text
+    gemma4 gemma4_text gemma4_unified gemma4_unified_text glm glm4 glm4_moe glm4_moe_lite glm46v glm4v glm4v_moe
+    glm_image glm_moe_dsa gpt_oss granite granitemoe granitemoehybrid granitemoeshared hunyuan_v1_dense
+    hunyuan_v1_moe internvl kimi_linear lfm2 lfm2_moe lfm2_vl llama llama4 llama4_text llava minimax minimax_m2
+    ministral ministral3 mistral mistral3 mistral4 mixtral mllama muse_glimmer nemotron_h olmo olmo2 olmo3 olmoe
+    phi phi3 phi4_multimodal qwen2 qwen2_5_vl qwen2_moe qwen2_vl qwen3 qwen3_5 qwen3_5_text qwen3_5_moe
+    qwen3_5_moe_text qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe qwen4_exp qwen4_exp_text seed_oss smollm3
+    step3p5 step3p7 voxtral""".split()
+)
+"""Those that Axolotl's fork of cut cross entropy patches by name; others get an untested generic patch.
+
+Source: Axolotl 0.19.0, ``integrations/cut_cross_entropy/README.md``.
+"""
+
+LIGER_FUSED_LINEAR = frozenset(
+    """deepseek_v4 exaone4 falcon_h1 gemma gemma2 gemma3 gemma3_text gemma4 gemma4_text glm4 glm4v glm4v_moe
+    gpt_oss hunyuan_v1_dense hunyuan_v1_moe internvl llama llama4 llama4_text llava ministral mistral mixtral
+    mllama nemotron olmo2 olmo3 paligemma phi3 qwen2 qwen2_5_vl qwen2_vl qwen3 qwen3_5 qwen3_5_text qwen3_5_moe
+    qwen3_5_moe_text qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe smollm3 smolvlm""".split()
+)
+"""Those whose loss Liger fuses with the head. Granite is dispatched too, but raises: its logits are scaled.
+
+Source: liger-kernel 0.8.1, ``transformers/monkey_patch.py`` (``MODEL_TYPE_TO_APPLY_LIGER_FN``).
+"""
+
+NO_FLASH_ATTENTION = frozenset(["bloom", "codegen", "falcon_mamba", "gpt_oss", "llama4", "llama4_text", "mamba", "mpt"])
+"""Those that Transformers refuses to load with ``flash_attention_2``. gpt-oss takes FlashAttention 3 only: its
+attention has sinks.
+
+Source: ``_supports_flash_attn`` and ``_compatible_flash_implementations`` of Transformers 5.16.1's model classes.
+"""
+
+NO_SDPA = frozenset(["bloom", "codegen", "falcon_mamba", "gpt_neo", "gpt_oss", "gptj", "mamba", "mpt"])
+"""Those without ``sdpa``: they compute attention eagerly. Source: ``_supports_sdpa``, likewise."""
+
+FLASH_ATTENTION_SINKS = "kernels-community/vllm-flash-attn3"
+"""The Hub kernel that gpt-oss's attention accepts, on Hopper; what Axolotl's gpt-oss examples use."""
+
+FLASH_ATTENTION_MOST_HEAD_DIM = 256
+"""Widest head of FlashAttention 2. Source: https://github.com/Dao-AILab/flash-attention#nvidia-cuda-support"""
+
+PACKED_MIXERS = frozenset(
+    """falcon_h1 granitemoehybrid nemotron_h qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text qwen3_next""".split()
+)
+"""Hybrids whose state-space or linear-attention layers Axolotl makes respect the borders of packed samples.
+
+Source: Axolotl 0.19.0, ``loaders/patch_manager.py``; elsewhere such a layer's state runs from sample to sample.
+"""
+
+CHAT_TEMPLATES = frozenset(
+    """alpaca chatml mistral_v1 mistral_v2v3 mistral_v3_tekken mistral_v7_tekken gemma cohere llama3
+    llama3_2_vision llama4 phi_3 phi_35 deepseek_v2 deepseek_v3 jamba jinja qwen_25 qwen3 qwen3_5 falcon_h1
+    nemotron_h tokenizer_default exaone exaone4 metharme pixtral llava qwen2_vl gemma3 gemma3n gemma4
+    gemma4_unified command_a command_a_tool_use command_a_rag aya""".split()
+)
+"""The names that ``chat_template`` takes. Source: Axolotl 0.19.0, ``utils/schemas/enums.py``."""
+
+SCHEDULERS = frozenset(
+    """linear cosine cosine_with_restarts polynomial constant constant_with_warmup inverse_sqrt reduce_lr_on_plateau
+    cosine_with_min_lr cosine_warmup_with_min_lr warmup_stable_decay greedy one_cycle rex""".split()
+)
+"""Schedulers that Transformers 5.16.1 and Axolotl 0.19 can build; the schema takes any text."""

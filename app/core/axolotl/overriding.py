@@ -1,0 +1,113 @@
+"""A person's own keys over a composed configuration: theirs win, and what contradicts them goes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.core.axolotl.keys import in_order
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
+
+CCE_KEYS = ("cut_cross_entropy",)
+LIGER_LOSS_KEYS = ("liger_fused_linear_cross_entropy", "liger_cross_entropy")
+ADAPTER_KEYS = (
+    "load_in_4bit",
+    "load_in_8bit",
+    "quantize_moe_experts",
+    "peft_use_dora",
+    "peft",
+    "relora",
+    "relora_prune_method",
+    "relora_prune_ratio",
+    "jagged_restart_steps",
+    "jagged_restart_warmup_steps",
+    "jagged_restart_anneal_steps",
+    "lora_r",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_target_modules",
+    "lora_target_linear",
+    "lora_fan_in_fan_out",
+    *LORA_KERNEL_KEYS,
+)
+RELORA_KEYS = tuple(key for key in ADAPTER_KEYS if key.startswith(("relora", "jagged")))
+
+
+def _adapter(value: object) -> tuple[str, ...]:
+    if value == "lora":
+        return ("load_in_4bit", "quantize_moe_experts")
+    return ("load_in_8bit",) if value == "qlora" else ADAPTER_KEYS
+
+
+def _attention(value: object) -> tuple[str, ...]:
+    return ("sample_packing", "eval_sample_packing") if value in ("eager", "sdpa", "fp8") else ()
+
+
+def _when(truth: object, *keys: str) -> Callable[[object], tuple[str, ...]]:
+    return lambda value: keys if value == truth and isinstance(value, bool) else ()
+
+
+def _always(*keys: str) -> Callable[[object], tuple[str, ...]]:
+    return lambda _: keys
+
+
+CONTRADICTED_BY: Mapping[str, Callable[[object], tuple[str, ...]]] = {
+    "adapter": _adapter,
+    "relora": _when(False, *RELORA_KEYS),
+    "lora_target_linear": _when(True, "lora_target_modules", "quantize_moe_experts"),
+    "lora_target_modules": _always("lora_target_linear"),
+    "attn_implementation": _attention,
+    "sample_packing": _when(False, "eval_sample_packing"),
+    "rl": _always("sample_packing", "eval_sample_packing", "neftune_noise_alpha"),
+    "cut_cross_entropy": _when(True, *LIGER_LOSS_KEYS, "chunked_cross_entropy"),
+    "chunked_cross_entropy": _when(True, *CCE_KEYS, *LIGER_LOSS_KEYS),
+    "liger_fused_linear_cross_entropy": _when(True, *CCE_KEYS, "chunked_cross_entropy"),
+    "liger_cross_entropy": _when(True, *CCE_KEYS, "liger_fused_linear_cross_entropy", "chunked_cross_entropy"),
+    "fp16": _when(True, "bf16"),
+    "bf16": _when(True, "fp16"),
+    "gradient_checkpointing": _when(False, "activation_offloading"),
+    "warmup_steps": _always("warmup_ratio"),
+    "warmup_ratio": _always("warmup_steps"),
+    "save_steps": _always("saves_per_epoch"),
+    "save_strategy": _always("saves_per_epoch"),
+    "eval_steps": _always("evals_per_epoch"),
+    "eval_strategy": _always("evals_per_epoch"),
+    "test_datasets": _always("val_set_size"),
+    "pretraining_dataset": _always("datasets", "val_set_size", "evals_per_epoch"),
+}
+"""The composed keys that a person's value for a key rules out, by that key."""
+
+
+def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with a person's own keys, in writing order.
+
+    Their keys always stand as given; None takes a key out. A composed key that contradicts one of theirs goes,
+    unless they set that one too.
+    """
+    merged = dict(config)
+    for key, value in overrides.items():
+        if value is not None or key == "adapter":
+            for other in CONTRADICTED_BY.get(key, _always())(value):
+                if other not in overrides:
+                    merged.pop(other, None)
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    _match_plugins(merged, overrides)
+    return in_order(merged)
+
+
+def _match_plugins(merged: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    """List each loss's plugin exactly where its keys stand, which are unknown without it; a person's list is theirs."""
+    plugins = merged.get("plugins") or []
+    if "plugins" in overrides or not isinstance(plugins, list):
+        return
+    for plugin, keys in ((CCE_PLUGIN, CCE_KEYS), (LIGER_PLUGIN, ("liger_",))):
+        wanted = any(key.startswith(keys) for key in merged)
+        if wanted and plugin not in plugins:
+            plugins = [*plugins, plugin]
+        elif not wanted:
+            plugins = [name for name in plugins if name != plugin]
+    if plugins:
+        merged["plugins"] = plugins
+    else:
+        merged.pop("plugins", None)

@@ -1,0 +1,136 @@
+"""Keys that were renamed, removed, or never were Axolotl's: what took their place.
+
+Source: Axolotl 0.19.0, ``utils/schemas`` (``deprecated.py``, ``validation.py``, ``config.py``); each was tried on the
+validator. Adding one is adding a row here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.axolotl.subject import Subject, error, warning
+from app.core.findings import Finding, Fix
+
+Mend = Callable[[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """``successor`` is the key to look for; ``mend`` says the old value's meaning in today's keys.
+
+    ``mapped`` is true where Axolotl still reads the old key as that, false where it ignores it: writing the
+    successor then changes what a working file trains.
+    """
+
+    successor: str
+    mend: Mend
+    mapped: bool = True
+
+
+def _same(key: str) -> Mend:
+    return lambda value: {key: value}
+
+
+def _attention(implementation: str) -> Mend:
+    return lambda value: {"attn_implementation": implementation} if value else {}
+
+
+RENAMED: Mapping[str, Renamed] = {
+    "relora_steps": Renamed(
+        successor="jagged_restart_steps",
+        mend=lambda value: {"relora": True, "jagged_restart_steps": value},
+        mapped=False,
+    ),
+    "relora_warmup_steps": Renamed(
+        successor="jagged_restart_warmup_steps", mend=_same("jagged_restart_warmup_steps"), mapped=False
+    ),
+    "relora_anneal_steps": Renamed(
+        successor="jagged_restart_anneal_steps", mend=_same("jagged_restart_anneal_steps"), mapped=False
+    ),
+    "peft_use_loftq": Renamed(
+        successor="peft.loftq_config",
+        mend=lambda value: {"peft": {"loftq_config": {"loftq_bits": 4}}} if value else {},
+        mapped=False,
+    ),
+    "flash_attention": Renamed(successor="attn_implementation", mend=_attention("flash_attention_2")),
+    "sdp_attention": Renamed(successor="attn_implementation", mend=_attention("sdpa")),
+    "eager_attention": Renamed(successor="attn_implementation", mend=_attention("eager")),
+    "flex_attention": Renamed(successor="attn_implementation", mend=_attention("flex_attention")),
+    "xformers_attention": Renamed(successor="attn_implementation", mend=_attention("xformers")),
+    "sage_attention": Renamed(successor="attn_implementation", mend=_attention("sage")),
+    "noisy_embedding_alpha": Renamed(successor="neftune_noise_alpha", mend=_same("neftune_noise_alpha")),
+    "evaluation_strategy": Renamed(successor="eval_strategy", mend=_same("eval_strategy")),
+    "dpo_beta": Renamed(successor="rl_beta", mend=_same("rl_beta")),
+    "dataset_processes": Renamed(successor="dataset_num_proc", mend=_same("dataset_num_proc")),
+    "sequence_parallel_degree": Renamed(successor="context_parallel_size", mend=_same("context_parallel_size")),
+    "pretrain_multipack_buffer_size": Renamed(
+        successor="streaming_multipack_buffer_size", mend=_same("streaming_multipack_buffer_size")
+    ),
+    "gc_steps": Renamed(
+        successor="torch_empty_cache_steps",
+        mend=lambda value: {"torch_empty_cache_steps": value, "gc_collect_steps": value},
+    ),
+    "liger_swiglu": Renamed(successor="liger_glu_activation", mend=_same("liger_glu_activation")),
+}
+
+REMOVED: Mapping[str, tuple[str, ...]] = {
+    "s2_attention": (),
+    "flash_attn_rms_norm": ("liger_rms_norm",),
+    "max_packed_sequence_len": ("sample_packing",),
+    "rope_scaling": ("overrides_of_model_config",),
+    "rpo_alpha": (),
+    "dpo_norm_loss": (),
+    "dpo_use_logits_to_keep": (),
+    "dpo_generate_during_eval": (),
+    "unsloth_cross_entropy_loss": ("cut_cross_entropy",),
+    "unsloth_lora_mlp": ("lora_mlp_kernel",),
+    "unsloth_lora_qkv": ("lora_qkv_kernel",),
+    "unsloth_lora_o": ("lora_o_kernel",),
+    "unsloth_rms_norm": ("liger_rms_norm",),
+    "unsloth_rope": ("liger_rope",),
+}
+"""Keys that Axolotl refuses to read, with what does the same today."""
+
+UNBUILT_OPTIMIZERS: Mapping[str, str] = {
+    "ao_adamw_4bit": "adamw_torch_4bit",
+    "ao_adamw_8bit": "adamw_torch_8bit",
+}
+"""Optimizers that the schema still names but nothing builds, with what took their place."""
+
+
+def renamed_keys(subject: Subject) -> Iterator[Finding]:
+    """A key that has another name today; the fix leaves a successor that is already there as it is."""
+    for key, row in RENAMED.items():
+        if key not in subject.config:
+            continue
+        mended = {name: value for name, value in row.mend(subject.config[key]).items() if name not in subject.config}
+        fix = Fix(set=mended, unset=(key,), safe=row.mapped)
+        code = "renamed_key" if row.mapped else "ignored_key"
+        yield warning(code, key, fix=fix, key=key, successor=row.successor)
+
+
+def removed_keys(subject: Subject) -> Iterator[Finding]:
+    """A key whose mere presence makes Axolotl stop."""
+    for key, successors in REMOVED.items():
+        if subject.on(key):
+            code = "removed_key_successor" if successors else "removed_key"
+            yield error(code, key, fix=Fix(unset=(key,), safe=True), key=key, successors=successors)
+
+
+def renamed_values(subject: Subject) -> Iterator[Finding]:
+    """A value that is said otherwise today."""
+    checkpointing = subject.text("gradient_checkpointing")
+    if checkpointing in ("offload", "offload_disk"):
+        offloading: bool | str = "disk" if checkpointing == "offload_disk" else True
+        fix = Fix(set={"gradient_checkpointing": True, "activation_offloading": offloading}, safe=True)
+        yield warning(
+            "renamed_value",
+            "gradient_checkpointing",
+            fix=fix,
+            key="gradient_checkpointing",
+            given=checkpointing,
+            successor="activation_offloading",
+        )
+    if subject.text("rl") == "ipo":
+        fix = Fix(set={"rl": "dpo", "dpo_loss_type": ["ipo"]}, safe=True)
+        yield warning("renamed_value", "rl", fix=fix, key="rl", given="ipo", successor="dpo_loss_type")

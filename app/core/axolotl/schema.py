@@ -1,0 +1,121 @@
+"""What one release of Axolotl accepts, as recorded from it: every key, its types, values, default and state.
+
+The recording (``app/data/axolotl-<version>.json``) is made by ``tests/reference/axolotl/record_schema.py``:
+``keys`` (top level), ``plugins`` (keys by bundled package), ``plugin_classes`` (class path to package) and ``models``
+(nested ones by name). A key's facts: ``types`` out of boolean, integer, number, text, list, mapping, model, value,
+null and any; ``values`` a value may have; ``models`` that describe what is nested; ``default``; ``required``;
+``aliases``; ``deprecated``; bounds ``gt``, ``ge``, ``lt``, ``le``.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key: what it takes. ``default`` is None where there is none; a bound is None where it has none."""
+
+    name: str
+    types: frozenset[str]
+    values: tuple[str | int | bool, ...] = ()
+    models: tuple[str, ...] = ()
+    default: object = None
+    required: bool = False
+    deprecated: bool = False
+    aliases: tuple[str, ...] = ()
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+
+Keys: TypeAlias = Mapping[str, Key]
+"""Every spelling of every key, aliases included, to the key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schema:
+    """All keys of one release."""
+
+    version: str
+    keys: Keys
+    plugins: Mapping[str, Keys]
+    plugin_classes: Mapping[str, str]
+    models: Mapping[str, Keys]
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Every spelling of every top-level key, the bundled plugins' included."""
+        return frozenset(self.keys).union(*self.plugins.values())
+
+    @cached_property
+    def plugin_of(self) -> Mapping[str, str]:
+        """The package of each key that only a plugin knows."""
+        return {name: package for package, keys in self.plugins.items() for name in keys if name not in self.keys}
+
+    @cached_property
+    def nested(self) -> frozenset[str]:
+        """Top-level keys that hold keys of their own."""
+        return frozenset(name for name in self.known if (key := self.key(name)) is not None and key.models)
+
+    def key(self, name: str) -> Key | None:
+        """The top-level key of this name or alias, None where there is none."""
+        if name in self.keys:
+            return self.keys[name]
+        package = self.plugin_of.get(name)
+        return self.plugins[package][name] if package else None
+
+    def class_of(self, package: str) -> str | None:
+        """What to list under ``plugins`` to get the keys of ``package``."""
+        return next((path for path, owner in self.plugin_classes.items() if owner == package), None)
+
+    def unknown_in(
+        self, value: object, models: tuple[str, ...], path: str
+    ) -> Iterator[tuple[str, str, frozenset[str]]]:
+        """Keys below ``value`` that none of ``models`` has: full path, key, and what would have been known.
+
+        Axolotl's models are no deeper than a few levels, so the walk is no deeper either, whatever it is given.
+        """
+        if isinstance(value, list | tuple):
+            for position, item in enumerate(value):
+                if isinstance(item, Mapping):
+                    yield from self.unknown_in(item, models, f"{path}[{position}]")
+        elif isinstance(value, Mapping):
+            tables = [self.models[name] for name in models]
+            allowed = frozenset().union(*tables)
+            for key, inner in value.items():
+                name = str(key)
+                found = [table[name] for table in tables if name in table]
+                if not found:
+                    yield f"{path}.{name}", name, allowed
+                elif below := tuple(dict.fromkeys(model for field in found for model in field.models)):
+                    yield from self.unknown_in(inner, below, f"{path}.{name}")
+
+
+def build_schema(recording: Mapping[str, Any]) -> Schema:
+    """A schema from the parsed recording.
+
+    Raises:
+        KeyError, TypeError: it is no such recording.
+    """
+    return Schema(
+        version=str(recording["axolotl"]),
+        keys=_keys(recording["keys"]),
+        plugins={package: _keys(rows) for package, rows in recording["plugins"].items()},
+        plugin_classes=MappingProxyType(dict(recording["plugin_classes"])),
+        models={name: _keys(rows) for name, rows in recording["models"].items()},
+    )
+
+
+def _keys(rows: Mapping[str, Mapping[str, Any]]) -> Keys:
+    found: dict[str, Key] = {}
+    for name, row in rows.items():
+        facts: dict[str, Any] = {"name": name, **row, "types": frozenset(row["types"])}
+        facts |= {fact: tuple(row[fact]) for fact in ("values", "models", "aliases") if fact in row}
+        key = Key(**facts)
+        for spelling in (name, *key.aliases):
+            found[spelling] = key
+    return MappingProxyType(found)

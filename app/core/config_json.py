@@ -1,0 +1,111 @@
+"""Reads a Hugging Face ``config.json`` field by field, naming every fault it meets.
+
+A reader is handed to an architecture's description, which asks for fields by their names and defaults
+(the defaults of Transformers 5.16.1's configuration classes, since a config.json leaves them out).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.errors import FieldError, InvalidInput
+from app.core.messages import message
+
+LARGEST_SIZE = 10**8
+"""No width, count or vocabulary of a real model exceeds this; more is nonsense and is refused."""
+LARGEST_LAYERS = 2_000
+
+
+class ConfigReader:
+    """One mapping of a config.json with typed, range-checked access.
+
+    Raises:
+        InvalidInput: at the first field that is missing, of the wrong type or out of range; the pointer
+            names the field (``/model/text_config/hidden_size``).
+    """
+
+    def __init__(self, values: Mapping[str, Any], pointer: str = "/model") -> None:
+        self.values = values
+        self.pointer = pointer
+
+    def sub(self, key: str) -> "ConfigReader":
+        """The nested configuration under ``key``, empty where the file has none."""
+        value = self.values.get(key)
+        if value is None:
+            value = {}
+        if not isinstance(value, Mapping):
+            raise self.fault(key, "error.config_json.mapping", given=_shown(value))
+        return ConfigReader(value, f"{self.pointer}/{key}")
+
+    def fault(self, key: str, code: str, **params: str | float) -> InvalidInput:
+        """An error that names ``key``."""
+        return InvalidInput(FieldError(f"{self.pointer}/{key}", message(code, field=key, **params)))
+
+    def size(self, *keys: str, default: int | None = None, least: int = 1, most: int = LARGEST_SIZE) -> int:
+        """A whole number within [least, most] under the first of ``keys`` present (old and new names)."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise self.fault(key, "error.config_json.integer", given=_shown(value))
+            if not least <= value <= most:
+                raise self.fault(key, "error.config_json.range", given=value, least=least, most=most)
+            return value
+        if default is None:
+            raise self.fault(keys[0], "error.config_json.missing")
+        return default
+
+    def layers(self, *keys: str, default: int | None = None) -> int:
+        """A number of layers."""
+        return self.size(*keys, default=default, most=LARGEST_LAYERS)
+
+    def flag(self, *keys: str, default: bool) -> bool:
+        """A boolean under the first of ``keys`` present."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is None:
+                continue
+            if not isinstance(value, bool):
+                raise self.fault(key, "error.config_json.boolean", given=_shown(value))
+            return value
+        return default
+
+    def text(self, *keys: str, default: str) -> str:
+        """A string under the first of ``keys`` present."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is None:
+                continue
+            if not isinstance(value, str):
+                raise self.fault(key, "error.config_json.text", given=_shown(value))
+            return value
+        return default
+
+    def items(self, key: str, length: int) -> tuple[Any, ...] | None:
+        """A list of ``length`` entries, one per layer, or None where absent."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list | tuple) or len(value) != length:
+            given = len(value) if isinstance(value, list | tuple) else _shown(value)
+            raise self.fault(key, "error.config_json.per_layer", given=given, length=length)
+        return tuple(value)
+
+    def number(self, key: str, default: float) -> float:
+        """A number, whole or not."""
+        value = self.values.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.fault(key, "error.config_json.number", given=_shown(value))
+        return float(value)
+
+    def has(self, key: str) -> bool:
+        """Whether the file sets ``key`` to something other than null."""
+        return self.values.get(key) is not None
+
+
+def _shown(value: object) -> str:
+    """What was given, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,85 @@
+"""The answer to "how much will it take": counts, memory by term, verdict and findings."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.core.architecture import Architecture
+from app.core.findings import Finding
+from app.core.messages import Message
+
+
+class Phase(StrEnum):
+    """The moment of a step at which memory peaks."""
+
+    LOAD = "load"
+    FORWARD = "forward"
+    BACKWARD = "backward"
+    OPTIMIZER = "optimizer"
+    EVALUATION = "evaluation"
+
+
+class Verdict(StrEnum):
+    """Whether the process fits the card."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    DOES_NOT_FIT = "does_not_fit"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One part of the peak. ``code`` is stable (``weights``); ``explanation`` holds this model's numbers.
+
+    ``sharded`` tells whether sharding over several GPUs would divide it.
+    """
+
+    code: str
+    bytes: int
+    explanation: Message
+    sharded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Memory per GPU in bytes. ``breakdown`` sums to ``allocated_peak_bytes`` exactly."""
+
+    allocated_peak_bytes: int
+    process_bytes: int
+    range_bytes: tuple[int, int]
+    peak_phase: Phase
+    breakdown: tuple[Term, ...]
+    host_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleCount:
+    """Trainable parameters of one row of modules."""
+
+    module: str
+    path: str
+    layers: int
+    shape: tuple[int, ...]
+    trainable_parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Everything that is known of one run on one kind of GPU.
+
+    ``fits``, ``capacity_bytes`` and ``headroom_bytes`` are None without hardware.
+    """
+
+    model_id: str | None
+    architecture: Architecture
+    total_parameters: int
+    trainable_parameters: int
+    trainable_percent: float
+    modules: tuple[ModuleCount, ...]
+    memory: Memory
+    fits: bool | None
+    verdict: Verdict
+    capacity_bytes: int | None
+    headroom_bytes: int | None
+    rule_of_thumb_bytes: int
+    findings: tuple[Finding, ...]

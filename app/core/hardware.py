@@ -1,0 +1,47 @@
+"""The hardware of a plan: one kind of GPU, how many, and what each can do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Vendor(StrEnum):
+    """Who makes the GPU."""
+
+    NVIDIA = "nvidia"
+    AMD = "amd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """What a plan runs on.
+
+    ``capacity_bytes`` is what the driver offers per GPU; ``marketed_memory_gb`` is the size on the box,
+    which the decision tree reads. ``compute_capability`` is NVIDIA's (8.6 -> ``(8, 6)``), None on AMD.
+    """
+
+    name: str
+    gpu_id: str | None
+    vendor: Vendor
+    capacity_bytes: int
+    marketed_memory_gb: float
+    compute_capability: tuple[int, int] | None
+    bf16: bool
+    count: int = 1
+    nodes: int = 1
+    memory_bandwidth_bytes_s: int | None = None
+    bf16_flops: int | None = None
+
+    @property
+    def data_parallel(self) -> int:
+        """How many processes train at once."""
+        return self.count * self.nodes
+
+    @property
+    def flash_attention(self) -> bool:
+        """FlashAttention 2 needs NVIDIA Ampere or newer, or AMD CDNA.
+
+        Source: https://github.com/Dao-AILab/flash-attention#installation-and-features
+        """
+        if self.vendor is Vendor.AMD:
+            return self.bf16
+        return self.compute_capability is not None and self.compute_capability >= (8, 0)

@@ -1,0 +1,9 @@
+"""The memory of one training step, in closed form: one term, one function.
+
+``peak.estimate_memory`` puts the terms together; the others each hold one of them with its source.
+"""
+
+from app.core.memory.peak import estimate_memory
+from app.core.memory.rule_of_thumb import rule_of_thumb_bytes
+
+__all__ = ["estimate_memory", "rule_of_thumb_bytes"]

@@ -1,0 +1,112 @@
+"""The answer to "what should I run": a decision followed step by step, a configuration and its estimate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from app.core.estimate import Estimate
+from app.core.findings import Finding
+from app.core.messages import Message
+
+
+class Goal(StrEnum):
+    """What the fine-tune is for."""
+
+    CHAT = "chat"
+    INSTRUCTION = "instruction"
+    COMPLETION = "completion"
+    CONTINUED_PRETRAINING = "continued_pretraining"
+    DPO = "dpo"
+    ORPO = "orpo"
+    KTO = "kto"
+    SIMPO = "simpo"
+    REWARD = "reward"
+
+
+class Priority(StrEnum):
+    """What to favour where there is a choice."""
+
+    BALANCED = "balanced"
+    QUALITY = "quality"
+    MEMORY = "memory"
+    SPEED = "speed"
+
+
+class Install(StrEnum):
+    """Where Axolotl runs: its Docker image (flash-attn and cut cross entropy included) or a pip install."""
+
+    DOCKER = "docker"
+    PIP = "pip"
+
+
+class Outcome(StrEnum):
+    """Whether the plan fits the hardware."""
+
+    FITS = "fits"
+    DOES_NOT_FIT = "does_not_fit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """The training data, as far as a plan cares. Tokens are per sample."""
+
+    path: str | None = None
+    type: str | None = None
+    rows: int | None = None
+    mean_tokens: int | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a person asks a plan for, beside model and hardware."""
+
+    goal: Goal = Goal.CHAT
+    priority: Priority = Priority.BALANCED
+    sequence_len_tokens: int | None = None
+    dataset: Dataset = field(default_factory=Dataset)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    install: Install = Install.DOCKER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One node of the decision tree as walked. ``node`` is its id."""
+
+    node: str
+    question: Message
+    answer: Message
+    reason: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The path through the tree and the leaf it ends at; ``method`` is a registry id."""
+
+    path: tuple[Step, ...]
+    leaf: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """A road not taken, estimated for the same model and hardware."""
+
+    method: str
+    config: Mapping[str, Any]
+    estimate: Estimate
+    reason: Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A recommendation. ``config`` holds Axolotl's keys in writing order; ``findings`` concern the plan."""
+
+    outcome: Outcome
+    method: str
+    decision: Decision
+    config: Mapping[str, Any]
+    estimate: Estimate
+    alternatives: tuple[Alternative, ...]
+    findings: tuple[Finding, ...]

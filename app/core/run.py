@@ -1,0 +1,351 @@
+"""One training run, read from a configuration in Axolotl's own keys.
+
+``Run`` holds what parameters, memory and rules need, with Axolotl 0.19's defaults for what a
+configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.core.errors import FieldError, InvalidInput
+from app.core.messages import message
+from app.core.nearest import nearest
+
+
+class Method(StrEnum):
+    """How the weights are trained: what ``adapter`` and its switches come to."""
+
+    FULL = "full"
+    LORA = "lora"
+    QLORA = "qlora"
+
+
+class Quantization(StrEnum):
+    """How the frozen base is stored."""
+
+    NONE = "none"
+    INT8 = "int8"
+    NF4 = "nf4"
+    FP32_UPCAST = "fp32_upcast"
+    """``adapter: lora`` with ``load_in_4bit``: nothing is quantised and every linear is cast to fp32."""
+
+
+class Loss(StrEnum):
+    """Which implementation computes the cross entropy."""
+
+    PLAIN = "plain"
+    CHUNKED = "chunked"
+    CUT_CROSS_ENTROPY = "cut_cross_entropy"
+    LIGER_FUSED_LINEAR = "liger_fused_linear"
+    LIGER = "liger"
+
+
+class Checkpointing(StrEnum):
+    """What gradient checkpointing keeps."""
+
+    OFF = "off"
+    REENTRANT = "reentrant"
+    NON_REENTRANT = "non_reentrant"
+    OFFLOAD = "offload"
+
+
+class Attention(StrEnum):
+    """The attention kernel's family: what it saves for backward."""
+
+    FLASH = "flash"
+    SDPA = "sdpa"
+    EAGER = "eager"
+    FLEX = "flex"
+
+
+ATTENTION_OF = {
+    "eager": Attention.EAGER,
+    "sdpa": Attention.SDPA,
+    "flash_attention_2": Attention.FLASH,
+    "flash_attention_3": Attention.FLASH,
+    "flash_attention_4": Attention.FLASH,
+    "flex_attention": Attention.FLEX,
+    "xformers": Attention.FLASH,
+    "sage": Attention.FLASH,
+    "fp8": Attention.FLASH,
+}
+
+LORA_KERNEL_KEYS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+
+CCE_PLUGIN = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
+LIGER_PLUGIN = "axolotl.integrations.liger.LigerPlugin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraSettings:
+    """The LoRA keys of a configuration."""
+
+    r: int
+    alpha: int
+    dropout: float
+    dora: bool
+    target_modules: tuple[str, ...] | str | None
+    target_linear: bool
+    target_parameters: tuple[str, ...]
+    modules_to_save: tuple[str, ...]
+    rank_pattern: Mapping[str, int]
+    layers_to_transform: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one process does in one optimizer step."""
+
+    method: Method
+    quantization: Quantization
+    lora: LoraSettings | None
+    relora: bool
+    sequence_len_tokens: int
+    micro_batch_size: int
+    gradient_accumulation_steps: int
+    sample_packing: bool
+    attention: Attention
+    attention_set: bool
+    checkpointing: Checkpointing
+    loss: Loss
+    optimizer: str
+    fused_lora: bool | None
+    """True or False where the configuration says so, None where Axolotl decides by the architecture."""
+    bf16: bool
+    evaluates: bool
+    eval_batch_size: int
+    neftune: bool
+    unfrozen_parameters: tuple[str, ...] = ()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in one micro batch."""
+        return self.micro_batch_size * self.sequence_len_tokens
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Run":
+        """Read a configuration.
+
+        Raises:
+            InvalidInput: with one error per bad value, pointers below ``/config``.
+        """
+        return _Reader(config).run()
+
+
+class _Reader:
+    """Collects every fault of a configuration before raising."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.errors: list[FieldError] = []
+
+    def fault(self, key: str, code: str, **params: Any) -> None:
+        self.errors.append(FieldError(f"/config/{key}", message(code, key=key, **params)))
+
+    def whole(self, key: str, default: int, least: int, most: int) -> int:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        number: int | None = None
+        if isinstance(value, int) and not isinstance(value, bool):
+            number = value
+        elif (isinstance(value, float) and value.is_integer()) or (
+            isinstance(value, str) and value.strip().lstrip("+-").isdigit() and len(value) < 20
+        ):
+            number = int(value)
+        if number is None:
+            self.fault(key, "error.config.integer", given=_shown(value), least=least, most=most)
+            return default
+        if not least <= number <= most:
+            self.fault(key, "error.config.range", given=number, least=least, most=most)
+            return default
+        return number
+
+    def number(self, key: str, default: float, least: float, most: float) -> float:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            number = float(value)
+        except (TypeError, ValueError):
+            self.fault(key, "error.config.number", given=_shown(value), least=least, most=most)
+            return default
+        if not least <= number <= most:
+            self.fault(key, "error.config.range", given=number, least=least, most=most)
+            return default
+        return number
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        if value in (0, 1):
+            return bool(value)
+        if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+            return value.lower() in ("true", "yes", "on", "1")
+        self.fault(key, "error.config.boolean", given=_shown(value))
+        return default
+
+    def names(self, key: str) -> tuple[str, ...]:
+        value = self.config.get(key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self.fault(key, "error.config.names", given=_shown(value))
+        return ()
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        if isinstance(value, str) and value in allowed:
+            return value
+        allowed = tuple(name for name in allowed if name)
+        close = nearest(str(value), allowed, count=1)
+        if close:
+            self.fault(key, "error.config.choice_nearest", given=_shown(value), allowed=allowed, nearest=close[0])
+        else:
+            self.fault(key, "error.config.choice", given=_shown(value), allowed=allowed)
+        return default
+
+    def run(self) -> Run:
+        adapter = self.choice("adapter", "", ("", "lora", "qlora"))
+        lora = self.lora() if adapter else None
+        packing = self.flag("sample_packing")
+        bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
+        micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
+        run = Run(
+            method=Method(adapter or "full"),
+            quantization=self.quantization(adapter, bits4, bits8),
+            lora=lora,
+            relora=self.flag("relora"),
+            sequence_len_tokens=self.whole("sequence_len", 512, 1, 1 << 24),
+            micro_batch_size=micro_batch_size,
+            gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
+            sample_packing=packing,
+            attention=self.attention(),
+            attention_set=self.config.get("attn_implementation") not in (None, "sdpa", "eager"),
+            checkpointing=self.checkpointing(),
+            loss=self.loss(),
+            optimizer=self.optimizer(),
+            fused_lora=self.fused_lora(adapter, bits8),
+            bf16=not (self.flag("fp16") or self.flag("float16")),
+            evaluates=self.evaluates(),
+            eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
+            neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0,
+            unfrozen_parameters=self.names("unfrozen_parameters"),
+        )
+        self.number("learning_rate", 1e-4, 0.0, 1e3)
+        self.number("num_epochs", 1.0, 0.0, 1e6)
+        if self.errors:
+            raise InvalidInput(*self.errors)
+        return run
+
+    def quantization(self, adapter: str, bits4: bool, bits8: bool) -> Quantization:
+        if not adapter and (bits4 or bits8):
+            key = "load_in_4bit" if bits4 else "load_in_8bit"
+            self.fault(key, "error.config.quantized_full")
+        if adapter == "qlora":
+            if not bits4:
+                self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
+            return Quantization.NF4
+        if bits4:
+            return Quantization.FP32_UPCAST
+        return Quantization.INT8 if bits8 else Quantization.NONE
+
+    def lora(self) -> LoraSettings:
+        targets = self.config.get("lora_target_modules")
+        layers = self.config.get("peft_layers_to_transform")
+        if isinstance(layers, int) and not isinstance(layers, bool):
+            layers = [layers]
+        if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
+            self.fault("peft_layers_to_transform", "error.config.layers", given=_shown(layers))
+            layers = None
+        pattern = self.config.get("lora_rank_pattern") or {}
+        if not isinstance(pattern, Mapping) or not all(type(v) is int and v > 0 for v in pattern.values()):
+            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=_shown(pattern))
+            pattern = {}
+        if self.config.get("lora_r") is None:
+            self.fault("lora_r", "error.config.lora_r_missing")
+        rank = self.whole("lora_r", 16, 1, 65536)
+        return LoraSettings(
+            r=rank,
+            alpha=self.whole("lora_alpha", 2 * rank, 1, 1 << 20),
+            dropout=self.number("lora_dropout", 0.0, 0.0, 0.999999),
+            dora=self.flag("peft_use_dora"),
+            target_modules=targets if isinstance(targets, str) else (self.names("lora_target_modules") or None),
+            target_linear=self.flag("lora_target_linear"),
+            target_parameters=self.names("lora_target_parameters"),
+            modules_to_save=self.names("lora_modules_to_save"),
+            rank_pattern=dict(pattern),
+            layers_to_transform=tuple(layers) if layers is not None else None,
+        )
+
+    def attention(self) -> Attention:
+        value = self.config.get("attn_implementation")
+        if isinstance(value, str) and "/" in value:
+            return Attention.FLASH
+        return ATTENTION_OF[self.choice("attn_implementation", "sdpa", tuple(ATTENTION_OF))]
+
+    def checkpointing(self) -> Checkpointing:
+        value = self.config.get("gradient_checkpointing")
+        if value in ("offload", "offload_disk"):
+            return Checkpointing.OFFLOAD
+        if not self.flag("gradient_checkpointing"):
+            return Checkpointing.OFF
+        if self.config.get("activation_offloading"):
+            return Checkpointing.OFFLOAD
+        kwargs = self.config.get("gradient_checkpointing_kwargs")
+        if isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is False:
+            return Checkpointing.NON_REENTRANT
+        return Checkpointing.REENTRANT
+
+    def loss(self) -> Loss:
+        plugins = self.names("plugins")
+        if self.flag("cut_cross_entropy", default=True) and CCE_PLUGIN in plugins:
+            return Loss.CUT_CROSS_ENTROPY
+        if LIGER_PLUGIN in plugins and self.flag("liger_fused_linear_cross_entropy"):
+            return Loss.LIGER_FUSED_LINEAR
+        if LIGER_PLUGIN in plugins and self.flag("liger_cross_entropy"):
+            return Loss.LIGER
+        return Loss.CHUNKED if self.flag("chunked_cross_entropy") else Loss.PLAIN
+
+    def optimizer(self) -> str:
+        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
+
+    def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
+        if not adapter:
+            return False
+        if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
+            return False if bits8 or self.config.get("trust_remote_code") else None
+        return any(self.flag(key) for key in LORA_KERNEL_KEYS)
+
+    def evaluates(self) -> bool:
+        return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+OPTIMIZERS = tuple(
+    """adamw_torch adamw_torch_fused adafactor adamw_anyprecision adamw_torch_4bit adamw_torch_8bit ademamix sgd
+    adagrad adamw_bnb_8bit adamw_8bit ademamix_8bit lion_8bit lion_32bit paged_adamw_32bit paged_adamw_8bit
+    paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb
+    rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor galore_adamw_layerwise
+    galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo grokadamw schedule_free_radam
+    schedule_free_adamw schedule_free_sgd apollo_adamw apollo_adamw_layerwise stable_adamw optimi_adamw
+    ao_adamw_fp8 adopt_adamw adamc came_pytorch muon dion sinkgd polora flash_adamw flash_adam flash_sgd
+    flash_sgdw flash_lion q_galore_adamw8bit""".split()
+)
+"""Names that Transformers 5.16.1 and Axolotl 0.19 can build."""
