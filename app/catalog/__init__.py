@@ -1,0 +1,1 @@
+"""The data files, loaded and checked once, and looked up by name."""
