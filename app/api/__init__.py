@@ -1,0 +1,1 @@
+"""The JSON surface: thin routes over the services, and problem+json."""

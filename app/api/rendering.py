@@ -1,0 +1,209 @@
+"""Core results as the dictionaries that the contract names, in the reader's language."""
+
+from typing import Any
+
+from app.catalog.gpus import GpuRow
+from app.catalog.library import Catalog
+from app.catalog.methods import MethodRow, Support
+from app.catalog.models import ModelRow
+from app.core.estimate import Estimate, Memory
+from app.core.findings import Finding, Fix
+from app.core.plan import Decision, Plan
+from app.texts import Texts
+
+
+def finding(found: Finding, texts: Texts) -> dict[str, Any]:
+    """A finding."""
+    return {
+        "severity": found.severity.value,
+        "code": found.code,
+        "key": found.key,
+        "line": found.line,
+        "message": texts.render(found.message),
+        "fix": _fix(found.fix) if found.fix else None,
+    }
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    return {"set": dict(fix.set), "unset": list(fix.unset), "safe": fix.safe}
+
+
+def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
+    """An estimate."""
+    architecture = result.architecture
+    return {
+        "model": {
+            "id": result.model_id,
+            "architecture": architecture.model_type,
+            "total_parameters": result.total_parameters,
+            "layers": architecture.num_layers,
+            "hidden_size": architecture.hidden_size,
+            "vocab_size": architecture.vocab_size,
+            "context_tokens": architecture.context_tokens,
+            "mixture_of_experts": architecture.mixture_of_experts,
+            "approximate": architecture.approximate,
+        },
+        "trainable_parameters": result.trainable_parameters,
+        "trainable_percent": result.trainable_percent,
+        "modules": [
+            {
+                "module": row.module,
+                "path": row.path,
+                "layers": row.layers,
+                "shape": row.shape,
+                "trainable_parameters": row.trainable_parameters,
+            }
+            for row in result.modules
+        ],
+        "memory": _memory(result.memory, texts),
+        "fits": result.fits,
+        "verdict": result.verdict.value,
+        "capacity_bytes": result.capacity_bytes,
+        "headroom_bytes": result.headroom_bytes,
+        "rule_of_thumb_bytes": result.rule_of_thumb_bytes,
+        "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def _memory(memory: Memory, texts: Texts) -> dict[str, Any]:
+    return {
+        "allocated_peak_bytes": memory.allocated_peak_bytes,
+        "process_bytes": memory.process_bytes,
+        "range_bytes": memory.range_bytes,
+        "peak_phase": memory.peak_phase.value,
+        "breakdown": [
+            {
+                "term": term.code,
+                "label": texts.text(f"term.{term.code}"),
+                "bytes": term.bytes,
+                "explanation": texts.render(term.explanation),
+            }
+            for term in memory.breakdown
+        ],
+        "host_bytes": memory.host_bytes,
+    }
+
+
+def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
+    """A plan and its file."""
+    return {
+        "outcome": result.outcome.value,
+        "method": result.method,
+        "decision": decision(result.decision, texts),
+        "config": result.config,
+        "yaml": yaml,
+        "estimate": estimate(result.estimate, texts),
+        "alternatives": [
+            {
+                "method": other.method,
+                "config": other.config,
+                "estimate": estimate(other.estimate, texts),
+                "reason": texts.render(other.reason),
+            }
+            for other in result.alternatives
+        ],
+        "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def decision(walked: Decision, texts: Texts) -> dict[str, Any]:
+    """The way through the tree."""
+    return {
+        "path": [
+            {
+                "node": step.node,
+                "question": texts.render(step.question),
+                "answer": texts.render(step.answer),
+                "reason": texts.render(step.reason),
+            }
+            for step in walked.path
+        ],
+        "leaf": walked.leaf,
+    }
+
+
+def model_summary(row: ModelRow, catalog: Catalog) -> dict[str, Any]:
+    """A base model as a list shows it."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "aliases": row.aliases,
+        "family": row.family,
+        "architecture": row.model_type,
+        "released": row.released,
+        "context_tokens": row.context_tokens,
+        "total_parameters": catalog.architecture(row.id).total_parameters,
+        "source": row.source,
+        "checked_on": row.checked_on,
+    }
+
+
+def model_detail(row: ModelRow, catalog: Catalog) -> dict[str, Any]:
+    """A base model with its facts and where they were read."""
+    return {
+        **model_summary(row, catalog),
+        "chat_template": row.chat_template,
+        "pad_token": row.pad_token,
+        "published_parameters": row.published_parameters,
+        "published_parameters_source": row.published_parameters_source,
+        "source_note": row.source_note,
+        "config": row.config,
+    }
+
+
+def gpu(row: GpuRow) -> dict[str, Any]:
+    """A GPU."""
+    capability = row.compute_capability
+    return {
+        "id": row.id,
+        "name": row.name,
+        "aliases": row.aliases,
+        "vendor": row.vendor.value,
+        "segment": row.segment,
+        "architecture": row.architecture,
+        "marketed_memory_gb": row.marketed_memory_gb,
+        "memory_bytes": row.memory_bytes,
+        "memory_basis": row.memory_basis,
+        "memory_source": row.memory_source,
+        "memory_note": row.memory_note,
+        "compute_capability": f"{capability[0]}.{capability[1]}" if capability else None,
+        "gfx": row.gfx,
+        "bf16": row.bf16,
+        "memory_bandwidth_gb_s": row.memory_bandwidth_gb_s,
+        "bf16_tflops_dense": row.bf16_tflops_dense,
+        "fp16_tflops_dense": row.fp16_tflops_dense,
+        "tflops_note": row.tflops_note,
+        "tdp_watts": row.tdp_watts,
+        "source": row.source,
+        "spec_sources": row.spec_sources,
+        "checked_on": row.checked_on,
+    }
+
+
+def method(row: MethodRow, texts: Texts) -> dict[str, Any]:
+    """A method, its codes turned into texts."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "family": row.family,
+        "family_label": texts.text(f"methods.family.{row.family}"),
+        "quantised": row.quantised,
+        "formula": row.formula,
+        "trained": row.trained,
+        "axolotl": _support(row.axolotl, texts),
+        "document": _support(row.document, texts),
+        "paper": row.paper,
+        "summary": texts.text(row.summary),
+        "cost": texts.text(row.cost),
+        "gain": texts.text(row.gain),
+        "when": texts.text(row.when),
+        "note": texts.text(row.note),
+    }
+
+
+def _support(support: Support, texts: Texts) -> dict[str, Any]:
+    return {
+        "support": support.support,
+        "label": texts.text(f"methods.support.{support.support}"),
+        "keys": support.keys,
+    }

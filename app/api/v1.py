@@ -1,0 +1,276 @@
+"""The REST resources. Each parses, calls one service and renders."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.api import rendering
+from app.api.body import no_choice, read
+from app.api.describing import gives, problems, reference, takes
+from app.api.problem import unknown_name
+from app.api.reply import json_reply, language_headers, reader
+from app.catalog.library import Catalog
+from app.core.errors import FieldError, InvalidInput, UnknownName
+from app.core.hardware import Hardware
+from app.core.messages import message
+from app.core.plan import Dataset, Wish
+from app.core.run import Run
+from app.schemas import (
+    ConfigRequest,
+    Estimate,
+    EstimateRequest,
+    GpuList,
+    Method,
+    MethodList,
+    ModelDetail,
+    ModelList,
+    Plan,
+    PlanRequest,
+)
+from app.schemas import Hardware as HardwareRequest
+from app.services.estimating import estimate
+from app.services.inputs import resolve_hardware
+from app.services.planning import plan
+from app.services.writing import write_yaml
+
+PREFIX = "/api/v1"
+TARGETS = ("axolotl",)
+
+router = APIRouter(prefix=PREFIX)
+"""Routes are tried in order, so those that are asked most stand first."""
+
+
+def _catalog(request: Request) -> Catalog:
+    catalog: Catalog = request.app.state.catalog
+    return catalog
+
+
+@router.post(
+    "/estimate",
+    tags=["planning"],
+    operation_id="estimate",
+    summary="Estimate a configuration",
+    responses={**gives(Estimate), **problems(400, 413, 415, 422)},
+    openapi_extra=takes(EstimateRequest),
+)
+async def post_estimate(request: Request) -> Response:
+    """Trainable parameters and GPU memory of a configuration, and whether it fits."""
+    asked = await read(request, EstimateRequest)
+    catalog = _catalog(request)
+    with _pointing({"/base_model": "/config/base_model"}):
+        result = estimate(
+            catalog=catalog,
+            config=asked.config,
+            model=asked.model,
+            hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
+        )
+    texts = reader(request)
+    return json_reply(texts, rendering.estimate(result, texts))
+
+
+@router.post(
+    "/plan",
+    tags=["planning"],
+    operation_id="plan",
+    summary="Plan a fine-tune",
+    responses={**gives(Plan), **problems(400, 413, 415, 422)},
+    openapi_extra=takes(PlanRequest),
+)
+async def post_plan(request: Request) -> Response:
+    """The method for a model on a GPU, with the reasons, its memory and a configuration for Axolotl."""
+    asked = await read(request, PlanRequest)
+    catalog = _catalog(request)
+    wish = Wish(
+        goal=asked.goal,
+        priority=asked.priority,
+        sequence_len_tokens=asked.sequence_len,
+        dataset=Dataset(**asked.dataset.model_dump()),
+        overrides=asked.overrides,
+        install=asked.install,
+    )
+    with _pointing({f"/config/{key}": f"/overrides/{key}" for key in asked.overrides} | _PLAN_POINTERS):
+        result = plan(
+            catalog=catalog,
+            base_model=asked.base_model,
+            model=asked.model,
+            hardware=_hardware(catalog, asked.hardware),
+            wish=wish,
+        )
+    texts = reader(request)
+    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts))
+
+
+_PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}
+
+
+@router.post(
+    "/config",
+    tags=["planning"],
+    operation_id="writeConfig",
+    summary="Write a configuration as a file",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The file, as a download.",
+            "content": {"application/yaml": {"schema": {"$ref": reference("Config")}}},
+            "headers": {"Content-Disposition": {"schema": {"type": "string"}}},
+        },
+        **problems(400, 413, 415, 422),
+    },
+    openapi_extra={
+        **takes(ConfigRequest),
+        "parameters": [
+            {
+                "name": "target",
+                "in": "query",
+                "description": "What the file is for.",
+                "schema": {"type": "string", "enum": list(TARGETS), "default": TARGETS[0]},
+            },
+            {
+                "name": "comments",
+                "in": "query",
+                "description": "Whether each choice has its reason beside it.",
+                "schema": {"type": "boolean", "default": True},
+            },
+        ],
+    },
+)
+async def post_config(request: Request) -> Response:
+    """A configuration as a file: keys in a human order, each group with its reason."""
+    comments = _query(request)
+    asked = await read(request, ConfigRequest)
+    _check_config(asked.config)
+    texts = reader(request)
+    disposition = {"content-disposition": f'attachment; filename="{file_name(asked.config)}"'}
+    return Response(
+        write_yaml(asked.config, texts, comments=comments),
+        headers={**language_headers(texts), **disposition},
+        media_type="application/yaml",
+    )
+
+
+@router.get(
+    "/models",
+    tags=["catalogue"],
+    operation_id="listModels",
+    summary="Find base models",
+    responses=gives(ModelList),
+)
+async def list_models(request: Request, q: str = "") -> Response:
+    """Base models; with `q`, those it describes in everyday words ("llama 3.1 8b"), best match first."""
+    catalog = _catalog(request)
+    rows = catalog.models.search(q)
+    items = [rendering.model_summary(row, catalog) for row in rows]
+    return json_reply(reader(request), {"items": items, "total": len(items)})
+
+
+@router.get(
+    "/models/{id:path}",
+    tags=["catalogue"],
+    operation_id="getModel",
+    summary="One base model",
+    responses={**gives(ModelDetail), **problems(404)},
+)
+async def get_model(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
+    """One base model: the facts of its config.json, where they were read and when. Case does not matter."""
+    catalog = _catalog(request)
+    return json_reply(reader(request), rendering.model_detail(catalog.models.get(id), catalog))
+
+
+@router.get("/gpus", tags=["catalogue"], operation_id="listGpus", summary="List GPUs", responses=gives(GpuList))
+async def list_gpus(request: Request) -> Response:
+    """GPUs: what their drivers offer and what they can do."""
+    items = [rendering.gpu(row) for row in _catalog(request).gpus.rows]
+    return json_reply(reader(request), {"items": items, "total": len(items)})
+
+
+@router.get(
+    "/methods",
+    tags=["catalogue"],
+    operation_id="listMethods",
+    summary="List methods",
+    responses=gives(MethodList),
+)
+async def list_methods(request: Request) -> Response:
+    """Ways to fine-tune: family, formula, what Axolotl makes of each, its keys and when to use it."""
+    texts = reader(request)
+    items = [rendering.method(row, texts) for row in _catalog(request).methods.rows]
+    return json_reply(texts, {"items": items, "total": len(items)})
+
+
+@router.get(
+    "/methods/{id}",
+    tags=["catalogue"],
+    operation_id="getMethod",
+    summary="One method",
+    responses={**gives(Method), **problems(404)},
+)
+async def get_method(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
+    """One way to fine-tune."""
+    texts = reader(request)
+    return json_reply(texts, rendering.method(_catalog(request).methods.get(id), texts))
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    """A file is worth writing where it names a model and holds no value that cannot be."""
+    Run.from_config(config)
+    if not config.get("base_model") or not isinstance(config["base_model"], str):
+        raise InvalidInput(FieldError("/config/base_model", message("error.base_model.missing")))
+
+
+def file_name(config: Mapping[str, Any]) -> str:
+    """What the download is called: ``llama-3.1-8b-instruct-qlora.yml``."""
+    model = str(config.get("base_model") or "").rstrip("/").rpartition("/")[2]
+    method = str(config.get("adapter") or "full")
+    words = re.sub(r"[^a-z0-9.]+", "-", f"{model}-{method}".lower()[:100]).strip("-.")
+    return f"{words or 'axolotl'}.yml"
+
+
+def _query(request: Request) -> bool:
+    """Check ``target`` and ``comments``; whether comments are wanted."""
+    errors = []
+    target = request.query_params.get("target", TARGETS[0])
+    if target not in TARGETS:
+        errors.append(FieldError("/query/target", no_choice("target", target, TARGETS)))
+    comments = request.query_params.get("comments", "true").lower()
+    if comments not in ("true", "false"):
+        errors.append(FieldError("/query/comments", no_choice("comments", comments, ("true", "false"))))
+    if errors:
+        raise InvalidInput(*errors)
+    return comments == "true"
+
+
+def _hardware(catalog: Catalog, asked: HardwareRequest) -> Hardware:
+    hardware = resolve_hardware(
+        catalog=catalog,
+        gpu=asked.gpu,
+        vram_gib=asked.vram_gib,
+        count=asked.count,
+        nodes=asked.nodes,
+        compute_capability=asked.compute_capability,
+    )
+    if hardware is None:
+        raise InvalidInput(FieldError("/hardware/gpu", message("error.hardware.missing")))
+    return hardware
+
+
+@contextmanager
+def _pointing(moves: Mapping[str, str]) -> Iterator[None]:
+    """Errors name values by where the service knows them; say where this request holds them."""
+    try:
+        yield
+    except UnknownName as error:
+        own = {"model": "/base_model", "gpu": "/hardware/gpu"}.get(error.kind, f"/{error.kind}")
+        raise InvalidInput(FieldError(moves.get(own, own), unknown_name(error))) from error
+    except InvalidInput as error:
+        raise InvalidInput(*(FieldError(_moved(e.pointer, moves), e.message) for e in error.errors)) from error
+
+
+def _moved(pointer: str, moves: Mapping[str, str]) -> str:
+    for old, new in moves.items():
+        if pointer == old or pointer.startswith(old + "/"):
+            return new + pointer.removeprefix(old)
+    return pointer

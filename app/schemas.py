@@ -1,0 +1,425 @@
+"""The JSON surface's shapes: what requests are parsed with and what the OpenAPI document promises of responses.
+
+Requests are checked by these models. Responses are built as plain dictionaries, for speed, and held to these models
+by the contract tests.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.core.estimate import Phase, Verdict
+from app.core.findings import Severity
+from app.core.plan import Goal, Install, Outcome, Priority
+
+QLORA_EXAMPLE: dict[str, Any] = {
+    "base_model": "meta-llama/Llama-3.1-8B-Instruct",
+    "adapter": "qlora",
+    "load_in_4bit": True,
+    "lora_r": 64,
+    "lora_alpha": 32,
+    "lora_dropout": 0.05,
+    "lora_target_linear": True,
+    "sequence_len": 2048,
+    "sample_packing": True,
+    "attn_implementation": "flash_attention_2",
+    "micro_batch_size": 1,
+    "gradient_accumulation_steps": 4,
+    "gradient_checkpointing": True,
+    "optimizer": "paged_adamw_8bit",
+    "learning_rate": 0.0002,
+    "num_epochs": 3,
+    "bf16": "auto",
+    "datasets": [{"path": "mlabonne/FineTome-100k", "type": "chat_template"}],
+}
+MODEL_EXAMPLE: dict[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 32000,
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2048,
+    "tie_word_embeddings": False,
+}
+
+CONFIG_SCHEMA: dict[str, Any] = {
+    "title": "Config",
+    "type": "object",
+    "additionalProperties": True,
+    "description": "A configuration in Axolotl's own keys. Keys left out take Axolotl's defaults.",
+    "examples": [QLORA_EXAMPLE],
+}
+MODEL_SCHEMA: dict[str, Any] = {
+    "title": "Model",
+    "type": "object",
+    "additionalProperties": True,
+    "description": "A Hugging Face config.json as pasted. It overrides the catalogue's facts of base_model.",
+    "examples": [MODEL_EXAMPLE],
+}
+
+COMPONENT = "x-component"
+"""Marks a schema that the OpenAPI document holds by this name and refers to."""
+
+Config = Annotated[dict[str, Any], WithJsonSchema({COMPONENT: "Config"})]
+Model = Annotated[dict[str, Any], WithJsonSchema({COMPONENT: "Model"})]
+
+HARDWARE_MISSING = "hardware_missing"
+MODEL_MISSING = "model_missing"
+
+
+class _Request(BaseModel):
+    """Refuses what it does not know, so that a typing slip never goes unseen."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Hardware(_Request):
+    """What the run happens on: a GPU by id, name or alias, or bare memory."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"gpu": "rtx-4090", "count": 1, "nodes": 1},
+                {"vram_gib": 23.5, "count": 1, "nodes": 1, "compute_capability": "8.6"},
+            ]
+        }
+    )
+
+    gpu: str | None = Field(
+        default=None, description="A GPU's id, as GET /gpus lists it; a name or alias is understood."
+    )
+    vram_gib: float | None = Field(
+        default=None, description="Memory of one GPU in GiB, instead of `gpu`.", gt=0, le=1024
+    )
+    count: int = Field(default=1, description="GPUs in each machine.", ge=1, le=1024)
+    nodes: int = Field(default=1, description="Machines.", ge=1, le=1024)
+    compute_capability: str | None = Field(
+        default=None, description="NVIDIA's, with `vram_gib`; 8.0 is assumed.", pattern=r"^\d{1,2}\.\d$"
+    )
+
+    @model_validator(mode="after")
+    def _named(self) -> "Hardware":
+        if self.gpu is None and self.vram_gib is None:
+            raise PydanticCustomError(HARDWARE_MISSING, "gpu or vram_gib is needed")
+        return self
+
+
+class EstimateRequest(_Request):
+    """A configuration to estimate, and where it is to run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}}]}
+    )
+
+    config: Config
+    model: Model | None = None
+    hardware: Hardware | None = None
+
+
+class ConfigRequest(_Request):
+    """A configuration to write as a file."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"config": QLORA_EXAMPLE}]})
+
+    config: Config
+    model: Model | None = None
+
+
+class Dataset(_Request):
+    """The training data, as far as a plan cares."""
+
+    path: str | None = Field(default=None, description="A dataset's id on the Hugging Face Hub, or a path.")
+    type: str | None = Field(
+        default=None, description="Axolotl's prompt format: `chat_template`, `alpaca`, `completion`, ..."
+    )
+    rows: int | None = Field(default=None, ge=1, le=10**12, description="Samples.")
+    mean_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of an average sample.")
+    max_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of the longest sample.")
+
+
+class PlanRequest(_Request):
+    """A model, a GPU and what the fine-tune is for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "base_model": "meta-llama/Llama-3.1-8B-Instruct",
+                    "hardware": {"gpu": "rtx-4090"},
+                    "goal": "chat",
+                    "priority": "quality",
+                    "dataset": {"path": "mlabonne/FineTome-100k", "type": "chat_template"},
+                    "overrides": {"lora_r": 16},
+                }
+            ]
+        }
+    )
+
+    base_model: str | None = Field(default=None, description="A Hugging Face id that GET /models lists.")
+    model: Model | None = None
+    hardware: Hardware
+    goal: Annotated[Goal, Field(strict=False)] = Goal.CHAT
+    priority: Annotated[Priority, Field(strict=False)] = Priority.BALANCED
+    sequence_len: int | None = Field(default=None, ge=1, le=1 << 24, description="Tokens; chosen where left out.")
+    dataset: Dataset = Dataset()
+    overrides: Config = Field(default_factory=dict, description="Keys that the plan keeps as given.")
+    install: Annotated[Install, Field(strict=False)] = Install.DOCKER
+
+    @model_validator(mode="after")
+    def _about_something(self) -> "PlanRequest":
+        if self.base_model is None and self.model is None:
+            raise PydanticCustomError(MODEL_MISSING, "base_model or model is needed")
+        return self
+
+
+class _Answer(BaseModel):
+    """Documents what is given. Answers are not built from these, so they are compiled only when asked for."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Fix(_Answer):
+    """A change that resolves a finding."""
+
+    set: dict[str, Any] = Field(description="Keys to set, with their values.")
+    unset: list[str] = Field(description="Keys to remove.")
+    safe: bool = Field(description="Whether it never changes what a working file trains.")
+
+
+class Finding(_Answer):
+    """What a person should know about a configuration."""
+
+    severity: Severity
+    code: str = Field(description="Stable, the same in every language.")
+    key: str | None = Field(description="Axolotl's key that it concerns.")
+    line: int | None
+    message: str
+    fix: Fix | None
+
+
+class EstimateModel(_Answer):
+    """The model that was estimated, without any adapter."""
+
+    id: str | None
+    architecture: str = Field(description="Transformers' model_type.")
+    total_parameters: int = Field(description="Tied weights once.")
+    layers: int
+    hidden_size: int
+    vocab_size: int
+    context_tokens: int | None
+    mixture_of_experts: bool
+    approximate: bool = Field(description="Whether the architecture was counted as the nearest known shape.")
+
+
+class ModuleCount(_Answer):
+    """Trainable parameters of one kind of module."""
+
+    module: str
+    path: str = Field(description="Its place in the model, {} standing for the layer.")
+    layers: int
+    shape: list[int] = Field(description="[in, out]")
+    trainable_parameters: int
+
+
+class Term(_Answer):
+    """One part of the peak."""
+
+    term: str = Field(description="Stable, the same in every language.")
+    label: str
+    bytes: int
+    explanation: str
+
+
+class Memory(_Answer):
+    """Memory per GPU."""
+
+    allocated_peak_bytes: int = Field(description="Peak of PyTorch's caching allocator in a steady training step.")
+    process_bytes: int = Field(description="What nvidia-smi shows: with reserved memory and the CUDA context.")
+    range_bytes: tuple[int, int] = Field(description="An honest band around process_bytes.")
+    peak_phase: Phase
+    breakdown: list[Term] = Field(description="Sums to allocated_peak_bytes exactly.")
+    host_bytes: int = Field(description="CPU memory where something is offloaded or paged.")
+
+
+class Estimate(_Answer):
+    """What a run takes and whether it fits."""
+
+    model: EstimateModel
+    trainable_parameters: int
+    trainable_percent: float = Field(description="Of base and adapter together, as PEFT counts it.")
+    modules: list[ModuleCount]
+    memory: Memory
+    fits: bool | None = Field(description="process_bytes <= capacity_bytes; null without hardware.")
+    verdict: Verdict = Field(description="`tight` where range_bytes crosses the capacity.")
+    capacity_bytes: int | None
+    headroom_bytes: int | None = Field(description="May be negative.")
+    rule_of_thumb_bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")
+    findings: list[Finding]
+
+
+class Step(_Answer):
+    """One question of the decision tree as answered."""
+
+    node: str
+    question: str
+    answer: str
+    reason: str
+
+
+class Decision(_Answer):
+    """The way through the decision tree."""
+
+    path: list[Step]
+    leaf: str
+
+
+class Alternative(_Answer):
+    """A method not taken, estimated for the same model and hardware."""
+
+    method: str
+    config: Config
+    estimate: Estimate
+    reason: str
+
+
+class Plan(_Answer):
+    """A recommendation, ready to run."""
+
+    outcome: Outcome
+    method: str = Field(description="An id of GET /methods.")
+    decision: Decision
+    config: Config
+    yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
+    estimate: Estimate
+    alternatives: list[Alternative]
+    findings: list[Finding]
+
+
+class ModelSummary(_Answer):
+    """A base model."""
+
+    id: str
+    name: str
+    aliases: list[str]
+    family: str
+    architecture: str
+    released: str | None
+    context_tokens: int
+    total_parameters: int
+    source: str
+    checked_on: str
+
+
+class ModelDetail(ModelSummary):
+    """A base model with the facts of its config.json."""
+
+    chat_template: str | None
+    pad_token: str | None
+    published_parameters: int | None
+    published_parameters_source: str | None
+    source_note: str | None
+    config: Model
+
+
+class ModelList(_Answer):
+    """Base models, best match first."""
+
+    items: list[ModelSummary]
+    total: int
+
+
+class Gpu(_Answer):
+    """A GPU."""
+
+    id: str
+    name: str
+    aliases: list[str]
+    vendor: Literal["nvidia", "amd"]
+    segment: str
+    architecture: str
+    marketed_memory_gb: float
+    memory_bytes: int = Field(description="What the driver offers.")
+    memory_basis: str
+    memory_source: str | None
+    memory_note: str | None
+    compute_capability: str | None
+    gfx: str | None
+    bf16: bool
+    memory_bandwidth_gb_s: float
+    bf16_tflops_dense: float | None
+    fp16_tflops_dense: float | None
+    tflops_note: str | None
+    tdp_watts: float | None
+    source: str
+    spec_sources: list[str]
+    checked_on: str
+
+
+class GpuList(_Answer):
+    """All GPUs."""
+
+    items: list[Gpu]
+    total: int
+
+
+class ProblemError(_Answer):
+    """One value that cannot be accepted."""
+
+    pointer: str = Field(description="JSON pointer into the request body; /query/<name> for a query parameter.")
+    detail: str
+    code: str = Field(description="Stable, the same in every language.")
+    nearest: list[str] = Field(description="Names that may have been meant.")
+
+
+class Problem(_Answer):
+    """An error, as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemError]
+
+
+class Health(_Answer):
+    """Whether the service lives."""
+
+    status: Literal["ok"]
+
+
+class Support(_Answer):
+    """How far a method is supported."""
+
+    support: Literal["native", "plugin", "peft", "none", "full", "supported", "limited"]
+    label: str
+    keys: dict[str, Any] = Field(description="The keys that ask for it.")
+
+
+class Method(_Answer):
+    """A way to fine-tune."""
+
+    id: str
+    name: str
+    family: Literal["full", "additive", "selective", "reparameterisation", "technique"]
+    family_label: str
+    quantised: bool
+    formula: str
+    trained: str = Field(description="How many parameters it trains.")
+    axolotl: Support = Field(description="What Axolotl 0.19 does with it.")
+    document: Support = Field(description="What the guide that this service follows says of it.")
+    paper: str | None
+    summary: str
+    cost: str
+    gain: str
+    when: str = Field(description="When to use it.")
+    note: str
+
+
+class MethodList(_Answer):
+    """All methods."""
+
+    items: list[Method]
+    total: int

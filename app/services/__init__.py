@@ -1,0 +1,1 @@
+"""Use cases, shared by the HTML and the JSON surface. Keyword-only, framework-free."""

@@ -1,0 +1,112 @@
+"""The estimate of a configuration: counts, memory, verdict, findings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.catalog.library import Catalog
+from app.core.adapter import Adapter, resolve_adapter
+from app.core.architecture import Architecture
+from app.core.axolotl.coverage import LORA_KERNELS
+from app.core.axolotl.rules import check
+from app.core.estimate import Estimate, Memory, ModuleCount, Verdict
+from app.core.findings import Finding, Severity
+from app.core.hardware import Hardware
+from app.core.memory import estimate_memory, rule_of_thumb_bytes
+from app.core.memory.states import MODELLED_OPTIMIZERS
+from app.core.messages import message
+from app.core.run import Run
+from app.services.inputs import ResolvedModel, resolve_model
+
+
+def estimate(
+    *,
+    catalog: Catalog,
+    config: Mapping[str, Any],
+    model: Mapping[str, Any] | None = None,
+    hardware: Hardware | None = None,
+) -> Estimate:
+    """Estimate ``config`` for the model it names, or for ``model`` where a config.json is given.
+
+    Raises:
+        InvalidInput: the configuration or the config.json holds values that cannot be.
+        UnknownName: the catalogue does not hold ``base_model``.
+    """
+    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
+    return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware)
+
+
+def estimate_resolved(
+    *, catalog: Catalog, resolved: ResolvedModel, config: Mapping[str, Any], hardware: Hardware | None
+) -> Estimate:
+    """``estimate`` for a model that is already looked up."""
+    architecture = resolved.architecture
+    run = Run.from_config(config)
+    adapter = resolve_adapter(architecture, run)
+    fused_lora = run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
+    memory = estimate_memory(architecture, run, adapter, fused_lora=fused_lora)
+    capacity = hardware.capacity_bytes if hardware else None
+    return Estimate(
+        model_id=resolved.id,
+        architecture=architecture,
+        total_parameters=architecture.total_parameters,
+        trainable_parameters=adapter.trainable_parameters,
+        trainable_percent=adapter.trainable_percent,
+        modules=_module_counts(adapter),
+        memory=memory,
+        fits=memory.process_bytes <= capacity if capacity is not None else None,
+        verdict=verdict(memory, capacity),
+        capacity_bytes=capacity,
+        headroom_bytes=capacity - memory.process_bytes if capacity is not None else None,
+        rule_of_thumb_bytes=rule_of_thumb_bytes(run.method, architecture.total_parameters),
+        findings=(
+            *check(config, architecture, hardware, catalog.known_keys),
+            *_own_findings(architecture, run, hardware),
+        ),
+    )
+
+
+def verdict(memory: Memory, capacity_bytes: int | None) -> Verdict:
+    """``tight`` where the band crosses the capacity, whichever side the expected value lies on."""
+    if capacity_bytes is None:
+        return Verdict.UNKNOWN
+    low, high = memory.range_bytes
+    if high <= capacity_bytes:
+        return Verdict.FITS
+    return Verdict.DOES_NOT_FIT if low > capacity_bytes else Verdict.TIGHT
+
+
+def _module_counts(adapter: Adapter) -> tuple[ModuleCount, ...]:
+    return tuple(
+        ModuleCount(
+            module=adapted.module.name,
+            path=adapted.module.path,
+            layers=adapted.copies,
+            shape=adapted.module.shape,
+            trainable_parameters=adapted.trainable_parameters,
+        )
+        for adapted in adapter.modules
+    )
+
+
+def _own_findings(architecture: Architecture, run: Run, hardware: Hardware | None) -> tuple[Finding, ...]:
+    found = []
+    if architecture.approximate:
+        found.append(
+            Finding(
+                severity=Severity.WARNING,
+                message=message("finding.architecture_approximate", model_type=architecture.model_type),
+            )
+        )
+    if run.optimizer not in MODELLED_OPTIMIZERS:
+        found.append(
+            Finding(
+                severity=Severity.WARNING,
+                key="optimizer",
+                message=message("finding.optimizer_not_modelled", optimizer=run.optimizer),
+            )
+        )
+    if hardware is not None and hardware.data_parallel > 1:
+        found.append(
+            Finding(severity=Severity.INFO, message=message("finding.data_parallel", count=hardware.data_parallel))
+        )
+    return tuple(found)

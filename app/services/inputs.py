@@ -1,0 +1,126 @@
+"""Who and what a request is about: the model and the hardware it names, looked up and checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.catalog.gpus import parse_capability
+from app.catalog.library import Catalog
+from app.catalog.models import ModelRow
+from app.core.architecture import Architecture
+from app.core.architectures import describe
+from app.core.errors import FieldError, InvalidInput
+from app.core.hardware import Hardware, Vendor
+from app.core.messages import Param, message
+from app.core.units import gib_to_bytes
+
+ASSUMED_CAPABILITY = (8, 0)
+"""What bare ``vram_gib`` is taken to be: Ampere, the oldest generation with bf16."""
+MOST_VRAM_GIB = 1024
+MOST_GPUS = 1024
+BF16_CAPABILITY = (8, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedModel:
+    """A model as asked for. ``row`` is its catalogue row where it has one; a config.json overrides its facts."""
+
+    id: str | None
+    row: ModelRow | None
+    architecture: Architecture
+
+
+def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
+    """The model that ``base_model`` names, or the one that the config.json ``model`` describes.
+
+    Raises:
+        InvalidInput: neither is given, or one of them holds values that cannot be.
+        UnknownName: the catalogue does not hold ``base_model`` and no config.json is given.
+    """
+    if base_model is not None and not isinstance(base_model, str):
+        raise _fault("/base_model", "error.base_model.text", given=_shown(base_model))
+    name = (base_model or "").strip()
+    if model is not None:
+        name = name or _own_name(model)
+        row = catalog.models.find(name) if name else None
+        return ResolvedModel(id=row.id if row else (name or None), row=row, architecture=describe(model))
+    if not name:
+        raise _fault("/base_model", "error.base_model.missing")
+    row = catalog.models.get(name)
+    return ResolvedModel(id=row.id, row=row, architecture=catalog.architecture(row.id))
+
+
+def resolve_hardware(
+    *,
+    catalog: Catalog,
+    gpu: str | None = None,
+    vram_gib: float | None = None,
+    count: int = 1,
+    nodes: int = 1,
+    compute_capability: str | None = None,
+) -> Hardware | None:
+    """The card that ``gpu`` names, or one with ``vram_gib``; None where neither is given.
+
+    A bare ``vram_gib`` is both the capacity and, as typed, the size that the decision tree reads.
+
+    Raises:
+        InvalidInput: both are given, or a value cannot be.
+        UnknownName: no card is called ``gpu``.
+    """
+    errors = [
+        FieldError(f"/hardware/{key}", message("error.hardware.count", key=key, given=_number(given), most=MOST_GPUS))
+        for key, given in (("count", count), ("nodes", nodes))
+        if not 1 <= given <= MOST_GPUS
+    ]
+    if gpu is not None and vram_gib is not None:
+        errors.append(FieldError("/hardware/vram_gib", message("error.hardware.both")))
+    if vram_gib is not None and not 0 < vram_gib <= MOST_VRAM_GIB:
+        errors.append(
+            FieldError(
+                "/hardware/vram_gib", message("error.hardware.vram", given=_number(vram_gib), most=MOST_VRAM_GIB)
+            )
+        )
+    capability = ASSUMED_CAPABILITY
+    if compute_capability is not None:
+        parsed = parse_capability(compute_capability)
+        if parsed is None:
+            where = "/hardware/compute_capability"
+            errors.append(FieldError(where, message("error.hardware.capability", given=_shown(compute_capability))))
+        else:
+            capability = parsed
+    if errors:
+        raise InvalidInput(*errors)
+    if gpu is not None:
+        return catalog.gpus.get(gpu).hardware(count, nodes)
+    if vram_gib is None:
+        return None
+    return Hardware(
+        name=f"{vram_gib:g}\u00a0GiB",
+        gpu_id=None,
+        vendor=Vendor.NVIDIA,
+        capacity_bytes=gib_to_bytes(vram_gib),
+        marketed_memory_gb=float(vram_gib),
+        compute_capability=capability,
+        bf16=capability >= BF16_CAPABILITY,
+        count=count,
+        nodes=nodes,
+    )
+
+
+def _own_name(model: Mapping[str, Any]) -> str:
+    """What the config.json calls itself, where it does."""
+    name = model.get("_name_or_path")
+    return name.strip() if isinstance(name, str) else ""
+
+
+def _fault(pointer: str, code: str, **params: Param) -> InvalidInput:
+    return InvalidInput(FieldError(pointer, message(code, **params)))
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"

@@ -1,0 +1,210 @@
+"""The fields of the form as shown: labels, values, recommendations, errors and findings at their place."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from app.catalog.gpus import Gpus
+from app.catalog.library import Catalog
+from app.catalog.models import Models
+from app.core.errors import FieldError
+from app.core.plan import Plan
+from app.texts import Texts
+from app.web import contexts
+from app.web.fields import FIELDS, Kind
+from app.web.forms import MODEL_JSON, Asked, Form
+from app.web.presenting import Address
+
+SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
+LISTS = {"model": "model-names", "dataset_type": "dataset-types", "optimizer": "optimizers"}
+DATASET_TYPES = ("chat_template", "alpaca", "completion", "chat_template.default", "llama3.argilla")
+OPTIMIZERS = (
+    "adamw_torch_fused",
+    "adamw_torch",
+    "adamw_8bit",
+    "paged_adamw_8bit",
+    "paged_adamw_32bit",
+    "adafactor",
+    "lion_8bit",
+    "muon",
+)
+
+
+def field_views(
+    form: Form,
+    asked: Asked,
+    catalog: Catalog,
+    texts: Texts,
+    address: Address,
+    *,
+    plan: Plan | None,
+    findings: Sequence[contexts.FindingView] = (),
+) -> dict[str, contexts.FieldView]:
+    """A view per field. With a plan, blank fields show what it recommends."""
+    errors = _errors_by_field(asked, form, texts, address)
+    config = plan.config if plan else {}
+    views = {}
+    for name in (*FIELDS, MODEL_JSON):
+        field = FIELDS.get(name)
+        typed = form.values.get(name, "")
+        options, groups = _choices(name, form, catalog, texts, plan)
+        views[name] = contexts.FieldView(
+            name=name,
+            id=f"f-{name}",
+            label=texts.text(f"web.field.{name}"),
+            hint=texts.text(f"web.field.{name}.hint") if f"web.field.{name}.hint" in texts else "",
+            value=typed,
+            placeholder=_placeholder(name, config, texts),
+            step=field.step if field and field.kind in (Kind.WHOLE, Kind.NUMBER) else "",
+            least=field.least if field else None,
+            list_id=LISTS.get(name, ""),
+            reset_url=address(form.with_values(**{name: None})) if typed and _resettable(name) else None,
+            errors=errors.get(name, ()),
+            findings=tuple(found for found in findings if found.field_id == f"f-{name}"),
+            options=options,
+            groups=groups,
+        )
+    return views
+
+
+def error_summary(asked: Asked, texts: Texts) -> tuple[contexts.ErrorSummaryItem, ...]:
+    """One line per bad value, leading to its field."""
+    items = []
+    for error in asked.errors:
+        name = error.pointer.removeprefix("/form/")
+        label = texts.text(f"web.field.{name}") if name in FIELDS or name == MODEL_JSON else ""
+        said = texts.render(error.message)
+        items.append(
+            contexts.ErrorSummaryItem(
+                text=texts.text("web.error.line", label=label, said=said) if label else said,
+                url=f"#f-{name}" if label else "#plan-form",
+            )
+        )
+    return tuple(dict.fromkeys(items))
+
+
+@lru_cache(maxsize=4)
+def model_options(models: Models) -> tuple[contexts.Option, ...]:
+    """Every model, newest first, for the search field's list."""
+    return tuple(contexts.Option(value=row.id, label=row.name) for row in models.search(""))
+
+
+def _errors_by_field(
+    asked: Asked, form: Form, texts: Texts, address: Address
+) -> Mapping[str, tuple[contexts.FieldError, ...]]:
+    by_field: dict[str, tuple[contexts.FieldError, ...]] = {}
+    for error in asked.errors:
+        name = error.pointer.removeprefix("/form/")
+        by_field[name] = (*by_field.get(name, ()), _error(name, error, asked, form, texts, address))
+    return by_field
+
+
+def _error(
+    name: str, error: FieldError, asked: Asked, form: Form, texts: Texts, address: Address
+) -> contexts.FieldError:
+    close = error.message.params.get("nearest") or ()
+    names: Iterable[str] = (close,) if isinstance(close, str) else close if isinstance(close, tuple) else ()
+    if name == "model":
+        names = asked.suggestions or names
+    links = (
+        tuple(contexts.Link(text=near, url=address(form.with_values(**{name: near}))) for near in names)
+        if name in FIELDS
+        else ()
+    )
+    return contexts.FieldError(text=texts.render(error.message), links=links)
+
+
+def _resettable(name: str) -> bool:
+    """Model and hardware are asked for, everything else has a recommendation to go back to."""
+    return name not in ("model", "m", "gpu", "vram_gib", "dataset_path", "rows", "mean_tokens", "max_tokens")
+
+
+def _placeholder(name: str, config: Mapping[str, Any], texts: Texts) -> str:
+    examples = {"model": "Llama 3.1 8B", "dataset_path": "mlabonne/FineTome-100k", "vram_gib": "24"}
+    if name in examples:
+        return texts.text("web.field.example", example=examples[name])
+    if name == "dataset_type":
+        rows: Any = config.get("datasets") or ({},)
+        return str(rows[0].get("type") or "")
+    value = config.get(name)
+    if isinstance(value, float):
+        return f"{value:.10f}".rstrip("0").rstrip(".") if value < 1 else f"{value:g}"
+    return "" if value is None or isinstance(value, bool | dict | list) else str(value)
+
+
+def _choices(
+    name: str, form: Form, catalog: Catalog, texts: Texts, plan: Plan | None
+) -> tuple[tuple[contexts.Option, ...], tuple[contexts.OptionGroup, ...]]:
+    """Options and groups of a field that offers some."""
+    if name == "gpu":
+        return (), _gpus(form, catalog, texts)
+    field = FIELDS.get(name)
+    if field is None or field.kind is not Kind.CHOICE:
+        return (), ()
+    picked = form[name]
+    options = []
+    if field.default == "":
+        options.append(_recommended(name, picked, texts, plan))
+    for value in field.choices:
+        label = texts.text(f"method.{value}") if name == "method" else texts.text(f"web.{name}.{value}")
+        hint_code = f"web.{name}.{value}.hint"
+        options.append(
+            contexts.Option(
+                value="" if value == field.default else value,
+                label=label,
+                hint=texts.text(hint_code) if hint_code in texts else "",
+            )
+        )
+    if picked and picked not in field.choices:
+        options.append(contexts.Option(value=picked, label=picked))
+    return tuple(options), ()
+
+
+def _recommended(name: str, picked: str, texts: Texts, plan: Plan | None) -> contexts.Option:
+    label = texts.text("web.recommended")
+    hint = texts.text("web.method.recommended.hint") if name == "method" else ""
+    if plan is not None and not picked:
+        if name == "method":
+            label = texts.text("web.recommended_value", value=texts.text(f"method.{plan.decision.method}"))
+        elif name == "neftune":
+            state = "on" if plan.config.get("neftune_noise_alpha") else "off"
+            label = texts.text("web.recommended_value", value=texts.text(f"web.neftune.{state}"))
+        elif name == "gradient_checkpointing":
+            state = str(plan.config.get(name) or False).lower()
+            label = texts.text("web.recommended_value", value=texts.text(f"web.gradient_checkpointing.{state}"))
+    return contexts.Option(value="", label=label, hint=hint)
+
+
+def _gpus(form: Form, catalog: Catalog, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
+    """All cards by segment, and what was typed into the address where it is none of them."""
+    groups = _gpu_groups(catalog.gpus, texts)
+    picked = form["gpu"]
+    if not picked or any(option.value == picked for group in groups for option in group.options):
+        return groups
+    typed = contexts.OptionGroup(
+        label=texts.text("web.segment.typed"), options=(contexts.Option(value=picked, label=picked),)
+    )
+    return (*groups, typed)
+
+
+@lru_cache(maxsize=16)
+def _gpu_groups(gpus: Gpus, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
+    rows = sorted(gpus.rows, key=lambda row: _segment_order(row.segment))
+    return tuple(
+        contexts.OptionGroup(
+            label=texts.text(f"web.segment.{segment}"),
+            options=tuple(
+                contexts.Option(
+                    value=row.id,
+                    label=texts.text("web.gpu_option", name=row.name, memory_gb=row.marketed_memory_gb),
+                )
+                for row in members
+            ),
+        )
+        for segment, members in groupby(rows, key=lambda row: row.segment)
+    )
+
+
+def _segment_order(segment: str) -> int:
+    return SEGMENTS.index(segment) if segment in SEGMENTS else len(SEGMENTS)

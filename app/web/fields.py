@@ -1,0 +1,130 @@
+"""The fields of the plan's form, in the order in which people think and addresses are written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.core.plan import Goal, Install, Priority
+
+
+class Kind(StrEnum):
+    """What a field holds."""
+
+    TEXT = "text"
+    WHOLE = "whole"
+    NUMBER = "number"
+    CHOICE = "choice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field. ``name`` is its query parameter and, for a knob, Axolotl's key.
+
+    ``default`` is what a blank or missing value means; a value equal to it stays out of addresses.
+    ``least`` and ``highest`` bound a whole number, ``most`` the length of a text; ``step`` is the number field's.
+    """
+
+    name: str
+    kind: Kind
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    knob: bool = False
+    least: int | None = None
+    highest: int = 10**12
+    most: int = 200
+    step: str = "any"
+
+
+METHOD_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "full": {"adapter": None},
+    "lora": {"adapter": "lora"},
+    "qlora": {"adapter": "qlora", "load_in_4bit": True},
+    "dora": {"adapter": "lora", "peft_use_dora": True},
+    "qdora": {"adapter": "qlora", "load_in_4bit": True, "peft_use_dora": True},
+    "loftq": {"adapter": "lora", "peft": {"loftq_config": {"loftq_bits": 4}}},
+    "relora": {"adapter": "lora", "relora": True},
+}
+"""A person's own choice of method, as the keys that express it."""
+
+NEFTUNE_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "on": {"neftune_noise_alpha": 5},
+    "off": {"neftune_noise_alpha": None},
+}
+
+CHECKPOINTING: Mapping[str, object] = {"true": True, "false": False, "offload": "offload"}
+
+
+def _choice(name: str, choices: tuple[str, ...], default: str = "", *, knob: bool = False) -> Field:
+    return Field(name=name, kind=Kind.CHOICE, choices=choices, default=default, knob=knob)
+
+
+def _whole(name: str, highest: int = 10**12, *, knob: bool = False) -> Field:
+    return Field(name=name, kind=Kind.WHOLE, knob=knob, least=1, highest=highest, step="1")
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field(name="model", kind=Kind.TEXT),
+        Field(name="m", kind=Kind.TEXT, most=100_000),
+        Field(name="gpu", kind=Kind.TEXT),
+        Field(name="vram_gib", kind=Kind.NUMBER, least=0, step="any"),
+        _choice("goal", tuple(Goal), Goal.CHAT.value),
+        _choice("priority", tuple(Priority), Priority.BALANCED.value),
+        Field(name="dataset_path", kind=Kind.TEXT, most=300),
+        Field(name="dataset_type", kind=Kind.TEXT),
+        _whole("rows"),
+        _whole("mean_tokens", 10**9),
+        _whole("max_tokens", 10**9),
+        _whole("sequence_len", 1 << 24),
+        _choice("method", tuple(METHOD_KEYS)),
+        _choice("neftune", tuple(NEFTUNE_KEYS)),
+        _whole("lora_r", 1 << 16, knob=True),
+        _whole("lora_alpha", 1 << 20, knob=True),
+        Field(name="lora_dropout", kind=Kind.NUMBER, knob=True, least=0, step="any"),
+        _whole("micro_batch_size", 1 << 16, knob=True),
+        _whole("gradient_accumulation_steps", 1 << 20, knob=True),
+        Field(name="learning_rate", kind=Kind.NUMBER, knob=True, least=0, step="any"),
+        Field(name="num_epochs", kind=Kind.NUMBER, knob=True, least=0, step="any"),
+        Field(name="optimizer", kind=Kind.TEXT, knob=True),
+        _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
+        _choice("install", tuple(Install), Install.DOCKER.value),
+    )
+}
+
+POINTERS: Mapping[str, str] = {
+    "/base_model": "model",
+    "/config/base_model": "model",
+    "/hardware/gpu": "gpu",
+    "/hardware/vram_gib": "vram_gib",
+    "/config/sequence_len": "sequence_len",
+    "/sequence_len": "sequence_len",
+    "/config/adapter": "method",
+    "/config/load_in_4bit": "method",
+    "/config/peft_use_dora": "method",
+    "/config/neftune_noise_alpha": "neftune",
+    "/config/datasets": "dataset_path",
+    "/config/attn_implementation": "install",
+}
+"""Which field a service's error or a finding is about; a knob's pointer ends in its own name."""
+
+KEY_FIELDS: Mapping[str, str] = {
+    pointer.removeprefix("/config/"): field for pointer, field in POINTERS.items() if pointer.startswith("/config/")
+} | {"neftune_noise_alpha": "neftune", "rl": "goal", "relora": "method", "peft": "method"}
+"""Which field an Axolotl key stands behind, knobs aside."""
+
+
+def field_of_pointer(pointer: str) -> str | None:
+    """The field that ``pointer`` is about, None where the form has none."""
+    if pointer == "/model" or pointer.startswith("/model/"):
+        return "model_json"
+    return POINTERS.get(pointer) or field_of_key(pointer.removeprefix("/config/"))
+
+
+def field_of_key(key: str) -> str | None:
+    """The field behind an Axolotl key, dotted where nested."""
+    top = key.partition(".")[0].partition("/")[0].partition("[")[0]
+    if top in FIELDS and (FIELDS[top].knob or top == "sequence_len"):
+        return top
+    return KEY_FIELDS.get(top)

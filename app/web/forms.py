@@ -1,0 +1,243 @@
+"""The plan's form as submitted: what was typed, kept as typed, and what it asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from app.catalog.library import Catalog
+from app.catalog.models import ModelRow
+from app.catalog.search import tokens
+from app.core.errors import FieldError, InvalidInput
+from app.core.messages import Message, message
+from app.core.nearest import nearest
+from app.core.plan import Dataset, Goal, Install, Priority, Wish
+from app.texts import LANGUAGES
+from app.web import pasted_model
+from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, Field, Kind
+
+MODEL_JSON = "model_json"
+MOST_SUGGESTIONS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What an address says. ``values`` holds no blanks and no defaults; ``model_json`` is a raw pasted file."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    model_json: str = ""
+    lang: str | None = None
+
+    @classmethod
+    def from_query(cls, query: QueryParams) -> "Form":
+        """Read a query; parameters of other names are somebody else's."""
+        values = {}
+        for name, known in FIELDS.items():
+            text = query.get(name, "").strip()
+            if text and text != known.default:
+                values[name] = text
+        lang = query.get("lang")
+        return cls(
+            values=values,
+            model_json=query.get(MODEL_JSON, "").strip(),
+            lang=lang if lang in LANGUAGES else None,
+        )
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, FIELDS[name].default)
+
+    @property
+    def blank(self) -> bool:
+        """Whether nothing was asked yet."""
+        return not self.values and not self.model_json
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model is named or pasted."""
+        return bool(self.values.get("model") or self.values.get("m") or self.model_json)
+
+    @property
+    def has_hardware(self) -> bool:
+        """Whether a card or its memory is given."""
+        return bool(self.values.get("gpu") or self.values.get("vram_gib"))
+
+    def with_values(self, **changes: str | None) -> "Form":
+        """This form with some fields set; None, a blank or the default clears one."""
+        values = dict(self.values)
+        for name, value in changes.items():
+            if value is None or value in ("", FIELDS[name].default):
+                values.pop(name, None)
+            else:
+                values[name] = value
+        ordered = {name: values[name] for name in FIELDS if name in values}
+        return replace(self, values=ordered, model_json="" if "m" in changes else self.model_json)
+
+    def query(self, lang: str | None = None) -> str:
+        """The shortest query that says the same, ``?`` included; empty for a blank form."""
+        pairs = list(self.values.items())
+        if self.model_json:
+            pairs.append((MODEL_JSON, self.model_json))
+        if lang or self.lang:
+            pairs.append(("lang", lang or self.lang or ""))
+        return f"?{urlencode(pairs)}" if pairs else ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Asked:
+    """What a form comes to: arguments for the services, and every value that cannot be."""
+
+    base_model: str | None = None
+    model: Mapping[str, Any] | None = None
+    gpu: str | None = None
+    vram_gib: float | None = None
+    wish: Wish = field(default_factory=Wish)
+    errors: list[FieldError] = field(default_factory=list)
+    """Pointers are ``/form/<field>``."""
+    suggestions: tuple[str, ...] = ()
+    """Ids that an unknown model may have meant."""
+
+    def fault(self, name: str, found: Message) -> None:
+        """Note that field ``name`` cannot be as it is."""
+        self.errors.append(FieldError(f"/form/{name}", found))
+
+
+def understand(form: Form, catalog: Catalog) -> Asked:
+    """Read every field of ``form``. Bad values are noted, and left out of what is asked."""
+    asked = Asked()
+    _read_model(form, catalog, asked)
+    asked.gpu = _text(form, "gpu", asked)
+    vram = _number(form, "vram_gib", asked)
+    asked.vram_gib = float(vram) if vram is not None else None
+    asked.wish = Wish(
+        goal=Goal(_choice(form, "goal", asked) or Goal.CHAT),
+        priority=Priority(_choice(form, "priority", asked) or Priority.BALANCED),
+        sequence_len_tokens=_whole(form, "sequence_len", asked),
+        dataset=Dataset(
+            path=_text(form, "dataset_path", asked),
+            type=_text(form, "dataset_type", asked),
+            rows=_whole(form, "rows", asked),
+            mean_tokens=_whole(form, "mean_tokens", asked),
+            max_tokens=_whole(form, "max_tokens", asked),
+        ),
+        overrides=_overrides(form, asked),
+        install=Install(_choice(form, "install", asked) or Install.DOCKER),
+    )
+    return asked
+
+
+def _read_model(form: Form, catalog: Catalog, asked: Asked) -> None:
+    name = _text(form, "model", asked)
+    try:
+        if form.model_json:
+            asked.model = pasted_model.reduce(pasted_model.read_json(form.model_json))
+        elif form.values.get("m"):
+            asked.model = pasted_model.unpack(form.values["m"])
+    except InvalidInput as error:
+        asked.errors.extend(FieldError(f"/form/{MODEL_JSON}", found.message) for found in error.errors)
+        return
+    if asked.model is not None or name is None:
+        asked.base_model = name
+        return
+    row, others = find_model(name, catalog)
+    if row is not None:
+        asked.base_model = row.id
+        return
+    asked.suggestions = others
+    asked.fault("model", message("web.error.unknown_model" if others else "web.error.no_such_model", given=name))
+
+
+def find_model(name: str, catalog: Catalog) -> tuple[ModelRow | None, tuple[str, ...]]:
+    """The one model that ``name`` means in daily speech, or the ids that it may mean."""
+    row = catalog.models.find(name)
+    if row is not None:
+        return row, ()
+    found = catalog.models.search(name)
+    wanted = tokens(name)
+    spoken = [
+        row for row in found if wanted in {tokens(text) for text in (row.name, row.id.partition("/")[2], *row.aliases)}
+    ]
+    if len(found) == 1 or spoken:
+        return (spoken or list(found))[0], ()
+    return None, tuple(row.id for row in found[:MOST_SUGGESTIONS]) or catalog.models.nearest(name)
+
+
+def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    method = _choice(form, "method", asked)
+    if method:
+        overrides |= METHOD_KEYS[method]
+    neftune = _choice(form, "neftune", asked)
+    if neftune:
+        overrides |= NEFTUNE_KEYS[neftune]
+    for name, known in FIELDS.items():
+        if not known.knob:
+            continue
+        match known.kind:
+            case Kind.WHOLE:
+                value: object = _whole(form, name, asked)
+            case Kind.NUMBER:
+                value = _number(form, name, asked)
+            case Kind.CHOICE:
+                value = CHECKPOINTING.get(_choice(form, name, asked) or "")
+            case _:
+                value = _text(form, name, asked)
+        if value is not None:
+            overrides[name] = value
+    return overrides
+
+
+def _text(form: Form, name: str, asked: Asked) -> str | None:
+    text = form.values.get(name)
+    most = FIELDS[name].most
+    if text is not None and len(text) > most:
+        asked.fault(name, message("web.error.long", given=len(text), most=most))
+        return None
+    return text
+
+
+def _choice(form: Form, name: str, asked: Asked) -> str | None:
+    known: Field = FIELDS[name]
+    text = _text(form, name, asked)
+    if text is None or text in known.choices:
+        return text
+    close = nearest(text, known.choices, count=1)
+    code = "web.error.choice_nearest" if close else "web.error.choice"
+    asked.fault(name, message(code, given=text[:60], allowed=known.choices, nearest=close[0] if close else ""))
+    return None
+
+
+def _whole(form: Form, name: str, asked: Asked) -> int | None:
+    text = _text(form, name, asked)
+    if text is None:
+        return None
+    try:
+        number = int(text.replace(",", "").replace(" ", "").replace("\u00a0", ""))
+    except ValueError:
+        asked.fault(name, message("web.error.whole", given=text[:60]))
+        return None
+    least, highest = FIELDS[name].least or 0, FIELDS[name].highest
+    if not least <= number <= highest:
+        asked.fault(name, message("web.error.range", given=text[:60], least=least, most=highest))
+        return None
+    return number
+
+
+def _number(form: Form, name: str, asked: Asked) -> float | int | None:
+    text = _text(form, name, asked)
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        asked.fault(name, message("web.error.number", given=text[:60]))
+        return None
+    return int(number) if number.is_integer() and abs(number) < 10**12 else number
+
+
+def in_field(value: object) -> str:
+    """A value of a configuration as its field holds it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

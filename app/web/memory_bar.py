@@ -1,0 +1,89 @@
+"""The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
+
+from app.core.estimate import Estimate
+from app.texts import Texts
+from app.web.contexts import MemoryBar, Segment
+
+ROOMY_PERCENT = 11
+"""From this share of the bar on, a part has room for its value on a wide screen."""
+MARGIN = 1.015
+FILLS = (
+    "weights",
+    "adapter",
+    "gradients",
+    "optimizer",
+    "activations",
+    "logits",
+    "loss",
+    "temporaries",
+    "overhead",
+)
+"""Which fill of the stylesheet each part has, always the same one, so that two plans compare at a glance."""
+
+
+def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
+    """Draw ``estimate``. The last part is what the process takes beyond the allocator's peak."""
+    memory = estimate.memory
+    capacity = estimate.capacity_bytes or memory.process_bytes
+    low, high = memory.range_bytes
+    scale = max(capacity, memory.process_bytes, high) * MARGIN / 100
+
+    parts = [
+        (term.code, texts.text(f"term.{term.code}"), term.bytes, texts.render(term.explanation))
+        for term in memory.breakdown
+        if term.bytes > 0
+    ]
+    overhead = memory.process_bytes - memory.allocated_peak_bytes
+    if overhead > 0:
+        label, explanation = texts.text("web.bar.overhead"), texts.text("web.bar.overhead.explanation")
+        parts.append(("overhead", label, overhead, explanation))
+
+    segments = []
+    start = 0
+    for code, label, size, explanation in parts:
+        segments.append(
+            Segment(
+                code=code,
+                number=FILLS.index(code) if code in FILLS else len(FILLS) - 1,
+                label=label,
+                value=gib(size, texts),
+                x_percent=_percent(start / scale),
+                width_percent=_percent(size / scale),
+                middle_percent=_percent((start + size / 2) / scale),
+                roomy=size / scale >= ROOMY_PERCENT,
+                share=texts.text("web.percent", share=100 * size / memory.process_bytes),
+                explanation=explanation,
+            )
+        )
+        start += size
+
+    over = max(0, memory.process_bytes - capacity)
+    return MemoryBar(
+        segments=tuple(segments),
+        process=gib(memory.process_bytes, texts),
+        capacity=gib(capacity, texts),
+        capacity_percent=_percent(capacity / scale),
+        capacity_label_end=capacity / scale > 60,
+        overflow=over > 0,
+        overflow_x_percent=_percent(capacity / scale),
+        overflow_percent=_percent(over / scale),
+        range_x_percent=_percent(low / scale),
+        range_width_percent=_percent((high - low) / scale),
+        range_low=gib(low, texts),
+        range_high=gib(high, texts),
+        description=texts.text(
+            "web.bar.description",
+            process_bytes=memory.process_bytes,
+            capacity_bytes=capacity,
+            parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
+        ),
+    )
+
+
+def gib(size_bytes: int, texts: Texts) -> str:
+    """Bytes for people."""
+    return texts.text("web.gib", size_bytes=size_bytes)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.3f}%"

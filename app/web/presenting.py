@@ -1,0 +1,164 @@
+"""Turns a plan into words and figures for the page."""
+
+from collections.abc import Callable, Iterable
+
+from app.catalog.library import Catalog
+from app.core.estimate import Estimate
+from app.core.findings import Finding, Severity
+from app.core.hardware import Hardware
+from app.core.plan import Alternative, Plan
+from app.services.writing import write_yaml
+from app.texts import Texts
+from app.web import contexts
+from app.web.fields import FIELDS, field_of_key
+from app.web.forms import Form, in_field
+from app.web.highlight import highlight
+from app.web.memory_bar import gib, memory_bar
+
+Address = Callable[[Form], str]
+"""The address of the plan that a form asks for."""
+
+_BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+def model_name(plan: Plan, catalog: Catalog, texts: Texts) -> str:
+    """What people call the model."""
+    id_ = plan.estimate.model_id
+    row = catalog.models.find(id_) if id_ else None
+    if row is not None:
+        return row.name
+    return id_ or texts.text("web.own_model", model_type=plan.estimate.architecture.model_type)
+
+
+def yaml_file(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) -> str:
+    """The file, headed by what it is."""
+    estimate = plan.estimate
+    header = texts.text(
+        "web.yaml.header",
+        model=model_name(plan, catalog, texts),
+        hardware=hardware.name,
+        method=texts.text(f"method.{plan.method}"),
+        process_bytes=estimate.memory.process_bytes,
+        capacity_bytes=hardware.capacity_bytes,
+    )
+    return write_yaml(plan.config, texts, header=(header, texts.text("web.yaml.run")))
+
+
+def file_name(plan: Plan) -> str:
+    """What the download is called: ``llama-3.1-8b-instruct-qlora.yaml``."""
+    name = str(plan.config.get("base_model") or "").rstrip("/").rpartition("/")[2].lower()
+    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter == ".") else "-" for letter in name)
+    return f"{safe.strip('-.')[:80] or 'model'}-{plan.method}.yaml"
+
+
+def present(
+    plan: Plan, *, form: Form, hardware: Hardware, catalog: Catalog, texts: Texts, address: Address, download_url: str
+) -> contexts.Result:
+    """Everything that the result region shows."""
+    t = texts.text
+    estimate = plan.estimate
+    method = t(f"method.{plan.method}")
+    own = plan.method != plan.decision.method
+    return contexts.Result(
+        verdict=verdict(estimate, hardware, texts),
+        method=method,
+        method_reason=t("web.result.own_method" if own else "web.result.recommended"),
+        model=model_name(plan, catalog, texts),
+        hardware=hardware.name,
+        bar=memory_bar(estimate, texts),
+        rule_of_thumb=t(
+            "web.result.rule_of_thumb",
+            rule_bytes=estimate.rule_of_thumb_bytes,
+            process_bytes=estimate.memory.process_bytes,
+        ),
+        peak=t("web.result.peak", phase=t(f"phase.{estimate.memory.peak_phase.value}")),
+        host=t("web.result.host", host_bytes=estimate.memory.host_bytes) if estimate.memory.host_bytes else "",
+        trainable=t("web.number", number=estimate.trainable_parameters),
+        trainable_share=t("web.percent", share=estimate.trainable_percent),
+        total=t("web.number", number=estimate.total_parameters),
+        modules=tuple(
+            contexts.ModuleView(
+                module=row.module,
+                layers=t("web.number", number=row.layers),
+                shape=" × ".join(t("web.number", number=size) for size in row.shape),
+                parameters=t("web.number", number=row.trainable_parameters),
+            )
+            for row in estimate.modules
+        ),
+        steps=tuple(
+            contexts.StepView(
+                question=texts.render(step.question), answer=texts.render(step.answer), reason=texts.render(step.reason)
+            )
+            for step in plan.decision.path
+        ),
+        alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
+        findings=findings(plan.findings, form, texts, address),
+        yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
+        download_url=download_url,
+        file_name=file_name(plan),
+    )
+
+
+def verdict(estimate: Estimate, hardware: Hardware, texts: Texts) -> contexts.Verdict:
+    """Whether it fits, in words."""
+    kind = estimate.verdict.value
+    low, high = estimate.memory.range_bytes
+    return contexts.Verdict(
+        kind=kind,
+        headline=texts.text(f"web.verdict.{kind}", hardware=hardware.name),
+        detail=texts.text(
+            "web.verdict.room" if (estimate.headroom_bytes or 0) >= 0 else "web.verdict.short",
+            process_bytes=estimate.memory.process_bytes,
+            capacity_bytes=hardware.capacity_bytes,
+            headroom_bytes=abs(estimate.headroom_bytes or 0),
+        ),
+        range=texts.text("web.verdict.range", low_bytes=low, high_bytes=high),
+    )
+
+
+def _alternative(other: Alternative, form: Form, texts: Texts, address: Address) -> contexts.AlternativeView:
+    kind = other.estimate.verdict.value
+    return contexts.AlternativeView(
+        name=texts.text(f"method.{other.method}"),
+        verdict=kind,
+        verdict_text=texts.text(f"web.verdict.{kind}.short"),
+        memory=gib(other.estimate.memory.process_bytes, texts),
+        trainable=texts.text("web.percent", share=other.estimate.trainable_percent),
+        reason=texts.render(other.reason),
+        url=address(form.with_values(method=other.method)),
+    )
+
+
+def findings(found: Iterable[Finding], form: Form, texts: Texts, address: Address) -> tuple[contexts.FindingView, ...]:
+    """Findings in words, gravest first, each once."""
+    ordered = sorted(found, key=lambda finding: _BY_SEVERITY.index(finding.severity))
+    views = (_finding(finding, form, texts, address) for finding in ordered)
+    return tuple(dict.fromkeys(views))
+
+
+def _finding(finding: Finding, form: Form, texts: Texts, address: Address) -> contexts.FindingView:
+    name = field_of_key(finding.key) if finding.key else None
+    return contexts.FindingView(
+        severity=finding.severity.value,
+        text=texts.render(finding.message),
+        key=finding.key,
+        field_id=f"f-{name}" if name else None,
+        fix=_fix(finding, form, texts, address),
+    )
+
+
+def _fix(finding: Finding, form: Form, texts: Texts, address: Address) -> contexts.Link | None:
+    """A link that applies the fix, where the form has a field for all of it."""
+    fix = finding.fix
+    if fix is None or not (fix.set or fix.unset):
+        return None
+    changes: dict[str, str | None] = {}
+    for key, value in [*fix.set.items(), *((key, None) for key in fix.unset)]:
+        field = FIELDS.get(key)
+        if field is None or not (field.knob or key == "sequence_len"):
+            return None
+        changes[key] = None if value is None else in_field(value)
+    if form.with_values(**changes) == form:
+        return None
+    shown = tuple(f"{key}: {value}" if value is not None else f"− {key}" for key, value in changes.items())
+    return contexts.Link(text=texts.text("web.finding.fix", changes=shown), url=address(form.with_values(**changes)))

@@ -1,0 +1,70 @@
+"""The pages: read the form, ask the services, render."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.catalog.library import Catalog
+from app.web.forms import Form
+from app.web.hypermedia import VARY, wants_fragment
+from app.web.pages import home_page, plan_page
+from app.web.planning import answer
+from app.web.presenting import file_name, yaml_file
+from app.web.templating import path_for, reader, render
+
+router = APIRouter(include_in_schema=False)
+
+_READ = ["GET", "HEAD"]
+"""What link previews ask with, too."""
+
+
+@router.api_route("/", methods=_READ, name="home")
+def home(request: Request) -> Response:
+    """What this is, and a start."""
+    texts = reader(request)
+    return render(request, "pages/home.html", home_page(request, texts), texts)
+
+
+@router.api_route("/plan", methods=_READ, name="plan")
+def plan(request: Request) -> Response:
+    """The wizard: a form and the plan that it comes to.
+
+    A page whose address could be shorter is sent on to the short one, so that what people copy is the canonical
+    address; a fragment is only where it still holds a pasted file.
+    """
+    catalog: Catalog = request.app.state.catalog
+    form = Form.from_query(request.query_params)
+    found = answer(form, catalog)
+    fragment = wants_fragment(request)
+    if found.status == 200 and _could_be_shorter(request, form, found.form, fragment=fragment):
+        address = path_for(request, "plan") + found.form.query()
+        return RedirectResponse(address, 303, {"Vary": VARY})
+    texts = reader(request)
+    template = "partials/_update.html" if fragment else "pages/plan.html"
+    return render(request, template, plan_page(request, texts, found), texts, status=found.status)
+
+
+@router.api_route("/plan/config.yaml", methods=_READ, name="download")
+def download(request: Request) -> Response:
+    """The file, for the same query as the page. Where there is none to be had, the page says why."""
+    catalog: Catalog = request.app.state.catalog
+    found = answer(Form.from_query(request.query_params), catalog)
+    texts = reader(request)
+    if found.plan is None or found.hardware is None:
+        return render(request, "pages/plan.html", plan_page(request, texts, found), texts, status=422)
+    return Response(
+        yaml_file(found.plan, found.hardware, catalog, texts),
+        headers={
+            "Content-Disposition": f'attachment; filename="{file_name(found.plan)}"',
+            "Content-Language": texts.language,
+            "Vary": VARY,
+        },
+        media_type="application/yaml",
+    )
+
+
+def _could_be_shorter(request: Request, form: Form, canonical: Form, *, fragment: bool) -> bool:
+    if fragment:
+        return bool(form.model_json)
+    own = {"lang", "model_json", *form.values}
+    blanks = any(not value.strip() or name not in own for name, value in request.query_params.multi_items())
+    return bool(form.model_json) or dict(canonical.values) != dict(form.values) or blanks

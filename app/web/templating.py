@@ -1,0 +1,62 @@
+"""Renders templates: strict about names, escaping everything, every address below the path prefix."""
+
+from functools import cache, lru_cache, partial
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from app.assets import TEMPLATES, static_url
+from app.texts import Texts, choose_language, texts
+from app.web.contexts import ErrorPage, HomePage, PlanPage
+from app.web.hypermedia import VARY
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
+def reader(request: Request) -> Texts:
+    """The texts of the language that the request asks for."""
+    return texts(choose_language(request.query_params.get("lang"), request.headers.get("accept-language")))
+
+
+def path_for(request: Request, name: str) -> str:
+    """The address of the route ``name``, below the path prefix, without a host: a proxy may call it otherwise."""
+    return _path(request.app, request.scope.get("root_path", ""), name)
+
+
+@lru_cache(maxsize=64)
+def _path(app: Starlette, root_path: str, name: str) -> str:
+    return root_path.rstrip("/") + str(app.url_path_for(name))
+
+
+def render(
+    request: Request,
+    template: str,
+    page: HomePage | PlanPage | ErrorPage,
+    language: Texts,
+    *,
+    status: int = 200,
+) -> HTMLResponse:
+    """``template`` filled with ``page``, in ``language``."""
+    body = (
+        _environment()
+        .get_template(template)
+        .render(
+            page=page,
+            t=language.text,
+            static=partial(static_url, request.scope.get("root_path", "")),
+            static_root=f"{request.scope.get('root_path', '')}/static",
+        )
+    )
+    return HTMLResponse(body, status, {"Content-Language": language.language, "Vary": VARY})
