@@ -1,0 +1,13 @@
+"""The yardstick: the least that FastAPI does for a JSON body."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.post("/")
+async def give_back(body: dict[str, Any]) -> dict[str, Any]:
+    """Parse the body and give it back."""
+    return body

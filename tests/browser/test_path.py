@@ -1,0 +1,206 @@
+"""From the start page to a file, with and without JavaScript; Back, reload and sharing."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import Page, expect
+
+from .conftest import Open
+
+pytestmark = pytest.mark.browser
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+PLAN = f"/plan?model={MODEL}&gpu=rtx-4090"
+LLAMA = {
+    "model_type": "llama",
+    "vocab_size": 32000,
+    "hidden_size": 2048,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 22,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2048,
+}
+
+
+def download(page: Page) -> dict[str, object]:
+    """The file that the page offers, as a configuration."""
+    with page.expect_download() as waiting:
+        page.locator("#download").click()
+    file = waiting.value
+    assert re.fullmatch(r"[a-z0-9.-]+\.yaml", file.suggested_filename)
+    config = yaml.safe_load(Path(file.path()).read_text(encoding="utf-8"))
+    assert isinstance(config, dict)
+    return config
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_from_the_start_page_to_a_file(open_page: Open, javascript: bool) -> None:
+    page = open_page("/", javascript=javascript)
+    page.get_by_label("Base model").fill("llama 3.1 8b instruct")
+    page.get_by_label("GPU").select_option("rtx-4090")
+    page.get_by_role("button", name="Plan it").click()
+    page.wait_for_url("**/plan?*")
+    assert page.url.endswith(PLAN.replace(MODEL, MODEL.replace("/", "%2F")))
+    expect(page.locator(".verdict")).to_contain_text("GeForce RTX 4090")
+
+    rank = page.get_by_label("lora_r", exact=True)
+    assert rank.get_attribute("placeholder") == "32"
+    rank.fill("24")
+    if not javascript:
+        page.get_by_role("button", name="Update the plan").click()
+    page.wait_for_url("**lora_r=24")
+    expect(page.locator("#yaml")).to_contain_text("lora_r: 24")
+    assert download(page)["lora_r"] == 24
+
+    page.reload()
+    expect(page.get_by_label("lora_r", exact=True)).to_have_value("24")
+    expect(page.locator("#yaml")).to_contain_text("lora_r: 24")
+
+
+def test_choices_update_what_is_shown_and_back_undoes_them(open_page: Open) -> None:
+    page = open_page(PLAN)
+    page.get_by_label("What the fine-tune is for").select_option("dpo")
+    expect(page.locator("#yaml")).to_contain_text("rl: dpo")
+    page.get_by_role("radio", name="QLoRA").check()
+    expect(page.locator("#yaml")).to_contain_text("adapter: qlora")
+    page.get_by_label("lora_r", exact=True).press_sequentially("16", delay=30)
+    page.wait_for_url("**lora_r=16")
+    page.get_by_label("num_epochs").press_sequentially("2")
+    page.wait_for_url("**num_epochs=2")
+
+    page.go_back()
+    expect(page.get_by_label("num_epochs")).to_have_value("")
+    expect(page.locator("#yaml")).to_contain_text("lora_r: 16")
+    page.go_back()
+    expect(page.get_by_label("lora_r", exact=True)).to_have_value("")
+    expect(page.locator("#yaml")).to_contain_text("adapter: qlora")
+    page.go_back()
+    expect(page.get_by_role("radio", name="Recommended: LoRA")).to_be_checked()
+    page.go_back()
+    expect(page.get_by_label("What the fine-tune is for")).to_have_value("")
+    expect(page.locator("#yaml")).not_to_contain_text("rl: dpo")
+    page.go_forward()
+    expect(page.locator("#yaml")).to_contain_text("rl: dpo")
+
+
+def test_typing_keeps_focus_and_the_caret(open_page: Open) -> None:
+    page = open_page(PLAN)
+    rank = page.get_by_label("lora_r", exact=True)
+    rank.press_sequentially("1")
+    page.wait_for_url("**lora_r=1")
+    rank.press_sequentially("6")
+    page.wait_for_url("**lora_r=16")
+    expect(rank).to_be_focused()
+    expect(rank).to_have_value("16")
+
+
+def test_a_reset_brings_the_recommendation_back_and_keeps_focus(open_page: Open) -> None:
+    page = open_page(f"{PLAN}&lora_r=24&goal=dpo")
+    page.locator(".reset[data-focus=f-goal]").click()
+    expect(page.get_by_label("What the fine-tune is for")).to_be_focused()
+    expect(page.get_by_label("What the fine-tune is for")).to_have_value("")
+    page.locator(".reset[data-focus=f-lora_r]").click()
+    expect(page.get_by_label("lora_r", exact=True)).to_have_value("")
+    expect(page.get_by_label("lora_r", exact=True)).to_be_focused()
+
+
+def test_a_bad_value_is_answered_while_typing_and_mends(open_page: Open) -> None:
+    page = open_page(PLAN)
+    rank = page.get_by_label("lora_r", exact=True)
+    rank.fill("-4")
+    expect(page.locator("#f-lora_r-error")).to_contain_text("between")
+    expect(rank).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#error-summary")).to_be_visible()
+    rank.fill("8")
+    expect(page.locator("#error-summary")).to_have_count(0)
+    expect(page.locator("#yaml")).to_contain_text("lora_r: 8")
+
+
+def test_an_unknown_model_offers_the_nearest(open_page: Open) -> None:
+    page = open_page(PLAN)
+    model = page.get_by_label("Base model")
+    model.fill("qwen3 4")
+    model.press("Enter")
+    page.locator("#f-model-error a").first.click()
+    expect(page.locator(".verdict")).to_be_visible()
+    assert "Qwen" in model.input_value()
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_a_pasted_config_json(open_page: Open, javascript: bool) -> None:
+    page = open_page("/plan?gpu=rtx-4090", javascript=javascript)
+    page.locator(".more > summary").click()
+    text = page.get_by_label("config.json", exact=True)
+    text.fill("{not json")
+    if javascript:
+        text.blur()
+    else:
+        page.get_by_role("button", name="Update the plan").click()
+    expect(page.locator("#f-model_json-error")).to_contain_text("not JSON")
+    expect(text).to_have_value("{not json")
+    text.fill(json.dumps(LLAMA, indent=2))
+    if javascript:
+        text.blur()
+    else:
+        page.get_by_role("button", name="Update the plan").click()
+    expect(page.locator(".pasted")).to_contain_text("22 layers")
+    page.wait_for_url(re.compile(r"[?&]m=[\w-]+"))
+    assert "model_json" not in page.url
+    page.reload()
+    expect(page.locator(".pasted")).to_contain_text("22 layers")
+    page.locator(".pasted a").click()
+    expect(page.locator(".pasted")).to_have_count(0)
+
+
+def test_a_config_json_from_a_file(open_page: Open, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(LLAMA, indent=2), encoding="utf-8")
+    page = open_page("/plan?gpu=rtx-4090")
+    page.locator(".more > summary").click()
+    page.locator("input[type=file]").set_input_files(file)
+    expect(page.locator(".pasted")).to_contain_text("22 layers")
+
+
+def test_copying(open_page: Open) -> None:
+    page = open_page(PLAN, permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert yaml.safe_load(page.evaluate("navigator.clipboard.readText()"))["base_model"] == MODEL
+
+
+def test_the_language_switch_follows_the_form(open_page: Open) -> None:
+    page = open_page(PLAN)
+    page.get_by_label("lora_r", exact=True).fill("24")
+    page.wait_for_url("**lora_r=24")
+    page.get_by_role("link", name="မြန်မာ").click()
+    expect(page.locator("html")).to_have_attribute("lang", "my")
+    expect(page.get_by_label("lora_r", exact=True)).to_have_value("24")
+    page.get_by_label("lora_r", exact=True).fill("48")
+    page.wait_for_url("**lora_r=48**")
+    expect(page.locator("html")).to_have_attribute("lang", "my")
+    expect(page.locator(".verdict-headline")).to_contain_text("ပါ")
+
+
+def test_a_server_that_is_gone_is_said_and_nothing_is_lost(open_page: Open) -> None:
+    page = open_page(PLAN)
+    page.route("**/plan?*", lambda route: route.fulfill(status=503, body="down", content_type="text/plain"))
+    page.get_by_label("lora_r", exact=True).fill("24")
+    expect(page.locator("#notice")).to_contain_text("could not answer")
+    expect(page.locator("#yaml")).to_contain_text("lora_r: 32")
+    expect(page.get_by_label("lora_r", exact=True)).to_have_value("24")
+    page.unroute("**/plan?*")
+    page.get_by_label("num_epochs").fill("2")
+    expect(page.locator("#yaml")).to_contain_text("lora_r: 24")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("lang", ["en", "my"])
+@pytest.mark.parametrize("path", ["/?", f"{PLAN}&", "/plan?model=lama+8b&gpu=rtx-4091&lora_r=-3&", "/nothing?"])
+def test_nothing_overflows(open_page: Open, path: str, lang: str, width: int) -> None:
+    page = open_page(f"{path}lang={lang}", width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,1 @@
+"""Holds the files that Axoplan writes to Axolotl's own validator."""

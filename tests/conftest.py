@@ -1,0 +1,23 @@
+"""What every test may use: the catalogue, and the service as a client sees it."""
+
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.catalog.library import Catalog, load_catalog
+from app.main import create_app
+from app.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    """The product's own catalogue."""
+    return load_catalog()
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[TestClient]:
+    """The service with its default settings; a fault of ours is an answer, not an exception."""
+    with TestClient(create_app(Settings(access_log=False)), raise_server_exceptions=False) as client:
+        yield client

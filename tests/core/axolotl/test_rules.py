@@ -1,0 +1,232 @@
+"""Each rule fires on what it is about, says so under a stable code, and its fix settles it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.core.architecture import Architecture
+from app.core.axolotl.renamed import REMOVED, RENAMED
+from app.core.axolotl.rules import check
+from app.core.findings import Severity
+from app.core.hardware import Hardware
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
+from tests.core.axolotl.examples import AMPERE, HOPPER, INSTINCT, SEVEN, TURING, architecture, schema
+from tests.core.axolotl.rule_cases import CASES, FULL, GOOD, GPT2, LLAMA, MOE, PHI3, QLORA, findings
+
+
+def test_a_good_configuration_is_left_in_peace() -> None:
+    assert findings({}) == {}
+    assert findings(QLORA) == {}
+    assert findings({**FULL, "bf16": "auto"}, card=None) == {}
+
+
+@pytest.mark.parametrize(("code", "changes", "model", "card", "key", "severity"), CASES)
+def test_each_rule_fires_under_its_code_at_its_key(
+    code: str,
+    changes: Mapping[str, Any],
+    model: Architecture | None,
+    card: Hardware | None,
+    key: str | None,
+    severity: Severity,
+) -> None:
+    found = findings(changes, model, card)
+    assert code in found, sorted(found)
+    assert found[code].key == key
+    assert found[code].severity is severity
+
+
+@pytest.mark.parametrize(("code", "changes", "model", "card", "key", "severity"), CASES)
+def test_a_fix_settles_what_it_is_offered_for(
+    code: str,
+    changes: Mapping[str, Any],
+    model: Architecture | None,
+    card: Hardware | None,
+    key: str | None,
+    severity: Severity,
+) -> None:
+    """Applied, the finding is gone and no other error has come."""
+    before = findings(changes, model, card)
+    fix = before[code].fix
+    if fix is None:
+        return
+    mended = {name: value for name, value in ({**GOOD, **changes} | fix.set).items() if name not in fix.unset}
+    after = {finding.code: finding for finding in check(mended, model, card, schema())}
+    assert code not in after
+    assert not [new for new in after if new not in before and after[new].severity is Severity.ERROR and fix.safe]
+
+
+@pytest.mark.parametrize(
+    ("changes", "model", "card"),
+    [
+        ({"lora_mlp_kernel": False}, PHI3, None),
+        ({"rl": "dpo"}, PHI3, None),
+        ({"load_in_8bit": True}, PHI3, None),
+        ({"trust_remote_code": True}, PHI3, None),
+        (FULL, PHI3, None),
+        ({}, None, None),
+        ({"lora_r": None, "lora_alpha": None, "lora_target_modules": None, "lora_model_dir": "out"}, LLAMA, None),
+        ({"sample_packing": True, "attn_implementation": "sdpa"}, LLAMA, None),
+        ({"attn_implementation": "kernels-community/flash-attn2"}, LLAMA, None),
+        ({"attn_implementation": "flash_attention_2"}, LLAMA, HOPPER),
+        ({"sequence_len": 4096}, LLAMA, None),
+        ({"sequence_len": 8192}, None, None),
+        ({"sequence_len": "long"}, LLAMA, None),
+        ({"sequence_len": True}, LLAMA, None),
+        ({"plugins": CCE_PLUGIN}, LLAMA, None),
+        ({"bf16": True}, LLAMA, AMPERE),
+        ({"bf16": "auto"}, LLAMA, TURING),
+        ({**FULL, "bf16": False, "fp16": False}, LLAMA, TURING),
+        ({"plugins": [LIGER_PLUGIN], "liger_rope": True}, LLAMA, None),
+        ({"plugins": ["a.MyAdapterPlugin"], "adapter": "mine"}, LLAMA, None),
+        ({"plugins": [CCE_PLUGIN]}, LLAMA, None),
+        ({"optimizer": "muon"}, LLAMA, None),
+        ({"warmup_steps": 5}, LLAMA, None),
+        ({"rl": "kto", "remove_unused_columns": False}, LLAMA, None),
+        ({"datasets": None, "pretraining_dataset": [{"path": "a"}]}, LLAMA, None),
+        ({**QLORA, "quantize_moe_experts": True}, MOE, AMPERE),
+        ({**QLORA, "base_model": "unsloth/gpt-oss-20b-BF16"}, LLAMA, None),
+        ({"lora_target_modules": ["q_proj"]}, MOE, None),
+        ({"lora_target_linear": True, "lora_target_modules": None}, LLAMA, None),
+        ({"relora": True, "jagged_restart_steps": 9, "optimizer": "paged_adamw_8bit"}, LLAMA, None),
+        ({"relora": True, "jagged_restart_steps": 9, "optimizer": None}, LLAMA, None),
+        ({"peft": {"loftq_config": None}}, LLAMA, None),
+        ({"model_type": "LlamaForCausalLM"}, LLAMA, None),
+        ({"datasets": [{"path": "synthetic", "type": "_synthetic", "length": 9}]}, LLAMA, None),
+    ],
+)
+def test_no_rule_fires_on_what_is_right(
+    changes: Mapping[str, Any], model: Architecture | None, card: Hardware | None
+) -> None:
+    assert set(findings(changes, model, card)) <= {"card_memory"}
+
+
+@pytest.mark.parametrize("key", RENAMED)
+def test_each_renamed_key_ends_in_keys_that_axolotl_knows(key: str) -> None:
+    row = RENAMED[key]
+    assert row.successor.partition(".")[0] in schema().known
+    assert set(row.mend(1)) <= schema().known
+    code = "renamed_key" if row.mapped else "ignored_key"
+    finding = findings({key: 1})[code]
+    assert finding.key == key
+    assert finding.fix is not None
+    assert finding.fix.unset == (key,)
+    assert finding.fix.safe is row.mapped
+
+
+def test_a_successor_that_is_already_there_wins() -> None:
+    found = findings({"dpo_beta": 0.1, "rl_beta": 0.5})
+    assert found["renamed_key"].fix is not None
+    assert found["renamed_key"].fix.set == {}
+
+
+def test_an_old_switch_that_is_off_is_only_taken_out() -> None:
+    for key in ("flash_attention", "peft_use_loftq"):
+        (finding,) = check({**GOOD, key: False}, LLAMA, None, schema())
+        assert finding.fix is not None
+        assert finding.fix.set == {}
+
+
+def test_removed_keys_point_to_keys_that_axolotl_knows() -> None:
+    assert {successor for row in REMOVED.values() for successor in row} <= schema().known
+
+
+@pytest.mark.parametrize(("given", "fixed"), [("offload", True), ("offload_disk", "disk")])
+def test_offloading_is_asked_for_by_its_own_key(given: str, fixed: object) -> None:
+    fix = findings({"gradient_checkpointing": given})["renamed_value"].fix
+    assert fix is not None
+    assert fix.set == {"gradient_checkpointing": True, "activation_offloading": fixed}
+
+
+@pytest.mark.parametrize(("rank", "alpha"), [(16, 32), ("16", 32), (None, 32), (8, 16)])
+def test_a_missing_alpha_becomes_twice_the_rank(rank: object, alpha: int) -> None:
+    fix = findings({"lora_alpha": None, "lora_r": rank})["lora_alpha_missing"].fix
+    assert fix is not None
+    assert fix.set == {"lora_alpha": alpha}
+
+
+def test_experts_give_way_to_attention_and_only_where_there_is_one() -> None:
+    fix = findings({"lora_target_modules": list(SEVEN)}, MOE)["targets_experts"].fix
+    assert fix is not None
+    assert fix.set == {"lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    bare = architecture("x", names=("w1",), expert_names={"gate_proj": "gate_up_proj"})
+    changes = {"lora_target_modules": ["gate_proj"], "lora_mlp_kernel": False}
+    assert findings(changes, bare)["targets_experts"].fix is None
+
+
+def test_experts_that_cannot_be_quantised_get_no_fix() -> None:
+    assert findings(QLORA, MOE, INSTINCT)["experts_16bit"].fix is None
+    assert findings({**QLORA, "lora_target_linear": True}, MOE)["experts_16bit"].fix is None
+
+
+def test_a_plugin_is_added_to_those_listed_and_only_for_what_is_on() -> None:
+    fix = findings({"plugins": ["a.B"], "liger_rope": True})["plugin_missing"].fix
+    assert fix is not None
+    assert fix.set == {"plugins": ["a.B", LIGER_PLUGIN]}
+    assert findings({"liger_rope": False})["plugin_missing"].fix is None
+
+
+def test_a_precision_that_the_person_ruled_out_is_not_switched_on() -> None:
+    changes = {"plugins": [CCE_PLUGIN], "cut_cross_entropy": True, "bf16": False}
+    assert findings(changes)["cut_needs_half"].fix is None
+
+
+def test_an_attention_like_no_other_gets_no_fix() -> None:
+    assert findings({"attn_implementation": "zzzz"})["attention_name"].fix is None
+    assert findings({"lr_scheduler": "zzzz"})["scheduler"].fix is None
+
+
+def test_flash_attention_gives_way_to_what_the_architecture_has() -> None:
+    for model, instead in ((LLAMA, "sdpa"), (architecture("gptj"), "eager")):
+        fix = findings({"attn_implementation": "flash_attention_2", "lora_mlp_kernel": False}, model, TURING)[
+            "flash_attention_card"
+        ].fix
+        assert fix is not None
+        assert fix.set == {"attn_implementation": instead}
+
+
+def test_errors_come_first() -> None:
+    found = check({**GOOD, "lora_rr": 1, "datasets": None}, LLAMA, AMPERE, schema())
+    assert [finding.severity for finding in found] == [Severity.ERROR, Severity.WARNING, Severity.INFO]
+
+
+def test_a_bare_set_of_names_does_for_a_schema() -> None:
+    assert [f.key for f in check({**GOOD, "oops": 1, "trl": {"x": 1}}, LLAMA, None, schema().known)] == ["oops"]
+
+
+def test_only_a_dozen_unknown_keys_are_given_a_nearest_one() -> None:
+    config = {**GOOD, **{f"lora_r{i}": 1 for i in range(50)}}
+    codes = [finding.code for finding in check(config, LLAMA, None, schema())]
+    assert codes.count("unknown_key_nearest") == 12
+    assert codes.count("unknown_key") == 38
+
+
+def test_memory_as_typed_is_not_held_against_a_box() -> None:
+    assert findings({}, LLAMA, replace(AMPERE, gpu_id=None)) == {}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(schema().known | set(RENAMED) | set(REMOVED))), VALUES, max_size=12))
+def test_no_value_of_any_key_breaks_a_rule(config: dict[str, Any]) -> None:
+    for card in (None, TURING, INSTINCT):
+        for model in (None, MOE, GPT2):
+            for finding in check(config, model, card, schema()):
+                assert finding.message.code == f"finding.{finding.code}"
+
+
+@pytest.mark.parametrize("kernel", LORA_KERNEL_KEYS)
+def test_kernels_of_an_unpatchable_model_are_all_switched_off(kernel: str) -> None:
+    fix = findings({}, PHI3)["kernels_unpatchable"].fix
+    assert fix is not None
+    assert fix.set[kernel] is False
+    assert fix.safe

@@ -1,0 +1,109 @@
+"""Laws that the memory of a run obeys, whatever its size."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.adapter import resolve_adapter
+from app.core.architectures import describe
+from app.core.estimate import Memory
+from app.core.memory import estimate_memory, rule_of_thumb_bytes
+from app.core.memory.states import FORMS
+from app.core.run import OPTIMIZERS, Method, Run
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def memory(config: dict[str, Any], **model: int) -> Memory:
+    """Memory of ``config`` on a small Llama."""
+    shape = {
+        "hidden_size": 512,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 8,
+        "vocab_size": 32000,
+    } | model
+    architecture = describe({"model_type": "llama"} | shape)
+    run = Run.from_config(config)
+    return estimate_memory(
+        architecture, run, resolve_adapter(architecture, run), fused_lora=run.fused_lora is not False
+    )
+
+
+configs = st.fixed_dictionaries(
+    {
+        "adapter": st.sampled_from([None, "lora", "qlora"]),
+        "sequence_len": st.integers(1, 8192),
+        "micro_batch_size": st.integers(1, 8),
+        "gradient_accumulation_steps": st.integers(1, 4),
+        "lora_r": st.integers(1, 256),
+        "lora_dropout": st.sampled_from([0.0, 0.05]),
+        "peft_use_dora": st.booleans(),
+        "gradient_checkpointing": st.booleans(),
+        "attn_implementation": st.sampled_from([None, "sdpa", "eager", "flash_attention_2"]),
+        "chunked_cross_entropy": st.booleans(),
+        "optimizer": st.sampled_from(OPTIMIZERS),
+        "lora_mlp_kernel": st.sampled_from([None, False]),
+    }
+).map(lambda c: c | {"lora_target_modules": TARGETS, "load_in_4bit": c["adapter"] == "qlora"})
+
+
+@given(configs, st.integers(1, 4096))
+def test_more_tokens_never_take_less(config: dict[str, Any], more: int) -> None:
+    """A longer sequence."""
+    longer = config | {"sequence_len": config["sequence_len"] + more}
+    assert memory(longer).allocated_peak_bytes >= memory(config).allocated_peak_bytes
+
+
+@given(configs)
+def test_a_larger_batch_never_takes_less(config: dict[str, Any]) -> None:
+    """One more row."""
+    larger = config | {"micro_batch_size": config["micro_batch_size"] + 1}
+    assert memory(larger).allocated_peak_bytes >= memory(config).allocated_peak_bytes
+
+
+@given(configs, st.integers(1, 64))
+def test_a_higher_rank_never_takes_less(config: dict[str, Any], more: int) -> None:
+    """A bigger adapter, except where an optimizer's 8-bit states begin: at 4,096 elements they shrink."""
+    if config["lora_r"] * 512 < 4096 or config["optimizer"] not in FORMS:
+        config = config | {"lora_r": config["lora_r"] + 8}
+    higher = config | {"lora_r": config["lora_r"] + more}
+    assert memory(higher).allocated_peak_bytes >= memory(config).allocated_peak_bytes
+
+
+@given(configs)
+def test_a_larger_vocabulary_or_more_layers_never_take_less(config: dict[str, Any]) -> None:
+    """A bigger model."""
+    base = memory(config).allocated_peak_bytes
+    assert memory(config, vocab_size=64000).allocated_peak_bytes >= base
+    assert memory(config, num_hidden_layers=8).allocated_peak_bytes >= base
+
+
+@given(configs)
+def test_checkpointing_never_takes_more(config: dict[str, Any]) -> None:
+    """It keeps a part of what is kept without it, plus one layer: with two layers or more it pays."""
+    off = memory(config | {"gradient_checkpointing": False}, num_hidden_layers=8)
+    on = memory(config | {"gradient_checkpointing": True}, num_hidden_layers=8)
+    assert on.allocated_peak_bytes <= off.allocated_peak_bytes
+
+
+@given(configs)
+def test_the_breakdown_sums_to_the_peak(config: dict[str, Any]) -> None:
+    """To the byte, and nothing is negative."""
+    found = memory(config)
+    assert sum(term.bytes for term in found.breakdown) == found.allocated_peak_bytes
+    assert all(term.bytes >= 0 for term in found.breakdown)
+
+
+def test_paged_states_are_on_the_host() -> None:
+    """What pages is counted there and not among the allocator's."""
+    plain = memory({"optimizer": "adamw_8bit"})
+    paged = memory({"optimizer": "paged_adamw_8bit"})
+    assert paged.host_bytes > 0
+    assert paged.allocated_peak_bytes < plain.allocated_peak_bytes
+
+
+def test_rule_of_thumb_is_the_guides() -> None:
+    """28, 14 and 6 GB for seven billion parameters."""
+    assert [rule_of_thumb_bytes(m, 7 * 10**9) // 10**9 for m in (Method.FULL, Method.LORA, Method.QLORA)] == [28, 14, 6]

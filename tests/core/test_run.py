@@ -1,0 +1,136 @@
+"""Reading a configuration: Axolotl's defaults, its spellings, and every fault named."""
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import InvalidInput
+from app.core.run import (
+    CCE_PLUGIN,
+    LIGER_PLUGIN,
+    Attention,
+    Checkpointing,
+    Loss,
+    Method,
+    Quantization,
+    Run,
+)
+
+LORA = {"adapter": "lora", "lora_r": 16}
+
+
+def test_defaults_are_axolotls() -> None:
+    """What a configuration leaves out."""
+    run = Run.from_config({})
+    assert (run.method, run.sequence_len_tokens, run.micro_batch_size, run.gradient_accumulation_steps) == (
+        Method.FULL,
+        512,
+        1,
+        1,
+    )
+    assert (run.attention, run.checkpointing, run.loss) == (Attention.SDPA, Checkpointing.OFF, Loss.PLAIN)
+    assert (run.optimizer, run.bf16, run.evaluates, run.lora) == ("adamw_torch_fused", True, False, None)
+
+
+@pytest.mark.parametrize(
+    ("config", "attribute", "value"),
+    [
+        (LORA | {"load_in_8bit": True}, "quantization", Quantization.INT8),
+        (LORA | {"load_in_4bit": True}, "quantization", Quantization.FP32_UPCAST),
+        (LORA | {"adapter": "qlora", "load_in_4bit": True}, "quantization", Quantization.NF4),
+        ({"gradient_checkpointing": True}, "checkpointing", Checkpointing.REENTRANT),
+        ({"gradient_checkpointing": "offload"}, "checkpointing", Checkpointing.OFFLOAD),
+        ({"gradient_checkpointing": True, "activation_offloading": True}, "checkpointing", Checkpointing.OFFLOAD),
+        (
+            {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}},
+            "checkpointing",
+            Checkpointing.NON_REENTRANT,
+        ),
+        ({"attn_implementation": "eager"}, "attention", Attention.EAGER),
+        ({"attn_implementation": "kernels-community/flash-attn3"}, "attention", Attention.FLASH),
+        ({"plugins": [CCE_PLUGIN]}, "loss", Loss.CUT_CROSS_ENTROPY),
+        ({"plugins": [CCE_PLUGIN], "cut_cross_entropy": False}, "loss", Loss.PLAIN),
+        ({"plugins": [LIGER_PLUGIN], "liger_fused_linear_cross_entropy": True}, "loss", Loss.LIGER_FUSED_LINEAR),
+        ({"plugins": LIGER_PLUGIN, "liger_cross_entropy": True}, "loss", Loss.LIGER),
+        ({"chunked_cross_entropy": True}, "loss", Loss.CHUNKED),
+        ({"liger_fused_linear_cross_entropy": True}, "loss", Loss.PLAIN),
+        ({"sequence_len": "2048"}, "sequence_len_tokens", 2048),
+        ({"sequence_len": 2048.0}, "sequence_len_tokens", 2048),
+        ({"sample_packing": "yes"}, "sample_packing", True),
+        ({"sample_packing": 0}, "sample_packing", False),
+        (LORA, "fused_lora", None),
+        (LORA | {"lora_mlp_kernel": False}, "fused_lora", False),
+        (LORA | {"lora_qkv_kernel": True}, "fused_lora", True),
+        (LORA | {"load_in_8bit": True}, "fused_lora", False),
+        ({"val_set_size": 0.1}, "evaluates", True),
+        ({"test_datasets": [{"path": "x"}]}, "evaluates", True),
+        ({"fp16": True}, "bf16", False),
+        ({"micro_batch_size": 3}, "eval_batch_size", 3),
+        ({"micro_batch_size": 3, "eval_batch_size": 1}, "eval_batch_size", 1),
+        ({"neftune_noise_alpha": 5}, "neftune", True),
+        ({"unfrozen_parameters": ["lm_head.*"]}, "unfrozen_parameters", ("lm_head.*",)),
+    ],
+)
+def test_a_key_reaches_the_run(config: dict[str, Any], attribute: str, value: object) -> None:
+    """Each switch, in the spellings that Axolotl takes."""
+    assert getattr(Run.from_config(config), attribute) == value
+
+
+def test_lora_settings() -> None:
+    """The LoRA keys, read together."""
+    lora = Run.from_config(
+        LORA
+        | {
+            "lora_alpha": 8,
+            "lora_dropout": 0.05,
+            "peft_use_dora": True,
+            "lora_target_modules": "q_proj|k_proj",
+            "lora_rank_pattern": {"q_proj": 4},
+            "peft_layers_to_transform": 3,
+            "lora_modules_to_save": ["lm_head"],
+        }
+    ).lora
+    assert lora is not None
+    assert (lora.r, lora.alpha, lora.dropout, lora.dora, lora.target_modules) == (16, 8, 0.05, True, "q_proj|k_proj")
+    assert (lora.rank_pattern, lora.layers_to_transform, lora.modules_to_save) == ({"q_proj": 4}, (3,), ("lm_head",))
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "code"),
+    [
+        ({"sequence_len": "long"}, "sequence_len", "error.config.integer"),
+        ({"sequence_len": True}, "sequence_len", "error.config.integer"),
+        ({"sequence_len": 0}, "sequence_len", "error.config.range"),
+        (LORA | {"lora_r": -4}, "lora_r", "error.config.range"),
+        ({"adapter": "lora"}, "lora_r", "error.config.lora_r_missing"),
+        (LORA | {"lora_dropout": 1.5}, "lora_dropout", "error.config.range"),
+        ({"learning_rate": "fast"}, "learning_rate", "error.config.number"),
+        ({"learning_rate": True}, "learning_rate", "error.config.number"),
+        ({"sample_packing": "perhaps"}, "sample_packing", "error.config.boolean"),
+        ({"plugins": 5}, "plugins", "error.config.names"),
+        ({"adapter": "lorra"}, "adapter", "error.config.choice_nearest"),
+        ({"optimizer": 7}, "optimizer", "error.config.choice"),
+        ({"load_in_4bit": True}, "load_in_4bit", "error.config.quantized_full"),
+        ({"load_in_8bit": True}, "load_in_8bit", "error.config.quantized_full"),
+        ({"adapter": "qlora", "lora_r": 8}, "load_in_4bit", "error.config.qlora_needs_4bit"),
+        (LORA | {"peft_layers_to_transform": "all"}, "peft_layers_to_transform", "error.config.layers"),
+        (LORA | {"lora_rank_pattern": {"q_proj": 0}}, "lora_rank_pattern", "error.config.rank_pattern"),
+        ({"sequence_len": "x" * 100}, "sequence_len", "error.config.integer"),
+    ],
+)
+def test_a_bad_value_is_named(config: dict[str, Any], key: str, code: str) -> None:
+    """The error points at the key."""
+    with pytest.raises(InvalidInput) as caught:
+        Run.from_config(config)
+    assert [(e.pointer, e.message.code) for e in caught.value.errors] == [(f"/config/{key}", code)]
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    """Nobody mends one value to meet the next error."""
+    with pytest.raises(InvalidInput) as caught:
+        Run.from_config({"sequence_len": 0, "micro_batch_size": -1, "optimizer": "adamw_trch"})
+    assert {e.pointer for e in caught.value.errors} == {
+        "/config/sequence_len",
+        "/config/micro_batch_size",
+        "/config/optimizer",
+    }

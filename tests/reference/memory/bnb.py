@@ -1,0 +1,176 @@
+"""A stand-in for bitsandbytes 0.50.2: the module PEFT, Axolotl and Transformers import, without its CUDA library.
+
+Followed: ``functional.quantize_4bit`` (packed bytes, double-quantised absmax), ``autograd/_functions.py`` ``MatMul4Bit`` (saves the
+packed weight, never the input), ``backends/cuda/ops.py`` ``_dequant_linear_fallback`` (what ``gemm_4bit`` does past a few
+hundred rows: fp32 absmax twice, the whole weight in the compute dtype, then ``F.linear``), ``functional.dequantize_4bit`` in the backward, and for
+LLM.int8 ``MatMul8bitLt`` with threshold 6 (int8 activations and row statistics; the backward rebuilds the whole weight).
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from importlib.machinery import ModuleSpec
+
+import torch
+from torch import nn
+
+BLOCK, BLOCK2 = 64, 256
+
+
+class QuantState:
+    """Statistics of one 4-bit weight: uint8 absmax per 64 weights, fp32 absmax per 256 of those, two code books, an offset."""
+
+    def __init__(self, shape, dtype, nested=True, device="cpu", code2=None):
+        numel = shape[0] * shape[1]
+        self.shape, self.dtype, self.blocksize, self.quant_type, self.nested = shape, dtype, BLOCK, "nf4", nested
+        blocks = -(-numel // BLOCK)
+        self.code = torch.empty(16, dtype=torch.float32, device=device)
+        self.state2, self.offset = None, None
+        if nested:
+            self.absmax = torch.empty(blocks, dtype=torch.uint8, device=device)
+            self.offset = torch.empty((), dtype=torch.float32, device=device)
+            self.state2 = types.SimpleNamespace(
+                absmax=torch.empty(-(-blocks // BLOCK2), dtype=torch.float32, device=device),
+                code=code2,
+                blocksize=BLOCK2,
+            )
+        else:
+            self.absmax = torch.empty(blocks, dtype=torch.float32, device=device)
+
+    def tensors(self):
+        found = [self.code, self.absmax]
+        return found + [self.offset, self.state2.absmax, self.state2.code] if self.nested else found
+
+
+def dequantize_absmax(state: QuantState, in_place: bool) -> torch.Tensor:
+    """fp32 absmax; the forward adds the offset out of place, the backward in place."""
+    if not state.nested:
+        return state.absmax
+    absmax = torch.empty(state.absmax.shape, dtype=torch.float32)
+    return absmax.add_(state.offset) if in_place else absmax + state.offset
+
+
+def dequantize_4bit(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
+    absmax = dequantize_absmax(state, in_place=True)
+    out = torch.empty(state.shape, dtype=state.dtype)
+    del absmax
+    return out
+
+
+class MatMul4Bit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, packed, bias, state):
+        ctx.state, ctx.packed = state, packed
+        absmax = dequantize_absmax(state, in_place=False)
+        weight = torch.empty(state.shape, dtype=a.dtype)
+        del absmax
+        return nn.functional.linear(a, weight, bias)
+
+    @staticmethod
+    def backward(ctx, grad):
+        da = (
+            torch.matmul(grad, dequantize_4bit(ctx.packed, ctx.state).to(grad.dtype))
+            if ctx.needs_input_grad[0]
+            else None
+        )
+        return da, None, None, None
+
+
+class Linear4bit(nn.Linear):
+    """Frozen NF4 linear. ``bnb_4bit_quant_storage: bfloat16`` only renames the bytes."""
+
+    code2 = None
+
+    def __init__(self, linear: nn.Linear, compute_dtype=torch.bfloat16, nested=True):
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        shape = (self.out_features, self.in_features)
+        self.compute_dtype = compute_dtype
+        self.bias = linear.bias
+        self.weight = nn.Parameter(
+            torch.empty(((shape[0] * shape[1] + 1) // 2, 1), dtype=torch.uint8), requires_grad=False
+        )
+        if nested and Linear4bit.code2 is None:
+            Linear4bit.code2 = torch.empty(256, dtype=torch.float32)
+        self.weight.quant_state = QuantState(shape, compute_dtype, nested, code2=Linear4bit.code2)
+        self.weight.compress_statistics, self.weight.quant_type = nested, "nf4"
+        self.weight.bnb_quantized = True
+
+    def forward(self, x):
+        dtype = x.dtype
+        bias = None if self.bias is None else self.bias.to(self.compute_dtype)
+        return MatMul4Bit.apply(x.to(self.compute_dtype), self.weight, bias, self.weight.quant_state).to(dtype)
+
+
+class MatMul8bitLt(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, weight, scb, bias):
+        ctx.weight, ctx.scb, ctx.dtype, ctx.shape = weight, scb, a.dtype, a.shape
+        half = a.to(torch.float16)
+        flat = half.reshape(-1, half.shape[-1])
+        rows = torch.empty(flat.shape, dtype=torch.int8)
+        stats = torch.empty(flat.shape[0], dtype=torch.float32)
+        out32 = torch.empty((flat.shape[0], weight.shape[0]), dtype=torch.int32)
+        out = torch.empty((flat.shape[0], weight.shape[0]), dtype=torch.float16)
+        del out32, rows, stats
+        return out.reshape(*a.shape[:-1], weight.shape[0]).to(a.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        flat = grad.reshape(-1, grad.shape[-1]).contiguous()
+        weight = ctx.weight.to(ctx.dtype, copy=True).mul_(ctx.scb.unsqueeze(1).mul(1.0 / 127.0))
+        return torch.matmul(flat.to(ctx.dtype), weight).view(ctx.shape), None, None, None
+
+
+class Linear8bitLt(nn.Linear):
+    def __init__(self, linear: nn.Linear):
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.bias = linear.bias
+        self.weight = nn.Parameter(torch.empty(linear.weight.shape, dtype=torch.int8), requires_grad=False)
+        self.weight.SCB = torch.empty(self.out_features, dtype=torch.float32)
+        self.weight.CB = None
+        self.index = None
+        self.state = types.SimpleNamespace(
+            threshold=6.0, has_fp16_weights=False, SCB=self.weight.SCB, CB=None, reset_grads=lambda: None
+        )
+
+    def forward(self, x):
+        return MatMul8bitLt.apply(x, self.weight, self.weight.SCB, self.bias)
+
+
+def install() -> None:
+    """Put the stand-in where ``import bitsandbytes`` finds it."""
+    Linear4bit.code2 = None
+    if getattr(sys.modules.get("bitsandbytes"), "stand_in", False):
+        return
+    root = types.ModuleType("bitsandbytes")
+    root.__spec__, root.__version__, root.stand_in, root.__path__ = ModuleSpec("bitsandbytes", None), "0.50.2", True, []
+    for name, members in {
+        "nn": {
+            "Linear4bit": Linear4bit,
+            "Linear8bitLt": Linear8bitLt,
+            "Params4bit": nn.Parameter,
+            "Int8Params": nn.Parameter,
+        },
+        "functional": {"QuantState": QuantState, "dequantize_4bit": dequantize_4bit},
+        "optim": {},
+    }.items():
+        module = types.ModuleType(f"bitsandbytes.{name}")
+        module.__spec__ = ModuleSpec(module.__name__, None)
+        vars(module).update(members)
+        setattr(root, name, module)
+        sys.modules[module.__name__] = module
+    sys.modules["bitsandbytes"] = root
+
+
+def quantize(model: nn.Module, keep: set[str], bits: int, nested: bool = True) -> None:
+    """Replace every nn.Linear (its subclasses not: FalconLinear stays) whose path does not end in one of `keep`, as Transformers' bnb integration does."""
+    for path, module in list(model.named_modules()):
+        if type(module) is nn.Linear and path.rsplit(".", 1)[-1] not in keep:
+            parent = model.get_submodule(path.rpartition(".")[0])
+            new = Linear4bit(module, nested=nested) if bits == 4 else Linear8bitLt(module)
+            setattr(parent, path.rpartition(".")[2], new)
+    setattr(model, f"is_loaded_in_{bits}bit", True)
+    model.is_quantized = True

@@ -1,0 +1,108 @@
+"""Runs Axolotl's own fused LoRA Functions (``axolotl/kernels/lora.py``, 0.19.0) with their Triton and ctypes leaves stubbed.
+
+Stubbed: ``kernels/swiglu.py`` and ``kernels/geglu.py`` (the forward allocates one output; the backward writes over its three inputs and
+returns them), ``kernels/quantize.py`` (``_ctypes_nf4_dequant``: the output and an fp32 absmax), ``kernels/dora.py``
+(``triton_dora_scale``: the dequantised weight and one scale a row) and ``kernels/utils.py`` (``custom_fwd``/``custom_bwd`` for the simulator's device). The
+Functions themselves, their saved tensors and temporaries, and the patching of the attention classes are Axolotl's code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import torch
+
+
+def _glu_forward(gate, up):
+    return torch.empty(gate.shape, dtype=gate.dtype)
+
+
+def _glu_backward(grad_output, gate, up):
+    return grad_output, gate, up
+
+
+def dequantize(weight, state=None):
+    if state is None:
+        return weight
+    out = torch.empty(state.shape, dtype=state.dtype)
+    absmax = torch.empty(state.absmax.numel(), dtype=torch.float32)
+    del absmax
+    return out.t() if weight.shape[0] == 1 else out
+
+
+def triton_dora_scale(weight, state, a, b, scaling, magnitude, dtype):
+    full = dequantize(weight.t(), state).t().contiguous().to(dtype)
+    out = torch.empty(full.shape[0], dtype=dtype)
+    held = b.contiguous().to(dtype), a.contiguous().to(dtype), magnitude.contiguous()
+    del held
+    return out.detach()
+
+
+def _dora_scale(weight, state, a, b, scaling, magnitude, dtype):
+    """``_compute_dora_scale`` on the Triton path, with its cache on the magnitude vector."""
+    cache = getattr(magnitude, "_dora_cache", None)
+    if cache is not None and cache[:2] == (a._version, b._version):
+        return magnitude.to(dtype) / cache[2]
+    result = triton_dora_scale(weight, state, a, b, scaling, magnitude, dtype)
+    magnitude._dora_cache = (a._version, b._version, (magnitude.to(dtype) / result).detach())
+    return result
+
+
+def install() -> None:
+    """Put the stubs where ``axolotl.kernels.lora`` imports them. Once a process, after ``bnb.install``."""
+    if "axolotl.kernels.lora" in sys.modules:
+        return
+    for name, members in {
+        "swiglu": {"swiglu_forward": _glu_forward, "swiglu_backward": _glu_backward},
+        "geglu": {"geglu_forward": _glu_forward, "geglu_backward": _glu_backward},
+        "quantize": {"dequantize": dequantize},
+        "dora": {"triton_dora_scale": triton_dora_scale},
+        "utils": {
+            "torch_amp_custom_fwd": torch.amp.custom_fwd(device_type="cpu"),
+            "torch_amp_custom_bwd": torch.amp.custom_bwd(device_type="cpu"),
+        },
+    }.items():
+        module = types.ModuleType(f"axolotl.kernels.{name}")
+        vars(module).update(members)
+        sys.modules[module.__name__] = module
+    package = types.ModuleType(
+        "axolotl.utils.callbacks"
+    )  # its __init__ imports trl and wandb; only its module `models` is needed
+    package.__path__ = [str(Path(importlib.util.find_spec("axolotl").origin).parent / "utils" / "callbacks")]
+    sys.modules[package.__name__] = package
+    import axolotl.kernels.lora as lora
+
+    lora._compute_dora_scale = _dora_scale
+
+
+_ORIGINAL: dict[type, object] = {}
+
+
+def restore() -> None:
+    """Undo ``patch_attention``, which patches a class for the whole process."""
+    for cls, forward in _ORIGINAL.items():
+        cls.forward = forward
+        if "_original_forward" in vars(cls):
+            del cls._original_forward
+    _ORIGINAL.clear()
+
+
+def patch_attention(config) -> None:
+    """``patch_self_attn_lora``: rewrite the attention class's forward. Raises AssertionError where Axolotl itself does."""
+    from axolotl.monkeypatch import lora_kernels
+
+    lora_kernels.AutoConfig = types.SimpleNamespace(from_pretrained=lambda name: config)
+    cls = lora_kernels.get_attention_cls_from_config({"base_model": "simulated"})
+    _ORIGINAL[cls] = cls.forward
+    lora_kernels.patch_self_attn_lora({"base_model": "simulated"})
+
+
+def patch_model(model, cfg) -> None:
+    """``apply_lora_kernel_patches`` on the PEFT model."""
+    from axolotl.monkeypatch import lora_kernels
+    from axolotl.utils.dict import DictDefault
+
+    lora_kernels.apply_lora_kernel_patches(model, DictDefault(cfg))

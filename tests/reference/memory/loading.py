@@ -1,0 +1,80 @@
+"""What Axolotl and PEFT do to the dtypes of a model while it loads, and what fake tensors need to get there."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from . import bnb
+
+
+def embedding_names(model_type: str) -> list[str]:
+    """``axolotl/loaders/utils.py`` ``get_linear_embedding_layers``."""
+    return {"gpt_neox": ["embed_in", "embed_out"], "falcon": ["word_embeddings", "lm_head"]}.get(
+        model_type, ["embed_tokens", "lm_head"]
+    )
+
+
+def convert_dtypes(model, names: list[str], dtype: torch.dtype, before: bool) -> None:
+    """``ModelLoader._convert_embedding_modules_dtype``."""
+    for name, module in model.named_modules():
+        norm, gate = "norm" in name, before and name.endswith(".gate")
+        if norm or gate or (any(n in name for n in names) and hasattr(module, "weight")):
+            module.to(dtype)
+    model.tie_weights()
+
+
+def _apply(self, fn, recurse=True):
+    """``Module._apply`` with new parameters; PyTorch's swaps the tensors of subclasses, which weak references forbid."""
+    for module in self.modules() if recurse else [self]:
+        for name, p in module._parameters.items():
+            if p is not None:
+                new = fn(p.detach())
+                if new.dtype != p.dtype or new.device != p.device:
+                    module._parameters[name] = torch.nn.Parameter(new, requires_grad=p.requires_grad)
+        for name, b in module._buffers.items():
+            if b is not None:
+                module._buffers[name] = fn(b)
+    return self
+
+
+def prepare_kbit(model, checkpointing: bool) -> None:
+    """PEFT's ``prepare_model_for_kbit_training``: everything not quantised to fp32 (Axolotl casts norms and embeddings back)."""
+    for module in model.modules():
+        for name, p in module._parameters.items():
+            if p is None:
+                continue
+            p.requires_grad = False
+            if p.dtype in (torch.float16, torch.bfloat16):
+                module._parameters[name] = torch.nn.Parameter(p.detach().to(torch.float32), requires_grad=False)
+    model.tie_weights()
+    if checkpointing:
+        model.enable_input_require_grads()
+
+
+def dequantize_module_weight(module):
+    """PEFT's, which knows 4-bit weights by their class name."""
+    state = getattr(module.weight, "quant_state", None)
+    return module.weight if state is None else bnb.dequantize_4bit(module.weight, state)
+
+
+@contextlib.contextmanager
+def patched():
+    """Data-dependent questions that fake tensors cannot answer: a padding mask has zeros, packing is known from the config."""
+    from transformers import masking_utils
+
+    kept = {
+        (masking_utils, "find_packed_sequence_indices"): lambda *a, **k: None,
+        (masking_utils, "fast_all"): lambda mask: False,
+        (torch.nn.Module, "_apply"): _apply,
+    }
+    old = {}
+    for (module, name), value in kept.items():
+        old[module, name] = getattr(module, name)
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name), value in old.items():
+            setattr(module, name, value)

@@ -1,0 +1,153 @@
+"""The fused and chunked losses that Axolotl offers, as autograd Functions with the tensors that the kernels save and allocate.
+
+Plain loss needs no stand-in: ``transformers.loss.loss_utils.ForCausalLMLoss`` runs as it is.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+IGNORE = -100
+
+
+class CompiledCrossEntropy(torch.autograd.Function):
+    """``F.cross_entropy(logits.float(), labels, reduction="sum")`` under inductor (Axolotl compiles the chunk's loss): the half-precision
+    logits, row maxima and log-sums are saved; neither direction materialises float32 logits."""
+
+    @staticmethod
+    def forward(ctx, logits, labels):
+        top = torch.empty((logits.shape[0], 1), dtype=torch.float32)
+        log = torch.empty((logits.shape[0], 1), dtype=torch.float32)
+        ctx.save_for_backward(logits, labels, top, log)
+        return torch.empty((), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx, grad):
+        logits, labels, top, log = ctx.saved_tensors
+        return torch.empty(logits.shape, dtype=logits.dtype), None
+
+
+def chunked_loss(chunks: int):
+    """``axolotl/monkeypatch/loss/chunked.py`` ``for_causal_lm_chunked_loss``."""
+
+    def loss_fn(
+        logits, labels, vocab_size=None, num_items_in_batch=None, ignore_index=IGNORE, shift_labels=None, **kwargs
+    ):
+        if shift_labels is None:
+            labels = F.pad(labels, (0, 1), value=ignore_index)
+            shift_labels = labels[..., 1:].contiguous()
+        logit_chunks = [c.reshape(-1, c.size(-1)) for c in logits.chunk(chunks, dim=1)]
+        label_chunks = [c.reshape(-1) for c in shift_labels.chunk(chunks, dim=1)]
+        total = 0.0
+        for logit_chunk, label_chunk in zip(logit_chunks, label_chunks):
+            total += CompiledCrossEntropy.apply(logit_chunk, label_chunk)
+        return total / num_items_in_batch if num_items_in_batch is not None else total
+
+    return loss_fn
+
+
+class CutCrossEntropy(torch.autograd.Function):
+    """Axolotl's fork of cut-cross-entropy, ``cce.py``: saves hidden states, classifier, log-sum-exp, targets, valid rows and the mean
+    logit of every word; the backward fills dE always and dC only for a trained classifier (both in their tensor's dtype, zeroed first)."""
+
+    @staticmethod
+    def forward(ctx, e, c, targets, valids):
+        tokens = valids.numel()
+        lse = torch.empty(tokens, dtype=torch.float32)
+        logit_avg = torch.empty(c.shape[0], dtype=torch.float32)
+        nll = torch.empty(tokens, dtype=torch.float32)
+        ctx.save_for_backward(e, c, lse, targets, valids, logit_avg)
+        return nll.sum()
+
+    @staticmethod
+    def backward(ctx, grad):
+        e, c, lse, targets, valids, logit_avg = ctx.saved_tensors
+        order = torch.argsort(logit_avg).to(torch.int32)
+        de = torch.zeros_like(e) if ctx.needs_input_grad[0] else None
+        dc = torch.zeros_like(c) if ctx.needs_input_grad[1] else None
+        blocks = -(-c.shape[1] // 64)
+        locks = [
+            torch.empty((-(-n // 128), blocks), dtype=torch.int32)
+            for n, g in ((valids.numel(), de), (c.shape[0], dc))
+            if g is not None
+        ]
+        del order, locks
+        return de, dc, None, None
+
+
+def cut_cross_entropy(hidden, weight, labels, num_items):
+    targets = labels.contiguous()
+    valids = torch.empty((hidden.shape[0] * (hidden.shape[1] - 1),), dtype=torch.int32)
+    loss = CutCrossEntropy.apply(hidden.contiguous().flatten(0, -2), weight, targets.flatten(), valids)
+    return loss / num_items
+
+
+class LigerFusedLinear(torch.autograd.Function):
+    """liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py``: gradients are made chunk by chunk in the forward, and saved."""
+
+    @staticmethod
+    def forward(ctx, hidden, weight, target):
+        ctx.autocast = torch.is_autocast_enabled("cpu")
+        tokens, width = hidden.shape
+        vocabulary = weight.shape[0]
+        factor = -(-vocabulary // width)
+        chunk = 1 << max(0, (-(-tokens // factor) - 1).bit_length())
+        dx = torch.zeros_like(hidden)
+        dw = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        loss = torch.zeros(tokens, dtype=torch.float32)
+        for start in range(0, tokens, chunk):
+            part = hidden[start : start + chunk]
+            logits = part @ weight.t()
+            dx[start : start + chunk] = logits @ weight
+            if dw is not None:
+                if (
+                    dw.dtype == torch.float32 and logits.dtype != torch.float32
+                ):  # addmm with out_dtype: no temporary but the cast input
+                    cast = part.to(logits.dtype)
+                    del cast
+                else:
+                    dw += torch.mm(logits.t(), part).float()
+        ctx.save_for_backward(dx, dw)
+        return loss.sum()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return *ctx.saved_tensors, None
+
+
+def liger_loss(hidden, weight, labels, num_items):
+    """``liger_kernel/transformers/model/loss_utils.py`` ``LigerForCausalLMLoss``."""
+    labels = F.pad(labels, (0, 1), value=IGNORE)
+    targets = labels[..., 1:].contiguous().view(-1)
+    return LigerFusedLinear.apply(hidden.view(-1, hidden.shape[-1]), weight, targets) / num_items
+
+
+class LigerCrossEntropy(torch.autograd.Function):
+    """liger-kernel ``ops/cross_entropy.py``: the gradient is written over the logits in the forward."""
+
+    @staticmethod
+    def forward(ctx, logits, target):
+        loss = torch.zeros(logits.shape[0], dtype=torch.float32)
+        ctx.save_for_backward(logits.detach())
+        return loss.sum()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return ctx.saved_tensors[0], None
+
+
+def fused_forward(function):
+    """A causal LM's forward without logits: what both integrations patch in."""
+
+    def forward(
+        self, input_ids=None, attention_mask=None, position_ids=None, labels=None, num_items_in_batch=1, **kwargs
+    ):
+        from transformers.modeling_outputs import CausalLMOutputWithPast
+
+        body = getattr(self, self.base_model_prefix)
+        outputs = body(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
+        loss = function(outputs.last_hidden_state, self.get_output_embeddings().weight, labels, num_items_in_batch)
+        return CausalLMOutputWithPast(loss=loss)
+
+    return forward

@@ -1,0 +1,81 @@
+"""Optimizer states and the temporaries of a step, by Axolotl's `optimizer` name.
+
+Followed: ``torch/optim`` (multi-tensor variants, which CUDA uses unless fused, take one temporary as large as a parameter group's
+second moment), ``bitsandbytes/optim/optimizer.py`` (8 bits: one byte a state and fp32 absmax per 256, fp32 under 4,096 elements; paged
+buffers from 100,000 elements on live outside the device's allocator), ``transformers/trainer.py`` (8-bit optimizers keep nn.Embedding weights in
+32 bits), ``transformers.optimization.Adafactor`` (the real class runs).
+"""
+
+from __future__ import annotations
+
+import torch
+
+BNB = {"adamw_8bit": (8, 2), "adamw_bnb_8bit": (8, 2), "paged_adamw_8bit": (8, 2), "paged_adamw_32bit": (32, 2), "paged_adamw": (32, 2),
+       "lion_8bit": (8, 1), "lion_32bit": (32, 1), "paged_lion_8bit": (8, 1), "paged_lion_32bit": (32, 1), "rmsprop_bnb_8bit": (8, 1),
+       "rmsprop_bnb": (32, 1), "rmsprop_bnb_32bit": (32, 1)}  # fmt: skip
+TORCH = {"adamw_torch": 2, "adamw_torch_fused": 2, "sgd": 0, "rmsprop": 1, "adagrad": 1}
+SUPPORTED = (*BNB, *TORCH, "adafactor")
+
+
+class Optimizer:
+    """Allocates states at once (as after a first step) and runs the allocations of a step."""
+
+    def __init__(self, name: str, groups: list[list[torch.nn.Parameter]], embeddings: set[int]) -> None:
+        if name not in SUPPORTED:
+            raise NotImplementedError(f"optimizer {name}")
+        self.name = name
+        self.groups = [g for g in groups if g]
+        self.states: list[torch.Tensor] = []
+        self.host_bytes = 0
+        self.real = None
+        if name in BNB:
+            self._bitsandbytes(embeddings)
+        elif name in TORCH:
+            for p in self._params():
+                self.states += [torch.zeros_like(p) for _ in range(TORCH[name])]
+                if name == "adamw_torch_fused":  # the step counters of the fused kernel live on the device
+                    self.states.append(torch.zeros((), dtype=torch.float32))
+        else:
+            from transformers.optimization import Adafactor
+
+            groups = [{"params": g} for g in self.groups]
+            self.real = Adafactor(groups, lr=1e-4, scale_parameter=False, relative_step=False)
+
+    def _params(self):
+        return [p for group in self.groups for p in group]
+
+    def _bitsandbytes(self, embeddings: set[int]) -> None:
+        bits, count = BNB[self.name]
+        if bits == 8:
+            self.states += [torch.zeros(256, dtype=torch.float32) for _ in range(count)]
+        for p in self._params():
+            small = bits == 32 or p.numel() < 4096 or id(p) in embeddings
+            dtype = torch.float32 if small else torch.uint8
+            paged = self.name.startswith("paged") and p.numel() >= 100_000
+            for _ in range(count):
+                if paged:
+                    self.host_bytes += p.numel() * dtype.itemsize
+                else:
+                    self.states.append(torch.zeros_like(p, dtype=dtype))
+                if not small:
+                    self.states.append(torch.zeros(-(-p.numel() // 256), dtype=torch.float32))
+
+    def step(self) -> None:
+        if self.real is not None:
+            self.real.step()
+            self.states = [t for s in self.real.state.values() for t in s.values() if isinstance(t, torch.Tensor)]
+            return
+        if self.name in ("adamw_torch", "rmsprop", "adagrad"):
+            for group in self.groups:
+                for dtype in {p.dtype for p in group}:
+                    same = [p for p in group if p.dtype == dtype and p.grad is not None]
+                    held = [torch.empty_like(p) for p in same]
+                    if self.name == "adagrad":
+                        held += [torch.empty_like(p) for p in same]
+                    del held
+        if self.name in BNB:
+            for p in self._params():
+                if p.grad is not None:
+                    p.grad = p.grad.contiguous()
+        for p in self._params():  # what the kernel does to the weights: caches keyed on their version must miss
+            p.add_(0)

@@ -1,0 +1,95 @@
+"""Records the peaks: ``python -m tests.reference.memory.record [--only NAME] [--again] [--details NAME]``.
+
+Writes one JSON line a case to ``tests/data/memory/peaks.jsonl``, skipping those already there; a case that the stack itself refuses goes to
+``refused.jsonl`` with its error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+
+from .cases import cases
+from .simulator import Simulation
+
+DATA = Path(__file__).parents[2] / "data" / "memory"
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "axolotl")
+
+
+def _read(path: Path) -> dict[str, dict]:
+    return (
+        {record["case"]: record for record in map(json.loads, path.read_text().splitlines())} if path.exists() else {}
+    )
+
+
+def _write(path: Path, records: dict[str, dict], order: dict[str, int]) -> None:
+    lines = [json.dumps(r) for r in sorted(records.values(), key=lambda r: order.get(r["case"], len(order)))]
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="only cases whose name contains this")
+    parser.add_argument("--again", action="store_true", help="record again what is already there")
+    parser.add_argument("--details", action="store_true", help="print what is live at the peak and write nothing")
+    given = parser.parse_args()
+    todo = list(cases())
+    order = {name: i for i, (name, *_) in enumerate(todo)}
+    if len(order) != len(todo):
+        raise SystemExit("two cases share a name")
+    DATA.mkdir(parents=True, exist_ok=True)
+    good, bad = _read(DATA / "peaks.jsonl"), _read(DATA / "refused.jsonl")
+    good = {k: v for k, v in good.items() if k in order}
+    bad = {k: v for k, v in bad.items() if k in order}
+    versions = {p: version(p) for p in PACKAGES} | {"bitsandbytes": "0.50.2", "liger-kernel": "0.8.1"}
+    for name, model, cfg, rows in todo:
+        if (given.only and given.only not in name) or (
+            (name in good or name in bad) and not given.again and not given.details
+        ):
+            continue
+        start = time.time()
+        simulation = Simulation(model, cfg, rows)
+        try:
+            result = simulation.run()
+        except Exception as error:
+            traceback.print_exc()
+            good.pop(name, None)
+            bad[name] = {
+                "case": name,
+                "model": model,
+                "config": cfg,
+                "error": f"{type(error).__name__}: {str(error)[:300]}",
+            }
+        else:
+            bad.pop(name, None)
+            good[name] = {
+                "case": name,
+                "model": model,
+                "config": cfg,
+                "rows": list(rows),
+                **result,
+                "versions": versions,
+            }
+            print(
+                f"{name}: {result['allocated_peak_bytes'] / 2**30:.3f} GiB, {result['phase']}, {time.time() - start:.1f} s",
+                flush=True,
+            )
+            if given.details:
+                for size, category, label in simulation.tracker.at_peak(2**20):
+                    print(f"  {size / 2**20:10.1f} MiB  {category:10}  {label}")
+                continue
+        _write(DATA / "peaks.jsonl", good, order)
+        _write(DATA / "refused.jsonl", bad, order)
+        del simulation
+        gc.collect()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

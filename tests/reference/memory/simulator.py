@@ -1,0 +1,277 @@
+"""One training step of Axolotl 0.19.0 under ``FakeTensorMode``: the peak of the allocator and what was live at it.
+
+The model is Transformers' own class built from a ``config.json``, wrapped by PEFT; dtypes follow ``axolotl/loaders/model.py``
+``_configure_embedding_dtypes``, the adapter ``axolotl/loaders/adapter.py``, autocast and the float32 outputs Accelerate's ``prepare_model``, the
+order of a step Transformers' ``Trainer``. See README.md for what is stubbed.
+"""
+
+from __future__ import annotations
+
+import gc
+from types import MethodType
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from . import autocast, bnb, flash, fused_lora, losses
+from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
+from .optimizers import Optimizer
+from .tracker import MemoryTracker
+
+KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
+
+
+def kernels(cfg: dict) -> dict[str, bool]:
+    """Which fused LoRA kernels run: all when none of their keys is set (8-bit bases apart), else those that are set to true."""
+    if cfg.get("adapter") not in ("lora", "qlora"):
+        return dict.fromkeys(KERNELS, False)
+    if any(cfg.get(k) is not None for k in KERNELS):
+        return {k: bool(cfg.get(k)) for k in KERNELS}
+    return dict.fromkeys(KERNELS, not cfg.get("load_in_8bit"))
+
+
+class Simulation:
+    """Builds the model of a case and runs its step; `model` is a config.json, `cfg` Axolotl keys, `rows` [rows, tokens in each]."""
+
+    def __init__(self, model: dict, cfg: dict, rows: tuple[int, int]) -> None:
+        self.config, self.cfg, self.rows = model, cfg, rows
+        self.tracker = MemoryTracker()
+        self.fake = FakeTensorMode(allow_non_fake_inputs=True)
+
+    # ---- load -------------------------------------------------------------------------------------------------------------------
+    def build(self) -> None:
+        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers.initialization import no_init_weights
+
+        cfg = self.cfg
+        autocast.install()
+        bnb.install()
+        fused_lora.install()
+        fused_lora.restore()
+        flash.install()
+        arguments = dict(self.config)
+        config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
+        config.use_cache = False
+        attention = cfg.get("attn_implementation") or "sdpa"
+        packed = bool(cfg.get("sample_packing"))
+        flash.flash_attention.documents = cfg.get("documents", self.rows[0]) if packed else None
+        implementation = "simulated_flash" if attention in FLASH else attention
+        if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
+            implementation = "simulated_varlen"
+        fused = kernels(cfg)
+        if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
+            fused_lora.patch_attention(config)
+        with no_init_weights():
+            base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        base.config._attn_implementation = implementation
+        if cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
+            nested = (cfg.get("bnb_config_kwargs") or {}).get("bnb_4bit_use_double_quant", True)
+            bnb.quantize(base, {"lm_head", "embed_out"}, 4, nested)
+        elif cfg.get("load_in_8bit"):
+            bnb.quantize(base, {"lm_head", "embed_out"}, 8)
+        names = embedding_names(config.model_type)
+        convert_dtypes(base, names, torch.float32, before=True)
+        checkpointing = cfg.get("gradient_checkpointing")
+        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": True}) | {
+            "preserve_rng_state": False
+        }
+        if cfg.get("adapter"):
+            if checkpointing:
+                base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
+            if cfg.get("load_in_4bit") or cfg.get("load_in_8bit"):
+                prepare_kbit(base, bool(checkpointing))
+        if cfg.get("adapter") or attention not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
+            convert_dtypes(base, names, torch.bfloat16, before=False)
+        self.base = base
+        model = self._adapter(base) if cfg.get("adapter") else base
+        if any(fused.values()):
+            fused_lora.patch_model(model, fused)
+        if checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
+        self.model = model.train()
+        self._loss()
+        if cfg.get("neftune_noise_alpha"):
+            from transformers.integrations.neftune import activate_neftune
+
+            activate_neftune(base, cfg["neftune_noise_alpha"])
+
+    def _adapter(self, base):
+        from peft import LoraConfig, TaskType, get_peft_model
+        from peft.tuners.lora import dora
+
+        cfg = self.cfg
+        dora.dequantize_module_weight = dequantize_module_weight
+        dora.deepcopy = lambda layer: (
+            layer
+        )  # DoRA copies a 4-bit layer for the time of its initialisation; fake storages do not survive it
+        targets = cfg.get("lora_target_modules") or []
+        if cfg.get("lora_target_linear"):
+            linear = {n.rsplit(".", 1)[-1] for n, m in base.named_modules() if "Linear" in type(m).__name__}
+            targets = sorted({*targets, *linear} - {embedding_names(base.config.model_type)[1]})
+        lora = LoraConfig(
+            r=cfg["lora_r"], lora_alpha=cfg.get("lora_alpha", cfg["lora_r"]), target_modules=targets, lora_dropout=cfg.get("lora_dropout", 0.0),
+            target_parameters=cfg.get("lora_target_parameters") or [], modules_to_save=cfg.get("lora_modules_to_save") or None, bias="none",
+            task_type=TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
+        )  # fmt: skip
+        extra = {}
+        if cfg.get("peft_autocast_adapter_dtype") is not None:
+            extra["autocast_adapter_dtype"] = cfg["peft_autocast_adapter_dtype"]
+        return get_peft_model(base, lora, **extra)
+
+    def _loss(self) -> None:
+        cfg, base = self.cfg, self.base
+        if cfg.get("chunked_cross_entropy"):
+            base.loss_function = losses.chunked_loss(cfg.get("chunked_cross_entropy_num_chunks") or 8)
+        elif cfg.get("cut_cross_entropy"):
+            base.forward = MethodType(losses.fused_forward(losses.cut_cross_entropy), base)
+        elif cfg.get("liger_fused_linear_cross_entropy"):
+            base.forward = MethodType(losses.fused_forward(losses.liger_loss), base)
+
+    def _optimizer(self) -> Optimizer:
+        """Transformers' two groups, weight decay and none; nn.Embedding weights are told apart for 8-bit states."""
+        embeddings = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Embedding)}
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+        decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
+        kept = {id(p) for p in decays}
+        return Optimizer(
+            self.cfg.get("optimizer", "adamw_torch_fused"),
+            [decays, [p for _, p in trained if id(p) not in kept]],
+            embeddings,
+        )
+
+    # ---- step -------------------------------------------------------------------------------------------------------------------
+    def _static(self) -> None:
+        for name, tensor in [*self.model.named_parameters(), *self.model.named_buffers()]:
+            kind = "weights" if not tensor.requires_grad else "adapter" if self.cfg.get("adapter") else "weights"
+            self.tracker.relabel(tensor, kind, f"{_short(name)} {tensor.dtype}")
+            for extra in getattr(tensor, "quant_state", None).tensors() if getattr(tensor, "quant_state", None) else ():
+                self.tracker.relabel(extra, kind, "nf4 statistics")
+            if getattr(tensor, "SCB", None) is not None:
+                self.tracker.relabel(tensor.SCB, kind, "int8 statistics")
+            if tensor.requires_grad:
+                tensor.register_post_accumulate_grad_hook(
+                    lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                )
+
+    def _batch(self) -> dict:
+        shape = self.rows
+        batch = {"input_ids": torch.zeros(shape, dtype=torch.int64), "labels": torch.zeros(shape, dtype=torch.int64)}
+        if self.cfg.get("sample_packing"):
+            batch["position_ids"] = torch.zeros(shape, dtype=torch.int64)
+        if self.cfg.get("padded"):
+            batch["attention_mask"] = torch.zeros(shape, dtype=torch.int64)
+        for tensor in batch.values():
+            self.tracker.relabel(tensor, "batch")
+        return batch
+
+    def _forward(self, batch, num_items):
+        """``Trainer.compute_loss``: the outputs die when it returns."""
+        from accelerate.utils.operations import convert_to_fp32
+
+        def forward(**inputs):
+            with autocast.cuda_autocast(torch.bfloat16):
+                return self.model(**inputs)
+
+        outputs = convert_to_fp32(forward(**batch, num_items_in_batch=num_items))
+        return outputs["loss"]
+
+    def _phase(self, name: str) -> None:
+        self.tracker.phase = name
+
+    def step(self, optimizer: Optimizer) -> None:
+        """Forward and backward of one or two micro-batches (the second finds the gradients there), clipping, step."""
+        accumulate = min(2, self.cfg.get("gradient_accumulation_steps") or 1)
+        num_items = torch.ones((), dtype=torch.int64)
+        for _ in range(accumulate):
+            batch = self._batch()
+            self._phase("forward")
+            loss = self._forward(batch, num_items)
+            self._phase("backward")
+            loss.backward()
+            del loss, batch
+        self._phase("optimizer")
+        with torch.no_grad():
+            if self.cfg.get("max_grad_norm", 1.0):
+                torch.nn.utils.clip_grad_norm_(
+                    [p for p in self.model.parameters() if p.grad is not None], 1.0, foreach=True
+                )
+            optimizer.step()
+        self.model.zero_grad(set_to_none=True)
+
+    def evaluate(self, rows: int) -> None:
+        """``Trainer.prediction_step`` with ``prediction_loss_only``: no graph, `rows` of the same length."""
+        self._phase("evaluation")
+        kept, self.rows = self.rows, (rows, self.rows[1])
+        self.model.eval()
+        with torch.no_grad():
+            self._forward(self._batch(), torch.ones((), dtype=torch.int64))
+        self.model.train()
+        self.rows = kept
+
+    def run(self) -> dict:
+        """The record of one case."""
+        with patched(), self.fake, self.tracker:
+            self.build()
+            optimizer = self._optimizer()
+            self._static()
+            for tensor in optimizer.states:
+                self.tracker.relabel(tensor, "optimizer")
+            if optimizer.real is not None:  # a real optimizer makes its states in its first step
+                self.step(optimizer)
+                for tensor in optimizer.states:
+                    self.tracker.relabel(tensor, "optimizer")
+            gc.collect()
+            static = self.tracker.now
+            self.tracker.reset_peak()
+            self.step(optimizer)
+            if self.cfg.get("eval_batch_size") and self.cfg.get("val_set_size"):
+                self.evaluate(self.cfg["eval_batch_size"])
+        return {
+            "allocated_peak_bytes": self.tracker.peak,
+            "phase": self.tracker.peak_phase,
+            "phase_peaks": {
+                k: v
+                for k, v in self.tracker.phase_peaks.items()
+                if k in ("forward", "backward", "optimizer", "evaluation")
+            },
+            "live_at_peak": self._categories(),
+            "static_bytes": static,
+            "host_bytes": optimizer.host_bytes,
+            "parameters": {
+                "total": _numel(self.model),
+                "trained": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            },
+        }
+
+    def _categories(self) -> dict[str, int]:
+        """Static categories as they are; the rest by the operation that made it, its dtype, and the phase."""
+        total: dict[str, int] = {}
+        for (category, label), size in self.tracker.peak_live.items():
+            key = category
+            if category in ("forward", "backward", "optimizer step", "evaluation", "load"):
+                op, _, rest = label.partition(" ")
+                key = f"{category}: {op} {rest.split('[')[0]}"
+            total[key] = total.get(key, 0) + size
+        return dict(sorted(total.items(), key=lambda kv: -kv[1]))
+
+
+def _short(name: str) -> str:
+    return ".".join(
+        "*" if part.isdigit() else part
+        for part in name.split(".")
+        if part not in ("base_model", "model", "default", "weight")
+    )
+
+
+def _numel(model) -> int:
+    seen = {}
+    for p in model.parameters():
+        state = getattr(p, "quant_state", None)
+        seen[id(p)] = state.shape[0] * state.shape[1] if state else p.numel()
+    return sum(seen.values())
+
+
+def simulate(model: dict, cfg: dict, rows: tuple[int, int]) -> dict:
+    """Peak of a steady step; see :class:`Simulation`."""
+    return Simulation(model, cfg, tuple(rows)).run()

@@ -1,0 +1,382 @@
+"""The simulator against cases that can be computed by hand.
+
+Needs the recorded stack (see README.md); without it the module is skipped.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+for package in ("transformers", "peft", "accelerate", "axolotl"):
+    pytest.importorskip(package)
+
+from torch import nn  # noqa: E402
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
+
+from tests.reference.memory import autocast, bnb, flash, fused_lora, losses  # noqa: E402
+from tests.reference.memory.loading import patched  # noqa: E402
+from tests.reference.memory.optimizers import Optimizer  # noqa: E402
+from tests.reference.memory.simulator import Simulation  # noqa: E402
+from tests.reference.memory.tracker import MemoryTracker, rounded  # noqa: E402
+
+LLAMA = {
+    "model_type": "llama", "hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 2, "num_attention_heads": 8,
+    "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 4096, "max_position_embeddings": 4096, "tie_word_embeddings": False,
+}  # fmt: skip
+SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+FLASH = {"attn_implementation": "flash_attention_2"}
+LINEARS = 512 * 512 * 2 + 512 * 256 * 2 + 3 * 512 * 1024  # of one layer
+KIB = 1024
+
+
+def run(model=None, rows=(1, 256), **cfg):
+    return Simulation(LLAMA | (model or {}), cfg, rows).run()
+
+
+@pytest.fixture
+def tracker():
+    autocast.install()
+    tracker = MemoryTracker()
+    with patched(), FakeTensorMode(), tracker:
+        yield tracker
+
+
+@pytest.mark.parametrize(("nbytes", "held"), [(0, 0), (1, 512), (512, 512), (513, 1024), (10**6, 1000448)])
+def test_rounding(nbytes, held):
+    assert rounded(nbytes) == held
+
+
+def test_views_are_free_and_death_is_noticed(tracker):
+    a = torch.empty(1024)
+    assert tracker.now == 4 * KIB
+    b = a.view(32, 32).t()[:, 1:]
+    assert tracker.now == 4 * KIB
+    c = a + 1
+    assert tracker.now == 8 * KIB
+    del a
+    assert tracker.now == 8 * KIB  # the view keeps it
+    del b
+    assert tracker.now == 4 * KIB
+    del c
+    assert tracker.now == 0 and tracker.peak == 8 * KIB
+    assert not tracker.live
+
+
+def test_in_place_adds_nothing(tracker):
+    a = torch.zeros(1024)
+    a.add_(1).mul_(2)
+    assert tracker.peak == 4 * KIB
+
+
+def test_reset_peak(tracker):
+    a = torch.zeros(2048)
+    del a
+    tracker.reset_peak()
+    assert tracker.peak == 0
+    held = torch.zeros(1024)
+    assert tracker.by_category() == {"load": held.numel() * 4}
+
+
+def test_two_linears_adamw(tracker):
+    """Weights, gradients, two states; the step's temporary is one more second moment; the activations are gone by then."""
+    n = 256
+    one, two = nn.Linear(n, n, bias=False), nn.Linear(n, n, bias=False)
+    weights = 2 * n * n * 4
+    assert tracker.now == weights
+    optimizer = Optimizer("adamw_torch", [[one.weight, two.weight]], set())
+    assert tracker.now == 3 * weights
+    x = torch.empty(64, n)
+    tracker.phase = "forward"
+    loss = two(one(x)).sum()
+    activations = 64 * n * 4
+    # x, and the input of the second layer; its own output is not saved by sum()
+    assert tracker.now == 3 * weights + 2 * activations + 512
+    tracker.phase = "backward"
+    loss.backward()
+    del loss, x
+    assert tracker.now == 4 * weights
+    tracker.reset_peak()
+    tracker.phase = "optimizer"
+    with torch.no_grad():
+        optimizer.step()
+    assert tracker.peak == 5 * weights and tracker.peak_phase == "optimizer"
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("adamw_torch", 1), ("adamw_torch_fused", 0), ("sgd", 0), ("adagrad", 2), ("adamw_8bit", 0)]
+)
+def test_step_temporaries(tracker, name, extra):
+    p = nn.Parameter(torch.empty(512, 512))
+    p.grad = torch.empty(512, 512)
+    optimizer = Optimizer(name, [[p]], set())
+    before = tracker.now
+    with torch.no_grad():
+        optimizer.step()
+    assert tracker.peak == before + extra * 512 * 512 * 4
+
+
+def test_states_of_8bit_adamw(tracker):
+    """One byte a state and fp32 absmax per 256; small tensors and embeddings in fp32; two code books of 256 floats."""
+    large, small, table = (nn.Parameter(torch.empty(s)) for s in ((64, 128), (63, 65), (128, 64)))
+    before = tracker.now
+    Optimizer("adamw_8bit", [[large, small, table]], {id(table)}).states.clear()
+    kept = Optimizer("adamw_8bit", [[large, small, table]], {id(table)})
+    expected = 2 * 1024 + 2 * (8192 + 512) + 2 * rounded(63 * 65 * 4) + 2 * 8192 * 4
+    assert tracker.now - before == expected
+    assert kept.host_bytes == 0
+
+
+def test_paged_states_leave_the_device(tracker):
+    large, small = nn.Parameter(torch.empty(400, 256)), nn.Parameter(torch.empty(64, 128))
+    before = tracker.now
+    optimizer = Optimizer("paged_adamw_32bit", [[large, small]], set())
+    assert optimizer.host_bytes == 2 * 400 * 256 * 4
+    assert tracker.now - before == 2 * 8192 * 4
+
+
+def test_unknown_optimizer():
+    with pytest.raises(NotImplementedError):
+        Optimizer("imaginary", [], set())
+
+
+def test_cross_entropy(tracker):
+    """bf16 logits -> fp32 -> log-softmax; backward: log-softmax, its gradient, and the logits' gradient at once: 12 bytes a logit."""
+    from transformers.loss.loss_utils import ForCausalLMLoss
+
+    tokens, words = 128, 1000
+    logits = torch.empty(1, tokens, words, dtype=torch.bfloat16, requires_grad=True)
+    labels = torch.zeros(1, tokens, dtype=torch.int64)
+    start = tracker.now
+    loss = ForCausalLMLoss(logits, labels, words)
+    unit = tokens * words
+    small = 16 * KIB
+    assert 8 * unit <= tracker.peak - start <= 8 * unit + small
+    assert 4 * unit <= tracker.now - start <= 4 * unit + small
+    tracker.reset_peak()
+    loss.backward()
+    assert 12 * unit <= tracker.peak - start <= 12 * unit + small
+
+
+def test_chunked_loss_never_upcasts_the_logits(tracker):
+    tokens, words = 128, 1000
+    logits = torch.empty(1, tokens, words, dtype=torch.bfloat16, requires_grad=True)
+    labels = torch.zeros(1, tokens, dtype=torch.int64)
+    start = tracker.now
+    loss = losses.chunked_loss(8)(logits, labels)
+    assert tracker.peak - start < 2 * tokens * words * 0.1
+    loss.backward()
+    assert (
+        4 * tokens * words <= tracker.peak - start <= 4.2 * tokens * words
+    )  # the chunks' gradients, and their concatenation
+
+
+def test_cut_cross_entropy_gradients(tracker):
+    hidden = torch.empty(1, 512, 256, dtype=torch.bfloat16, requires_grad=True)
+    frozen = torch.empty(8192, 256, dtype=torch.bfloat16)
+    labels = torch.zeros(1, 512, dtype=torch.int64)
+    start = tracker.now
+    losses.cut_cross_entropy(hidden, frozen, labels, 1).backward()
+    assert tracker.peak - start < 512 * 256 * 2 + 8192 * 40  # dE and statistics of words, no logits (8 MiB)
+    assert hidden.grad is not None and frozen.grad is None
+
+
+def test_liger_chunks(tracker):
+    """V/H = 32: 512 tokens in chunks of 16; a chunk's logits are 256 KiB, all of them 8 MiB."""
+    hidden = torch.empty(512, 256, dtype=torch.bfloat16, requires_grad=True)
+    weight = torch.empty(8192, 256, dtype=torch.bfloat16)
+    start = tracker.now
+    loss = losses.liger_loss(hidden.view(1, 512, 256), weight, torch.zeros(1, 512, dtype=torch.int64), 1)
+    assert 512 * 256 * 2 + 16 * 8192 * 2 <= tracker.peak - start <= 512 * 256 * 2 + 2 * 16 * 8192 * 2 + 64 * KIB
+    assert tracker.now - start <= 512 * 256 * 2 + 16 * KIB
+    loss.backward()
+    assert hidden.grad is not None
+
+
+def test_checkpointed_mlp(tracker):
+    """Without: gate, up, silu, product and x are saved. With: x alone, until the backward recomputes."""
+    from torch.utils.checkpoint import checkpoint
+
+    gate, up, down = (nn.Linear(a, b, bias=False) for a, b in ((64, 256), (64, 256), (256, 64)))
+
+    def mlp(x):
+        return down(nn.functional.silu(gate(x)) * up(x))
+
+    x = torch.empty(512, 64, requires_grad=True)
+    start = tracker.now
+    wide, narrow = 512 * 256 * 4, 512 * 64 * 4
+    y = mlp(x)
+    assert tracker.now - start == 4 * wide + narrow
+    del y
+    for reentrant in (True, False):
+        y = checkpoint(mlp, x, use_reentrant=reentrant, preserve_rng_state=False)
+        assert tracker.now - start == narrow
+        tracker.reset_peak()
+        y.sum().backward()
+        assert tracker.peak - start >= 4 * wide
+        x.grad = None
+        del y
+        for layer in (gate, up, down):
+            layer.weight.grad = None
+
+
+def test_gradients_meet_in_place(tracker):
+    """A residual's two gradients: the second is added into the first unless somebody else holds it."""
+    unit = 256 * 256 * 4
+    peaks = []
+    for kept in (False, True):
+        held = []
+        x = torch.empty(256, 256, requires_grad=True)
+        w = torch.empty(256, 256)
+        h = x * 1
+        y = h + h @ w
+        if kept:
+            y.register_hook(held.append)
+        z = (y * w).sum()
+        start = tracker.now
+        tracker.reset_peak()
+        z.backward()
+        peaks.append((tracker.peak - start) // unit)
+        del x, w, h, y, z, held
+    assert peaks[1] == peaks[0] + 1
+
+
+def test_autocast_keeps_one_copy_of_a_trained_weight(tracker):
+    w = nn.Parameter(torch.empty(256, 256))
+    x = torch.empty(256, 256, dtype=torch.bfloat16)
+    with autocast.cuda_autocast():
+        start = tracker.now
+        held = [nn.functional.linear(x, w) for _ in range(2)]
+        assert tracker.now - start == 3 * 256 * 256 * 2
+        assert held[0].dtype == torch.bfloat16
+        assert nn.functional.layer_norm(x, [256]).dtype == torch.float32
+        assert torch.is_autocast_enabled()
+    del held
+    assert tracker.now == start
+
+
+def test_dropout_saves_one_byte_an_element(tracker):
+    autocast.install()
+    x = torch.empty(1024, 1024, dtype=torch.bfloat16, requires_grad=True)
+    start = tracker.now
+    y = nn.functional.dropout(x, 0.05)
+    assert tracker.now - start == 1024 * 1024 * 3
+    assert y.dtype == torch.bfloat16
+
+
+def test_nf4_bytes(tracker):
+    """0.5 byte a weight, one per 64, four per 64 x 256, code of 16, offset; the code book of 256 is shared."""
+    bnb.install()
+    linear = nn.Linear(4096, 4096, bias=False)
+    before = tracker.now
+    layer = bnb.Linear4bit(linear)
+    n = 4096 * 4096
+    assert tracker.now - before == n // 2 + n // 64 + n // 64 // 256 * 4 + 512 + 512 + 1024
+    second = bnb.Linear4bit(linear)
+    assert tracker.now - before == 2 * (n // 2 + n // 64 + n // 64 // 256 * 4 + 1024) + 1024
+    assert second.weight.quant_state.state2.code is layer.weight.quant_state.state2.code
+
+
+def test_matmul_4bit_dequantises_twice_and_saves_nothing(tracker):
+    bnb.install()
+    layer = bnb.Linear4bit(nn.Linear(1024, 2048, bias=False))
+    x = torch.empty(256, 1024, dtype=torch.bfloat16, requires_grad=True)
+    start = tracker.now
+    tracker.reset_peak()
+    y = layer(x)
+    whole, out = 1024 * 2048 * 2, 256 * 2048 * 2
+    assert tracker.now - start == out
+    assert tracker.peak - start == out + whole
+    tracker.reset_peak()
+    y.backward(torch.empty_like(y))
+    assert tracker.peak - start == out * 2 + whole + 256 * 1024 * 2
+    assert x.grad is not None
+
+
+def test_flash_attention(tracker):
+    """Forward: out and fp32 log-sum-exp; backward: three gradients, fp32 accumulator, softmax_d, expanded dk and dv."""
+    q = torch.empty(1, 256, 8, 64, dtype=torch.bfloat16, requires_grad=True)
+    k = torch.empty(1, 256, 2, 64, dtype=torch.bfloat16, requires_grad=True)
+    v = torch.empty(1, 256, 2, 64, dtype=torch.bfloat16, requires_grad=True)
+    start = tracker.now
+    out = flash.FlashAttention.apply(q, k, v, None)
+    size = 256 * 8 * 64
+    assert tracker.now - start == size * 2 + 8 * 256 * 4 + 512
+    grad = torch.empty_like(out)
+    start = tracker.now
+    tracker.reset_peak()
+    out.backward(grad)
+    assert tracker.peak - start == size * 2 + 2 * size // 4 * 2 + 8 * 256 * 4 + size * 4 + 2 * size * 2
+
+
+def test_static_bytes_of_full_tuning():
+    """Weights + two bf16 states + one 512-byte step counter a tensor."""
+    record = run(**FLASH)
+    parameters = 2 * LINEARS + 2 * 4096 * 512 + 5 * 512
+    assert record["parameters"] == {"total": parameters, "trained": parameters}
+    tensors = 2 * 9 + 3
+    rotary = 2 * 512
+    assert record["static_bytes"] == 6 * parameters + 512 * tensors + rotary
+
+
+def test_static_bytes_with_fp32_embeddings():
+    """Under sdpa the norms and embeddings are fp32, and so are their states."""
+    record = run()
+    assert record["static_bytes"] == 6 * (2 * LINEARS + 2 * 4096 * 512 * 2 + 2 * 5 * 512) + 512 * 21 + 2 * 512
+
+
+def test_static_bytes_of_lora():
+    record = run(adapter="lora", lora_r=8, lora_target_modules=["q_proj"], **FLASH)
+    adapter = 2 * 8 * (512 + 512)
+    assert record["parameters"]["trained"] == adapter
+    base = 2 * (2 * LINEARS + 2 * 4096 * 512 + 5 * 512)
+    assert record["static_bytes"] == base + 12 * adapter + 512 * 4 + 2 * 512
+
+
+def test_gradients_are_there_for_the_second_micro_batch():
+    one = run(cut_cross_entropy=True, optimizer="sgd", **FLASH)
+    two = run(cut_cross_entropy=True, optimizer="sgd", gradient_accumulation_steps=2, **FLASH)
+    assert two["allocated_peak_bytes"] >= one["allocated_peak_bytes"]
+    assert two["live_at_peak"]["gradients"] > one["live_at_peak"].get("gradients", 0)
+
+
+@pytest.mark.parametrize(
+    "cfg", [{}, {"adapter": "lora"}, {"adapter": "qlora", "load_in_4bit": True}], ids=["full", "lora", "qlora"]
+)
+def test_breakdown_sums_to_the_peak(cfg):
+    if cfg:
+        cfg = cfg | {"lora_r": 8, "lora_target_modules": SEVEN}
+    record = run(**cfg, **FLASH)
+    assert sum(record["live_at_peak"].values()) == record["allocated_peak_bytes"] == max(record["phase_peaks"].values())
+
+
+def test_checkpointing_keeps_one_hidden_state_a_layer():
+    """What two more layers add to the forward's peak with frozen weights: two bf16 hidden states."""
+    cfg = FLASH | {
+        "gradient_checkpointing": True,
+        "adapter": "lora",
+        "lora_r": 8,
+        "lora_target_modules": SEVEN,
+        "cut_cross_entropy": True,
+    }
+    peaks = [run({"num_hidden_layers": n}, rows=(1, 4096), **cfg) for n in (4, 6)]
+    moving = [p["phase_peaks"]["backward"] - p["static_bytes"] for p in peaks]
+    per_layer = 4096 * 512 * 2
+    gradients = 4 * 8 * (7 * 512 + 2 * 256 + 3 * 1024 + 2 * 512 - 512)
+    assert 2 * per_layer <= moving[1] - moving[0] <= 2 * per_layer + 4 * gradients
+
+
+def test_fused_kernels_are_axolotls_and_can_be_undone():
+    from transformers.models.llama.modeling_llama import LlamaAttention
+
+    fused_lora.restore()
+    plain = LlamaAttention.forward
+    on = run(adapter="lora", lora_r=8, lora_target_modules=SEVEN, **FLASH)
+    assert LlamaAttention.forward is not plain
+    off = run(adapter="lora", lora_r=8, lora_target_modules=SEVEN, lora_mlp_kernel=False, **FLASH)
+    assert LlamaAttention.forward is plain
+    assert on["allocated_peak_bytes"] < off["allocated_peak_bytes"]
+
+
+def test_a_run_repeats_to_the_byte():
+    assert run(**FLASH) == run(**FLASH)
