@@ -199,8 +199,10 @@ def test_full_trains_everything() -> None:
         ({"model_type": "gpt_oss"}, ("q_proj", "k_proj", "v_proj", "o_proj")),
         (
             GEMMA3,
-            r"model\.language_model\.layers\.\d+\.(self_attn\.|mlp\.)"
-            r"(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)",
+            (
+                r"model\.language_model\.layers\.\d+\.(self_attn\.|mlp\.)"
+                r"(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+            ),
         ),
     ],
 )
