@@ -15,6 +15,27 @@ LARGEST_SIZE = 10**8
 LARGEST_LAYERS = 2_000
 
 
+SIZE_NAMES = (
+    ("hidden_size", "n_embd", "n_embed", "d_model"),
+    ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers_block_type", "hybrid_override_pattern"),
+    ("num_attention_heads", "n_head", "n_heads"),
+    ("vocab_size",),
+)
+"""The sizes that make a model, each by its names in the config.json of one family or another."""
+
+
+def unstated_sizes(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sizes that a config.json leaves to the defaults of Transformers, by their usual names.
+
+    What stands under ``text_config`` counts as stated: there the language model of a multimodal one is described.
+    """
+    inner = values.get("text_config")
+    places = (values, inner) if isinstance(inner, Mapping) else (values,)
+    return tuple(
+        names[0] for names in SIZE_NAMES if not any(place.get(name) is not None for place in places for name in names)
+    )
+
+
 class ConfigReader:
     """One mapping of a config.json with typed, range-checked access.
 

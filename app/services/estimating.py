@@ -5,7 +5,6 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.adapter import Adapter, resolve_adapter
-from app.core.architecture import Architecture
 from app.core.axolotl.coverage import LORA_KERNELS
 from app.core.axolotl.rules import check
 from app.core.estimate import Estimate, Memory, ModuleCount, Verdict
@@ -60,7 +59,7 @@ def estimate_resolved(
         rule_of_thumb_bytes=rule_of_thumb_bytes(run.method, architecture.total_parameters),
         findings=(
             *check(config, architecture, hardware, catalog.known_keys),
-            *_own_findings(architecture, run, hardware),
+            *_own_findings(resolved, run, hardware),
         ),
     )
 
@@ -88,13 +87,19 @@ def _module_counts(adapter: Adapter) -> tuple[ModuleCount, ...]:
     )
 
 
-def _own_findings(architecture: Architecture, run: Run, hardware: Hardware | None) -> tuple[Finding, ...]:
+def _own_findings(resolved: ResolvedModel, run: Run, hardware: Hardware | None) -> tuple[Finding, ...]:
     found = []
-    if architecture.approximate:
+    if resolved.architecture.approximate:
+        model_type = resolved.architecture.model_type
         found.append(
             Finding(
-                severity=Severity.WARNING,
-                message=message("finding.architecture_approximate", model_type=architecture.model_type),
+                severity=Severity.WARNING, message=message("finding.architecture_approximate", model_type=model_type)
+            )
+        )
+    if resolved.unstated:
+        found.append(
+            Finding(
+                severity=Severity.WARNING, message=message("finding.config_json_defaults", fields=resolved.unstated)
             )
         )
     if run.optimizer not in MODELLED_OPTIMIZERS:

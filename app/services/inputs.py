@@ -9,6 +9,7 @@ from app.catalog.library import Catalog
 from app.catalog.models import ModelRow
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.config_json import SIZE_NAMES, unstated_sizes
 from app.core.errors import FieldError, InvalidInput
 from app.core.hardware import Hardware, Vendor
 from app.core.messages import Param, message
@@ -16,6 +17,7 @@ from app.core.units import gib_to_bytes
 
 ASSUMED_CAPABILITY = (8, 0)
 """What bare ``vram_gib`` is taken to be: Ampere, the oldest generation with bf16."""
+MISSING = "error.config_json.missing"
 MOST_VRAM_GIB = 1024
 MOST_GPUS = 1024
 BF16_CAPABILITY = (8, 0)
@@ -23,11 +25,15 @@ BF16_CAPABILITY = (8, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedModel:
-    """A model as asked for. ``row`` is its catalogue row where it has one; a config.json overrides its facts."""
+    """A model as asked for. ``row`` is its catalogue row where it has one; a config.json overrides its facts.
+
+    ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers.
+    """
 
     id: str | None
     row: ModelRow | None
     architecture: Architecture
+    unstated: tuple[str, ...] = ()
 
 
 def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
@@ -43,7 +49,13 @@ def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, A
     if model is not None:
         name = name or _own_name(model)
         row = catalog.models.find(name) if name else None
-        return ResolvedModel(id=row.id if row else (name or None), row=row, architecture=describe(model))
+        architecture = describe(model)
+        unstated = unstated_sizes(model)
+        if len(unstated) == len(SIZE_NAMES):
+            raise InvalidInput(*(FieldError(f"/model/{key}", message(MISSING, field=key)) for key in unstated))
+        return ResolvedModel(
+            id=row.id if row else (name or None), row=row, architecture=architecture, unstated=unstated
+        )
     if not name:
         raise _fault("/base_model", "error.base_model.missing")
     row = catalog.models.get(name)

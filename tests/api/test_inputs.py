@@ -82,3 +82,27 @@ def test_memory_that_cannot_be(catalog: Catalog, vram_gib: float) -> None:
     """Above 0 and within reason."""
     with pytest.raises(InvalidInput):
         resolve_hardware(catalog=catalog, vram_gib=vram_gib)
+
+
+def test_a_config_json_without_any_size_is_refused(catalog: Catalog) -> None:
+    """It would be counted as some model that nobody asked for."""
+    with pytest.raises(InvalidInput) as caught:
+        resolve_model(catalog=catalog, base_model=None, model={"model_type": "llama"})
+    assert pointers(caught.value) == [
+        "/model/hidden_size",
+        "/model/num_hidden_layers",
+        "/model/num_attention_heads",
+        "/model/vocab_size",
+    ]
+
+
+def test_sizes_left_to_defaults_are_said(catalog: Catalog) -> None:
+    """A size in ``text_config`` or by an older name is stated."""
+    assert resolve_model(catalog=catalog, base_model=None, model=TINY).unstated == ("num_attention_heads",)
+    gpt2 = {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100}
+    assert resolve_model(catalog=catalog, base_model=None, model=gpt2).unstated == ()
+    gemma = {"model_type": "gemma3", "text_config": {"hidden_size": 64, "num_hidden_layers": 2}}
+    assert resolve_model(catalog=catalog, base_model=None, model=gemma).unstated == (
+        "num_attention_heads",
+        "vocab_size",
+    )
