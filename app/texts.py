@@ -19,26 +19,27 @@ LANGUAGES: Mapping[str, str] = {"en": "English", "my": "မြန်မာ"}
 DEFAULT_LANGUAGE = "en"
 
 
-class _Format(Formatter):
-    """str.format with the units of this product."""
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        match format_spec:
-            case "gib":
-                return f"{value / GIB:,.1f}\u00a0GiB".replace("-", "\u2212")
-            case "gb":
-                return f"{value / GB:,.1f}\u00a0GB"
-            case "n":
-                return f"{value:,}"
-            case "percent":
-                return f"{value:.2f}\u00a0%" if value < 10 else f"{value:.1f}\u00a0%"
-            case "list":
-                return ", ".join(str(item) for item in value)
-            case _:
-                return str(super().format_field(value, format_spec))
+def _shown(value: Any, spec: str) -> str:
+    """A parameter as people read it, in the units of this product."""
+    match spec:
+        case "gib":
+            return f"{value / GIB:,.1f}\u00a0GiB".replace("-", "\u2212")
+        case "gb":
+            return f"{value / GB:,.1f}\u00a0GB"
+        case "n":
+            return f"{value:,}"
+        case "percent":
+            return f"{value:.2f}\u00a0%" if value < 10 else f"{value:.1f}\u00a0%"
+        case "list":
+            return ", ".join(str(item) for item in value)
+        case _:
+            return format(value, spec)
 
 
-_FORMAT = _Format()
+@cache
+def _parts(template: str) -> tuple[tuple[str, str | None, str], ...]:
+    """A template in pieces, taken apart once: literal text, then a parameter's name and format, if any."""
+    return tuple((literal, name, spec or "") for literal, name, spec, _ in Formatter().parse(template))
 
 
 class Texts:
@@ -60,7 +61,12 @@ class Texts:
         template = self._catalog.get(code)
         if template is None:
             return code
-        return _FORMAT.vformat(template, (), params) if params else template
+        if not params:
+            return template
+        return "".join(
+            literal if name is None else literal + _shown(params[name], spec)
+            for literal, name, spec in _parts(template)
+        )
 
     def render(self, message: Message) -> str:
         """A core message as a sentence."""

@@ -8,7 +8,7 @@ and ``utils/freeze.py``.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import TypeAlias
 
@@ -166,6 +166,24 @@ class _Hits:
     layers: dict[int, None] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=4096)
+def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
+    """The rows that a target's name means, with path and layers, and a module holding others that it means too."""
+    leaf = leaf_of(name)
+    rows = tuple(
+        (module, path, layers)
+        for module in architecture.by_leaf.get(leaf, ())
+        for path in dict.fromkeys((module.outer_path, module.path))
+        if (layers := suffix_layers(path, module.layers, name)) is not None
+    )
+    holders = (
+        path
+        for path, at in architecture.containers.items()
+        if path.endswith(leaf) and suffix_layers(path, at, name) is not None
+    )
+    return rows, next(holders, None)
+
+
 class _Targets:
     """Collects what the targets of one configuration reach."""
 
@@ -274,18 +292,12 @@ class _Targets:
             )
 
     def _take_name(self, name: str) -> bool:
-        leaf = leaf_of(name)
-        matched = False
-        for module in self.architecture.by_leaf.get(leaf, ()):
-            for path in dict.fromkeys((module.outer_path, module.path)):
-                layers = suffix_layers(path, module.layers, name)
-                if layers is not None:
-                    matched = True
-                    self._add(module, path, layers, name, exact=is_whole_path(path, name))
-        for path, at in self.architecture.containers.items():
-            if path.endswith(leaf) and suffix_layers(path, at, name) is not None:
-                raise _fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=path)
-        return matched
+        reached, container = _reached(self.architecture, name)
+        for module, path, layers in reached:
+            self._add(module, path, layers, name, exact=is_whole_path(path, name))
+        if container is not None:
+            raise _fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=container)
+        return bool(reached)
 
     def _take_pattern(self, pattern: re.Pattern[str], text: str) -> None:
         for module in self.architecture.modules:

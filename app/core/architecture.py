@@ -188,6 +188,10 @@ class Architecture:
     expert_names: Mapping[str, str] = field(default_factory=dict)
     """Target names that PEFT rewrites to a fused 3-D expert parameter: ``{"gate_proj": "gate_up_proj"}``."""
 
+    def __hash__(self) -> int:
+        """Cheap, so that what follows from an architecture alone can be kept by it."""
+        return hash((self.model_type, self.total_parameters))
+
     @cached_property
     def total_parameters(self) -> int:
         """All parameters of the bare model, tied weights once."""

@@ -5,6 +5,8 @@ fine-tuning and attention unset, sdpa or eager, embeddings, output head and norm
 bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts.
 """
 
+from functools import lru_cache
+
 from app.core.architecture import Architecture, Kind, Module
 from app.core.run import Loss, Method, Quantization, Run
 from app.core.units import ceil_div
@@ -37,22 +39,27 @@ def fp32_residual(run: Run) -> bool:
     return run.method is Method.FULL and not run.attention_set and run.loss is not Loss.CUT_CROSS_ENTROPY
 
 
-def module_bytes(module: Module, run: Run) -> int:
-    """All instances of one row of the base model."""
+def module_bytes(module: Module, quantization: Quantization, *, fp32_ends: bool) -> int:
+    """All instances of one row of the base model; ``fp32_ends`` is ``fp32_residual``."""
     if module.kind in (Kind.LINEAR, Kind.CONV1D):
         bias = 2 * module.copies * module.bias_parameters
-        match run.quantization:
+        match quantization:
             case Quantization.NF4 if module.kind is Kind.LINEAR:
                 return module.copies * nf4_bytes(module.weight_parameters) + bias
             case Quantization.INT8 if module.kind is Kind.LINEAR:
                 return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias
             case Quantization.FP32_UPCAST:
                 return 4 * module.parameters
-    if module.kind in (Kind.EMBEDDING, Kind.HEAD, Kind.NORM) and fp32_residual(run):
+    if module.kind in (Kind.EMBEDDING, Kind.HEAD, Kind.NORM) and fp32_ends:
         return 4 * module.parameters
     return 2 * module.parameters
 
 
 def base_bytes(architecture: Architecture, run: Run) -> int:
     """The base model, frozen or trained."""
-    return sum(module_bytes(module, run) for module in architecture.modules)
+    return _base_bytes(architecture, run.quantization, fp32_residual(run))
+
+
+@lru_cache(maxsize=1024)
+def _base_bytes(architecture: Architecture, quantization: Quantization, fp32_ends: bool) -> int:
+    return sum(module_bytes(module, quantization, fp32_ends=fp32_ends) for module in architecture.modules)
