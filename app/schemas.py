@@ -285,6 +285,17 @@ class Alternative(_Answer):
     reason: str
 
 
+class Change(_Answer):
+    """One key that was changed to fit."""
+
+    key: str
+    before: Any = Field(alias="from", description="null where the key was left out.")
+    after: Any = Field(alias="to", description="null where the key is taken out.")
+    saves_bytes: int = Field(
+        description="What it saves of process_bytes after the changes before it; 0 where it goes along with one."
+    )
+
+
 class Plan(_Answer):
     """A recommendation, ready to run."""
 
@@ -294,6 +305,7 @@ class Plan(_Answer):
     config: Config
     yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
     estimate: Estimate
+    changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")
     alternatives: list[Alternative]
     findings: list[Finding]
 

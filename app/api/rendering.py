@@ -8,7 +8,7 @@ from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
 from app.core.estimate import Estimate, Memory
 from app.core.findings import Finding, Fix
-from app.core.plan import Decision, Plan
+from app.core.plan import Change, Decision, Plan
 from app.texts import Texts
 
 
@@ -93,6 +93,7 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
         "config": result.config,
         "yaml": yaml,
         "estimate": estimate(result.estimate, texts),
+        "changes": [change(made) for made in result.changes],
         "alternatives": [
             {
                 "method": other.method,
@@ -104,6 +105,11 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
         ],
         "findings": [finding(found, texts) for found in result.findings],
     }
+
+
+def change(made: Change) -> dict[str, Any]:
+    """A change made to fit."""
+    return {"key": made.key, "from": made.before, "to": made.after, "saves_bytes": made.saves_bytes}
 
 
 def decision(walked: Decision, texts: Texts) -> dict[str, Any]:

@@ -1,15 +1,14 @@
-"""Knobs: the values a plan starts from, and the steps it takes when the start does not fit.
+"""Knobs: the values a plan starts from.
 
 Ranks, alphas, dropout, rates and batches are the guide's templates; the full fine-tuning rate is Axolotl's advice
 (1e-5 to 5e-5, its documentation on choosing a method).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-SHORTEST_SEQUENCE = 512
-LEAST_RANK = 8
 EFFECTIVE_BATCH = 8
+ROOM_SEQUENCE = 2048
+"""The guide's smaller template: a method that must go below it has no room on the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +51,3 @@ def starting_knobs(method: str, *, memory_gb: float, context_tokens: int | None,
         optimizer="paged_adamw_8bit" if quantized or method == "full" else "adamw_torch_fused",
         gradient_checkpointing=True,
     )
-
-
-def reductions(knobs: Knobs, *, keep: frozenset[str]) -> Iterator[tuple[str, Knobs]]:
-    """Ever smaller knobs, each with the key it changed, in the order that loses least quality first.
-
-    A smaller micro batch is made up by accumulation; then an 8-bit paged optimizer; then shorter sequences; then a
-    lower rank. Keys in ``keep`` were set by the person and are left alone.
-    """
-    while knobs.micro_batch_size > 1 and "micro_batch_size" not in keep:
-        accumulation = knobs.gradient_accumulation_steps
-        if "gradient_accumulation_steps" not in keep:
-            accumulation *= 2
-        knobs = replace(knobs, micro_batch_size=knobs.micro_batch_size // 2, gradient_accumulation_steps=accumulation)
-        yield "micro_batch_size", knobs
-    if knobs.optimizer != "paged_adamw_8bit" and "optimizer" not in keep:
-        knobs = replace(knobs, optimizer="paged_adamw_8bit")
-        yield "optimizer", knobs
-    while knobs.sequence_len_tokens > SHORTEST_SEQUENCE and "sequence_len" not in keep:
-        knobs = replace(knobs, sequence_len_tokens=max(SHORTEST_SEQUENCE, knobs.sequence_len_tokens // 2))
-        yield "sequence_len", knobs
-    while knobs.lora_r > LEAST_RANK and "lora_r" not in keep:
-        rank = max(LEAST_RANK, knobs.lora_r // 2)
-        knobs = replace(knobs, lora_r=rank, lora_alpha=max(1, knobs.lora_alpha * rank // knobs.lora_r))
-        yield "lora_r", knobs

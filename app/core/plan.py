@@ -90,6 +90,16 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One key that was changed to fit, with what that saves in bytes of the process; None stands for a key left out."""
+
+    key: str
+    before: Any
+    after: Any
+    saves_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
     """A road not taken, estimated for the same model and hardware."""
 
@@ -110,3 +120,5 @@ class Plan:
     estimate: Estimate
     alternatives: tuple[Alternative, ...]
     findings: tuple[Finding, ...]
+    changes: tuple[Change, ...] = ()
+    """What was changed of the method's template to fit, in the ladder's order."""

@@ -41,8 +41,7 @@ def estimate_resolved(
     architecture = resolved.architecture
     run = Run.from_config(config)
     adapter = resolve_adapter(architecture, run)
-    fused_lora = run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
-    memory = estimate_memory(architecture, run, adapter, fused_lora=fused_lora)
+    memory = memory_of(architecture, run, adapter)
     capacity = hardware.capacity_bytes if hardware else None
     return Estimate(
         model_id=resolved.id,
@@ -62,6 +61,12 @@ def estimate_resolved(
             *_own_findings(resolved, run, hardware),
         ),
     )
+
+
+def memory_of(architecture: Architecture, run: Run, adapter: Adapter) -> Memory:
+    """The memory alone, Axolotl's own choice of kernels made."""
+    fused_lora = run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
+    return estimate_memory(architecture, run, adapter, fused_lora=fused_lora)
 
 
 def verdict(memory: Memory, capacity_bytes: int | None) -> Verdict:

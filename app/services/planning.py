@@ -1,29 +1,33 @@
-"""The plan: walk the tree, start from the guide's knobs, shrink until it fits, and estimate the roads not taken."""
+"""The plan: walk the tree, start from the guide's knobs, fit them to the card, and estimate the roads not taken."""
 
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from app.catalog.library import Catalog
-from app.core.adapter import default_targets
-from app.core.axolotl.composing import Choice, apply_overrides, compose
 from app.core.decision import Fact
+from app.core.errors import InvalidInput
 from app.core.estimate import Estimate
-from app.core.findings import Finding, Severity
+from app.core.findings import Finding, Fix, Severity
+from app.core.fit import LOSSLESS, RUNG_KEYS, Fitted, Rung, build_ladder, climb
 from app.core.hardware import Hardware
-from app.core.knobs import Knobs, reductions, starting_knobs
-from app.core.messages import message
-from app.core.plan import Alternative, Decision, Goal, Outcome, Plan, Wish
+from app.core.knobs import ROOM_SEQUENCE
+from app.core.messages import Param, message
+from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
 from app.services.estimating import estimate_resolved
+from app.services.fitting import Meter
 from app.services.inputs import ResolvedModel, resolve_model
+from app.services.reach import largest_model, smallest_gpu
+from app.services.templates import asked_method, template
 
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
 
-METHOD_KEYS = frozenset(("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts"))
-"""Keys that say which method it is; a road not taken is composed without them."""
+NEXT_BEST = ("lora", "qlora", "dora", "full")
+"""What is offered first where a person's own method does not fit."""
 
-SFT_GOALS = (Goal.CHAT, Goal.INSTRUCTION, Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)
+ROOM = (*LOSSLESS, Rung.SEQUENCE)
+"""What a method may give up and still be said to have room: no rank, no bits, and sequences only down to the guide's."""
 
 
 def plan(
@@ -45,7 +49,7 @@ def plan(
 
 
 class _Planner:
-    """One plan in the making; every method is fitted at most once."""
+    """One plan in the making; every method is composed, measured and fitted at most once."""
 
     def __init__(self, catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish) -> None:
         self.catalog = catalog
@@ -55,7 +59,10 @@ class _Planner:
         self.keep = frozenset(wish.overrides) | (
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
-        self.fitted = cache(self._fit)
+        self.template = cache(lambda method: template(resolved, hardware, wish, method))
+        self.meter = cache(lambda method: Meter(resolved.architecture))
+        self.fitted = cache(self._fitted)
+        self.asked_method = asked_method(wish.overrides)
 
     def plan(self) -> Plan:
         decision = self.catalog.tree.walk(
@@ -66,34 +73,20 @@ class _Planner:
                 "model": self.resolved.id or self.resolved.architecture.model_type,
             },
         )
-        method = self._asked_method() or decision.method
-        config, estimate, changed = self.fitted(method)
-        outcome = Outcome.FITS if estimate.fits else Outcome.DOES_NOT_FIT
+        method = self.asked_method or decision.method
+        found = self.fitted(method)
+        estimate = self._estimate(found.config)
+        alternatives = self._alternatives(method)
         return Plan(
-            outcome=outcome,
+            outcome=Outcome.FITS if estimate.fits else Outcome.DOES_NOT_FIT,
             method=method,
             decision=decision,
-            config=config,
+            config=found.config,
             estimate=estimate,
-            alternatives=self._alternatives(method),
-            findings=(*self._findings(method, decision, estimate, changed), *estimate.findings),
+            alternatives=alternatives,
+            findings=(*self._findings(method, decision, found, alternatives), *estimate.findings),
+            changes=found.changes,
         )
-
-    def _asked_method(self) -> str | None:
-        """The method that the person's own keys come to, None where they leave it open."""
-        overrides = self.wish.overrides
-        if not METHOD_KEYS & overrides.keys():
-            return None
-        adapter = overrides.get("adapter", "lora")
-        if not adapter:
-            return "full"
-        if adapter == "qlora":
-            return "qdora" if overrides.get("peft_use_dora") else "qlora"
-        if overrides.get("relora"):
-            return "relora"
-        if overrides.get("peft"):
-            return "loftq"
-        return "dora" if overrides.get("peft_use_dora") else "lora"
 
     def _fact(self, name: str) -> Fact:
         match name:
@@ -103,68 +96,51 @@ class _Planner:
                 return self.wish.goal.value
             case "priority":
                 return self.wish.priority.value
-        return bool(self.fitted(name.removeprefix("fits_"))[1].fits)
+        return self._has_room(name.removeprefix("fits_"))
 
-    def _fit(self, method: str) -> tuple[dict[str, Any], Estimate, tuple[str, ...]]:
-        """The first knobs that fit, or the smallest tried, with the keys that were changed on the way."""
-        knobs = starting_knobs(
-            method,
-            memory_gb=self.hardware.marketed_memory_gb,
-            context_tokens=self.resolved.architecture.context_tokens,
-            wanted_tokens=self.wish.sequence_len_tokens,
-        )
-        config, estimate = self._estimate(method, knobs)
-        changed: list[str] = []
-        for key, smaller in reductions(knobs, keep=self.keep):
-            if estimate.fits:
-                break
-            config, estimate = self._estimate(method, smaller)
-            changed.append(key)
-        return config, estimate, tuple(dict.fromkeys(changed))
+    def _has_room(self, method: str) -> bool:
+        """Whether the method fits without giving up rank, bits, or sequences of the guide's smaller template."""
+        try:
+            ladder = build_ladder(
+                self.template(method),
+                architecture=self.resolved.architecture,
+                hardware=self.hardware,
+                install=self.wish.install,
+                keep=self.keep,
+                rungs=ROOM,
+                shortest_sequence=ROOM_SEQUENCE,
+            )
+            least = self.meter(method).process_bytes(ladder.at(ladder.floor()))
+        except InvalidInput:
+            if method == self.asked_method:
+                raise
+            return False
+        return least <= self.hardware.capacity_bytes
 
-    def _estimate(self, method: str, knobs: Knobs) -> tuple[dict[str, Any], Estimate]:
-        config = self._config(method, knobs)
-        return config, estimate_resolved(
-            catalog=self.catalog, resolved=self.resolved, config=config, hardware=self.hardware
-        )
+    def _fitted(self, method: str) -> Fitted:
+        """The method's template with the least change that fits; it stays the method that it is."""
+        return self._climb(method, self.keep | {"adapter"})
 
-    def _config(self, method: str, knobs: Knobs) -> dict[str, Any]:
-        row = self.resolved.row
-        choice = Choice(
-            base_model=self.resolved.id or "path/to/your/model",
+    def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
+        ladder = build_ladder(
+            self.template(method),
             architecture=self.resolved.architecture,
             hardware=self.hardware,
-            method=method,
-            goal=self.wish.goal,
             install=self.wish.install,
-            dataset=self.wish.dataset,
-            sequence_len_tokens=knobs.sequence_len_tokens,
-            micro_batch_size=knobs.micro_batch_size,
-            gradient_accumulation_steps=knobs.gradient_accumulation_steps,
-            lora_r=knobs.lora_r,
-            lora_alpha=knobs.lora_alpha,
-            lora_dropout=knobs.lora_dropout,
-            learning_rate=knobs.learning_rate,
-            num_epochs=knobs.num_epochs,
-            optimizer=knobs.optimizer,
-            gradient_checkpointing=knobs.gradient_checkpointing,
-            neftune=self.wish.goal in SFT_GOALS,
-            chat_template=row.chat_template if row else None,
-            pad_token=row.pad_token if row else None,
-            targets=default_targets(self.resolved.architecture),
-            evaluate=True,
+            keep=keep,
         )
-        overrides = self.wish.overrides
-        if method != self._asked_method():
-            overrides = {key: value for key, value in overrides.items() if key not in METHOD_KEYS}
-        return apply_overrides(compose(choice), overrides)
+        return climb(ladder, measure=self.meter(method).process_bytes, capacity_bytes=self.hardware.capacity_bytes)
+
+    def _estimate(self, config: Mapping[str, Any]) -> Estimate:
+        return estimate_resolved(catalog=self.catalog, resolved=self.resolved, config=config, hardware=self.hardware)
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
         found = []
         for method in ALTERNATIVES:
             if method == taken:
                 continue
-            config, estimate, _ = self.fitted(method)
+            config = self.fitted(method).config
+            estimate = self._estimate(config)
             reason = "fits" if estimate.fits else "does_not_fit"
             found.append(
                 Alternative(
@@ -177,41 +153,100 @@ class _Planner:
         return tuple(found)
 
     def _findings(
-        self, method: str, decision: Decision, estimate: Estimate, changed: tuple[str, ...]
+        self, method: str, decision: Decision, found: Fitted, alternatives: tuple[Alternative, ...]
     ) -> tuple[Finding, ...]:
-        found = []
+        findings = []
         if method != decision.method:
-            found.append(
+            findings.append(
                 Finding(
                     severity=Severity.INFO,
                     key="adapter",
                     message=message("finding.own_method", method=method, recommended=decision.method),
                 )
             )
-        if changed and estimate.fits:
-            found.append(Finding(severity=Severity.INFO, message=message("finding.made_to_fit", keys=changed)))
-        if not estimate.fits:
-            found.append(self._nothing_fits(estimate))
-        return tuple(found)
-
-    def _nothing_fits(self, estimate: Estimate) -> Finding:
-        """Names the GPU with the least memory that would hold the smallest configuration found."""
-        need = estimate.memory.process_bytes
-        enough = [row for row in self.catalog.gpus.rows if row.memory_bytes >= need]
-        if not enough:
-            return Finding(
-                severity=Severity.ERROR,
-                message=message("finding.fits_no_gpu", process_bytes=need, hardware=self.hardware.name),
+        if found.fits and found.changes:
+            keys = tuple(change.key for change in found.changes)
+            saves = sum(change.saves_bytes for change in found.changes)
+            findings.append(
+                Finding(severity=Severity.INFO, message=message("finding.made_to_fit", keys=keys, saves_bytes=saves))
             )
-        smallest = min(enough, key=lambda row: (row.memory_bytes, row.name))
-        return Finding(
-            severity=Severity.ERROR,
-            message=message(
-                "finding.smallest_gpu",
-                process_bytes=need,
-                hardware=self.hardware.name,
-                capacity_bytes=self.hardware.capacity_bytes,
-                gpu=smallest.name,
-                gpu_bytes=smallest.memory_bytes,
-            ),
+        if not found.fits:
+            kept = self._kept(method)
+            findings += kept or self._own_method_too_large(method, alternatives)
+            findings.append(self._gpu_that_would(method, found.process_bytes, own_values=bool(kept)))
+            findings += [] if kept else self._model_that_would()
+        longest = self.wish.dataset.max_tokens
+        length = found.config.get("sequence_len")
+        if longest is not None and isinstance(length, int) and length < longest:
+            findings.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    key="sequence_len",
+                    message=message("finding.longer_samples", sequence_len=length, max_tokens=longest),
+                )
+            )
+        return tuple(findings)
+
+    def _kept(self, method: str) -> list[Finding]:
+        """A finding for each of the person's values that keeps the plan from fitting, with what would fit."""
+        kept = self.keep.intersection(key for rung in Rung for key in RUNG_KEYS[rung])
+        if not kept:
+            return []
+        free = self._climb(method, (self.keep - kept) | {"adapter"})
+        if not free.fits:
+            return []
+        return [
+            Finding(
+                severity=Severity.WARNING,
+                key=change.key,
+                message=message(
+                    "finding.kept_does_not_fit",
+                    key=change.key,
+                    given=_shown(change.before),
+                    fitting=_shown(change.after),
+                    saves_bytes=change.saves_bytes,
+                ),
+                fix=Fix(set={change.key: change.after}),
+            )
+            for change in free.changes
+            if change.key in kept
+        ]
+
+    def _own_method_too_large(self, method: str, alternatives: tuple[Alternative, ...]) -> list[Finding]:
+        """Where the person's own method does not fit but another does."""
+        fitting = [other.method for other in alternatives if other.estimate.fits]
+        if method != self.asked_method or not fitting:
+            return []
+        best = next(other for other in NEXT_BEST if other in fitting)
+        said = message("finding.own_method_too_large", method=method, fitting=best)
+        return [Finding(severity=Severity.WARNING, key="adapter", message=said)]
+
+    def _gpu_that_would(self, method: str, need_bytes: int, *, own_values: bool) -> Finding:
+        """Names the GPU with the least memory that would do."""
+        card: dict[str, Param] = {
+            "hardware": self.hardware.name,
+            "capacity_bytes": self.hardware.capacity_bytes,
+            "process_bytes": need_bytes,
+        }
+        gpu = smallest_gpu(self.catalog, self.resolved, self.wish, method, keep=self.keep, need_bytes=need_bytes)
+        if gpu is None:
+            return Finding(severity=Severity.ERROR, message=message("finding.fits_no_gpu", **card))
+        row, there = gpu
+        code = "finding.smallest_gpu_as_set" if own_values else "finding.smallest_gpu"
+        said = message(code, **card, gpu=row.name, gpu_bytes=row.memory_bytes, need_bytes=there)
+        return Finding(severity=Severity.ERROR, message=said)
+
+    def _model_that_would(self) -> list[Finding]:
+        """Names the largest model that this card trains."""
+        found = largest_model(self.catalog, self.hardware, self.wish)
+        if found is None:
+            return []
+        model, takes = found
+        said = message(
+            "finding.largest_model", hardware=self.hardware.name, model=model.name, id=model.id, process_bytes=takes
         )
+        return [Finding(severity=Severity.INFO, key="base_model", message=said, fix=Fix(set={"base_model": model.id}))]
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

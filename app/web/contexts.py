@@ -169,6 +169,17 @@ class StepView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeView:
+    """One key that was changed to fit, and what that saves; ``saves`` is empty for what goes along with another."""
+
+    key: str
+    before: str
+    after: str
+    saves: str
+    field_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlternativeView:
     """A road not taken."""
 
@@ -207,6 +218,7 @@ class Result:
     total: str
     modules: tuple[ModuleView, ...]
     steps: tuple[StepView, ...]
+    changes: tuple[ChangeView, ...]
     alternatives: tuple[AlternativeView, ...]
     findings: tuple[FindingView, ...]
     yaml_lines: tuple[tuple[Token, ...], ...]

@@ -6,7 +6,7 @@ from app.catalog.library import Catalog
 from app.core.estimate import Estimate
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
-from app.core.plan import Alternative, Plan
+from app.core.plan import Alternative, Change, Plan
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web import contexts
@@ -91,6 +91,7 @@ def present(
             )
             for step in plan.decision.path
         ),
+        changes=change_views(plan.changes, texts),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
@@ -114,6 +115,23 @@ def verdict(estimate: Estimate, hardware: Hardware, texts: Texts) -> contexts.Ve
         ),
         range=texts.text("web.verdict.range", low_bytes=low, high_bytes=high),
     )
+
+
+def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.ChangeView, ...]:
+    """What was changed to fit, key by key."""
+    views = []
+    for made in changes:
+        name = field_of_key(made.key)
+        views.append(
+            contexts.ChangeView(
+                key=made.key,
+                before=in_field(made.before) if made.before is not None else "",
+                after=in_field(made.after) if made.after is not None else "",
+                saves=texts.text("planner.saves", saved_bytes=-made.saves_bytes) if made.saves_bytes else "",
+                field_id=f"f-{name}" if name else None,
+            )
+        )
+    return tuple(views)
 
 
 def _alternative(other: Alternative, form: Form, texts: Texts, address: Address) -> contexts.AlternativeView:
@@ -154,10 +172,11 @@ def _fix(finding: Finding, form: Form, texts: Texts, address: Address) -> contex
         return None
     changes: dict[str, str | None] = {}
     for key, value in [*fix.set.items(), *((key, None) for key in fix.unset)]:
-        field = FIELDS.get(key)
-        if field is None or not (field.knob or key == "sequence_len"):
+        name = "model" if key == "base_model" else key
+        field = FIELDS.get(name)
+        if field is None or not (field.knob or name in ("sequence_len", "model")):
             return None
-        changes[key] = None if value is None else in_field(value)
+        changes[name] = None if value is None else in_field(value)
     if form.with_values(**changes) == form:
         return None
     shown = tuple(f"{key}: {value}" if value is not None else f"− {key}" for key, value in changes.items())

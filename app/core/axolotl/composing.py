@@ -1,6 +1,8 @@
 """Composes a whole configuration that Axolotl 0.19 accepts and runs, in the order in which it is written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from app.core.architecture import Architecture, Kind
@@ -74,12 +76,7 @@ class Choice:
     @property
     def image(self) -> bool:
         """Whether Axolotl's Docker image brings flash-attn and cut cross entropy along; it is built for CUDA."""
-        return (
-            self.install is Install.DOCKER
-            and self.hardware is not None
-            and self.hardware.vendor is Vendor.NVIDIA
-            and self.hardware.flash_attention
-        )
+        return in_image(self.hardware, self.install)
 
 
 def compose(choice: Choice) -> dict[str, Any]:
@@ -126,14 +123,36 @@ def _loss(choice: Choice) -> dict[str, Any]:
     Preference training and reward models compute losses of their own, so nothing is replaced there. The fused
     kernels need Ampere or newer (https://github.com/apple/ml-cross-entropy); the chunks are plain PyTorch.
     """
-    if not choice.supervised:
-        return {}
-    model_type = choice.architecture.model_type
-    if choice.image and model_type in CUT_CROSS_ENTROPY:
+    return fused_loss(choice.architecture, choice.hardware, choice.install) if choice.supervised else {}
+
+
+def fused_loss(architecture: Architecture, hardware: Hardware | None, install: Install) -> dict[str, Any]:
+    """The loss keys that need least memory for this model where Axolotl is installed this way."""
+    model_type = architecture.model_type
+    if in_image(hardware, install) and model_type in CUT_CROSS_ENTROPY:
         return {"plugins": [CCE_PLUGIN], "cut_cross_entropy": True}
-    if choice.hardware is not None and choice.hardware.bf16 and model_type in LIGER_FUSED_LINEAR:
+    if hardware is not None and hardware.bf16 and model_type in LIGER_FUSED_LINEAR:
         return {"plugins": [LIGER_PLUGIN], "liger_fused_linear_cross_entropy": True}
     return {"chunked_cross_entropy": True}
+
+
+def in_image(hardware: Hardware | None, install: Install) -> bool:
+    """Whether Axolotl's Docker image brings flash-attn and cut cross entropy along; it is built for CUDA."""
+    return (
+        install is Install.DOCKER
+        and hardware is not None
+        and hardware.vendor is Vendor.NVIDIA
+        and hardware.flash_attention
+    )
+
+
+def four_bit_keys(
+    architecture: Architecture, hardware: Hardware | None, config: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """What loads the base in 4 bits, the experts of a mixture too where nothing in ``config`` rules that out."""
+    cuda = hardware is None or hardware.vendor is Vendor.NVIDIA
+    experts = architecture.mixture_of_experts and cuda and not config.get("lora_target_linear")
+    return {"load_in_4bit": True} | ({"quantize_moe_experts": True} if experts else {})
 
 
 def _adapter(choice: Choice) -> dict[str, Any]:
@@ -141,10 +160,7 @@ def _adapter(choice: Choice) -> dict[str, Any]:
     architecture = choice.architecture
     config: dict[str, Any] = {"adapter": "qlora" if choice.four_bit else "lora"}
     if choice.four_bit:
-        config["load_in_4bit"] = True
-        cuda = choice.hardware is None or choice.hardware.vendor is Vendor.NVIDIA
-        if architecture.mixture_of_experts and cuda:
-            config["quantize_moe_experts"] = True
+        config |= four_bit_keys(architecture, choice.hardware)
     if choice.method in ("dora", "qdora"):
         config["peft_use_dora"] = True
     if choice.method == "loftq":

@@ -1,0 +1,334 @@
+"""The fit: a ladder of changes that make a configuration smaller, those that lose least quality and speed first.
+
+The order is fixed and stated: a loss fused with the head and gradient checkpointing (the same training, some speed);
+smaller micro batches made up by accumulation (the same training, some speed); an optimizer whose states take 8 bits,
+then one that pages them to the host; shorter sequences; a lower rank; a 4-bit base; activations kept on the host.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from app.core.architecture import Architecture, Kind
+from app.core.axolotl.composing import four_bit_keys, fused_loss
+from app.core.axolotl.overriding import apply_overrides
+from app.core.hardware import Hardware
+from app.core.memory.states import form_of
+from app.core.plan import Change, Install
+from app.core.run import Checkpointing, Loss, Method, Quantization, Run
+from app.core.units import ceil_div
+
+SHORTEST_SEQUENCE = 512
+SEQUENCE_STEP = 256
+LEAST_RANK = 8
+EIGHT_BIT = "adamw_8bit"
+PAGED = "paged_adamw_8bit"
+
+Measure = Callable[[Mapping[str, Any]], int]
+"""Bytes that the process of a configuration takes."""
+
+
+class Rung(StrEnum):
+    """One kind of change; the order of the members is the ladder's."""
+
+    LOSS = "loss"
+    CHECKPOINTING = "checkpointing"
+    MICRO_BATCH = "micro_batch"
+    OPTIMIZER = "optimizer"
+    SEQUENCE = "sequence"
+    RANK = "rank"
+    QUANTIZATION = "quantization"
+    OFFLOADING = "offloading"
+
+
+LOSSLESS = (Rung.LOSS, Rung.CHECKPOINTING, Rung.MICRO_BATCH, Rung.OPTIMIZER)
+"""What leaves the training as it is, but for rounding in the optimizer's states."""
+
+RUNG_KEYS: Mapping[Rung, tuple[str, ...]] = {
+    Rung.LOSS: (
+        "cut_cross_entropy",
+        "liger_fused_linear_cross_entropy",
+        "liger_cross_entropy",
+        "chunked_cross_entropy",
+        "plugins",
+    ),
+    Rung.CHECKPOINTING: ("gradient_checkpointing",),
+    Rung.MICRO_BATCH: ("micro_batch_size",),
+    Rung.OPTIMIZER: ("optimizer",),
+    Rung.SEQUENCE: ("sequence_len",),
+    Rung.RANK: ("lora_r",),
+    Rung.QUANTIZATION: ("adapter", "load_in_4bit"),
+    Rung.OFFLOADING: ("activation_offloading", "gradient_checkpointing"),
+}
+"""A rung is left out where a person set one of its keys."""
+
+KEY_RUNGS: Mapping[str, Rung] = {
+    "cut_cross_entropy": Rung.LOSS,
+    "gradient_checkpointing": Rung.CHECKPOINTING,
+    "micro_batch_size": Rung.MICRO_BATCH,
+    "optimizer": Rung.OPTIMIZER,
+    "sequence_len": Rung.SEQUENCE,
+    "lora_r": Rung.RANK,
+    "adapter": Rung.QUANTIZATION,
+    "activation_offloading": Rung.OFFLOADING,
+}
+"""The key that stands for each rung where someone names what may vary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """What may be changed of one configuration: for each rung its patches, each smaller than the one before.
+
+    A patch is a person's own keys as ``apply_overrides`` takes them.
+    """
+
+    config: Mapping[str, Any]
+    patches: Mapping[Rung, Sequence[Mapping[str, Any]]]
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """Those that have something to change, in order."""
+        return tuple(rung for rung in Rung if self.patches.get(rung))
+
+    def at(self, positions: Mapping[Rung, int]) -> Mapping[str, Any]:
+        """The configuration with each rung's patch at its position; position 0 changes nothing."""
+        patch: dict[str, Any] = {}
+        for rung in self.rungs:
+            if positions.get(rung):
+                patch |= self.patches[rung][positions[rung] - 1]
+        return apply_overrides(self.config, patch) if patch else self.config
+
+    def floor(self) -> dict[Rung, int]:
+        """Every rung at its smallest."""
+        return {rung: len(self.patches[rung]) for rung in self.rungs}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """What came of fitting. Where nothing fits, ``config`` is the smallest one and ``fits`` False."""
+
+    config: Mapping[str, Any]
+    process_bytes: int
+    fits: bool
+    changes: tuple[Change, ...]
+
+
+def build_ladder(
+    config: Mapping[str, Any],
+    *,
+    architecture: Architecture,
+    hardware: Hardware | None,
+    install: Install,
+    keep: frozenset[str] = frozenset(),
+    rungs: Sequence[Rung] = tuple(Rung),
+    shortest_sequence: int = SHORTEST_SEQUENCE,
+) -> Ladder:
+    """Every rung that this configuration, model and card have. Keys in ``keep`` were set by a person and stay.
+
+    Raises:
+        InvalidInput: the configuration holds values that cannot be.
+    """
+    run = Run.from_config(config)
+    makers: Mapping[Rung, Callable[[], Sequence[Mapping[str, Any]]]] = {
+        Rung.LOSS: lambda: _losses(config, run, architecture, hardware, install),
+        Rung.CHECKPOINTING: lambda: _checkpointing(config, run),
+        Rung.MICRO_BATCH: lambda: _micro_batches(run, keep),
+        Rung.OPTIMIZER: lambda: _optimizers(run),
+        Rung.SEQUENCE: lambda: _sequences(run.sequence_len_tokens, shortest_sequence),
+        Rung.RANK: lambda: _ranks(run, keep),
+        Rung.QUANTIZATION: lambda: _quantized(config, run, architecture, hardware),
+        Rung.OFFLOADING: lambda: _offloading(config, run),
+    }
+    patches = {rung: makers[rung]() for rung in Rung if rung in rungs and not keep.intersection(RUNG_KEYS[rung])}
+    return Ladder(config=config, patches=patches)
+
+
+def _losses(
+    config: Mapping[str, Any], run: Run, architecture: Architecture, hardware: Hardware | None, install: Install
+) -> Sequence[Mapping[str, Any]]:
+    """The loss that never makes the logits, else in chunks; preference and reward training compute their own."""
+    if config.get("rl") or config.get("reward_model"):
+        return ()
+    if run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
+        return ()
+    keys = {key: value for key, value in fused_loss(architecture, hardware, install).items() if key != "plugins"}
+    return () if "chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED else (keys,)
+
+
+def _checkpointing(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:
+    """Axolotl refuses checkpointing where it reads "mpt" in the name."""
+    if run.checkpointing is not Checkpointing.OFF or "mpt" in str(config.get("base_model")).lower():
+        return ()
+    return ({"gradient_checkpointing": True},)
+
+
+def _micro_batches(run: Run, keep: frozenset[str]) -> Sequence[Mapping[str, Any]]:
+    """Divisors of the effective batch below the present micro batch, made up by accumulation; halves where that is set."""
+    micro = run.micro_batch_size
+    if "gradient_accumulation_steps" in keep:
+        halves = []
+        while micro > 1:
+            micro //= 2
+            halves.append({"micro_batch_size": micro})
+        return tuple(halves)
+    effective = micro * run.gradient_accumulation_steps
+    return tuple(
+        {"micro_batch_size": size, "gradient_accumulation_steps": effective // size}
+        for size in range(micro - 1, 0, -1)
+        if effective % size == 0
+    )
+
+
+def _optimizers(run: Run) -> Sequence[Mapping[str, Any]]:
+    """AdamW in 8 bits, then paged to the host."""
+    form = form_of(run.optimizer)
+    if form.paged:
+        return ()
+    small = form.eight_bit or form.four_bit or form.states == 0
+    return tuple({"optimizer": name} for name in ((PAGED,) if small else (EIGHT_BIT, PAGED)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequences(Sequence[Mapping[str, Any]]):
+    """Lengths from just below the present one down to the shortest, made when asked for."""
+
+    lengths: range
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, index: Any) -> Any:
+        return {"sequence_len": self.lengths[index]}
+
+
+def _sequences(present: int, shortest: int) -> Sequence[Mapping[str, Any]]:
+    step = SEQUENCE_STEP * max(1, ceil_div(present, 1 << 16))
+    first = max(shortest, (present - 1) // step * step)
+    return _Sequences(range(first, shortest - 1, -step)) if present > shortest else ()
+
+
+def _ranks(run: Run, keep: frozenset[str]) -> Sequence[Mapping[str, Any]]:
+    """Halves down to the least, alpha along with the rank so that the update keeps its scale."""
+    if run.lora is None:
+        return ()
+    found = []
+    rank = run.lora.r
+    while rank > LEAST_RANK:
+        rank = max(LEAST_RANK, rank // 2)
+        patch = {"lora_r": rank}
+        if "lora_alpha" not in keep:
+            patch["lora_alpha"] = max(1, run.lora.alpha * rank // run.lora.r)
+        found.append(patch)
+    return tuple(found)
+
+
+def _quantized(
+    config: Mapping[str, Any], run: Run, architecture: Architecture, hardware: Hardware | None
+) -> Sequence[Mapping[str, Any]]:
+    """The base in 4 bits under the same adapter; LoftQ's start and bitsandbytes know only some."""
+    if run.method is not Method.LORA or run.quantization is Quantization.NF4 or config.get("peft"):
+        return ()
+    if not any(module.kind is Kind.LINEAR for module in architecture.modules):
+        return ()
+    return ({"adapter": "qlora", **four_bit_keys(architecture, hardware, config)},)
+
+
+def _offloading(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:
+    """Checkpoints on the host."""
+    if run.checkpointing is Checkpointing.OFFLOAD or "mpt" in str(config.get("base_model")).lower():
+        return ()
+    return ({"gradient_checkpointing": True, "activation_offloading": True},)
+
+
+def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int) -> Fitted:
+    """The least change that fits: down the ladder to the first rung where it does, then back up as far as it may.
+
+    Each rung's patches shrink, so a bisection finds the first that fits.
+    """
+    search = _Search(ladder, measure, capacity_bytes)
+    positions: dict[Rung, int] = {}
+    if not search.fits(positions):
+        if not search.fits(ladder.floor()):
+            return search.fitted(search.smallest(), fits=False)
+        positions = search.descend()
+        for rung in reversed([rung for rung in ladder.rungs if positions.get(rung)]):
+            positions |= {rung: search.first(positions, rung, positions[rung])}
+    return search.fitted(positions, fits=True)
+
+
+class _Search:
+    """Positions on one ladder, each measured once."""
+
+    def __init__(self, ladder: Ladder, measure: Measure, capacity_bytes: int) -> None:
+        self.ladder = ladder
+        self.measure = measure
+        self.capacity_bytes = capacity_bytes
+        self.known: dict[tuple[int, ...], int] = {}
+
+    def bytes(self, positions: Mapping[Rung, int]) -> int:
+        key = tuple(positions.get(rung, 0) for rung in Rung)
+        if key not in self.known:
+            self.known[key] = self.measure(self.ladder.at(positions))
+        return self.known[key]
+
+    def fits(self, positions: Mapping[Rung, int]) -> bool:
+        return self.bytes(positions) <= self.capacity_bytes
+
+    def descend(self) -> dict[Rung, int]:
+        """Rung by rung to its smallest, until one fits; there, to the first patch that does."""
+        positions: dict[Rung, int] = {}
+        for rung in self.ladder.rungs:
+            last = len(self.ladder.patches[rung])
+            below = {**positions, rung: last}
+            if self.fits(below):
+                return {**positions, rung: self.first(positions, rung, last)}
+            if self.bytes(below) < self.bytes(positions):
+                positions = below
+        return self.ladder.floor()
+
+    def first(self, positions: Mapping[Rung, int], rung: Rung, last: int) -> int:
+        """The first position on ``rung`` that fits, ``last`` being known to."""
+        low, high = 0, last
+        while low < high:
+            middle = (low + high) // 2
+            if self.fits({**positions, rung: middle}):
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def smallest(self) -> dict[Rung, int]:
+        """Every rung at its smallest where that saves anything."""
+        positions: dict[Rung, int] = {}
+        for rung, last in self.ladder.floor().items():
+            below = {**positions, rung: last}
+            if self.bytes(below) < self.bytes(positions):
+                positions = below
+        return positions
+
+    def fitted(self, positions: Mapping[Rung, int], *, fits: bool) -> Fitted:
+        return Fitted(
+            config=self.ladder.at(positions),
+            process_bytes=self.bytes(positions),
+            fits=fits,
+            changes=self.changes(positions),
+        )
+
+    def changes(self, positions: Mapping[Rung, int]) -> tuple[Change, ...]:
+        """Each key that differs, with what its rung saves after those before it; keys that go along save nothing."""
+        found: list[Change] = []
+        reached: dict[Rung, int] = {}
+        for rung in self.ladder.rungs:
+            if not positions.get(rung):
+                continue
+            before, size = self.ladder.at(reached), self.bytes(reached)
+            reached = {**reached, rung: positions[rung]}
+            after = self.ladder.at(reached)
+            saves = size - self.bytes(reached)
+            patch = self.ladder.patches[rung][positions[rung] - 1]
+            for key in (*patch, *(key for key in before if key not in after and key not in patch)):
+                if before.get(key) != after.get(key) and key != "plugins":
+                    found.append(Change(key=key, before=before.get(key), after=after.get(key), saves_bytes=saves))
+                    saves = 0
+        return tuple(found)

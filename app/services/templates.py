@@ -1,0 +1,80 @@
+"""The configuration that a method starts from, for a model, a card and a wish."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.adapter import default_targets
+from app.core.axolotl.composing import Choice, apply_overrides, compose
+from app.core.hardware import Hardware
+from app.core.knobs import Knobs, starting_knobs
+from app.core.plan import Goal, Wish
+from app.services.inputs import ResolvedModel
+
+METHOD_KEYS = frozenset(("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts"))
+"""Keys that say which method it is; a road not taken is composed without them."""
+
+SFT_GOALS = (Goal.CHAT, Goal.INSTRUCTION, Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)
+
+
+def asked_method(overrides: Mapping[str, Any]) -> str | None:
+    """The method that a person's own keys come to, None where they leave it open."""
+    if not METHOD_KEYS & overrides.keys():
+        return None
+    adapter = overrides.get("adapter", "lora")
+    if not adapter:
+        return "full"
+    if adapter == "qlora":
+        return "qdora" if overrides.get("peft_use_dora") else "qlora"
+    if overrides.get("relora"):
+        return "relora"
+    if overrides.get("peft"):
+        return "loftq"
+    return "dora" if overrides.get("peft_use_dora") else "lora"
+
+
+def own_keys(method: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a person set, but for what says that it is another method."""
+    if method == asked_method(overrides):
+        return overrides
+    return {key: value for key, value in overrides.items() if key not in METHOD_KEYS}
+
+
+def knobs_for(resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> Knobs:
+    """What the method's template starts from."""
+    return starting_knobs(
+        method,
+        memory_gb=hardware.marketed_memory_gb,
+        context_tokens=resolved.architecture.context_tokens,
+        wanted_tokens=wish.sequence_len_tokens,
+    )
+
+
+def template(resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
+    """The method's template as a whole configuration, with the person's own keys."""
+    row = resolved.row
+    knobs = knobs_for(resolved, hardware, wish, method)
+    choice = Choice(
+        base_model=resolved.id or "path/to/your/model",
+        architecture=resolved.architecture,
+        hardware=hardware,
+        method=method,
+        goal=wish.goal,
+        install=wish.install,
+        dataset=wish.dataset,
+        sequence_len_tokens=knobs.sequence_len_tokens,
+        micro_batch_size=knobs.micro_batch_size,
+        gradient_accumulation_steps=knobs.gradient_accumulation_steps,
+        lora_r=knobs.lora_r,
+        lora_alpha=knobs.lora_alpha,
+        lora_dropout=knobs.lora_dropout,
+        learning_rate=knobs.learning_rate,
+        num_epochs=knobs.num_epochs,
+        optimizer=knobs.optimizer,
+        gradient_checkpointing=knobs.gradient_checkpointing,
+        neftune=wish.goal in SFT_GOALS,
+        chat_template=row.chat_template if row else None,
+        pad_token=row.pad_token if row else None,
+        targets=default_targets(resolved.architecture),
+        evaluate=True,
+    )
+    return apply_overrides(compose(choice), own_keys(method, wish.overrides))
