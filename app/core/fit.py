@@ -164,7 +164,7 @@ def _checkpointing(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str,
 
 
 def _micro_batches(run: Run, keep: frozenset[str]) -> Sequence[Mapping[str, Any]]:
-    """Divisors of the effective batch below the present micro batch, made up by accumulation; halves where that is set."""
+    """Smaller divisors of the effective batch, made up by accumulation; halves where that is the person's own."""
     micro = run.micro_batch_size
     if "gradient_accumulation_steps" in keep:
         halves = []

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.adapter import Adapter, resolve_adapter
+from app.core.architecture import Architecture
 from app.core.axolotl.coverage import LORA_KERNELS
 from app.core.axolotl.rules import check
 from app.core.estimate import Estimate, Memory, ModuleCount, Verdict

@@ -27,7 +27,7 @@ NEXT_BEST = ("lora", "qlora", "dora", "full")
 """What is offered first where a person's own method does not fit."""
 
 ROOM = (*LOSSLESS, Rung.SEQUENCE)
-"""What a method may give up and still be said to have room: no rank, no bits, and sequences only down to the guide's."""
+"""What a method may give up and still be said to have room: no rank, no bits, sequences only down to the guide's."""
 
 
 def plan(
@@ -60,7 +60,7 @@ class _Planner:
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
         self.template = cache(lambda method: template(resolved, hardware, wish, method))
-        self.meter = cache(lambda method: Meter(resolved.architecture))
+        self.meters: dict[str, Meter] = {}
         self.fitted = cache(self._fitted)
         self.asked_method = asked_method(wish.overrides)
 
@@ -110,7 +110,7 @@ class _Planner:
                 rungs=ROOM,
                 shortest_sequence=ROOM_SEQUENCE,
             )
-            least = self.meter(method).process_bytes(ladder.at(ladder.floor()))
+            least = self._meter(method).process_bytes(ladder.at(ladder.floor()))
         except InvalidInput:
             if method == self.asked_method:
                 raise
@@ -129,7 +129,10 @@ class _Planner:
             install=self.wish.install,
             keep=keep,
         )
-        return climb(ladder, measure=self.meter(method).process_bytes, capacity_bytes=self.hardware.capacity_bytes)
+        return climb(ladder, measure=self._meter(method).process_bytes, capacity_bytes=self.hardware.capacity_bytes)
+
+    def _meter(self, method: str) -> Meter:
+        return self.meters.setdefault(method, Meter(self.resolved.architecture))
 
     def _estimate(self, config: Mapping[str, Any]) -> Estimate:
         return estimate_resolved(catalog=self.catalog, resolved=self.resolved, config=config, hardware=self.hardware)
