@@ -168,7 +168,12 @@ def test_models_without_fused_loss_or_linears_have_fewer_rungs(catalog: Catalog,
     """GPT-2 has no linears that bitsandbytes quantises, MPT no checkpointing, BLOOM only a chunked loss."""
     gpt2 = {**LORA, "base_model": "openai-community/gpt2", "lora_target_modules": ["c_attn"]}
     assert Rung.QUANTIZATION not in ladder(catalog, card, gpt2).rungs
-    mpt = {**LORA, "base_model": "mosaicml/mpt-7b-instruct", "lora_target_modules": ["Wqkv"], "chunked_cross_entropy": True}
+    mpt = {
+        **LORA,
+        "base_model": "mosaicml/mpt-7b-instruct",
+        "lora_target_modules": ["Wqkv"],
+        "chunked_cross_entropy": True,
+    }
     assert not {Rung.CHECKPOINTING, Rung.OFFLOADING, Rung.LOSS} & set(ladder(catalog, card, mpt).rungs)
 
 
