@@ -100,6 +100,10 @@ class Hardware(_Request):
         default=None, description="NVIDIA's, with `vram_gib`; 8.0 is assumed.", pattern=r"^\d{1,2}\.\d$"
     )
 
+    price_per_hour: float | None = Field(
+        default=None, ge=0, le=10**6, description="What an hour of one GPU costs, in any currency; `time` then prices."
+    )
+
     @model_validator(mode="after")
     def _named(self) -> "Hardware":
         if self.gpu is None and self.vram_gib is None:
@@ -244,6 +248,34 @@ class Memory(_Answer):
     host_bytes: int = Field(description="CPU memory where something is offloaded or paged.")
 
 
+class TimePart(_Answer):
+    """What a step's time goes to."""
+
+    part: Literal["arithmetic", "launching", "moving", "unpacking", "weighing", "offloading", "stepping"]
+    label: str
+    seconds: float
+
+
+class Time(_Answer):
+    """How long it takes: a roofline model of the card, never a measurement. Every figure has a band."""
+
+    basis: Literal["model"] = Field(description="Always a model; `explanation` says of what.")
+    explanation: str
+    step_seconds: float = Field(description="One optimizer step, accumulation included.")
+    step_seconds_range: tuple[float, float]
+    tokens_per_step: int
+    tokens_per_second: float
+    tokens_per_second_range: tuple[float, float]
+    parts: list[TimePart] = Field(description="Sums to step_seconds.")
+    total_steps: int | None = Field(description="null where the data's size is not known.")
+    run_seconds: float | None
+    run_seconds_range: tuple[float, float] | None
+    energy_kwh: float | None = Field(description="At most, from the cards' power limit.")
+    price_per_hour: float | None = Field(description="As given, for one GPU.")
+    price: float | None
+    price_range: tuple[float, float] | None
+
+
 class Estimate(_Answer):
     """What a run takes and whether it fits."""
 
@@ -257,6 +289,8 @@ class Estimate(_Answer):
     capacity_bytes: int | None
     headroom_bytes: int | None = Field(description="May be negative.")
     rule_of_thumb_bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")
+    adapter_disk_bytes: int = Field(description="What a checkpoint stores: the adapter, or the whole model.")
+    time: Time | None = Field(description="null without hardware, or where its rates are not known.")
     findings: list[Finding]
 
 

@@ -6,7 +6,7 @@ from app.catalog.gpus import GpuRow
 from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
-from app.core.estimate import Estimate, Memory
+from app.core.estimate import Estimate, Memory, Time
 from app.core.findings import Finding, Fix
 from app.core.plan import Change, Decision, Plan
 from app.texts import Texts
@@ -61,6 +61,8 @@ def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
         "capacity_bytes": result.capacity_bytes,
         "headroom_bytes": result.headroom_bytes,
         "rule_of_thumb_bytes": result.rule_of_thumb_bytes,
+        "adapter_disk_bytes": result.adapter_disk_bytes,
+        "time": time(result.time, texts) if result.time else None,
         "findings": [finding(found, texts) for found in result.findings],
     }
 
@@ -81,6 +83,31 @@ def _memory(memory: Memory, texts: Texts) -> dict[str, Any]:
             for term in memory.breakdown
         ],
         "host_bytes": memory.host_bytes,
+    }
+
+
+def time(found: Time, texts: Texts) -> dict[str, Any]:
+    """How long it takes."""
+    return {
+        "basis": "model",
+        "explanation": texts.text("planner.time.basis"),
+        "step_seconds": found.step_seconds,
+        "step_seconds_range": found.step_seconds_range,
+        "tokens_per_step": found.tokens_per_step,
+        "tokens_per_second": found.tokens_per_second,
+        "tokens_per_second_range": found.tokens_per_second_range,
+        "parts": [
+            {"part": code, "label": texts.text(f"planner.time.{code}"), "seconds": seconds}
+            for code, seconds in found.parts
+            if seconds
+        ],
+        "total_steps": found.total_steps,
+        "run_seconds": found.run_seconds,
+        "run_seconds_range": found.run_seconds_range,
+        "energy_kwh": found.energy_kwh,
+        "price_per_hour": found.price_per_hour,
+        "price": found.price,
+        "price_range": found.price_range,
     }
 
 

@@ -251,6 +251,7 @@ def _hardware(catalog: Catalog, asked: HardwareRequest) -> Hardware:
         count=asked.count,
         nodes=asked.nodes,
         compute_capability=asked.compute_capability,
+        price_per_hour=asked.price_per_hour,
     )
     if hardware is None:
         raise InvalidInput(FieldError("/hardware/gpu", message("error.hardware.missing")))

@@ -78,8 +78,14 @@ class GpuRow:
             count=count,
             nodes=nodes,
             memory_bandwidth_bytes_s=round(self.memory_bandwidth_gb_s * 1e9),
-            bf16_flops=None if self.bf16_tflops_dense is None else round(self.bf16_tflops_dense * 1e12),
+            bf16_flops=_flops(self.bf16_tflops_dense),
+            fp16_flops=_flops(self.fp16_tflops_dense),
+            power_watts=self.tdp_watts,
         )
+
+
+def _flops(tera: float | None) -> int | None:
+    return None if tera is None else round(tera * 1e12)
 
 
 def build_gpu(row: Row) -> GpuRow:

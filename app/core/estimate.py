@@ -64,10 +64,34 @@ class ModuleCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    """How long a run takes on one kind of GPU, in seconds, with a band around each figure.
+
+    ``parts`` is what an optimizer step's time goes to and sums to ``step_seconds``. Steps, run, energy and price are
+    None where the data's size, the card's power or its price are not known.
+    """
+
+    step_seconds: float
+    step_seconds_range: tuple[float, float]
+    tokens_per_step: int
+    tokens_per_second: float
+    tokens_per_second_range: tuple[float, float]
+    parts: tuple[tuple[str, float], ...]
+    total_steps: int | None = None
+    run_seconds: float | None = None
+    run_seconds_range: tuple[float, float] | None = None
+    energy_kwh: float | None = None
+    price_per_hour: float | None = None
+    price: float | None = None
+    price_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Everything that is known of one run on one kind of GPU.
 
-    ``fits``, ``capacity_bytes`` and ``headroom_bytes`` are None without hardware.
+    ``fits``, ``capacity_bytes`` and ``headroom_bytes`` are None without hardware, ``time`` without its rates.
+    ``adapter_disk_bytes`` is what a checkpoint stores of it: the adapter, or the whole model.
     """
 
     model_id: str | None
@@ -82,4 +106,6 @@ class Estimate:
     capacity_bytes: int | None
     headroom_bytes: int | None
     rule_of_thumb_bytes: int
+    adapter_disk_bytes: int
+    time: Time | None
     findings: tuple[Finding, ...]

@@ -30,6 +30,12 @@ class Hardware:
     nodes: int = 1
     memory_bandwidth_bytes_s: int | None = None
     bf16_flops: int | None = None
+    """Dense tensor operations a second in bf16; ``fp16_flops`` in fp16, which cards without bf16 train in."""
+    fp16_flops: int | None = None
+    power_watts: float | None = None
+    """What the card may draw at most."""
+    price_per_hour: float | None = None
+    """What an hour of one GPU costs, in whatever currency a person has in mind."""
 
     @property
     def data_parallel(self) -> int:

@@ -8,13 +8,15 @@ from app.core.adapter import Adapter, resolve_adapter
 from app.core.architecture import Architecture
 from app.core.axolotl.coverage import LORA_KERNELS
 from app.core.axolotl.rules import check
-from app.core.estimate import Estimate, Memory, ModuleCount, Verdict
+from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.memory import estimate_memory, rule_of_thumb_bytes
 from app.core.memory.states import MODELLED_OPTIMIZERS
 from app.core.messages import message
+from app.core.plan import Dataset
 from app.core.run import Run
+from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.services.inputs import ResolvedModel, resolve_model
 
 
@@ -24,6 +26,7 @@ def estimate(
     config: Mapping[str, Any],
     model: Mapping[str, Any] | None = None,
     hardware: Hardware | None = None,
+    dataset: Dataset | None = None,
 ) -> Estimate:
     """Estimate ``config`` for the model it names, or for ``model`` where a config.json is given.
 
@@ -32,11 +35,16 @@ def estimate(
         UnknownName: the catalogue does not hold ``base_model``.
     """
     resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
-    return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware)
+    return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware, dataset=dataset)
 
 
 def estimate_resolved(
-    *, catalog: Catalog, resolved: ResolvedModel, config: Mapping[str, Any], hardware: Hardware | None
+    *,
+    catalog: Catalog,
+    resolved: ResolvedModel,
+    config: Mapping[str, Any],
+    hardware: Hardware | None,
+    dataset: Dataset | None = None,
 ) -> Estimate:
     """``estimate`` for a model that is already looked up."""
     architecture = resolved.architecture
@@ -57,6 +65,8 @@ def estimate_resolved(
         capacity_bytes=capacity,
         headroom_bytes=capacity - memory.process_bytes if capacity is not None else None,
         rule_of_thumb_bytes=rule_of_thumb_bytes(run.method, architecture.total_parameters),
+        adapter_disk_bytes=adapter_disk_bytes(run, adapter),
+        time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
         findings=(
             *check(config, architecture, hardware, catalog.known_keys),
             *_own_findings(resolved, run, hardware),
@@ -68,6 +78,29 @@ def memory_of(architecture: Architecture, run: Run, adapter: Adapter) -> Memory:
     """The memory alone, Axolotl's own choice of kernels made."""
     fused_lora = run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
     return estimate_memory(architecture, run, adapter, fused_lora=fused_lora)
+
+
+def time_of(
+    architecture: Architecture,
+    run: Run,
+    adapter: Adapter,
+    hardware: Hardware,
+    config: Mapping[str, Any],
+    dataset: Dataset | None = None,
+) -> Time | None:
+    """The time alone, ``config`` having been read by ``Run`` before."""
+    max_steps = config.get("max_steps")
+    return estimate_time(
+        architecture,
+        run,
+        adapter,
+        hardware,
+        samples=Samples(rows=dataset.rows, mean_tokens=dataset.mean_tokens) if dataset else Samples(),
+        epochs=float(config.get("num_epochs") or 1),
+        max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
+        rl=str(config["rl"]) if config.get("rl") else None,
+        price_per_hour=hardware.price_per_hour,
+    )
 
 
 def verdict(memory: Memory, capacity_bytes: int | None) -> Verdict:

@@ -1,7 +1,7 @@
 """Who and what a request is about: the model and the hardware it names, looked up and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.gpus import parse_capability
@@ -70,6 +70,7 @@ def resolve_hardware(
     count: int = 1,
     nodes: int = 1,
     compute_capability: str | None = None,
+    price_per_hour: float | None = None,
 ) -> Hardware | None:
     """The card that ``gpu`` names, or one with ``vram_gib``; None where neither is given.
 
@@ -103,7 +104,7 @@ def resolve_hardware(
     if errors:
         raise InvalidInput(*errors)
     if gpu is not None:
-        return catalog.gpus.get(gpu).hardware(count, nodes)
+        return replace(catalog.gpus.get(gpu).hardware(count, nodes), price_per_hour=price_per_hour)
     if vram_gib is None:
         return None
     return Hardware(
@@ -116,6 +117,7 @@ def resolve_hardware(
         bf16=capability >= BF16_CAPABILITY,
         count=count,
         nodes=nodes,
+        price_per_hour=price_per_hour,
     )
 
 

@@ -135,7 +135,13 @@ class _Planner:
         return self.meters.setdefault(method, Meter(self.resolved.architecture))
 
     def _estimate(self, config: Mapping[str, Any]) -> Estimate:
-        return estimate_resolved(catalog=self.catalog, resolved=self.resolved, config=config, hardware=self.hardware)
+        return estimate_resolved(
+            catalog=self.catalog,
+            resolved=self.resolved,
+            config=config,
+            hardware=self.hardware,
+            dataset=self.wish.dataset,
+        )
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
         found = []

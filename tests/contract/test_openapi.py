@@ -41,7 +41,8 @@ FIELDS = {
     "Finding": "severity code key line message fix",
     "Fix": "set unset safe",
     "Estimate": "model trainable_parameters trainable_percent modules memory fits verdict capacity_bytes headroom_bytes "
-    "rule_of_thumb_bytes findings",
+    "rule_of_thumb_bytes adapter_disk_bytes time findings",
+    "Time": "step_seconds tokens_per_second total_steps run_seconds energy_kwh price",
     "EstimateModel": "id architecture total_parameters",
     "ModuleCount": "module layers shape trainable_parameters",
     "Memory": "allocated_peak_bytes process_bytes range_bytes peak_phase breakdown host_bytes",
@@ -69,7 +70,7 @@ CHOICES = {
     "Phase": "load forward backward optimizer evaluation",
 }
 
-RESERVED = {"knobs", "time", "adapter_disk_bytes"}
+RESERVED = {"knobs"}
 
 
 @cache
