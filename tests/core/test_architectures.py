@@ -125,6 +125,20 @@ def test_default_targets_exist(model_type: str) -> None:
         ({"model_type": "nemotron_h", "layers_block_type": []}, "/model/layers_block_type"),
         ({"model_type": "qwen3_next", "linear_num_key_heads": 5}, "/model/linear_num_key_heads"),
         ({"model_type": "qwen3_5_text", "layer_types": [1] * 32}, "/model/layer_types"),
+        ({"model_type": "qwen3_moe", "mlp_only_layers": "0"}, "/model/mlp_only_layers"),
+        ({"model_type": "llama4_text", "moe_layers": 3}, "/model/moe_layers"),
+        (
+            {"model_type": "gemma4_text", "attention_k_eq_v": True, "num_global_key_value_heads": 3},
+            "/model/num_global_key_value_heads",
+        ),
+        ({"model_type": "falcon_h1", "mamba_n_heads": 7}, "/model/mamba_n_heads"),
+        ({"model_type": "helium", "head_dim": 100}, "/model/head_dim"),
+        ({"model_type": "qwen3_5", "vision_config": {"num_heads": 7}}, "/model/vision_config/num_heads"),
+        (
+            {"model_type": "gemma4", "vision_config": {"num_key_value_heads": 5}},
+            "/model/vision_config/num_key_value_heads",
+        ),
+        ({"model_type": "lfm2", "block_ffn_dim_multiplier": "wide"}, "/model/block_ffn_dim_multiplier"),
     ],
 )
 def test_nonsense_is_refused_by_name(model: dict[str, Any], pointer: str) -> None:

@@ -59,7 +59,8 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     "cohere": ({}, {"use_qk_norm": True}),
     "deepseek_v2": (LATENT | ROUTED | {"first_k_dense_replace": 1} | HALVED, LATENT | ROUTED | HALVED | {"q_lora_rank": None}),
     "deepseek_v3": (LATENT | ROUTED | GROUPED | HALVED | {"first_k_dense_replace": 2},),
-    "falcon_h1": ({"mamba_d_ssm": 48, "mamba_n_heads": 4, "mamba_d_head": 12, "mamba_d_state": 6, "head_dim": 24},),
+    "falcon_h1": ({"mamba_d_ssm": 48, "mamba_n_heads": 4, "mamba_d_head": 12, "mamba_d_state": 6, "head_dim": 24},
+        {"mamba_d_ssm": None, "mamba_expand": 2, "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 6, "head_dim": 24},),
     "helium": ({"head_dim": 16} | PAD,),
     "phimoe": ({"num_local_experts": 4},),
     "falcon": ({}, {"new_decoder_architecture": True, "num_kv_heads": 2}, {"bias": True, "parallel_attn": False}),
@@ -87,10 +88,12 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     "jamba": (
         {"num_experts": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 4, "mamba_dt_rank": 6},
         {"num_experts": 4, "mamba_proj_bias": True, "mamba_conv_bias": False, "attn_layer_period": 4, "attn_layer_offset": 2},
+        {"num_experts": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": "auto"},
     ),
     "lfm2": (
         {"full_attn_idxs": [1, 3]},
         {"layer_types": ["conv", "conv", "full_attention", "conv"], "conv_bias": True, "block_auto_adjust_ff_dim": False},
+        {"layer_types": ["conv", "conv", "full_attention", "conv"], "block_ffn_dim_multiplier": None},
     ),
     "llama": ({}, {"attention_bias": True, "mlp_bias": True}, {"head_dim": 24}, {"tie_word_embeddings": True}),
     "llama4": (
@@ -111,6 +114,8 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
          "head_dim": 24, "n_routed_experts": 4, "moe_intermediate_size": 40, "moe_shared_expert_intermediate_size": 56},
         {"hybrid_override_pattern": "MM*-", "mamba_num_heads": 8, "mamba_head_dim": 12, "n_groups": 2, "use_bias": True,
          "mlp_bias": True, "use_conv_bias": False},
+        {"layers_block_type": ["mamba", "attention", "moe", "mamba"], "mamba_num_heads": 8, "mamba_head_dim": 12, "n_groups": 2,
+         "head_dim": 24, "n_routed_experts": 4, "moe_intermediate_size": 40, "moe_shared_expert_intermediate_size": 56},
     ),
     "olmoe": ({"num_experts": 4, "num_experts_per_tok": 2},),
     "opt": ({"ffn_dim": 96, "max_position_embeddings": 128}, {"ffn_dim": 96, "word_embed_proj_dim": 32, "do_layer_norm_before": False}),
