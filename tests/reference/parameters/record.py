@@ -60,7 +60,7 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     "deepseek_v2": (LATENT | ROUTED | {"first_k_dense_replace": 1} | HALVED, LATENT | ROUTED | HALVED | {"q_lora_rank": None}),
     "deepseek_v3": (LATENT | ROUTED | GROUPED | HALVED | {"first_k_dense_replace": 2},),
     "falcon_h1": ({"mamba_d_ssm": 48, "mamba_n_heads": 4, "mamba_d_head": 12, "mamba_d_state": 6, "head_dim": 24},
-        {"mamba_d_ssm": None, "mamba_expand": 2, "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 6, "head_dim": 24},),
+        {"mamba_d_ssm": None, "mamba_expand": 2, "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 6, "head_dim": 24}),
     "helium": ({"head_dim": 16} | PAD,),
     "phimoe": ({"num_local_experts": 4},),
     "falcon": ({}, {"new_decoder_architecture": True, "num_kv_heads": 2}, {"bias": True, "parallel_attn": False}),
