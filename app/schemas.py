@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from app.core.estimate import Phase, Verdict
 from app.core.findings import Severity
+from app.core.objective import Objective
 from app.core.plan import Goal, Install, Outcome, Priority
 
 QLORA_EXAMPLE: dict[str, Any] = {
@@ -66,6 +67,18 @@ COMPONENT = "x-component"
 Config = Annotated[dict[str, Any], WithJsonSchema({COMPONENT: "Config"})]
 Model = Annotated[dict[str, Any], WithJsonSchema({COMPONENT: "Model"})]
 
+VaryKey = Literal[
+    "cut_cross_entropy",
+    "gradient_checkpointing",
+    "micro_batch_size",
+    "optimizer",
+    "sequence_len",
+    "lora_r",
+    "adapter",
+    "activation_offloading",
+]
+GridKey = Literal["sequence_len", "micro_batch_size", "lora_r"]
+
 HARDWARE_MISSING = "hardware_missing"
 MODEL_MISSING = "model_missing"
 
@@ -111,27 +124,6 @@ class Hardware(_Request):
         return self
 
 
-class EstimateRequest(_Request):
-    """A configuration to estimate, and where it is to run."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}}]}
-    )
-
-    config: Config
-    model: Model | None = None
-    hardware: Hardware | None = None
-
-
-class ConfigRequest(_Request):
-    """A configuration to write as a file."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"config": QLORA_EXAMPLE}]})
-
-    config: Config
-    model: Model | None = None
-
-
 class Dataset(_Request):
     """The training data, as far as a plan cares."""
 
@@ -142,6 +134,28 @@ class Dataset(_Request):
     rows: int | None = Field(default=None, ge=1, le=10**12, description="Samples.")
     mean_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of an average sample.")
     max_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of the longest sample.")
+
+
+class EstimateRequest(_Request):
+    """A configuration to estimate, and where it is to run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}}]}
+    )
+
+    config: Config
+    model: Model | None = None
+    hardware: Hardware | None = None
+    dataset: Dataset = Field(default=Dataset(), description="For the time of the whole run.")
+
+
+class ConfigRequest(_Request):
+    """A configuration to write as a file."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"config": QLORA_EXAMPLE}]})
+
+    config: Config
+    model: Model | None = None
 
 
 class PlanRequest(_Request):
@@ -177,6 +191,81 @@ class PlanRequest(_Request):
         if self.base_model is None and self.model is None:
             raise PydanticCustomError(MODEL_MISSING, "base_model or model is needed")
         return self
+
+
+class GridAxis(_Request):
+    """One axis of a grid."""
+
+    key: GridKey
+    values: list[int] | None = Field(
+        default=None, min_length=1, max_length=16, description="Usual values where left out."
+    )
+
+
+class GridRequest(_Request):
+    """Two keys to vary against each other."""
+
+    x: GridAxis = GridAxis(key="sequence_len")
+    y: GridAxis = GridAxis(key="micro_batch_size")
+
+
+class FitRequest(_Request):
+    """A configuration to fit to a card, and what of it may change."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "config": QLORA_EXAMPLE,
+                    "hardware": {"gpu": "rtx-4060"},
+                    "vary": ["micro_batch_size", "sequence_len"],
+                    "objective": "longest_sequence",
+                }
+            ]
+        }
+    )
+
+    config: Config
+    model: Model | None = None
+    hardware: Hardware
+    vary: list[VaryKey] | None = Field(
+        default=None,
+        description="What may change: everything where left out, for a `largest_`, `longest_` or `highest_` objective "
+        "that key alone, for `fastest` what keeps the training the same. Tried in the order of the choices.",
+    )
+    objective: Annotated[Objective, Field(strict=False)] = Field(
+        default=Objective.FITS, description="`fits` changes as little as will do; the others look for the most."
+    )
+    grid: GridRequest | None = Field(default=None, description="Memory of each combination; `{}` for the usual one.")
+    dataset: Dataset = Dataset()
+    install: Annotated[Install, Field(strict=False)] = Install.DOCKER
+
+
+class CompareRequest(_Request):
+    """A configuration to see under several methods or with several changes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "config": QLORA_EXAMPLE,
+                    "hardware": {"gpu": "rtx-4090"},
+                    "variants": [{}, {"lora_r": 16}, {"adapter": "lora", "load_in_4bit": False}],
+                }
+            ]
+        }
+    )
+
+    config: Config
+    model: Model | None = None
+    hardware: Hardware | None = None
+    variants: list[Config] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=24,
+        description="Each the keys that it changes, null taking one out; the guide's methods where left out.",
+    )
+    dataset: Dataset = Dataset()
 
 
 class _Answer(BaseModel):
@@ -342,6 +431,64 @@ class Plan(_Answer):
     changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")
     alternatives: list[Alternative]
     findings: list[Finding]
+
+
+class Cell(_Answer):
+    """One combination of a grid."""
+
+    x: int
+    y: int
+    process_bytes: int
+    fits: bool
+    verdict: Verdict
+
+
+class Axis(_Answer):
+    """An axis of a grid."""
+
+    key: str
+    values: list[int]
+
+
+class Grid(_Answer):
+    """Two keys varied against each other, the rest as in `config`."""
+
+    x: Axis
+    y: Axis
+    rows: list[list[Cell]] = Field(description="One list for each value of y, along x.")
+
+
+class Fit(_Answer):
+    """What came of fitting."""
+
+    outcome: Outcome
+    objective: Objective
+    config: Config = Field(description="Where nothing fits, as small as what may vary allows.")
+    changes: list[Change]
+    estimate: Estimate
+    grid: Grid | None
+    findings: list[Finding] = Field(description="Why nothing fits, and the smallest GPU that would do.")
+
+
+class Compared(_Answer):
+    """One configuration of a comparison."""
+
+    label: str
+    method: str | None = Field(description="An id of GET /methods, null for a variant.")
+    config: Config
+    estimate: Estimate | None = Field(description="null where the method cannot be on this model; see `reasons`.")
+    reasons: list[str]
+    relative_step_time: float | None = Field(
+        description="Times the fastest, for as many tokens; null where the card's rates are not known."
+    )
+    gives_up: str | None = Field(description="What the method costs, in words; null for a variant.")
+
+
+class Comparison(_Answer):
+    """Configurations side by side."""
+
+    items: list[Compared]
+    total: int
 
 
 class ModelSummary(_Answer):

@@ -1,16 +1,18 @@
 """Examples for the OpenAPI document: asked of the services themselves, so that they cannot go stale."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
 from app.api import rendering
 from app.catalog.library import Catalog
-from app.core.plan import Wish
+from app.core.plan import Dataset, Wish
 from app.schemas import MODEL_EXAMPLE, QLORA_EXAMPLE
+from app.services.comparing import compare
 from app.services.estimating import estimate
+from app.services.fitting import fit
 from app.services.planning import plan
 from app.services.writing import write_yaml
 from app.texts import DEFAULT_LANGUAGE, texts
@@ -39,6 +41,24 @@ PLANS: Mapping[str, Any] = {
         "overrides": {"lora_r": 16},
         "install": "pip",
     },
+}
+FITS: Mapping[str, Any] = {
+    "As little change as fits 8 GB": {"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4060"}},
+    "The longest sequence, and a grid": {
+        "config": QLORA_EXAMPLE,
+        "hardware": {"gpu": GPU},
+        "objective": "longest_sequence",
+        "grid": {"x": {"key": "sequence_len"}, "y": {"key": "micro_batch_size", "values": [1, 2, 4]}},
+    },
+}
+COMPARISONS: Mapping[str, Any] = {
+    "Variants": {
+        "config": QLORA_EXAMPLE,
+        "hardware": {"gpu": GPU, "price_per_hour": 0.4},
+        "variants": [{}, {"lora_r": 16}, {"adapter": "lora", "load_in_4bit": False}],
+        "dataset": {"rows": 10000, "mean_tokens": 400},
+    },
+    "The guide's methods": {"config": QLORA_EXAMPLE, "hardware": {"gpu": GPU}},
 }
 CONFIGS: Mapping[str, Any] = {"QLoRA": {"config": QLORA_EXAMPLE}}
 
@@ -75,6 +95,30 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
         ),
         "/api/v1/plan": Example(
             given=rendering.plan(planned, write_yaml(planned.config, english), english), taken=PLANS
+        ),
+        "/api/v1/fit": Example(
+            given=rendering.fit(
+                fit(
+                    catalog=catalog, config=QLORA_EXAMPLE, model=None, hardware=catalog.gpus.get("rtx-4060").hardware()
+                ),
+                english,
+            ),
+            taken=FITS,
+        ),
+        "/api/v1/compare": Example(
+            given=_listed(
+                [
+                    rendering.compared(item, english)
+                    for item in compare(
+                        catalog=catalog,
+                        config=QLORA_EXAMPLE,
+                        hardware=replace(hardware, price_per_hour=0.4),
+                        variants=COMPARISONS["Variants"]["variants"],
+                        dataset=Dataset(rows=10000, mean_tokens=400),
+                    )
+                ]
+            ),
+            taken=COMPARISONS,
         ),
         "/api/v1/config": Example(given=write_yaml(QLORA_EXAMPLE, english), taken=CONFIGS),
     }

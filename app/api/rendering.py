@@ -9,6 +9,8 @@ from app.catalog.models import ModelRow
 from app.core.estimate import Estimate, Memory, Time
 from app.core.findings import Finding, Fix
 from app.core.plan import Change, Decision, Plan
+from app.services.comparing import Compared
+from app.services.fitting import Fit, Grid
 from app.texts import Texts
 
 
@@ -131,6 +133,52 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
             for other in result.alternatives
         ],
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def fit(result: Fit, texts: Texts) -> dict[str, Any]:
+    """What came of fitting."""
+    return {
+        "outcome": result.outcome.value,
+        "objective": result.objective.value,
+        "config": result.config,
+        "changes": [change(made) for made in result.changes],
+        "estimate": estimate(result.estimate, texts),
+        "grid": _grid(result.grid) if result.grid else None,
+        "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def _grid(found: Grid) -> dict[str, Any]:
+    return {
+        "x": {"key": found.x.key, "values": found.x.values},
+        "y": {"key": found.y.key, "values": found.y.values},
+        "rows": [
+            [
+                {
+                    "x": cell.x,
+                    "y": cell.y,
+                    "process_bytes": cell.process_bytes,
+                    "fits": cell.fits,
+                    "verdict": cell.verdict.value,
+                }
+                for cell in row
+            ]
+            for row in found.rows
+        ],
+    }
+
+
+def compared(item: Compared, texts: Texts) -> dict[str, Any]:
+    """One configuration of a comparison."""
+    return {
+        "label": item.label,
+        "method": item.method.id if item.method else None,
+        "config": item.config,
+        "estimate": estimate(item.estimate, texts) if item.estimate else None,
+        "reasons": [texts.render(reason) for reason in item.reasons],
+        "relative_step_time": item.relative_step_time,
+        "gives_up": texts.text(item.method.cost) if item.method else None,
     }
 
 

@@ -19,10 +19,14 @@ from app.core.messages import message
 from app.core.plan import Dataset, Wish
 from app.core.run import Run
 from app.schemas import (
+    CompareRequest,
+    Comparison,
     ConfigRequest,
     Estimate,
     EstimateRequest,
+    FitRequest,
     GpuList,
+    GridAxis,
     Method,
     MethodList,
     ModelDetail,
@@ -30,8 +34,11 @@ from app.schemas import (
     Plan,
     PlanRequest,
 )
+from app.schemas import Fit as FitAnswer
 from app.schemas import Hardware as HardwareRequest
+from app.services.comparing import compare
 from app.services.estimating import estimate
+from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
 from app.services.inputs import resolve_hardware
 from app.services.planning import plan
 from app.services.writing import write_yaml
@@ -66,6 +73,7 @@ async def post_estimate(request: Request) -> Response:
             config=asked.config,
             model=asked.model,
             hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
+            dataset=Dataset(**asked.dataset.model_dump()),
         )
     texts = reader(request)
     return json_reply(texts, rendering.estimate(result, texts))
@@ -104,6 +112,77 @@ async def post_plan(request: Request) -> Response:
 
 
 _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}
+
+
+@router.post(
+    "/fit",
+    tags=["planning"],
+    operation_id="fit",
+    summary="Fit a configuration to a GPU",
+    responses={**gives(FitAnswer), **problems(400, 413, 415, 422)},
+    openapi_extra=takes(FitRequest),
+)
+async def post_fit(request: Request) -> Response:
+    """The least change that fits, or the largest micro batch, longest sequence, highest rank or fastest step."""
+    asked = await read(request, FitRequest)
+    catalog = _catalog(request)
+    with _pointing({"/base_model": "/config/base_model"}):
+        result = fit(
+            catalog=catalog,
+            config=asked.config,
+            model=asked.model,
+            hardware=_hardware(catalog, asked.hardware),
+            vary=asked.vary,
+            objective=asked.objective,
+            grid=(_axis(asked.grid.x, "/grid/x"), _axis(asked.grid.y, "/grid/y")) if asked.grid else None,
+            install=asked.install,
+            dataset=Dataset(**asked.dataset.model_dump()),
+        )
+    texts = reader(request)
+    return json_reply(texts, rendering.fit(result, texts))
+
+
+def _axis(asked: GridAxis, pointer: str) -> Axis:
+    """An axis as asked for, its values within what the key may be."""
+    least, most = GRID_BOUNDS[asked.key]
+    values = tuple(asked.values) if asked.values is not None else GRID_DEFAULTS[asked.key]
+    errors = [
+        FieldError(
+            f"{pointer}/values/{position}",
+            message("error.config.range", key=asked.key, given=value, least=least, most=most),
+        )
+        for position, value in enumerate(values)
+        if not least <= value <= most
+    ]
+    if errors:
+        raise InvalidInput(*errors)
+    return Axis(key=asked.key, values=values)
+
+
+@router.post(
+    "/compare",
+    tags=["planning"],
+    operation_id="compare",
+    summary="Compare methods or variants",
+    responses={**gives(Comparison), **problems(400, 413, 415, 422)},
+    openapi_extra=takes(CompareRequest),
+)
+async def post_compare(request: Request) -> Response:
+    """One configuration under each of the guide's methods, or with each of the changes asked for."""
+    asked = await read(request, CompareRequest)
+    catalog = _catalog(request)
+    with _pointing({"/base_model": "/config/base_model"}):
+        found = compare(
+            catalog=catalog,
+            config=asked.config,
+            model=asked.model,
+            hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
+            variants=asked.variants,
+            dataset=Dataset(**asked.dataset.model_dump()),
+        )
+    texts = reader(request)
+    items = [rendering.compared(item, texts) for item in found]
+    return json_reply(texts, {"items": items, "total": len(items)})
 
 
 @router.post(

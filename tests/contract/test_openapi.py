@@ -28,12 +28,19 @@ CALLS = {
     ("post", "/api/v1/estimate"),
     ("post", "/api/v1/plan"),
     ("post", "/api/v1/config"),
+    ("post", "/api/v1/fit"),
+    ("post", "/api/v1/compare"),
     ("get", "/healthz"),
     ("get", "/readyz"),
 }
 
 FIELDS = {
     "EstimateRequest": "config model hardware",
+    "FitRequest": "config model hardware vary objective grid",
+    "CompareRequest": "config model hardware variants",
+    "Fit": "config changes estimate grid",
+    "Comparison": "items",
+    "Compared": "label config estimate",
     "ConfigRequest": "config model",
     "PlanRequest": "base_model model hardware goal priority sequence_len dataset overrides install",
     "Hardware": "gpu vram_gib count nodes compute_capability",

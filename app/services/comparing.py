@@ -1,0 +1,169 @@
+"""Comparing: the guide's methods, or any variants, of one configuration side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.catalog.library import Catalog
+from app.catalog.methods import MethodRow
+from app.core.adapter import default_targets
+from app.core.axolotl.overriding import apply_overrides
+from app.core.errors import FieldError, InvalidInput
+from app.core.estimate import Estimate
+from app.core.hardware import Hardware
+from app.core.messages import Message
+from app.core.plan import Dataset
+from app.services.estimating import estimate_resolved
+from app.services.inputs import ResolvedModel, resolve_model
+from app.services.templates import METHOD_KEYS
+
+MOST_VARIANTS = 24
+
+LORA_DEFAULTS: Mapping[str, Any] = {"lora_r": 32, "lora_alpha": 16, "lora_dropout": 0.05}
+"""The guide's template, for a configuration that has no adapter of its own."""
+
+PEFT_KEYS: Mapping[str, Mapping[str, Any]] = {
+    "prompt_tuning": {"adapter": "prompt_tuning", "peft_config": {"num_virtual_tokens": 20}},
+    "prefix_tuning": {
+        "adapter": "prefix_tuning",
+        "peft_config": {"num_virtual_tokens": 20, "prefix_projection": True},
+    },
+    "p_tuning": {"adapter": "p_tuning", "peft_config": {"num_virtual_tokens": 20}},
+    "p_tuning_v2": {
+        "adapter": "prefix_tuning",
+        "peft_config": {"num_virtual_tokens": 20, "prefix_projection": False},
+    },
+    "ia3": {"adapter": "ia3"},
+    "bottleneck": {"adapter": "bottleneck", "peft_config": {"bottleneck_size": 64}},
+}
+"""Methods that Axolotl does not build, as a configuration names them, at the guide's sizes."""
+
+TURNED_OFF = (
+    METHOD_KEYS
+    | {"load_in_8bit", "peft_config", "lora_target_parameters", "neftune_noise_alpha"}
+    | {
+        "relora_prune_method",
+        "relora_prune_ratio",
+        "jagged_restart_steps",
+        "jagged_restart_warmup_steps",
+        "jagged_restart_anneal_steps",
+    }
+)
+"""What one method's keys leave behind that another must not find."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One column of a comparison. ``estimate`` is None where the method cannot be on this model; ``reasons`` say why.
+
+    ``relative_step_time`` is in times of the fastest; None without rates.
+    """
+
+    label: str
+    method: MethodRow | None
+    config: Mapping[str, Any]
+    estimate: Estimate | None
+    reasons: tuple[Message, ...] = ()
+    relative_step_time: float | None = None
+
+
+def compare(
+    *,
+    catalog: Catalog,
+    config: Mapping[str, Any],
+    model: Mapping[str, Any] | None = None,
+    hardware: Hardware | None = None,
+    variants: Sequence[Mapping[str, Any]] | None = None,
+    dataset: Dataset | None = None,
+) -> tuple[Compared, ...]:
+    """``config`` under each of ``variants``, or under each of the guide's methods where none are named.
+
+    Raises:
+        InvalidInput: the configuration or a variant holds values that cannot be.
+        UnknownName: the catalogue does not hold ``base_model``.
+    """
+    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
+
+    def estimate(changed: Mapping[str, Any]) -> Estimate:
+        return estimate_resolved(catalog=catalog, resolved=resolved, config=changed, hardware=hardware, dataset=dataset)
+
+    found: list[Compared] = []
+    if variants is not None:
+        for position, variant in enumerate(variants):
+            changed = apply_overrides(config, variant)
+            with_pointers = {f"/config/{key}": f"/variants/{position}/{key}" for key in variant}
+            try:
+                made = estimate(changed)
+            except InvalidInput as error:
+                raise InvalidInput(
+                    *(FieldError(with_pointers.get(e.pointer, e.pointer), e.message) for e in error.errors)
+                ) from error
+            found.append(Compared(label=label_of(variant), method=None, config=changed, estimate=made))
+        return _related(found)
+    for row in catalog.methods.rows:
+        changed = as_method(config, row, resolved)
+        try:
+            found.append(Compared(label=row.name, method=row, config=changed, estimate=estimate(changed)))
+        except InvalidInput as error:
+            reasons = tuple(e.message for e in error.errors)
+            if all(_about_config(config, e) for e in error.errors):
+                raise
+            found.append(Compared(label=row.name, method=row, config=changed, estimate=None, reasons=reasons))
+    return _related(found)
+
+
+def _about_config(config: Mapping[str, Any], error: FieldError) -> bool:
+    """Whether a fault lies in a key of the person's own that no method turns off."""
+    key = error.pointer.removeprefix("/config/").partition("/")[0]
+    return key in config and key not in TURNED_OFF and not key.startswith(("lora_", "peft_"))
+
+
+def as_method(config: Mapping[str, Any], row: MethodRow, resolved: ResolvedModel) -> dict[str, Any]:
+    """``config`` as it would be under another method: its own keys for everything that the method leaves open."""
+    keys = PEFT_KEYS.get(row.id, row.axolotl.keys)
+    if row.id == "neftune":
+        return apply_overrides(config, keys)
+    bare = {key: value for key, value in config.items() if key not in TURNED_OFF}
+    if row.id == "full":
+        return apply_overrides(bare, {"adapter": None})
+    if keys.get("adapter") not in ("lora", "qlora"):
+        lora = {key: value for key, value in bare.items() if key.startswith("lora_") and not key.endswith("_kernel")}
+        return apply_overrides({key: value for key, value in bare.items() if key not in lora}, keys)
+    defaults = {key: value for key, value in LORA_DEFAULTS.items() if key not in bare}
+    if not any(bare.get(key) for key in ("lora_target_modules", "lora_target_linear")):
+        targets = default_targets(resolved.architecture)
+        defaults["lora_target_modules"] = targets if isinstance(targets, str) else list(targets)
+    return apply_overrides(bare, {**defaults, **keys})
+
+
+def _related(found: Sequence[Compared]) -> tuple[Compared, ...]:
+    """With step times set against the fastest, for the same number of tokens."""
+    rates = {
+        position: item.estimate.time.tokens_per_second
+        for position, item in enumerate(found)
+        if item.estimate is not None and item.estimate.time is not None
+    }
+    fastest = max(rates.values(), default=0.0)
+    return tuple(
+        Compared(
+            label=item.label,
+            method=item.method,
+            config=item.config,
+            estimate=item.estimate,
+            reasons=item.reasons,
+            relative_step_time=fastest / rates[position] if position in rates else None,
+        )
+        for position, item in enumerate(found)
+    )
+
+
+def label_of(variant: Mapping[str, Any]) -> str:
+    """A variant in a few words: ``lora_r: 64, sequence_len: 8192``."""
+    shown = ", ".join(f"{key}: {_shown(value)}" for key, value in variant.items())
+    return shown if len(shown) <= 120 else shown[:119] + "…"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "–"
+    return str(value).lower() if isinstance(value, bool) else str(value)
