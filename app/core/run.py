@@ -118,6 +118,18 @@ class Run:
     eval_batch_size: int
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
+    half: bool = True
+    """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
+    double_quantization: bool = True
+    adapter_fp32: bool = True
+    """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
+    lora_kernels: tuple[str, ...] = ()
+    """The kernels that the configuration switches on by name."""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a stored weight and of what autocast computes in."""
+        return 2 if self.half else 4
 
     @property
     def tokens(self) -> int:
@@ -243,6 +255,10 @@ class _Reader:
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
             neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0,
             unfrozen_parameters=self.names("unfrozen_parameters"),
+            half=self.half(),
+            double_quantization=self.double_quantization(),
+            adapter_fp32=self.flag("peft_autocast_adapter_dtype", default=True),
+            lora_kernels=tuple(key for key in LORA_KERNEL_KEYS if self.flag(key)),
         )
         self.number("learning_rate", 1e-4, 0.0, 1e3)
         self.number("num_epochs", 1.0, 0.0, 1e6)
@@ -328,6 +344,17 @@ class _Reader:
         if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
             return False if bits8 or self.config.get("trust_remote_code") else None
         return any(self.flag(key) for key in LORA_KERNEL_KEYS)
+
+    def half(self) -> bool:
+        """``bf16`` is ``auto`` where it is left out; false there and no other 16-bit key means fp32."""
+        other = any(self.flag(key) for key in ("fp16", "float16", "bfloat16"))
+        return other or self.config.get("bf16", "auto") not in (False, None, "false")
+
+    def double_quantization(self) -> bool:
+        """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""
+        given = self.config.get("bnb_config_kwargs")
+        value = given.get("bnb_4bit_use_double_quant", True) if isinstance(given, Mapping) else True
+        return value is not False
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))

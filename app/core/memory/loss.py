@@ -1,51 +1,144 @@
-"""Loss buffers: what the vocabulary costs."""
+"""The end of the model: final norm, output head and loss, and what the vocabulary costs there.
 
-from app.core.run import Loss, Run
+Sources: Transformers 5.16.1 ``loss/loss_utils.py`` (``ForCausalLMLoss``); Accelerate 1.13 ``convert_outputs_to_fp32``;
+Axolotl 0.19.0 ``monkeypatch/loss/chunked.py``; cut cross entropy, arXiv:2411.09009, Axolotl's fork ``cce.py``; Liger,
+arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and ``ops/cross_entropy.py``.
+"""
 
+from dataclasses import dataclass
 
-def logits_bytes(run: Run, tokens: int, vocab_size: int) -> int:
-    """Logits at the loss's peak: plain, the fp32 log-softmax kept for backward; chunked and Liger's, the bf16 logits.
+from app.core.memory.linears import LinearSpec, fused_group, linear
+from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, split
+from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
+from app.core.run import Loss
 
-    The losses fused with the head never make them.
-    """
-    match run.loss:
-        case Loss.PLAIN:
-            return 4 * tokens * vocab_size
-        case Loss.CHUNKED | Loss.LIGER:
-            return 2 * tokens * vocab_size
-    return 0
-
-
-def loss_bytes(run: Run, tokens: int, vocab_size: int, hidden_size: int) -> int:
-    """What the loss holds at its peak beside the logits, without the head's own gradient.
-
-    Plain (Transformers 5.16.1 ``ForCausalLMLoss``): at the start of backward two fp32 gradients of the log-softmax.
-    Chunked: Accelerate 1.13 ``convert_outputs_to_fp32`` copies the logits in fp32. Cut cross entropy
-    (arXiv:2411.09009): the gradient of the hidden states and the log-sum-exp. Liger's fused linear
-    (arXiv:2410.10989): the gradient of the hidden states and a chunk of fp32 logits with its softmax and gradient,
-    in as many chunks as the vocabulary is wider than the model.
-    """
-    match run.loss:
-        case Loss.PLAIN:
-            return 8 * tokens * vocab_size
-        case Loss.CHUNKED | Loss.LIGER:
-            return 4 * tokens * vocab_size
-        case Loss.CUT_CROSS_ENTROPY:
-            return tokens * (2 * hidden_size + 8)
-        case Loss.LIGER_FUSED_LINEAR:
-            return 2 * tokens * hidden_size + 6 * liger_chunk_tokens(tokens, vocab_size, hidden_size) * vocab_size
+CHUNKS = 8
+"""Parts of the sequence that the chunked loss takes by default."""
 
 
-def softcap_bytes(run: Run, tokens: int, vocab_size: int) -> int:
-    """Soft-capped logits keep the tangent's bf16 output where logits are made at all (Gemma 2)."""
-    return 2 * tokens * vocab_size if logits_bytes(run, tokens, vocab_size) else 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadSpec:
+    """Everything behind the last layer. ``scaled`` where logits are multiplied by a number, ``rows`` more than one row."""
+
+    hidden: int
+    vocab: int
+    norm: NormSpec | None
+    linear: LinearSpec
+    loss: Loss
+    softcap: bool = False
+    scaled: bool = False
+    rows: bool = False
+
+
+def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
+    """The loss of the last layer's output; the model's outputs die with the call."""
+    if spec.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
+        hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+        t.slot = LOSS
+        loss = _cut(t, spec, hidden) if spec.loss is Loss.CUT_CROSS_ENTROPY else _liger_fused(t, spec, hidden)
+        t.end_autocast()
+        return loss
+    logits, loss = _with_logits(t, spec, x)
+    t.end_autocast()
+    outputs = t.fresh(logits.elements, FULL, LOSS) if t.compute < FULL else logits
+    del logits, outputs
+    return loss
+
+
+def _with_logits(t: Tape, spec: HeadSpec, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The causal model's own forward."""
+    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    t.slot = LOGITS
+    logits = linear(t, spec.linear, hidden)
+    if spec.scaled:
+        logits = scale(t, logits)
+    if spec.softcap:
+        logits = scale(t, logits)
+        logits = keeping_output(t, logits)
+        logits = scale(t, logits)
+    t.slot = LOSS
+    match spec.loss:
+        case Loss.CHUNKED:
+            return logits, _chunked(t, spec, logits)
+        case Loss.LIGER:
+            return logits, _liger(t, logits)
+        case _:
+            return logits, _plain(t, logits)
+
+
+def _scalar(t: Tape) -> Tensor:
+    return t.fresh(1, FULL)
+
+
+def _plain(t: Tape, logits: Tensor) -> Tensor:
+    """fp32 logits, their log-softmax, and two gradients as large at the start of the backward."""
+    logits = cast(t, logits, FULL)
+    logs = keeping_output(t, logits)
+    loss = _scalar(t)
+    elements = logs.elements
+    t.join((loss,), (logs,), (logs,), lambda _: (t.fresh(elements, FULL),))
+    return loss
+
+
+def _liger(t: Tape, logits: Tensor) -> Tensor:
+    """Liger's cross entropy writes the gradient over the fp32 logits."""
+    logits = cast(t, logits, FULL)
+    loss = _scalar(t)
+    elements = logits.elements
+    t.join((loss,), (logits,), (logits,), lambda _: (t.fresh(elements, FULL),))
+    return loss
+
+
+def _chunked(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
+    """Compiled chunks make no fp32 logits; several rows make each chunk a copy."""
+    part = logits.elements // TOKEN // CHUNKS * TOKEN
+    chunks = split(t, logits, (part,) * CHUNKS)
+    if spec.rows:
+        chunks = tuple(copy(t, chunk) for chunk in chunks)
+    losses = [custom(t, ((1, FULL),), (chunk,), (chunk,))[0] for chunk in chunks]
+    (loss,) = custom(t, ((1, FULL),), losses, ())
+    return loss
+
+
+def _cut(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
+    """No logits: a log-sum-exp a token and a mean a word; the head's gradient only where it trains."""
+    weight = t.parameter(spec.linear.elements, spec.linear.itemsize, trained=spec.linear.trained)
+    statistics = saved_only(t, 2 * TOKEN, FULL)
+    words = saved_only(t, spec.vocab, FULL)
+    return custom(t, ((1, FULL),), (hidden, weight), (hidden, statistics, words), (12 * spec.vocab,))[0]
+
+
+def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
+    """Gradients are made chunk by chunk in the forward and saved; a trained head's through a product and its fp32 copy."""
+    needed = hidden.node is not None and t.recording
+    trained = spec.linear.trained and t.recording
+    gradient = t.fresh(hidden.elements, hidden.itemsize)
+    whole = t.fresh(spec.linear.elements, spec.linear.itemsize) if trained else None
+    part = t.fresh(CHUNK * spec.vocab, t.compute)
+    if trained and spec.linear.itemsize < FULL:
+        temporary = t.fresh(spec.linear.elements, t.compute), t.fresh(spec.linear.elements, FULL)
+        del temporary
+    del part
+    loss = _scalar(t)
+    inputs = (hidden, t.parameter(spec.linear.elements, spec.linear.itemsize, trained=trained))
+    saved = (gradient, whole)
+    sizes = [(x.elements, x.itemsize) if x.node is not None else None for x in inputs]
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        return [None if size is None else t.fresh(*size) for size in sizes]
+
+    if needed or trained:
+        t.join((loss,), inputs, saved, run)
+    return loss
 
 
 def liger_chunk_tokens(tokens: int, vocab_size: int, hidden_size: int) -> int:
-    """Tokens in one of Liger's chunks.
-
-    Source: liger-kernel 0.8.1, ``ops/fused_linear_cross_entropy.py``: the next power of two of tokens divided by
-    ``ceil(vocab_size / hidden_size)``.
-    """
+    """Tokens in one of Liger's chunks: the next power of two of tokens divided by ``ceil(vocab_size / hidden_size)``."""
     share = -(-tokens // -(-vocab_size // hidden_size))
     return min(tokens, 1 << (share - 1).bit_length())
+
+
+def head_with_adapter(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """The head under a fused kernel."""
+    return fused_group(t, (spec,), x)[0]

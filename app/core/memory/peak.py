@@ -1,28 +1,42 @@
 """The peak of a step: the highest of its moments, each from what is live then.
 
 Gradients are set to None after each step, so the first micro batch begins without them; with accumulation they are
-there from the start.
+there from the start. A layer's moments come from its tape (``profile``); this module lays the layers end to end: what
+those below keep, what is above in gradients, and the layer itself.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Block, Kind
+from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
-from app.core.memory.activations import LayerContext, LoraWidths, layer_backward_work, layer_saved
-from app.core.memory.loss import logits_bytes, loss_bytes, softcap_bytes
+from app.core.memory.forms import head_spec, layer_specs
+from app.core.memory.layers import LayerSpec
+from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.process import process_bytes, process_range_bytes
-from app.core.memory.states import Trained, form_of, gradient_bytes, state_bytes, step_temporary_bytes
-from app.core.memory.weights import base_bytes, fp32_residual
+from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
+from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
+from app.core.memory.weights import base_bytes, fp32_residual, stored
 from app.core.messages import message
-from app.core.run import Checkpointing, Loss, Method, Quantization, Run
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Quantization, Run
 
-FEED_FORWARD_OUT = frozenset(("down_proj", "fc2", "c_proj", "dense_4h_to_h", "fc_out", "w2"))
-FEED_FORWARD_IN = frozenset(
-    ("gate_proj", "up_proj", "gate_up_proj", "fc1", "c_fc", "dense_h_to_4h", "fc_in", "w1", "w3")
-)
-ATTENTION_OUT = frozenset(("o_proj", "out_proj", "dense"))
-FP32_KINDS = frozenset((Kind.EMBEDDING, Kind.HEAD, Kind.NORM))
+BATCH_BYTES = 24
+"""Token ids, labels and positions of a token, eight bytes each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Tokens of the micro batch, of a row, and of a chunk of the loss."""
+
+    tokens: int
+    row: int
+    chunk: int = 0
+
+    def value(self, size: int) -> int:
+        """A packed size at these lengths."""
+        return evaluate(size, self.tokens, self.row, self.chunk)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +58,15 @@ class Moment:
 
 def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
     """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
-    upcast = fp32_residual(run)
     rows: list[Trained] = []
+    lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
     for adapted in adapter.modules:
         module = adapted.module
         copies = adapted.copies
         if adapted.own_parameters:
-            itemsize = 4 if upcast and module.kind in FP32_KINDS else 2
+            itemsize = stored(architecture, module, run)
             embedding = module.kind is Kind.EMBEDDING
+            decays = module.kind is not Kind.NORM
             if not module.tied_to:
                 rows.append(
                     Trained(
@@ -60,67 +75,32 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                         itemsize=itemsize,
                         shape=module.shape,
                         embedding=embedding,
+                        decays=decays,
                     )
                 )
             if module.bias_parameters:
-                rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize))
+                rows.append(
+                    Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False)
+                )
             continue
         for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
             each = total // copies
-            rows.append(Trained(elements=each, copies=copies, itemsize=4, shape=(adapted.rank, each // adapted.rank)))
+            rows.append(
+                Trained(
+                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
+                )
+            )
         if adapted.magnitude_parameters:
-            rows.append(Trained(elements=adapted.magnitude_parameters // copies, copies=copies, itemsize=4))
+            each = adapted.magnitude_parameters // copies
+            rows.append(Trained(elements=each, copies=copies, itemsize=lora_itemsize, decays=False))
     return tuple(rows)
 
 
-def lora_widths(block: Block, adapter: Adapter) -> LoraWidths:
-    """The adapted linears of one layer of ``block``."""
-    layer = block.layers[0]
-    found = {"attention_in": 0, "attention_out": 0, "feed_forward_in": 0, "feed_forward_out": 0}
-    attention_group = feed_forward_group = outputs = ranks = parameters = 0
-    for adapted in adapter.modules:
-        module = adapted.module
-        if not adapted.rank or layer not in adapted.layers or module.kind is Kind.EXPERTS:
-            continue
-        inputs = module.shape[0]
-        if module.name in FEED_FORWARD_OUT:
-            found["feed_forward_out"] += inputs
-        elif module.name in FEED_FORWARD_IN:
-            found["feed_forward_in"] += inputs
-            feed_forward_group = inputs
-        elif module.name in ATTENTION_OUT:
-            found["attention_out"] += inputs
-        else:
-            found["attention_in"] += inputs
-            attention_group = inputs
-        outputs += module.shape[1]
-        ranks += adapted.rank
-        parameters += adapted.rank * (inputs + module.shape[1])
-    return LoraWidths(
-        **found,
-        attention_group=attention_group,
-        feed_forward_group=feed_forward_group,
-        outputs=outputs,
-        ranks=ranks,
-        parameters=parameters,
-    )
-
-
-def weight_temporaries(run: Run, adapter: Adapter, architecture: Architecture, *, fused_lora: bool) -> int:
-    """Copies of a weight's size made while one linear computes.
-
-    A quantised weight is dequantised whole to bf16. DoRA forms W + s B A and its norm (two more copies); PEFT's form
-    reaches B A through an fp32 identity of the input's width and its bf16 copy.
-    """
-    linears = [m for m in architecture.modules if m.kind is Kind.LINEAR]
-    largest = max((m.weight_parameters for m in linears), default=0)
-    size = 2 * largest if run.quantization in (Quantization.NF4, Quantization.INT8) else 0
-    if run.lora is not None and run.lora.dora:
-        adapted = [m.module for m in adapter.modules if m.rank and m.module.kind is Kind.LINEAR]
-        size += 4 * max((m.weight_parameters for m in adapted), default=0)
-        if not fused_lora:
-            size += 6 * max((m.shape[0] ** 2 for m in adapted), default=0)
-    return size
+def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
+    """Which of Axolotl's kernels replace PEFT's forward."""
+    if not fused_lora or run.method is Method.FULL:
+        return frozenset()
+    return frozenset(run.lora_kernels or LORA_KERNEL_KEYS)
 
 
 def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> Memory:
@@ -132,23 +112,24 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
     weights = base_bytes(architecture, run)
-    added = 0 if run.method is Method.FULL else gradient_bytes(trained)
-    moments = (
-        *_moments(architecture, run, adapter, trained, fused_lora=fused_lora),
-        Moment(
-            phase=Phase.OPTIMIZER,
-            gradients=gradient_bytes(trained),
-            temporaries=step_temporary_bytes(trained, form),
-        ),
+    gradients = gradient_bytes(trained)
+    added = 0 if run.method is Method.FULL else gradients
+    step = _Step(architecture, run, adapter, trained, kernels=kernels_of(run, fused_lora=fused_lora))
+    optimizer = Moment(
+        phase=Phase.OPTIMIZER, gradients=gradients, temporaries=step_temporary_bytes(trained, form)
     )
-    top = max(moments, key=lambda moment: moment.bytes)
+    top = optimizer
+    for moment in step.moments():
+        if moment.bytes > top.bytes:
+            top = moment
     tokens, vocab_size = run.tokens, architecture.vocab_size
     count = sum(tensor.elements * tensor.copies for tensor in trained)
+    on_host = host_bytes(trained, form)
     terms = (
         ("weights", weights, True, {"parameters": architecture.total_parameters}),
         ("adapter", added, False, {"parameters": adapter.added_parameters}),
         ("gradients", top.gradients, True, {"parameters": count}),
-        ("optimizer", 0 if form.paged else states, True, {"optimizer": run.optimizer}),
+        ("optimizer", states - on_host, True, {"optimizer": run.optimizer}),
         ("activations", top.activations, False, {"tokens": tokens, "layers": architecture.num_layers}),
         ("logits", top.logits, False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("loss", top.loss, False, {"tokens": tokens, "vocab_size": vocab_size}),
@@ -165,107 +146,203 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         range_bytes=process_range_bytes(peak),
         peak_phase=top.phase,
         breakdown=breakdown,
-        host_bytes=states if form.paged else 0,
+        host_bytes=on_host + step.offloaded_bytes,
     )
 
 
-def _moments(
-    architecture: Architecture, run: Run, adapter: Adapter, trained: tuple[Trained, ...], *, fused_lora: bool
-) -> tuple[Moment, ...]:
-    """Loss, the last layer's backward (the first to come), the first layer's, evaluation, and the embedding's.
+class _Step:
+    """Lays the layers of one step end to end."""
 
-    Evaluation makes the logits of ``eval_batch_size`` rows unless the loss is fused with the head.
-    """
-    tokens = run.tokens
-    row_tokens = tokens if run.sample_packing else run.sequence_len_tokens
-    full = run.method is Method.FULL
-    dora = bool(run.lora and run.lora.dora)
-    quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
-    context = LayerContext(
-        residual_itemsize=4 if fp32_residual(run) or (dora and quantized and not fused_lora) else 2,
-        weights_trained=full,
-        fused_lora=fused_lora,
-        dropout=bool(run.lora and run.lora.dropout),
-        quantized=quantized,
-        dora=dora,
-    )
-    saved_all = saved_most = work = copies_all = copies_most = 0
-    for block in architecture.blocks:
-        widths = lora_widths(block, adapter)
-        saved = layer_saved(block, run, context, widths, row_tokens)
-        saved_all += len(block.layers) * saved
-        saved_most = max(saved_most, saved)
-        work = max(work, layer_backward_work(block, run, context, widths, row_tokens))
-        copies_all += 2 * len(block.layers) * widths.parameters
-        copies_most = max(copies_most, 2 * widths.parameters)
-    hidden = architecture.hidden_size
-    stream = context.residual_itemsize * hidden
-    if run.checkpointing is Checkpointing.OFF:
-        kept, recomputed, copies = saved_all, 0, copies_all
-    else:
-        offloaded = run.checkpointing is Checkpointing.OFFLOAD
-        kept, recomputed, copies = (stream if offloaded else architecture.num_layers * stream), saved_most, copies_most
-    all_gradients = gradient_bytes(trained)
-    before = all_gradients if run.gradient_accumulation_steps > 1 else 0
-    embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
-    head = _head_bytes(architecture, run) if full else 0
-    after_head = max(before, head)
-    temporaries = weight_temporaries(run, adapter, architecture, fused_lora=fused_lora)
-    top_layer = Moment(
-        phase=Phase.BACKWARD,
-        gradients=after_head,
-        activations=tokens * (kept + recomputed) + copies,
-        temporaries=tokens * work + temporaries,
-    )
-    moments: tuple[Moment, ...] = (
-        Moment(
-            phase=Phase.BACKWARD if run.loss is Loss.PLAIN else Phase.FORWARD,
-            gradients=before,
-            activations=tokens * (kept + 4 * hidden) + (copies if run.checkpointing is Checkpointing.OFF else 0),
-            logits=logits_bytes(run, tokens, architecture.vocab_size)
-            + (softcap_bytes(run, tokens, architecture.vocab_size) if architecture.logit_softcap else 0),
-            loss=loss_bytes(run, tokens, architecture.vocab_size, hidden) + _fused_head_bytes(run, head),
-        ),
-        top_layer,
-        Moment(
+    def __init__(
+        self,
+        architecture: Architecture,
+        run: Run,
+        adapter: Adapter,
+        trained: tuple[Trained, ...],
+        *,
+        kernels: frozenset[str],
+    ) -> None:
+        self.architecture, self.run, self.trained = architecture, run, trained
+        rows = run.tokens if run.sample_packing else run.sequence_len_tokens
+        chunk = 0
+        if run.loss is Loss.LIGER_FUSED_LINEAR:
+            chunk = liger_chunk_tokens(run.tokens, architecture.vocab_size, architecture.hidden_size)
+        self.lengths = Lengths(tokens=run.tokens, row=rows, chunk=chunk)
+        self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=rows)
+        self.full = run.method is Method.FULL
+        self.gradients = gradient_bytes(trained)
+        self.present = run.gradient_accumulation_steps > 1
+        self.checkpointed = run.checkpointing is not Checkpointing.OFF
+        self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
+        embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
+        self.embedding_itemsize = stored(architecture, embedding, run)
+        self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.first_needs = self.first_input_needs_gradient(adapter)
+        self.layers = self.profiles()
+        stream = self.layers[-1].output if self.layers else self.embedding_itemsize
+        self.head: HeadProfile = profile_head(
+            head_spec(architecture, run, adapter),
+            stream=stream,
+            compute=run.itemsize,
+            gradients_present=self.present,
+            needs_input=True,
+        )
+
+    def first_input_needs_gradient(self, adapter: Adapter) -> bool:
+        """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
+        if self.full or self.checkpointed:
+            return True
+        return any(
+            adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
+        )
+
+    def profiles(self) -> tuple[LayerProfile, ...]:
+        """One profile a layer; the residual stream's type is the last layer's output's."""
+        stream, needs = self.embedding_itemsize, self.first_needs
+        held: dict[tuple[int, int, bool], LayerProfile] = {}
+        found = []
+        for spec in self.specs:
+            key = (id(spec), stream, needs)
+            if key not in held:
+                held[key] = self.profile(spec, stream, needs_input=needs)
+            found.append(held[key])
+            stream, needs = held[key].output, True
+        return tuple(found)
+
+    def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool) -> LayerProfile:
+        """One layer's."""
+        return profile_layer(
+            spec,
+            stream=stream,
+            compute=self.run.itemsize,
+            checkpointed=self.checkpointed,
+            holding=self.run.checkpointing in (Checkpointing.REENTRANT, Checkpointing.OFFLOAD),
+            gradients_present=self.present,
+            needs_input=needs_input,
+            positions=self.embedding_itemsize,
+        )
+
+    @property
+    def offloaded_bytes(self) -> int:
+        """Checkpoints that wait on the host."""
+        return sum(self.streams()) if self.offloaded else 0
+
+    def streams(self) -> list[int]:
+        """The residual stream's bytes at the input of each layer."""
+        itemsizes = [self.embedding_itemsize, *(layer.output for layer in self.layers)]
+        width = self.architecture.hidden_size * self.lengths.tokens
+        return [width * itemsize for itemsize in itemsizes[:-1]]
+
+    def kept(self) -> list[int]:
+        """What each layer keeps until its backward."""
+        if not self.checkpointed:
+            memo: dict[int, int] = {}
+            for layer in self.layers:
+                if id(layer) not in memo:
+                    memo[id(layer)] = self.lengths.value(layer.kept)
+            return [memo[id(layer)] for layer in self.layers]
+        streams = self.streams()
+        return [0] * len(streams) if self.offloaded else streams
+
+    def at(self, phase: Phase, stage: Stage, lengths: Lengths, *, gradients: int, activations: int) -> Moment:
+        """The largest moment of a stage on top of what else lives."""
+        _, moment = stage.highest(lengths.tokens, lengths.row, lengths.chunk)
+        sizes = [lengths.value(size) for size in moment.slots]
+        return Moment(
+            phase=phase,
+            gradients=gradients + sizes[GRADIENTS],
+            activations=activations + sizes[ACTIVATIONS],
+            logits=sizes[LOGITS],
+            loss=sizes[LOSS],
+            temporaries=sizes[TEMPORARIES],
+        )
+
+    def moments(self) -> Iterator[Moment]:
+        """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
+        lengths = self.lengths
+        batch = BATCH_BYTES * lengths.tokens
+        kept = self.kept()
+        everything = sum(kept)
+        before = self.gradients if self.present else 0
+        copies = sum(lengths.value(layer.copies) for layer in self.layers) if self.checkpointed else 0
+        embedded = self.architecture.hidden_size * lengths.tokens * self.embedding_itemsize
+        inputs = 0 if self.checkpointed and not self.offloaded else embedded
+        # forward, at the last layer: all others keep theirs
+        if self.layers:
+            last = self.layers[-1]
+            stage = last.quiet if self.checkpointed else last.forward
+            yield self.at(
+                Phase.FORWARD,
+                stage,
+                lengths,
+                gradients=before,
+                activations=batch
+                + inputs
+                + everything
+                - kept[-1]
+                + (copies - lengths.value(last.copies) if copies else 0),
+            )
+        yield self.at(
+            Phase.FORWARD, self.head.forward, lengths, gradients=before, activations=batch + everything + copies
+        )
+        yield self.at(Phase.BACKWARD, self.head.backward, lengths, gradients=before, activations=batch + everything)
+        yield from self.backward(kept, batch, before)
+        yield from self.embedding_moments(batch, before)
+        if self.run.evaluates:
+            yield from self.evaluation()
+
+    def backward(self, kept: list[int], batch: int, before: int) -> Iterator[Moment]:
+        """Each layer's backward, from the last to the first: gradients of those above are there."""
+        lengths = self.lengths
+        below = sum(kept)
+        above = before or lengths.value(self.head.gradients)
+        tops: dict[int, tuple[int, LayerProfile]] = {}
+        best: tuple[int, int, int, LayerProfile] | None = None
+        for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
+            if id(layer) not in tops:
+                size, _ = layer.backward.highest(lengths.tokens, lengths.row, lengths.chunk)
+                tops[id(layer)] = size, layer
+            below -= own
+            size = tops[id(layer)][0] + below + above
+            if best is None or size > best[0]:
+                best = size, below, above, layer
+            if not self.present:
+                above += lengths.value(layer.gradients)
+        if best is not None:
+            _, below, above, layer = best
+            yield self.at(Phase.BACKWARD, layer.backward, lengths, gradients=above, activations=batch + below)
+
+    def embedding_moments(self, batch: int, before: int) -> Iterator[Moment]:
+        """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
+        if not self.embedding:
+            return
+        tied_copies = 0
+        if self.architecture.tie_word_embeddings and self.full:
+            fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
+            tied_copies = 1 if fused or fp32_residual(self.run) else 2
+        stream = self.architecture.hidden_size * self.lengths.tokens * self.embedding_itemsize
+        yield Moment(
             phase=Phase.BACKWARD,
-            gradients=max(before, all_gradients - embedding),
-            activations=tokens * (saved_most + stream),
-            temporaries=tokens * work + temporaries,
-        ),
-    )
-    if run.evaluates and logits_bytes(run, 1, 1):
-        rows = run.eval_batch_size * run.sequence_len_tokens
-        logits = 2 * rows * architecture.vocab_size
-        moments += (Moment(phase=Phase.EVALUATION, logits=logits, loss=4 * logits),)
-    if not embedding:
-        return moments
-    tied_copies = 0
-    if architecture.tie_word_embeddings:
-        in_place = run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR) or fp32_residual(run)
-        tied_copies = 1 if in_place else 2
-    return (
-        *moments,
-        Moment(
-            phase=Phase.BACKWARD,
-            gradients=max(before, all_gradients - embedding),
-            activations=tokens * 2 * stream,
-            temporaries=embedding * (1 + tied_copies),
-        ),
-    )
+            gradients=before or self.gradients - self.embedding,
+            activations=batch + stream,
+            temporaries=self.embedding * (1 + tied_copies),
+        )
 
-
-def _fused_head_bytes(run: Run, head: int) -> int:
-    """The head's gradient inside the losses fused with it; Liger adds it up in fp32 through a bf16 product."""
-    match run.loss:
-        case Loss.CUT_CROSS_ENTROPY:
-            return head
-        case Loss.LIGER_FUSED_LINEAR:
-            return 4 * head
-    return 0
-
-
-def _head_bytes(architecture: Architecture, run: Run) -> int:
-    """The gradient of the output head, which is the first to come; tied, it waits for the embedding's."""
-    itemsize = 4 if fp32_residual(run) else 2
-    return max((itemsize * m.weight_parameters for m in architecture.modules if m.kind is Kind.HEAD), default=0)
+    def evaluation(self) -> Iterator[Moment]:
+        """Rows of the same length without a graph: the largest layer, or the head's logits."""
+        rows = self.run.eval_batch_size
+        row = self.run.sequence_len_tokens
+        tokens = rows * row
+        chunk = 0
+        if self.run.loss is Loss.LIGER_FUSED_LINEAR:
+            chunk = liger_chunk_tokens(tokens, self.architecture.vocab_size, self.architecture.hidden_size)
+        lengths = Lengths(tokens=tokens, row=row, chunk=chunk)
+        copies = sum(lengths.value(layer.copies) for layer in self.layers)
+        held = tokens * (BATCH_BYTES + self.architecture.hidden_size * self.embedding_itemsize)
+        for layer in {id(layer): layer for layer in self.layers}.values():
+            yield self.at(
+                Phase.EVALUATION, layer.quiet, lengths, gradients=0, activations=held + copies
+            )
+        yield self.at(
+            Phase.EVALUATION, self.head.quiet, lengths, gradients=0, activations=BATCH_BYTES * tokens + copies
+        )

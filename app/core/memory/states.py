@@ -20,6 +20,8 @@ class Trained:
     itemsize: int
     shape: tuple[int, ...] = ()
     embedding: bool = False
+    decays: bool = True
+    """Norms and biases stand in a parameter group of their own, without weight decay."""
 
     @property
     def bytes(self) -> int:
@@ -110,11 +112,26 @@ def state_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int:
     return total
 
 
+PAGED_FROM = 100_000
+"""Elements from which on bitsandbytes pages a state."""
+
+
+def host_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int:
+    """States that may leave the GPU."""
+    if not form.paged:
+        return 0
+    return state_bytes((tensor for tensor in trained if tensor.elements >= PAGED_FROM), form)
+
+
 def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int:
     """Temporaries of the optimizer's step.
 
     Foreach forms hold a copy of every parameter's update; Adafactor four fp32 values for one tensor at a time.
     """
     if form.foreach:
-        return form.step_copies * sum(tensor.bytes for tensor in trained)
+        groups: dict[tuple[bool, int], int] = {}
+        for tensor in trained:
+            key = tensor.decays, tensor.itemsize
+            groups[key] = groups.get(key, 0) + tensor.bytes
+        return form.step_copies * max(groups.values(), default=0)
     return max((tensor.elements * 16 for tensor in trained if form.factored), default=0)

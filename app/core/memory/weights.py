@@ -2,28 +2,35 @@
 
 Dtypes are those that Axolotl 0.19's ``loaders/model.py`` leaves behind: bf16 under ``bf16: auto``; with full
 fine-tuning and attention unset, sdpa or eager, embeddings, output head and norms in fp32; NF4 and LLM.int8 from
-bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts.
+bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts. PEFT's k-bit preparation
+(``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl casts back what it knows by
+name: norms, embeddings and head.
 """
-
-from functools import lru_cache
 
 from app.core.architecture import Architecture, Kind, Module
 from app.core.run import Loss, Method, Quantization, Run
-from app.core.units import ceil_div
+from app.core.units import ceil_div, round_up
 
 NF4_BLOCK = 64
 NF4_NESTED_BLOCK = 256
-NF4_CODE_BYTES = (16 + 256) * 4 + 4
-"""Per weight: the 16-entry code, the 256-entry nested code and the fp32 offset."""
+GRANULE = 512
+"""PyTorch's caching allocator hands out memory in these steps."""
+EMBEDDING_NAMES = {"gpt_neox": ("embed_in", "embed_out"), "falcon": ("word_embeddings", "lm_head")}
+UNTYPED_LINEARS = frozenset(("falcon",))
+"""Model types whose linears are of a class of their own, which bitsandbytes' integration passes over."""
+K_BIT = frozenset((Quantization.NF4, Quantization.INT8, Quantization.FP32_UPCAST))
 
 
-def nf4_bytes(parameters: int) -> int:
-    """One NF4 weight with double quantisation: half a byte each, one byte of absmax per 64, fp32 per 256 of those.
+def nf4_bytes(parameters: int, *, nested: bool = True) -> int:
+    """One NF4 weight: half a byte each and its statistics, fp32 per block of 64 or a byte with double quantisation.
 
     Source: bitsandbytes 0.50, ``functional.quantize_4bit`` with ``compress_statistics``; QLoRA, arXiv:2305.14314.
     """
     blocks = ceil_div(parameters, NF4_BLOCK)
-    return ceil_div(parameters, 2) + blocks + 4 * ceil_div(blocks, NF4_NESTED_BLOCK) + NF4_CODE_BYTES
+    packed = round_up(ceil_div(parameters, 2), GRANULE) + GRANULE
+    if not nested:
+        return packed + round_up(4 * blocks, GRANULE)
+    return packed + round_up(blocks, GRANULE) + round_up(4 * ceil_div(blocks, NF4_NESTED_BLOCK), GRANULE) + GRANULE
 
 
 def int8_bytes(out_features: int, parameters: int) -> int:
@@ -39,27 +46,39 @@ def fp32_residual(run: Run) -> bool:
     return run.method is Method.FULL and not run.attention_set and run.loss is not Loss.CUT_CROSS_ENTROPY
 
 
-def module_bytes(module: Module, quantization: Quantization, *, fp32_ends: bool) -> int:
-    """All instances of one row of the base model; ``fp32_ends`` is ``fp32_residual``."""
-    if module.kind in (Kind.LINEAR, Kind.CONV1D):
-        bias = 2 * module.copies * module.bias_parameters
-        match quantization:
-            case Quantization.NF4 if module.kind is Kind.LINEAR:
-                return module.copies * nf4_bytes(module.weight_parameters) + bias
-            case Quantization.INT8 if module.kind is Kind.LINEAR:
-                return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias
-            case Quantization.FP32_UPCAST:
-                return 4 * module.parameters
-    if module.kind in (Kind.EMBEDDING, Kind.HEAD, Kind.NORM) and fp32_ends:
-        return 4 * module.parameters
-    return 2 * module.parameters
+def quantizes(architecture: Architecture, module: Module, run: Run) -> bool:
+    """Whether bitsandbytes stores this row: linears other than the head, of PyTorch's own class."""
+    return (
+        run.quantization in (Quantization.NF4, Quantization.INT8)
+        and module.kind in (Kind.LINEAR, Kind.CONV1D)
+        and architecture.model_type not in UNTYPED_LINEARS
+    )
+
+
+def stored(architecture: Architecture, module: Module, run: Run) -> int:
+    """Bytes of a stored value of a row that is not quantised."""
+    if not run.half:
+        return 4
+    known = EMBEDDING_NAMES.get(architecture.model_type, ("embed_tokens", "lm_head"))
+    named = "norm" in module.path or any(name in module.path for name in known)
+    if named:
+        return 4 if fp32_residual(run) else 2
+    if run.quantization in K_BIT or (module.path.endswith(".gate") and module.kind in (Kind.LINEAR, Kind.ROUTER)):
+        return 4
+    return 2
+
+
+def module_bytes(architecture: Architecture, module: Module, run: Run) -> int:
+    """All instances of one row of the base model."""
+    itemsize = stored(architecture, module, run)
+    bias = itemsize * module.copies * module.bias_parameters
+    if not quantizes(architecture, module, run):
+        return itemsize * module.parameters
+    if run.quantization is Quantization.NF4:
+        return module.copies * nf4_bytes(module.weight_parameters, nested=run.double_quantization) + bias
+    return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias
 
 
 def base_bytes(architecture: Architecture, run: Run) -> int:
     """The base model, frozen or trained."""
-    return _base_bytes(architecture, run.quantization, fp32_residual(run))
-
-
-@lru_cache(maxsize=1024)
-def _base_bytes(architecture: Architecture, quantization: Quantization, fp32_ends: bool) -> int:
-    return sum(module_bytes(module, quantization, fp32_ends=fp32_ends) for module in architecture.modules)
+    return sum(module_bytes(architecture, module, run) for module in architecture.modules)

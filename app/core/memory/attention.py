@@ -1,0 +1,196 @@
+"""Attention: rotary positions, the kernels and what each saves.
+
+Sources: Transformers 5.16.1 ``integrations/sdpa_attention.py`` and ``eager_attention_forward``; FlashAttention 2,
+arXiv:2307.08691 and ``csrc/flash_attn/flash_api.cpp`` (``mha_bwd``); PyTorch's memory-efficient kernel, ATen
+``attention_backward.cu``, which serves SDPA with a mask; Axolotl 0.19.0 ``monkeypatch/attention/sdpa_varlen.py``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.core.memory.operations import (
+    FULL,
+    add,
+    cast,
+    copy,
+    custom,
+    join,
+    keeping_output,
+    repeat,
+    saved_only,
+    scale,
+    slices,
+)
+from app.core.memory.tape import SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.units import round_up
+
+
+class Kernel(StrEnum):
+    """Which code computes the attention."""
+
+    FLASH = "flash"
+    SDPA_MASKED = "sdpa_masked"
+    SDPA_PACKED = "sdpa_packed"
+    EAGER = "eager"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """The shape of one layer's softmax attention."""
+
+    heads: int
+    key_value_heads: int
+    head_dim: int
+    value_dim: int
+    rotary_dim: int
+    rotary_full: bool = False
+    """Positions applied in fp32 and cast back (Cohere)."""
+    interleaved: bool = False
+    softcap: bool = False
+    sinks: bool = False
+
+    @property
+    def query(self) -> int:
+        """Packed elements of all queries."""
+        return self.heads * self.head_dim * TOKEN
+
+    @property
+    def key(self) -> int:
+        """Packed elements of all keys."""
+        return self.key_value_heads * self.head_dim * TOKEN
+
+    @property
+    def value(self) -> int:
+        """Packed elements of all values."""
+        return self.key_value_heads * self.value_dim * TOKEN
+
+
+def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    """``apply_rotary_pos_emb``: ``x cos + rotate_half(x) sin`` on the first ``rotary_dim`` of each head."""
+    if not shape.rotary_dim:
+        return q, k
+    if shape.rotary_full:
+        wanted = q.itemsize
+        q, k = cast(t, q, FULL), cast(t, k, FULL)
+        return (
+            cast(t, _turned(t, q), wanted),
+            cast(t, _turned(t, k), wanted),
+        )
+    if shape.rotary_dim == shape.head_dim:
+        return _turned(t, q), _turned(t, k)
+    share = shape.rotary_dim * TOKEN
+    rest = (shape.head_dim - shape.rotary_dim) * TOKEN
+    q_turn, q_pass = slices(t, q, (shape.heads * share, shape.heads * rest))
+    k_turn, k_pass = slices(t, k, (shape.key_value_heads * share, shape.key_value_heads * rest))
+    q_turn, k_turn = _turned(t, q_turn), _turned(t, k_turn)
+    q = join(t, (q_turn, q_pass))
+    return q, join(t, (k_turn, k_pass))
+
+
+def _turned(t: Tape, x: Tensor) -> Tensor:
+    """One tensor with its halves turned."""
+    by_cosine = scale(t, x, t.positions)
+    return add(t, by_cosine, scale(t, _half_turned(t, x), t.positions))
+
+
+def _half_turned(t: Tape, x: Tensor) -> Tensor:
+    """``cat((-x2, x1))`` of the two halves."""
+    first, second = slices(t, x, (x.elements // 2, x.elements // 2))
+    return join(t, (scale(t, second), first))
+
+
+def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The output of all heads, side by side."""
+    match kernel:
+        case Kernel.EAGER:
+            return _eager(t, shape, q, k, v)
+        case Kernel.SDPA_MASKED:
+            return _efficient(t, shape, q, k, v)
+        case Kernel.SDPA_PACKED:
+            k, v = _widened(t, shape, k, v)
+            q, k, v = (copy(t, cast(t, x, t.compute)) for x in (q, k, v))
+            return flash(t, shape, q, k, v, grouped=False)
+        case Kernel.FLASH:
+            q, k, v = (cast(t, x, min(2, t.compute)) for x in (q, k, v))
+            return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
+
+
+def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """``repeat_kv``: a key and a value for each head."""
+    return repeat(t, k, shape.query), repeat(t, v, shape.heads * shape.value_dim * TOKEN)
+
+
+def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bool) -> Tensor:
+    """Saves q, k, v, the output and a log-sum-exp a head; the backward accumulates dq in fp32 and widens dk and dv."""
+    itemsize = q.itemsize
+    width = shape.heads * shape.value_dim * TOKEN
+    out = t.fresh(width, itemsize)
+    sums = saved_only(t, shape.heads * TOKEN, FULL)
+    sizes = [(x.elements, x.node is not None) for x in (q, k, v)]
+    rounded = shape.heads * round_up(shape.head_dim, 32 if shape.head_dim <= 128 else 64) * TOKEN
+    heads, query = shape.heads * TOKEN, shape.query
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        made = [t.fresh(elements, itemsize) for elements, _ in sizes]
+        delta = t.fresh(heads, FULL)
+        accumulator = t.fresh(rounded, FULL)
+        wide = [t.fresh(query, itemsize), t.fresh(width, itemsize)] if grouped else []
+        del delta, accumulator, wide
+        return [grad if needed else None for grad, (_, needed) in zip(made, sizes, strict=True)]
+
+    t.join((out,), (q, k, v), (q, k, v, out, sums), run)
+    return out
+
+
+def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """SDPA with a mask: keys and values widened, an additive mask made and saved at every call."""
+    k, v = _widened(t, shape, k, v)
+    q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
+    mask = t.fresh(SQUARE, t.compute)
+    width = shape.heads * shape.value_dim * TOKEN
+    out = t.fresh(width, t.compute)
+    sums = saved_only(t, shape.heads * TOKEN, FULL)
+    sizes = [(x.elements, x.itemsize) for x in (q, k, v)]
+    delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * TOKEN
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        made = [t.fresh(elements, itemsize) for elements, itemsize in sizes]
+        held = [t.fresh(delta, FULL), t.fresh(workspace, FULL)]
+        del held
+        return made
+
+    t.join((out,), (q, k, v), (q, k, v, mask, out, sums), run)
+    return out
+
+
+def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int) -> Tensor:
+    """``torch.matmul`` of two activations."""
+    a, b = cast(t, a, t.compute), cast(t, b, t.compute)
+    (out,) = custom(t, ((elements, t.compute),), (a, b), (b if a.node else None, a if b.node else None))
+    return out
+
+
+def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Scores of every pair of tokens: the fp32 softmax and its cast are saved."""
+    k, v = _widened(t, shape, k, v)
+    pairs, wanted = shape.heads * SQUARE, q.itemsize
+    weights = scale(t, _matmul(t, q, k, pairs))
+    if shape.softcap:
+        weights = scale(t, weights)
+        weights = keeping_output(t, weights)
+        weights = scale(t, weights)
+    mask = Tensor(None, SQUARE, t.positions)
+    weights = add(t, weights, mask)
+    if shape.sinks:
+        weights = join(t, (weights, t.fresh(shape.heads * TOKEN, weights.itemsize)))
+    weights = cast(t, _softmax(t, weights), wanted)
+    out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
+    return copy(t, out)
+
+
+def _softmax(t: Tape, x: Tensor) -> Tensor:
+    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input."""
+    out = t.fresh(x.elements, FULL)
+    elements, itemsize = x.elements, x.itemsize
+    t.join((out,), (x,), (out,), lambda _: (t.fresh(elements, itemsize),))
+    return out

@@ -1,0 +1,249 @@
+"""Decoder layers, written down as Transformers 5.16.1 runs them (``models/*/modeling_*.py``, ``forward``).
+
+A ``LayerSpec`` holds what one layer is made of; ``run_layer`` runs it on a tape. Locals live as long as they do in the
+code that is written down.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from app.core.memory.attention import Heads, Kernel, attend, rotate
+from app.core.memory.experts import ExpertsSpec, run_experts
+from app.core.memory.linears import LinearSpec, fused_feed_forward, fused_group, linear
+from app.core.memory.mixers import MixerSpec, run_mixer
+from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.operations import FULL, add, cast, gather, join, keeping_input, keeping_output, multiply, power, repeat, scale, slices, split
+from app.core.memory.tape import TOKEN, Tape, Tensor
+
+
+class Residual(StrEnum):
+    """How attention and feed-forward stand to the residual stream."""
+
+    PRE = "pre"
+    """Norms before both, optionally after both too."""
+    PARALLEL = "parallel"
+    """Both from the same input, one norm or one each."""
+
+
+class Middle(StrEnum):
+    """The feed-forward's activation as it computes."""
+
+    SAVES_INPUT = "saves_input"
+    """silu, gelu in one kernel."""
+    SAVES_OUTPUT = "saves_output"
+    """relu."""
+    SQUARED = "squared"
+    """relu, then its square in fp32."""
+    GELU_NEW = "gelu_new"
+    """gelu in elementary operations, whose cube autocast takes in fp32."""
+    XIELU = "xielu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedForward:
+    """A dense feed-forward. ``fused`` where Axolotl's kernel replaces it; ``together`` where one linear makes gate and up."""
+
+    linears: tuple[LinearSpec, ...]
+    middle: Middle
+    gated: bool
+    together: bool = False
+    fused: bool = False
+    scaled: int = 0
+    """Products with a number on the way, as Falcon-H1's multipliers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerSpec:
+    """What one layer is made of, as the tape needs it. Norms are None where a layer has none at that place."""
+
+    hidden: int
+    residual: Residual = Residual.PRE
+    input_norm: NormSpec | None = None
+    feed_norm: NormSpec | None = None
+    attention_norm: NormSpec | None = None
+    output_norm: NormSpec | None = None
+    query_norm: NormSpec | None = None
+    key_norm: NormSpec | None = None
+    heads: Heads | None = None
+    kernel: Kernel = Kernel.FLASH
+    projections: tuple[LinearSpec, ...] = ()
+    """q, k, v apart or in one, in the model's order."""
+    latent_norms: tuple[NormSpec | None, ...] = ()
+    """Multi-head latent attention: norms of the compressed queries (where they are compressed) and keys and values."""
+    sliced: bool = False
+    indexed: bool = False
+    """Whether keys and values are copied out of it by a list of indices (Falcon)."""
+    """Whether one projection is cut by indexing rather than in one operation."""
+    out: LinearSpec | None = None
+    fused_attention: bool = False
+    fused_out: bool = False
+    gate_on_output: bool = False
+    """Queries come with a gate for the attention's output (Qwen 3.5 and Next)."""
+    mixer: MixerSpec | None = None
+    feed_forward: FeedForward | None = None
+    experts: ExpertsSpec | None = None
+    multipliers: bool = False
+    """Both halves are multiplied before they are added (Granite)."""
+
+
+def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
+    """The layer's output; the caller holds ``x``."""
+    if spec.residual is Residual.PARALLEL:
+        return _parallel(t, spec, x)
+    residual = x
+    if spec.heads is not None or spec.mixer is not None:
+        hidden = _normed(t, spec.input_norm, x)
+        hidden = _mixed(t, spec, hidden)
+        hidden = _normed(t, spec.attention_norm, hidden)
+        if spec.multipliers:
+            hidden = scale(t, hidden)
+        hidden = add(t, residual, hidden)
+        residual = hidden
+    else:
+        hidden = x
+    if spec.feed_forward is None and spec.experts is None:
+        return hidden
+    hidden = _normed(t, spec.feed_norm, hidden)
+    hidden = _fed(t, spec, hidden)
+    hidden = _normed(t, spec.output_norm, hidden)
+    if spec.multipliers:
+        hidden = scale(t, hidden)
+    return add(t, residual, hidden)
+
+
+def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
+    """Attention and feed-forward of the same input, both added to it."""
+    hidden = _normed(t, spec.input_norm, x)
+    attended = _attention(t, spec, hidden)
+    if spec.feed_norm is not None:
+        hidden = normalise(t, spec.feed_norm, x)
+    fed = _fed(t, spec, hidden)
+    return add(t, add(t, fed, attended), x)
+
+
+def _normed(t: Tape, spec: NormSpec | None, x: Tensor) -> Tensor:
+    return x if spec is None else normalise(t, spec, x)
+
+
+def _mixed(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
+    """Softmax attention, a mixer of another kind, or both side by side (Falcon-H1)."""
+    if spec.mixer is None:
+        return _attention(t, spec, x)
+    mixed = run_mixer(t, spec.mixer, x)
+    if spec.heads is None:
+        return mixed
+    return add(t, mixed, _attention(t, spec, x))
+
+
+def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
+    """Projections, norms on queries and keys, positions, the kernel, the output projection."""
+    heads = spec.heads
+    if heads is None or spec.out is None:
+        raise ValueError("a layer without softmax attention")
+    gate: Tensor | None = None
+    if len(spec.projections) == 1:
+        q, k, v = _cut(t, spec, heads, linear(t, spec.projections[0], x))
+    elif spec.latent_norms:
+        return linear(t, spec.out, _latent(t, spec, heads, x))
+    elif spec.fused_attention:
+        q, k, v = fused_group(t, spec.projections, x)
+    else:
+        q, k, v = _separately(t, spec, x)
+    if spec.gate_on_output:
+        q, gate = split(t, q, (heads.query, heads.query))
+        gate = scale(t, gate)
+    q, k = _normed(t, spec.query_norm, q), _normed(t, spec.key_norm, k)
+    q, k = rotate(t, heads, q, k)
+    out = attend(t, heads, spec.kernel, q, k, v)
+    if gate is not None:
+        out = multiply(t, out, keeping_output(t, gate))
+    if spec.fused_out:
+        return fused_group(t, (spec.out,), out)[0]
+    return linear(t, spec.out, out)
+
+
+def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Three projections, or latent ones: a pair down and up with a norm between for queries, and for keys and values."""
+    q, k, v = (linear(t, one, x) for one in spec.projections)
+    return q, k, v
+
+
+def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
+    """DeepSeek's attention: queries, and keys and values, through a narrow latent each; positions on a part of a head."""
+    q_norm, kv_norm = spec.latent_norms
+    *queries, down, up = spec.projections
+    q = linear(t, queries[0], x)
+    if len(queries) > 1:
+        q = linear(t, queries[1], _normed(t, q_norm, q))
+    width = up.inputs * TOKEN
+    turned = down.outputs * TOKEN - width
+    straight = heads.query - heads.heads * turned
+    q_pass, q_turn = split(t, q, (straight, heads.heads * turned))
+    latent, k_turn = split(t, linear(t, down, x), (width, turned))
+    both = linear(t, up, _normed(t, kv_norm, latent))
+    k_pass, v = split(t, both, (straight, heads.value))
+    q_turn, k_turn = rotate(t, replace(heads, rotary_dim=heads.head_dim), q_turn, k_turn)
+    q = join(t, (q_pass, q_turn))
+    k = join(t, (k_pass, repeat(t, k_turn, heads.heads * turned)))
+    if spec.kernel is Kernel.FLASH and heads.value_dim < heads.head_dim:
+        v = join(t, (v, Tensor(None, heads.query - heads.value, v.itemsize)))
+        heads = replace(heads, value_dim=heads.head_dim)
+        return attend(t, heads, spec.kernel, q, k, v).view(spec.out.inputs * TOKEN if spec.out else None)
+    return attend(t, heads, spec.kernel, q, k, v)
+
+
+def _cut(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """One projection's parts, as views of it."""
+    parts = heads.query, heads.key, heads.value
+    if spec.indexed:
+        q = slices(t, x, parts[:1])[0]
+        k, v = gather(t, x, heads.key), gather(t, x, heads.value)
+        if heads.key_value_heads > 1:
+            return q, repeat(t, k, heads.query), repeat(t, v, heads.query)
+        return q, k, v
+    q, k, v = slices(t, x, parts) if spec.sliced else split(t, x, parts)
+    return q, k, v
+
+
+def _fed(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
+    """The feed-forward, dense or of experts."""
+    if spec.experts is not None:
+        beside = (lambda y: _dense(t, spec.feed_forward, y)) if spec.feed_forward is not None else None
+        return run_experts(t, spec.experts, x, beside)
+    return _dense(t, spec.feed_forward, x)
+
+
+def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
+    if spec is None:
+        raise ValueError("a layer without a feed-forward")
+    if spec.fused:
+        gate, up, down = spec.linears
+        return fused_feed_forward(t, gate, up, down, x)
+    if not spec.gated:
+        up, down = spec.linears
+        return linear(t, down, activate(t, spec.middle, linear(t, up, x)))
+    if spec.together:
+        both, down = spec.linears
+        upper = linear(t, both, x)
+        gated, upper = split(t, upper, (upper.elements // 2, upper.elements // 2))
+        upper = multiply(t, upper, activate(t, spec.middle, gated))
+        return linear(t, down, upper)
+    gate, up, down = spec.linears
+    return linear(t, down, multiply(t, activate(t, spec.middle, linear(t, gate, x)), linear(t, up, x)))
+
+
+def activate(t: Tape, middle: Middle, x: Tensor) -> Tensor:
+    """The activation of a feed-forward's middle."""
+    match middle:
+        case Middle.SAVES_INPUT:
+            return keeping_input(t, x)
+        case Middle.SAVES_OUTPUT:
+            return keeping_output(t, x)
+        case Middle.SQUARED:
+            return power(t, keeping_output(t, x))
+        case Middle.GELU_NEW:
+            half = scale(t, x)
+            inner = scale(t, add(t, x, scale(t, power(t, x))))
+            return multiply(t, half, add(t, keeping_output(t, inner), Tensor(None, TOKEN, FULL)))
+        case Middle.XIELU:
+            return add(t, multiply(t, power(t, x), x), scale(t, cast(t, x, FULL)))

@@ -1,0 +1,376 @@
+"""Linears: plain, quantised, adapted by PEFT, and adapted by Axolotl's fused kernels.
+
+Sources: PEFT 0.20.0 ``tuners/lora/layer.py``, ``bnb.py``, ``dora.py`` and ``variants.py``; bitsandbytes 0.50
+``autograd/_functions.py``; Axolotl 0.19.0 ``kernels/lora.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, scale
+from app.core.memory.tape import Gradients, Tape, Tensor
+from app.core.run import Quantization
+from app.core.units import ceil_div
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearSpec:
+    """One linear of a layer.
+
+    ``itemsize`` is the stored weight's where it is not quantised; ``rank`` 0 means not adapted; ``adapter_itemsize``
+    is 4 unless ``peft_autocast_adapter_dtype`` is off; ``trained`` a weight that trains itself.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = False
+    itemsize: int = 2
+    quantization: Quantization = Quantization.NONE
+    trained: bool = False
+    rank: int = 0
+    dropout: bool = False
+    dora: bool = False
+    adapter_itemsize: int = 4
+    nested: bool = True
+
+    @property
+    def elements(self) -> int:
+        """Of the weight."""
+        return self.inputs * self.outputs
+
+    @property
+    def absmax_bytes(self) -> int:
+        """The fp32 statistics that double quantisation unpacks for each use."""
+        return FULL * ceil_div(self.elements, 64) if self.nested else 0
+
+
+def linear(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """The linear as PEFT leaves it."""
+    if not spec.rank:
+        return base(t, spec, x)
+    if spec.quantization is Quantization.NF4:
+        return _peft_quantized(t, spec, x, clone=True)
+    if spec.quantization is Quantization.INT8:
+        return _peft_quantized(t, spec, x, clone=False)
+    return _peft(t, spec, x)
+
+
+def base(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """The linear without its adapter."""
+    if spec.quantization is Quantization.NF4:
+        return _four_bit(t, spec, x)
+    if spec.quantization is Quantization.INT8:
+        return _eight_bit(t, spec, x)
+    weight = t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
+    bias = t.parameter(spec.outputs, spec.itemsize, trained=spec.trained) if spec.bias else None
+    return product(t, x, weight, spec.outputs, key=spec.name, bias=bias)
+
+
+def product(t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", bias: Tensor | None = None) -> Tensor:
+    """``F.linear`` under autocast: both cast to its type, the input saved where the weight trains.
+
+    Autocast keeps its copy of a trained leaf until the region ends; a frozen weight is cast anew at each use, and the
+    copy is saved where the input needs a gradient.
+    """
+    compute = t.compute
+    x = cast(t, x, compute)
+    weight = autocast_copy(t, weight, key)
+    rows = x.elements // max(1, weight.elements // outputs)
+    out = t.fresh(rows * outputs, compute)
+    x_size = x.elements if x.node is not None else 0
+    w_size = weight.elements if weight.node is not None else 0
+    b_size, b_itemsize = (outputs, bias.itemsize) if bias is not None and bias.node is not None else (0, 0)
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        return (
+            t.fresh(x_size, compute) if x_size else None,
+            t.fresh(w_size, compute) if w_size else None,
+            t.fresh(b_size, b_itemsize) if b_size else None,
+        )
+
+    t.join((out,), (x, weight, bias), (x if w_size else None, weight if x_size else None), run)
+    return out
+
+
+def autocast_copy(t: Tape, weight: Tensor, key: str) -> Tensor:
+    """A weight in autocast's type."""
+    if weight.itemsize == t.compute:
+        return weight
+    if weight.node is None:
+        return t.fresh(weight.elements, t.compute)
+    if key not in t.cache:
+        t.cache[key] = cast(t, weight, t.compute)
+    return t.cache[key]
+
+
+def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """NF4: the whole weight is dequantised to the compute type for each product, forward and backward."""
+    wanted = x.itemsize
+    x = cast(t, x, t.compute)
+    absmax = t.fresh(2 * spec.absmax_bytes, 1)
+    del absmax
+    absmax = t.fresh(spec.absmax_bytes, 1)
+    weight = t.fresh(spec.elements, t.compute)
+    del absmax
+    rows = x.elements // spec.inputs
+    out = t.fresh(rows * spec.outputs, t.compute)
+    del weight
+    elements, compute, statistics, whole = x.elements, t.compute, spec.absmax_bytes, spec.elements
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        absmax = t.fresh(statistics, 1)
+        weight = t.fresh(whole, compute)
+        del absmax
+        grad = t.fresh(elements, compute)
+        del weight
+        return (grad,)
+
+    t.join((out,), (x,), (), run)
+    return cast(t, out, wanted)
+
+
+def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """LLM.int8: fp16 and int8 copies of the input and an int32 result; the backward makes the whole weight."""
+    rows = x.elements // spec.inputs
+    half = t.fresh(x.elements, 2)
+    bytes8 = t.fresh(x.elements, 1)
+    statistics = t.fresh(rows, FULL)
+    wide = t.fresh(rows * spec.outputs, FULL)
+    out = t.fresh(rows * spec.outputs, 2)
+    del wide, bytes8, statistics
+    if x.itemsize != 2 or t.compute == 2:
+        out = t.fresh(rows * spec.outputs, x.itemsize)
+    del half
+    elements, itemsize, whole = x.elements, x.itemsize, spec.elements
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        weight = t.fresh(whole, itemsize)
+        grad = t.fresh(elements, itemsize)
+        del weight
+        return (grad,)
+
+    t.join((out,), (x,), (), run)
+    return out
+
+
+def _down_up(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """``lora_B(lora_A(x))``."""
+    down = t.parameter(spec.inputs * spec.rank, spec.adapter_itemsize, trained=True)
+    up = t.parameter(spec.rank * spec.outputs, spec.adapter_itemsize, trained=True)
+    return product(t, product(t, x, down, spec.rank, key=f"{spec.name}.A"), up, spec.outputs, key=f"{spec.name}.B")
+
+
+def _peft(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """PEFT's layer on a 16-bit base: the input is cast to the adapter's type, and by autocast back."""
+    result = base(t, spec, x)
+    wanted = result.itemsize
+    x = cast(t, x, spec.adapter_itemsize)
+    if spec.dora:
+        result = _dora(t, spec, x, result)
+    else:
+        result = add(t, result, scale(t, _down_up(t, spec, dropout(t, x) if spec.dropout else x)))
+    return cast(t, result, wanted)
+
+
+def _peft_quantized(t: Tape, spec: LinearSpec, x: Tensor, *, clone: bool) -> Tensor:
+    """PEFT's layer on a quantised base under autocast: the input is not cast; a 4-bit result is cloned."""
+    result = base(t, spec, x)
+    if clone:
+        result = copy(t, result)
+    if t.compute == FULL:
+        x = cast(t, x, spec.adapter_itemsize)
+    if spec.dora:
+        return _dora(t, spec, x, result)
+    return add(t, result, scale(t, _down_up(t, spec, dropout(t, x) if spec.dropout else x)))
+
+
+def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
+    """PEFT's DoRA: the update's weight through an identity matrix, the norm of the sum, then two scaled results."""
+    dropped = dropout(t, x) if spec.dropout else None
+    if dropped is not None:
+        x = dropped
+    identity = t.fresh(spec.inputs * spec.inputs, spec.adapter_itemsize)
+    update = _down_up(t, spec, identity)
+    del identity
+    update = cast(t, update, x.itemsize)
+    whole = t.fresh(spec.elements, t.compute) if spec.quantization is not Quantization.NONE else None
+    stored = t.compute if whole is not None else spec.itemsize
+    if stored != x.itemsize:
+        whole = t.fresh(spec.elements, x.itemsize)
+    scaled = t.fresh(spec.elements, x.itemsize)
+    total = t.fresh(spec.elements, x.itemsize)
+    del scaled, total
+    magnitude = scale(t, t.parameter(spec.outputs, spec.adapter_itemsize, trained=True))
+    change = _down_up(t, spec, x)
+    if dropped is None:
+        original = scale(t, result) if spec.bias else result
+    else:
+        weight = Tensor(whole.storage if whole else None, spec.elements, x.itemsize)
+        original = product(t, x, weight, spec.outputs)
+    first = multiply(t, scale(t, magnitude), original)
+    second = scale(t, multiply(t, magnitude, change))
+    del update
+    return add(t, result, add(t, first, second))
+
+
+# ---- Axolotl's kernels ---------------------------------------------------------------------------------------------
+
+
+def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
+    """The whole weight of a quantised base, as ``kernels/quantize.py`` makes it."""
+    if spec.quantization is not Quantization.NF4:
+        return None
+    weight = t.fresh(spec.elements, t.compute)
+    absmax = t.fresh(FULL * ceil_div(spec.elements, 64), 1)
+    del absmax
+    return weight
+
+
+def fused_product(t: Tape, spec: LinearSpec, rows: int, itemsize: int, *, adapted: bool = True) -> Tensor:
+    """``matmul_lora``: base and update into one result."""
+    weight = _dequantized(t, spec)
+    out = t.fresh(rows * spec.outputs, itemsize)
+    del weight
+    if adapted and spec.rank:
+        a = t.fresh(spec.inputs * spec.rank, itemsize)
+        b = t.fresh(spec.rank * spec.outputs, itemsize)
+        inner = t.fresh(rows * spec.rank, itemsize)
+        del a, b, inner
+    return out
+
+
+def fused_dora(t: Tape, spec: LinearSpec, rows: int, itemsize: int, locals_: list[Tensor]) -> Tensor:
+    """The scaled sum of base and update, both of which are locals of the kernel's forward."""
+    locals_.append(fused_product(t, spec, rows, itemsize, adapted=False))
+    scaled = t.fresh(rows * spec.inputs, itemsize)
+    inner = t.fresh(rows * spec.rank, itemsize)
+    del scaled
+    locals_.append(t.fresh(rows * spec.outputs, itemsize))
+    del inner
+    weight = _dequantized(t, spec)
+    del weight
+    total = t.fresh(rows * spec.outputs, itemsize)
+    out = t.fresh(rows * spec.outputs, itemsize)
+    del total
+    return out
+
+
+def _copies(t: Tape, specs: Sequence[LinearSpec], itemsize: int) -> list[Tensor]:
+    """A and B in the compute type, which the kernels save."""
+    return [
+        t.fresh(size, itemsize)
+        for spec in specs
+        if spec.rank
+        for size in (spec.inputs * spec.rank, spec.rank * spec.outputs)
+    ]
+
+
+def _parameters(t: Tape, specs: Sequence[LinearSpec]) -> list[Tensor]:
+    """A, B and magnitudes as inputs of a kernel, so that their gradients are counted."""
+    return [
+        t.parameter(size, spec.adapter_itemsize, trained=True)
+        for spec in specs
+        if spec.rank
+        for size in (spec.inputs * spec.rank, spec.rank * spec.outputs, *((spec.outputs,) if spec.dora else ()))
+    ]
+
+
+def _adapter_gradients(t: Tape, sizes: Sequence[int]) -> list[Tensor]:
+    """Gradients of A, B and magnitudes; the engine casts them to the parameters' fp32."""
+    return [t.fresh(size, FULL) for size in sizes]
+
+
+def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor, ...]:
+    """``LoRA_QKV``, ``LoRA_O`` and ``LoRA_FusedProj``: linears that share an input, as one node.
+
+    Saves the input (and its dropped copy) and bf16 copies of A and B; the backward adds every path into one gradient.
+    """
+    itemsize = x.itemsize
+    rows = x.elements // specs[0].inputs
+    dropped = dropout(t, x) if specs[0].dropout else None
+    outputs, held = [], []
+    for spec in specs:
+        if spec.dora:
+            outputs.append(fused_dora(t, spec, rows, itemsize, held))
+        else:
+            outputs.append(fused_product(t, spec, rows, itemsize))
+    combined = [t.fresh(rows * spec.outputs, itemsize) for spec in specs if spec.dora]
+    copies = _copies(t, specs, itemsize)
+    parameters = _parameters(t, specs)
+    sizes = [p.elements for p in parameters]
+    needs = x.node is not None
+    elements = x.elements
+    shape = [(s.outputs if s.dora else 0, s.rank) for s in specs]
+    with_dropout = dropped is not None
+    frozen = tuple(specs)
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        scaled = [t.fresh(rows * width, itemsize) for width, _ in shape if width]
+        inner = [t.fresh(rows * rank, itemsize) for _, rank in shape if rank]
+        made = _adapter_gradients(t, sizes)
+        grad = None
+        if needs:
+            grad = t.fresh(elements, itemsize)
+            for spec in frozen:
+                weight = _dequantized(t, spec)
+                del weight
+        other = t.fresh(elements, itemsize) if with_dropout else None
+        del scaled, inner
+        return (grad, other, *made)
+
+    saved = (x, dropped if dropped is not None else x, *copies, *combined)
+    t.join(outputs, (x, dropped, *parameters), saved, run)
+    del held
+    return tuple(outputs)
+
+
+def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSpec, x: Tensor) -> Tensor:
+    """``LoRA_MLP``: saves input, gate and up; the backward writes the gradients of both over what it saved.
+
+    ``grad_down`` becomes the hidden product again, so that three tensors of the middle's width are all it holds.
+    """
+    itemsize = x.itemsize
+    rows = x.elements // gate.inputs
+    dropped = dropout(t, x) if gate.dropout else None
+    held: list[Tensor] = []
+    specs = (gate, up, down)
+
+    def through(spec: LinearSpec) -> Tensor:
+        return fused_dora(t, spec, rows, itemsize, held) if spec.dora else fused_product(t, spec, rows, itemsize)
+
+    gated, upper = through(gate), through(up)
+    combined = [t.fresh(rows * gate.outputs, itemsize) for _ in range(2)] if gate.dora else []
+    hidden = t.fresh(rows * gate.outputs, itemsize)
+    out = through(down)
+    if gate.dora:
+        combined.append(t.fresh(rows * down.outputs, itemsize))
+    copies = _copies(t, specs, itemsize)
+    del hidden
+    parameters = _parameters(t, specs)
+    sizes = [p.elements for p in parameters]
+    needs, elements, middle = x.node is not None, x.elements, rows * gate.outputs
+    narrow, dora, with_dropout = rows * down.outputs, gate.dora, dropped is not None
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        scaled = t.fresh(narrow, itemsize) if dora else None
+        weight = _dequantized(t, down)
+        grad_down = t.fresh(middle, itemsize)
+        del weight
+        wide = [t.fresh(middle, itemsize) for _ in range(2)] if dora else None
+        made = _adapter_gradients(t, sizes)
+        grad = None
+        if needs:
+            weight = _dequantized(t, up)
+            grad = t.fresh(elements, itemsize)
+            del weight
+            weight = _dequantized(t, gate)
+            del weight
+        other = t.fresh(elements, itemsize) if with_dropout else None
+        del scaled, grad_down, wide
+        return (grad, other, *made)
+
+    del held
+    saved = (x, dropped if dropped is not None else x, gated, upper, *copies, *combined)
+    t.join((out,), (x, dropped, *parameters), saved, run)
+    return out

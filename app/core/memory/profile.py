@@ -1,0 +1,177 @@
+"""Profiles: one layer's and the head's lives, recorded once and evaluated for any length.
+
+A profile holds the moments that could be the largest of each stage as packed polynomials; ``functools.lru_cache``
+keeps them by what decides them, so that a sweep over lengths, batches and optimizers records each layer once.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from app.core.memory.layers import LayerSpec, run_layer
+from app.core.memory.loss import HeadSpec, run_head
+from app.core.memory.tape import (
+    ACTIVATIONS,
+    GRADIENTS,
+    LOSS,
+    TEMPORARIES,
+    TOKEN,
+    Leaf,
+    Moment,
+    Storage,
+    Tape,
+    Tensor,
+    evaluate,
+)
+
+CACHED = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The largest moments of one stage."""
+
+    moments: tuple[Moment, ...]
+
+    def highest(self, tokens: int, row_tokens: int, chunk_tokens: int = 0) -> tuple[int, Moment]:
+        """The largest at these lengths, in bytes."""
+        best, most = self.moments[0], -1
+        for moment in self.moments:
+            size = evaluate(moment.total, tokens, row_tokens, chunk_tokens)
+            if size > most:
+                best, most = moment, size
+        return most, best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerProfile:
+    """One layer: ``kept`` of its own between its forward and its backward, and the stages.
+
+    ``copies`` are autocast's copies that stay until its region ends though nothing saves them; ``output`` the itemsize of
+    what it returns.
+    """
+
+    kept: int
+    copies: int
+    output: int
+    gradients: int
+    quiet: Stage
+    forward: Stage
+    backward: Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadProfile:
+    """Final norm, head and loss."""
+
+    quiet: Stage
+    forward: Stage
+    backward: Stage
+    gradients: int
+
+
+@lru_cache(maxsize=CACHED)
+def profile_layer(
+    spec: LayerSpec,
+    *,
+    stream: int,
+    compute: int,
+    checkpointed: bool,
+    holding: bool,
+    gradients_present: bool,
+    needs_input: bool,
+    positions: int,
+) -> LayerProfile:
+    """Record one layer.
+
+    ``stream`` is the residual stream's itemsize; ``checkpointed`` records the recomputation with the incoming gradient
+    alive; ``holding`` where a reentrant checkpoint holds output and gradient to the end.
+    """
+    width = spec.hidden * TOKEN
+    quiet = Tape(compute=compute, recording=False, positions=positions)
+    x = quiet.fresh(width, stream)
+    out = run_layer(quiet, spec, x)
+    quiet_stage = Stage(moments=quiet.moments())
+    output = out.itemsize
+    del x, out
+    copies = quiet.now
+    quiet.end_autocast()
+
+    t = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
+    incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
+    source = Leaf(parameter=False)
+    x = t.fresh(width, stream)
+    x.node = source if needs_input else None
+    out = run_layer(t, spec, x)
+    del x
+    forward = Stage(moments=t.moments())
+    t.end_autocast()
+    kept = t.now - out.bytes
+    mark = len(t.log)
+    grad = incoming or t.fresh(width, output, TEMPORARIES)
+    held = (out.storage, grad) if holding else None
+    incoming = None
+    ends = [out, grad]
+    del out, grad
+    t.backward(*(ends.pop(0) for _ in range(2)))
+    moments = t.moments() if checkpointed else _from(t, mark)
+    backward = Stage(moments=moments)
+    del held
+    gradients = sum(_live(t, GRADIENTS))
+    source.grads = []
+    t.kept.clear()
+    return LayerProfile(
+        kept=kept,
+        copies=copies,
+        output=output,
+        gradients=gradients,
+        quiet=quiet_stage,
+        forward=forward,
+        backward=backward,
+    )
+
+
+@lru_cache(maxsize=CACHED)
+def profile_head(
+    spec: HeadSpec, *, stream: int, compute: int, gradients_present: bool, needs_input: bool
+) -> HeadProfile:
+    """Record final norm, head and loss."""
+    width = spec.hidden * TOKEN
+    quiet = Tape(compute=compute, recording=False)
+    x = quiet.fresh(width, stream)
+    loss = run_head(quiet, spec, x)
+    quiet_stage = Stage(moments=quiet.moments())
+    del x, loss
+
+    t = Tape(compute=compute, gradients_present=gradients_present)
+    source = Leaf(parameter=False)
+    x = t.fresh(width, stream)
+    x.node = source if needs_input else None
+    loss = run_head(t, spec, x)
+    del x
+    forward = Stage(moments=t.moments())
+    mark = len(t.log)
+    t.backward(loss, t.fresh(1, 4, LOSS))
+    del loss
+    backward = Stage(moments=_from(t, mark))
+    gradients = sum(_live(t, GRADIENTS))
+    source.grads = []
+    t.kept.clear()
+    return HeadProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients)
+
+
+def _live(t: Tape, slot: int) -> list[int]:
+    return [size for at, size in t.log if at == slot]
+
+
+def _from(t: Tape, mark: int) -> tuple[Moment, ...]:
+    """The moments of the log behind ``mark``, with what lived before."""
+    before: dict[int, int] = {}
+    for slot, size in t.log[:mark]:
+        before[slot] = before.get(slot, 0) + size
+    t.log[:mark] = [(slot, size) for slot, size in before.items()]
+    return t.moments()
+
+
+def alive(tape: Tape) -> Storage:
+    """For tests: something that lives."""
+    return Storage(tape, 0, ACTIVATIONS)

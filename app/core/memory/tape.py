@@ -1,0 +1,266 @@
+"""A tape: which tensors live at each moment of a forward and a backward, without any data.
+
+A layer is written down as the operations its code runs; each makes a ``Tensor`` whose ``Storage`` is counted from its
+making to its end, and a ``Node`` that knows what it keeps for the backward and what the backward makes. The lifetimes
+are those of Python's references, which are also those of the code that is written down: a tensor dies when the last
+local, argument, saved tensor or gradient buffer lets go of it. The backward follows PyTorch's engine
+(``torch/csrc/autograd/engine.cpp``): nodes in the reverse of their making, gradients of a node dropped when it has
+run, then what it saved; two gradients meeting are added into the first where nothing else holds it
+(``input_buffer.cpp``).
+
+Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S and the tokens of a loss chunk C,
+``c + t T + s T S + k C``, packed into one integer of 64-bit fields, so that one recorded tape serves every length.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+from weakref import ReferenceType, ref
+
+FIELD = 64
+TOKEN = 1 << FIELD
+"""One for each token of the micro batch."""
+SQUARE = 1 << (2 * FIELD)
+"""One for each pair of tokens in the same row."""
+CHUNK = 1 << (3 * FIELD)
+"""One for each token in a chunk of the loss."""
+MASK = TOKEN - 1
+
+Slot: TypeAlias = int
+ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS = range(5)
+SLOTS = 5
+
+
+def evaluate(size: int, tokens: int, row_tokens: int, chunk_tokens: int = 0) -> int:
+    """The value of a packed polynomial: ``c + t T + s T S + k C``."""
+    high = size >> FIELD
+    if not high:
+        return size
+    value = (size & MASK) + (high & MASK) * tokens
+    high >>= FIELD
+    if high:
+        value += (high & MASK) * tokens * row_tokens + (high >> FIELD) * chunk_tokens
+    return value
+
+
+class Storage:
+    """Bytes that live until the last reference goes; ``bytes`` is packed."""
+
+    __slots__ = ("bytes", "slot", "tape")
+
+    def __init__(self, tape: "Tape", size: int, slot: Slot) -> None:
+        self.tape, self.bytes, self.slot = tape, size, slot
+        tape.log.append((slot, size))
+
+    def __del__(self) -> None:
+        self.tape.log.append((self.slot, -self.bytes))
+
+    def move(self, slot: Slot) -> None:
+        """Count it as something else from now on."""
+        self.tape.log += ((self.slot, -self.bytes), (slot, self.bytes))
+        self.slot = slot
+
+
+class Tensor:
+    """A view of a storage: packed number of ``elements`` of ``itemsize`` bytes, and the node that made it.
+
+    ``storage`` is None for what is counted elsewhere (weights) or takes nothing; ``node`` None means no gradient.
+    """
+
+    __slots__ = ("elements", "index", "itemsize", "node", "storage")
+
+    def __init__(
+        self, storage: Storage | None, elements: int, itemsize: int, node: "Node | None" = None, index: int = 0
+    ) -> None:
+        self.storage, self.elements, self.itemsize, self.node, self.index = storage, elements, itemsize, node, index
+
+    @property
+    def bytes(self) -> int:
+        """Packed size of its elements."""
+        return self.elements * self.itemsize
+
+    def view(self, elements: int | None = None) -> "Tensor":
+        """The same storage under another shape or in part."""
+        return Tensor(self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index)
+
+
+Gradients: TypeAlias = Sequence[Tensor | None]
+Run: TypeAlias = Callable[[list[Tensor | None]], Gradients]
+
+
+class Node:
+    """One step of the backward: where its gradients go, what it saved, and what it makes."""
+
+    __slots__ = ("__weakref__", "edges", "grads", "run", "saved", "shapes")
+
+    def __init__(
+        self,
+        edges: list[tuple["Node", int] | None],
+        shapes: list[tuple[int, int] | None],
+        saved: list[Storage],
+        run: Run,
+        outputs: int,
+    ) -> None:
+        self.edges, self.shapes, self.saved, self.run = edges, shapes, saved, run
+        self.grads: list[Tensor | None] = [None] * outputs
+
+
+class Leaf(Node):
+    """Where a gradient ends: a trained parameter or the input of the layer."""
+
+    __slots__ = ("parameter",)
+
+    def __init__(self, *, parameter: bool) -> None:
+        super().__init__([], [], [], lambda _: (), 1)
+        self.parameter = parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What lives at one moment: packed bytes in all and in each slot."""
+
+    total: int
+    slots: tuple[int, ...]
+
+
+class Tape:
+    """Records lives and runs the backward.
+
+    ``recording`` is autograd's grad mode, ``compute`` the itemsize of autocast (4: none), ``gradients_present``
+    whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of the tables of
+    positions and masks, which follow the embedding's output.
+    """
+
+    def __init__(
+        self, *, compute: int = 2, gradients_present: bool = False, recording: bool = True, positions: int = 2
+    ) -> None:
+        self.log: list[tuple[Slot, int]] = []
+        self.nodes: list[ReferenceType[Node]] = []
+        self.cache: dict[str, Tensor] = {}
+        self.kept: list[Storage | None] = []
+        self.compute = compute
+        self.gradients_present = gradients_present
+        self.recording = recording
+        self.positions = positions
+        self.slot: Slot = ACTIVATIONS
+
+    def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
+        """A new tensor without a history."""
+        return Tensor(Storage(self, elements * itemsize, self.slot if slot is None else slot), elements, itemsize)
+
+    def parameter(self, elements: int, itemsize: int, *, trained: bool) -> Tensor:
+        """A weight, counted elsewhere."""
+        return Tensor(None, elements, itemsize, Leaf(parameter=True) if trained else None)
+
+    def join(
+        self, outputs: Sequence[Tensor], inputs: Sequence[Tensor | None], saved: Sequence[Tensor | None], run: Run
+    ) -> None:
+        """Make ``outputs`` the results of one node, where gradients are recorded and an input needs one."""
+        if not self.recording or not any(x is not None and x.node is not None for x in inputs):
+            return
+        edges = [(x.node, x.index) if x is not None and x.node is not None else None for x in inputs]
+        storages = [x.storage for x in saved if x is not None and x.storage is not None]
+        shapes = [None if x is None or x.node is None else (x.elements, x.itemsize) for x in inputs]
+        node = Node(edges, shapes, storages, run, len(outputs))
+        self.nodes.append(ref(node))
+        for index, output in enumerate(outputs):
+            output.node, output.index = node, index
+
+    def backward(self, output: Tensor, grad: Tensor) -> None:
+        """Run every node behind ``output``; the caller gives up both.
+
+        Nodes whose results died before are gone, as they are in PyTorch.
+        """
+        if output.node is None:
+            return
+        self.slot = TEMPORARIES
+        output.node.grads[output.index] = grad
+        nodes = [node for node in (made() for made in self.nodes) if node is not None]
+        self.nodes = []
+        output.storage = None
+        del output, grad
+        while nodes:
+            node = nodes.pop()
+            if all(grad is None for grad in node.grads):
+                continue
+            found = list(node.run(node.grads))
+            self._fit(found, node.shapes)
+            node.grads = []
+            node.saved = []
+            for position, edge in enumerate(node.edges):
+                grad, found[position] = found[position], None
+                if edge is not None and grad is not None:
+                    self.receive(*edge, grad)
+                del grad
+        self.slot = ACTIVATIONS
+
+    def _fit(self, grads: list[Tensor | None], shapes: list[tuple[int, int] | None]) -> None:
+        """``validate_outputs``: a gradient is summed to its input's shape, then cast to its type."""
+        for position, shape in enumerate(shapes):
+            grad = grads[position]
+            if grad is None or shape is None:
+                grads[position] = None
+                continue
+            elements, itemsize = shape
+            if grad.elements > elements:
+                grads[position] = grad = self.fresh(elements, grad.itemsize)
+            if grad.itemsize != itemsize:
+                grads[position] = self.fresh(elements, itemsize)
+            del grad
+
+    def receive(self, node: Node, index: int, grad: Tensor) -> None:
+        """Bring a gradient to where it is waited for; the second is added into the first if that is nobody else's."""
+        if isinstance(node, Leaf) and node.parameter:
+            if not self.gradients_present and grad.storage is not None:
+                grad.storage.move(GRADIENTS)
+                self.kept.append(grad.storage)
+            return
+        held = node.grads[index]
+        if held is None:
+            node.grads[index] = grad
+            return
+        node.grads[index] = None
+        alone = sys.getrefcount(held) <= ALONE and sys.getrefcount(held.storage) <= ALONE
+        node.grads[index] = held if alone else self.fresh(held.elements, max(held.itemsize, grad.itemsize))
+
+    def end_autocast(self) -> None:
+        """Leave the autocast region: its copies of weights go, unless a node saved them."""
+        self.cache.clear()
+
+    @property
+    def now(self) -> int:
+        """Packed bytes alive."""
+        return sum(size for _, size in self.log)
+
+    def moments(self) -> tuple[Moment, ...]:
+        """The moments at which something could be largest: those that no other exceeds in every coefficient."""
+        live = [0] * SLOTS
+        total = 0
+        peaks: dict[int, tuple[int, ...]] = {}
+        log = self.log
+        for position, (slot, size) in enumerate(log):
+            live[slot] += size
+            total += size
+            if size > 0 and (position + 1 == len(log) or log[position + 1][1] < 0):
+                peaks.setdefault(total, tuple(live))
+        return prune(Moment(total=total, slots=slots) for total, slots in peaks.items())
+
+
+ALONE = 2
+"""References to an object that only one name holds, as ``sys.getrefcount`` counts them."""
+
+
+def fields(size: int) -> tuple[int, int, int, int]:
+    """The coefficients of 1, T, T S and C."""
+    return size & MASK, (size >> FIELD) & MASK, (size >> (2 * FIELD)) & MASK, size >> (3 * FIELD)
+
+
+def prune(moments: Iterable[Moment]) -> tuple[Moment, ...]:
+    """Leave out moments that another exceeds or equals in every coefficient."""
+    kept: list[tuple[tuple[int, int, int, int], Moment]] = []
+    for moment in sorted(moments, key=lambda moment: -moment.total):
+        mine = fields(moment.total)
+        if not any(all(a <= b for a, b in zip(mine, other, strict=True)) for other, _ in kept):
+            kept.append((mine, moment))
+    return tuple(moment for _, moment in kept)
