@@ -78,4 +78,4 @@ class Optimizer:
                 if p.grad is not None:
                     p.grad = p.grad.contiguous()
         for p in self._params():  # what the kernel does to the weights: caches keyed on their version must miss
-            p.add_(0)
+            torch.autograd.graph.increment_version(p)

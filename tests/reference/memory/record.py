@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .cases import cases
+from .drawn import draw
 from .simulator import Simulation
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
@@ -38,15 +39,21 @@ def main() -> int:
     parser.add_argument("--only", help="only cases whose name contains this")
     parser.add_argument("--again", action="store_true", help="record again what is already there")
     parser.add_argument("--details", action="store_true", help="print what is live at the peak and write nothing")
+    parser.add_argument("--seed", type=int, help="record cases drawn from this seed to drawn.jsonl instead")
+    parser.add_argument("--count", type=int, default=100, help="how many to draw")
+    parser.add_argument("--model", default="", help="draw only models whose name contains this")
+    parser.add_argument("--out", default="peaks", help="name of the file without .jsonl")
     given = parser.parse_args()
-    todo = list(cases())
+    todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
+    peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"
     order = {name: i for i, (name, *_) in enumerate(todo)}
     if len(order) != len(todo):
         raise SystemExit("two cases share a name")
     DATA.mkdir(parents=True, exist_ok=True)
-    good, bad = _read(DATA / "peaks.jsonl"), _read(DATA / "refused.jsonl")
-    good = {k: v for k, v in good.items() if k in order}
-    bad = {k: v for k, v in bad.items() if k in order}
+    good, bad = _read(DATA / peaks), _read(DATA / refused)
+    if given.seed is None:
+        good = {k: v for k, v in good.items() if k in order}
+        bad = {k: v for k, v in bad.items() if k in order}
     versions = {p: version(p) for p in PACKAGES} | {"bitsandbytes": "0.50.2", "liger-kernel": "0.8.1"}
     for name, model, cfg, rows in todo:
         if (given.only and given.only not in name) or (
@@ -84,8 +91,8 @@ def main() -> int:
                 for size, category, label in simulation.tracker.at_peak(2**20):
                     print(f"  {size / 2**20:10.1f} MiB  {category:10}  {label}")
                 continue
-        _write(DATA / "peaks.jsonl", good, order)
-        _write(DATA / "refused.jsonl", bad, order)
+        _write(DATA / peaks, good, order)
+        _write(DATA / refused, bad, order)
         del simulation
         gc.collect()
     return 0
