@@ -163,6 +163,13 @@ class Block:
         return self.attention_heads * self.head_dim
 
     @property
+    def feed_forward_width(self) -> int:
+        """Elements per token that pass through the feed-forward's middle, routed and shared experts together."""
+        if self.experts:
+            return self.experts_per_token * self.intermediate_size + self.shared_intermediate_size
+        return self.intermediate_size
+
+    @property
     def key_value_width(self) -> int:
         """Width of keys plus values as projected (before any repetition)."""
         return self.key_value_heads * (self.head_dim + self.value_head_dim)

@@ -18,7 +18,6 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Time
 from app.core.hardware import Hardware
-from app.core.memory.activations import feed_forward_width
 from app.core.memory.states import form_of
 from app.core.run import Checkpointing, Method, Quantization, Run
 
@@ -97,7 +96,7 @@ def attention_flops(architecture: Architecture, span_tokens: int) -> int:
 def elementwise_bytes(architecture: Architecture) -> int:
     """Moved by norms, rotations, activations and residuals in one pass, for one token, in bf16."""
     return sum(
-        2 * len(block.layers) * (30 * block.hidden_size + 10 * feed_forward_width(block))
+        2 * len(block.layers) * (30 * block.hidden_size + 10 * block.feed_forward_width)
         for block in architecture.blocks
     )
 

@@ -1,12 +1,11 @@
 """From an architecture, a run and an adapter to the layers that the tape runs.
 
-What a description's rows say (which linears stand in a layer, which norms, how wide) is read from them; how a model type
-computes with them (``TRAITS``) from its code in Transformers 5.16.1.
+What a description's rows say (which linears stand in a layer, which norms, how wide) is read from them; how a model
+type computes with them (``TRAITS``) from its code in Transformers 5.16.1.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from weakref import ref
 
 from app.core.adapter import AdaptedModule, Adapter
@@ -243,7 +242,10 @@ class _Reader:
             hidden=block.hidden_size,
             residual=Residual.PARALLEL if block.parallel else Residual.PRE,
             multipliers=self.model_type in MULTIPLIERS,
-            **norms,
+            input_norm=norms.get("input_norm"),
+            attention_norm=norms.get("attention_norm"),
+            feed_norm=norms.get("feed_norm"),
+            output_norm=norms.get("output_norm"),
         )
         if block.attention_heads and self.has_attention():
             spec = self.with_attention(spec)
@@ -308,9 +310,7 @@ class _Reader:
         )
         latent = {row.name: row for row in self.rows if row.kind is Kind.LINEAR}
         projections = tuple(self.linear(row) for row in ins)
-        fused_attention = (
-            "lora_qkv_kernel" in self.fused and len(projections) == 3 and all(p.rank for p in projections)
-        )
+        fused_attention = "lora_qkv_kernel" in self.fused and len(projections) == 3 and all(p.rank for p in projections)
         out = self.linear(outs[0]) if outs else None
         fused_out = "lora_o_kernel" in self.fused and out is not None and bool(out.rank) and outs[0].name == "o_proj"
         spec = replace(
@@ -332,7 +332,10 @@ class _Reader:
     def with_latent(self, spec: LayerSpec, latent: Mapping[str, Module]) -> LayerSpec:
         """Multi-head latent attention: down, norm and up."""
         norms = {row.name: row for row in self.rows if row.kind is Kind.NORM}
-        pair = lambda name: (self.linear(latent[name]) if name in latent else None)  # noqa: E731
+
+        def pair(name: str) -> LinearSpec | None:
+            return self.linear(latent[name]) if name in latent else None
+
         kept = [pair("q_a_proj") or pair("q_proj"), pair("q_b_proj"), pair("kv_a_proj_with_mqa"), pair("kv_b_proj")]
         q_norm, kv_norm = norms.get("q_a_layernorm"), norms.get("kv_a_layernorm")
         return replace(
@@ -372,7 +375,8 @@ class _Reader:
             for row in self.rows
             if row.kind in (Kind.LINEAR, Kind.CONV1D)
             and row.name in (*GATES, *UPS, *DOWNS)
-            and row.outer_path.rpartition(".")[0].rpartition(".")[2] not in ATTENTION_HOLDERS | {"shared_expert", "shared_experts"}
+            and row.outer_path.rpartition(".")[0].rpartition(".")[2]
+            not in ATTENTION_HOLDERS | {"shared_expert", "shared_experts"}
         ]
         return self.feed_forward(rows)
 
@@ -383,7 +387,8 @@ class _Reader:
             for row in self.rows
             if row.kind is Kind.LINEAR
             and row.name in (*GATES, *UPS, *DOWNS)
-            and row.outer_path.rpartition(".")[0].rpartition(".")[2] in {"shared_expert", "shared_experts", "shared_mlp"}
+            and row.outer_path.rpartition(".")[0].rpartition(".")[2]
+            in {"shared_expert", "shared_experts", "shared_mlp"}
         ]
         return self.feed_forward(rows)
 
@@ -449,17 +454,10 @@ class _Reader:
             for row in self.rows
             if row.kind is Kind.LINEAR and row.outer_path.rpartition(".")[0].rpartition(".")[2] in MIXER_HOLDERS
         ]
-        linears = tuple(self.linear(row) for row in rows)
         return MixerSpec(
             model_type=self.model_type,
             hidden=self.block.hidden_size,
-            linears=linears,
-            parameters=tuple(
-                (row.name, row.shape) for row in self.rows if row.kind in (Kind.PARAMETER, Kind.CONVOLUTION)
-            ),
-            trained=self.run.method is Method.FULL,
-            itemsize=2,
-            fused=frozenset(self.fused),
+            linears=tuple(self.linear(row) for row in rows),
         )
 
 
@@ -478,7 +476,11 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
     """A row of a linear under this run."""
     lora = run.lora
     quantization = run.quantization
-    if module.kind is Kind.HEAD or architecture.model_type in UNTYPED_LINEARS or quantization is Quantization.FP32_UPCAST:
+    if (
+        module.kind is Kind.HEAD
+        or architecture.model_type in UNTYPED_LINEARS
+        or quantization is Quantization.FP32_UPCAST
+    ):
         quantization = Quantization.NONE
     return LinearSpec(
         name=module.name,
@@ -498,18 +500,9 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
 
 def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpec:
     """Final norm, head and loss."""
-    return _head_spec(architecture, run, adapter)
-
-
-def _head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpec:
-    held = memo(architecture)
-    key = ("head", run, adapter.modules) if False else None
-    del held, key
     head = next(module for module in architecture.modules if module.kind is Kind.HEAD)
     own = {adapted.module.path: adapted for adapted in adapter.modules if not adapted.layers}
-    finals = [
-        m for m in architecture.modules if m.kind is Kind.NORM and m.part is Part.TEXT and m.layers is None
-    ]
+    finals = [m for m in architecture.modules if m.kind is Kind.NORM and m.part is Part.TEXT and m.layers is None]
     block = architecture.blocks[-1]
     final = finals[-1] if finals else None
     norm: NormSpec | None = None
@@ -536,5 +529,3 @@ def _head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSp
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.sample_packing,
     )
-
-

@@ -12,7 +12,21 @@ from app.core.memory.experts import ExpertsSpec, run_experts
 from app.core.memory.linears import LinearSpec, fused_feed_forward, fused_group, linear
 from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
-from app.core.memory.operations import FULL, add, cast, gather, join, keeping_input, keeping_output, multiply, power, repeat, scale, slices, split
+from app.core.memory.operations import (
+    FULL,
+    add,
+    cast,
+    gather,
+    join,
+    keeping_input,
+    keeping_output,
+    multiply,
+    power,
+    repeat,
+    scale,
+    slices,
+    split,
+)
 from app.core.memory.tape import TOKEN, Tape, Tensor
 
 
@@ -41,7 +55,10 @@ class Middle(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForward:
-    """A dense feed-forward. ``fused`` where Axolotl's kernel replaces it; ``together`` where one linear makes gate and up."""
+    """A dense feed-forward.
+
+    ``fused`` where Axolotl's kernel replaces it; ``together`` where one linear makes gate and up.
+    """
 
     linears: tuple[LinearSpec, ...]
     middle: Middle
@@ -163,13 +180,13 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
 
 
 def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Three projections, or latent ones: a pair down and up with a norm between for queries, and for keys and values."""
+    """Three projections of the same input."""
     q, k, v = (linear(t, one, x) for one in spec.projections)
     return q, k, v
 
 
 def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
-    """DeepSeek's attention: queries, and keys and values, through a narrow latent each; positions on a part of a head."""
+    """DeepSeek's attention: queries, and keys and values, through a narrow latent each."""
     q_norm, kv_norm = spec.latent_norms
     *queries, down, up = spec.projections
     q = linear(t, queries[0], x)

@@ -289,7 +289,8 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
     itemsize = x.itemsize
     rows = x.elements // specs[0].inputs
     dropped = dropout(t, x) if specs[0].dropout else None
-    outputs, held = [], []
+    outputs: list[Tensor] = []
+    held: list[Tensor] = []
     for spec in specs:
         if spec.dora:
             outputs.append(fused_dora(t, spec, rows, itemsize, held))
@@ -370,7 +371,7 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         del scaled, grad_down, wide
         return (grad, other, *made)
 
-    del held
+    held.clear()
     saved = (x, dropped if dropped is not None else x, gated, upper, *copies, *combined)
     t.join((out,), (x, dropped, *parameters), saved, run)
     return out

@@ -19,7 +19,10 @@ CHUNKS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadSpec:
-    """Everything behind the last layer. ``scaled`` where logits are multiplied by a number, ``rows`` more than one row."""
+    """Everything behind the last layer.
+
+    ``scaled`` where logits are multiplied by a number, ``rows`` where there is more than one.
+    """
 
     hidden: int
     vocab: int
@@ -110,7 +113,7 @@ def _cut(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
 
 
 def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
-    """Gradients are made chunk by chunk in the forward and saved; a trained head's through a product and its fp32 copy."""
+    """Gradients are made chunk by chunk in the forward and saved, a trained head's through an fp32 copy."""
     needed = hidden.node is not None and t.recording
     trained = spec.linear.trained and t.recording
     gradient = t.fresh(hidden.elements, hidden.itemsize)
@@ -134,7 +137,7 @@ def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
 
 
 def liger_chunk_tokens(tokens: int, vocab_size: int, hidden_size: int) -> int:
-    """Tokens in one of Liger's chunks: the next power of two of tokens divided by ``ceil(vocab_size / hidden_size)``."""
+    """Tokens in one of Liger's chunks: the next power of two of tokens over ``ceil(vocab_size / hidden_size)``."""
     share = -(-tokens // -(-vocab_size // hidden_size))
     return min(tokens, 1 << (share - 1).bit_length())
 

@@ -82,7 +82,7 @@ def keeping_output(t: Tape, x: Tensor, slot: Slot | None = None) -> Tensor:
 
 
 def power(t: Tape, x: Tensor) -> Tensor:
-    """``pow`` with a number, which autocast runs in fp32: its backward makes x^(n-1), n times that, and the gradient."""
+    """``pow`` with a number, in fp32 under autocast: its backward makes x^(n-1), n times that, and the gradient."""
     x = cast(t, x, FULL) if t.compute < FULL else x
     out = t.fresh(x.elements, x.itemsize)
     elements, itemsize = x.elements, x.itemsize
@@ -137,7 +137,9 @@ def join(t: Tape, parts: Sequence[Tensor]) -> Tensor:
     """``cat``: its gradient is cut into views."""
     out = t.fresh(sum(part.elements for part in parts), max(part.itemsize for part in parts))
     sizes = [part.elements for part in parts]
-    t.join((out,), parts, (), lambda grads: [grads[0] and Tensor(grads[0].storage, n, grads[0].itemsize) for n in sizes])
+    t.join(
+        (out,), parts, (), lambda grads: [grads[0] and Tensor(grads[0].storage, n, grads[0].itemsize) for n in sizes]
+    )
     return out
 
 

@@ -20,7 +20,7 @@ from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes,
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
 from app.core.memory.weights import base_bytes, fp32_residual, stored
 from app.core.messages import message
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Quantization, Run
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Run
 
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
@@ -79,9 +79,7 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                     )
                 )
             if module.bias_parameters:
-                rows.append(
-                    Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False)
-                )
+                rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
             continue
         for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
             each = total // copies
@@ -115,9 +113,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     gradients = gradient_bytes(trained)
     added = 0 if run.method is Method.FULL else gradients
     step = _Step(architecture, run, adapter, trained, kernels=kernels_of(run, fused_lora=fused_lora))
-    optimizer = Moment(
-        phase=Phase.OPTIMIZER, gradients=gradients, temporaries=step_temporary_bytes(trained, form)
-    )
+    optimizer = Moment(phase=Phase.OPTIMIZER, gradients=gradients, temporaries=step_temporary_bytes(trained, form))
     top = optimizer
     for moment in step.moments():
         if moment.bytes > top.bytes:
@@ -340,9 +336,7 @@ class _Step:
         copies = sum(lengths.value(layer.copies) for layer in self.layers)
         held = tokens * (BATCH_BYTES + self.architecture.hidden_size * self.embedding_itemsize)
         for layer in {id(layer): layer for layer in self.layers}.values():
-            yield self.at(
-                Phase.EVALUATION, layer.quiet, lengths, gradients=0, activations=held + copies
-            )
+            yield self.at(Phase.EVALUATION, layer.quiet, lengths, gradients=0, activations=held + copies)
         yield self.at(
             Phase.EVALUATION, self.head.quiet, lengths, gradients=0, activations=BATCH_BYTES * tokens + copies
         )

@@ -46,8 +46,8 @@ class Stage:
 class LayerProfile:
     """One layer: ``kept`` of its own between its forward and its backward, and the stages.
 
-    ``copies`` are autocast's copies that stay until its region ends though nothing saves them; ``output`` the itemsize of
-    what it returns.
+    ``copies`` are autocast's copies that stay until its region ends though nothing saves them; ``output`` the itemsize
+    of what it returns.
     """
 
     kept: int
@@ -168,7 +168,7 @@ def _from(t: Tape, mark: int) -> tuple[Moment, ...]:
     before: dict[int, int] = {}
     for slot, size in t.log[:mark]:
         before[slot] = before.get(slot, 0) + size
-    t.log[:mark] = [(slot, size) for slot, size in before.items()]
+    t.log[:mark] = list(before.items())
     return t.moments()
 
 

@@ -82,7 +82,9 @@ class Tensor:
 
     def view(self, elements: int | None = None) -> "Tensor":
         """The same storage under another shape or in part."""
-        return Tensor(self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index)
+        return Tensor(
+            self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index
+        )
 
 
 Gradients: TypeAlias = Sequence[Tensor | None]
@@ -189,10 +191,10 @@ class Tape:
             node.grads = []
             node.saved = []
             for position, edge in enumerate(node.edges):
-                grad, found[position] = found[position], None
-                if edge is not None and grad is not None:
-                    self.receive(*edge, grad)
-                del grad
+                passed, found[position] = found[position], None
+                if edge is not None and passed is not None:
+                    self.receive(*edge, passed)
+                del passed
         self.slot = ACTIVATIONS
 
     def _fit(self, grads: list[Tensor | None], shapes: list[tuple[int, int] | None]) -> None:

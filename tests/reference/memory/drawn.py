@@ -77,7 +77,18 @@ MORE_TARGETS = {
     "qwen3_next": SEVEN[:4],
     "qwen3_5_text": SEVEN,
 } | TARGETS
-NOT_FUSED = UNFUSED | {"olmo", "olmo3", "olmoe", "opt", "gpt2", "deepseek_v2", "deepseek_v3", "glm4_moe", "lfm2", "gemma4_text"}
+NOT_FUSED = UNFUSED | {
+    "olmo",
+    "olmo3",
+    "olmoe",
+    "opt",
+    "gpt2",
+    "deepseek_v2",
+    "deepseek_v3",
+    "glm4_moe",
+    "lfm2",
+    "gemma4_text",
+}
 NO_MLP_KERNEL = {"nemotron", "arcee", "apertus"}
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "adafactor",
               "lion_8bit", "lion_32bit", "sgd", "rmsprop", "adagrad")  # fmt: skip
@@ -120,8 +131,14 @@ def _case(random_: random.Random, model: dict) -> tuple[dict, dict, tuple[int, i
         elif kind in NO_MLP_KERNEL:
             config |= {"lora_qkv_kernel": True, "lora_o_kernel": True}
         elif random_.random() < 0.1:
-            config |= pick([{"lora_mlp_kernel": True}, {"lora_qkv_kernel": True, "lora_o_kernel": True}, {"lora_o_kernel": True}])
-    attention = "sdpa" if kind == "falcon" else random_.choices(["flash_attention_2", "sdpa", "eager", None], [60, 15, 10, 15])[0]
+            config |= pick(
+                [{"lora_mlp_kernel": True}, {"lora_qkv_kernel": True, "lora_o_kernel": True}, {"lora_o_kernel": True}]
+            )
+    attention = (
+        "sdpa"
+        if kind == "falcon"
+        else random_.choices(["flash_attention_2", "sdpa", "eager", None], [60, 15, 10, 15])[0]
+    )
     if kind in ("gpt2", "opt") and attention == "flash_attention_2":
         attention = "sdpa"
     if attention:
