@@ -12,6 +12,7 @@ from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.memory import estimate_memory, rule_of_thumb_bytes
+from app.core.memory.mixers import scans
 from app.core.memory.states import MODELLED_OPTIMIZERS
 from app.core.messages import message
 from app.core.plan import Dataset
@@ -134,6 +135,11 @@ def _own_findings(resolved: ResolvedModel, run: Run, hardware: Hardware | None) 
             Finding(
                 severity=Severity.WARNING, message=message("finding.architecture_approximate", model_type=model_type)
             )
+        )
+    if scans(resolved.architecture):
+        model_type = resolved.architecture.model_type
+        found.append(
+            Finding(severity=Severity.WARNING, message=message("finding.mixer_approximate", model_type=model_type))
         )
     if resolved.unstated:
         found.append(

@@ -235,8 +235,9 @@ def test_no_rung_can_be_taken_back(catalog: Catalog, card: Hardware, gib: float)
     used = {rung: position_of(made, rung, found.config) for rung in made.rungs}
     assert made.at(used) == found.config
     for rung, position in used.items():
-        if position:
-            assert measure(made.at({**used, rung: position - 1})) > gib * GIB, rung
+        less = made.at({**used, rung: position - 1}) if position else found.config
+        if less != found.config:  # offloading checkpoints too: the rung below it then changes nothing
+            assert measure(less) > gib * GIB, rung
 
 
 def position_of(made: Ladder, rung: Rung, config: Mapping[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.architecture import Architecture
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_input, multiply, split
 from app.core.memory.tape import Tape, Tensor
@@ -18,6 +19,11 @@ class MixerSpec:
     model_type: str
     hidden: int
     linears: tuple[LinearSpec, ...]
+
+
+def scans(architecture: Architecture) -> bool:
+    """Whether layers of this model scan their tokens with a state, which is estimated but held to no recorded peak."""
+    return architecture.model_type not in SHORT_CONVOLUTIONS and any(block.mixer_width for block in architecture.blocks)
 
 
 def run_mixer(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:

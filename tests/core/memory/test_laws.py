@@ -65,11 +65,15 @@ def test_a_larger_batch_never_takes_less(config: dict[str, Any]) -> None:
 
 @given(configs, st.integers(1, 64))
 def test_a_higher_rank_never_takes_less(config: dict[str, Any], more: int) -> None:
-    """A bigger adapter, except where an optimizer's 8-bit states begin: at 4,096 elements they shrink."""
+    """A bigger adapter, host and card together: from 100,000 elements on a paged optimizer keeps its states there.
+
+    Except where an optimizer's 8-bit states begin: at 4,096 elements they shrink.
+    """
     if config["lora_r"] * 512 < 4096 or config["optimizer"] not in FORMS:
         config = config | {"lora_r": config["lora_r"] + 8}
     higher = config | {"lora_r": config["lora_r"] + more}
-    assert memory(higher).allocated_peak_bytes >= memory(config).allocated_peak_bytes
+    lower, upper = memory(config), memory(higher)
+    assert upper.allocated_peak_bytes + upper.host_bytes >= lower.allocated_peak_bytes + lower.host_bytes
 
 
 @given(configs)
@@ -82,10 +86,15 @@ def test_a_larger_vocabulary_or_more_layers_never_take_less(config: dict[str, An
 
 @given(configs)
 def test_checkpointing_never_takes_more(config: dict[str, Any]) -> None:
-    """It keeps a part of what is kept without it, plus one layer: with two layers or more it pays."""
+    """It keeps a part of what is kept without it, plus one layer: with two layers or more it pays.
+
+    But where gradients are all of the peak, at its very end, the output that the first layer made again is on top:
+    its sum and its norm's input in fp32, a copy in bf16, and statistics for each token.
+    """
     off = memory(config | {"gradient_checkpointing": False}, num_hidden_layers=8)
     on = memory(config | {"gradient_checkpointing": True}, num_hidden_layers=8)
-    assert on.allocated_peak_bytes <= off.allocated_peak_bytes
+    again = config["sequence_len"] * config["micro_batch_size"] * (512 * 10 + 8)
+    assert on.allocated_peak_bytes <= off.allocated_peak_bytes + again
 
 
 @given(configs)
