@@ -89,11 +89,11 @@ def test_checkpointing_never_takes_more(config: dict[str, Any]) -> None:
     """It keeps a part of what is kept without it, plus one layer: with two layers or more it pays.
 
     But where gradients are all of the peak, at its very end, what the first layer made again is on top: at most
-    six values in fp32 as wide as the model for each token.
+    eight values in fp32 as wide as the model for each token.
     """
     off = memory(config | {"gradient_checkpointing": False}, num_hidden_layers=8)
     on = memory(config | {"gradient_checkpointing": True}, num_hidden_layers=8)
-    again = config["sequence_len"] * config["micro_batch_size"] * 6 * 4 * 512
+    again = config["sequence_len"] * config["micro_batch_size"] * 8 * 4 * 512
     assert on.allocated_peak_bytes <= off.allocated_peak_bytes + again
 
 
