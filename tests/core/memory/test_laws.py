@@ -86,15 +86,24 @@ def test_a_larger_vocabulary_or_more_layers_never_take_less(config: dict[str, An
 
 @given(configs)
 def test_checkpointing_never_takes_more(config: dict[str, Any]) -> None:
-    """It keeps a part of what is kept without it, plus one layer: with two layers or more it pays.
+    """It keeps a part of what is kept without it, plus one layer: from 512 tokens on it pays.
 
-    But where gradients are all of the peak, at its very end, what the first layer made again is on top: at most
-    eight values in fp32 as wide as the model for each token.
+    With a few tokens and a high rank it does not: what is as large as weights and made again with the layer (DoRA's
+    norms, copies of A and B) then weighs more than all that the layers keep.
     """
+    config = config | {"sequence_len": max(config["sequence_len"], 512)}
     off = memory(config | {"gradient_checkpointing": False}, num_hidden_layers=8)
     on = memory(config | {"gradient_checkpointing": True}, num_hidden_layers=8)
-    again = config["sequence_len"] * config["micro_batch_size"] * 8 * 4 * 512
-    assert on.allocated_peak_bytes <= off.allocated_peak_bytes + again
+    assert on.allocated_peak_bytes <= off.allocated_peak_bytes
+
+
+def test_checkpointing_may_take_more_of_a_few_tokens() -> None:
+    """The exception to the law above."""
+    config = {"adapter": "lora", "lora_r": 256, "peft_use_dora": True, "lora_mlp_kernel": False, "sequence_len": 1}
+    config |= {"lora_target_modules": TARGETS, "attn_implementation": "flash_attention_2"}
+    off = memory(config | {"gradient_checkpointing": False}, num_hidden_layers=8)
+    on = memory(config | {"gradient_checkpointing": True}, num_hidden_layers=8)
+    assert on.allocated_peak_bytes > off.allocated_peak_bytes
 
 
 @given(configs)

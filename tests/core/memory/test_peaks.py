@@ -13,21 +13,19 @@ from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Run
 
-PEAKS = [
-    json.loads(line)
-    for line in (Path(__file__).parents[2] / "data" / "memory" / "peaks.jsonl").read_text("utf-8").splitlines()
-]
-DENSE = [
-    case
-    for case in PEAKS
-    if case["model"]["model_type"] == "llama"
-    and case["config"].get("attn_implementation") == "flash_attention_2"
-    and not case["config"].get("peft_use_dora")
-    and not case["config"].get("lora_modules_to_save")
-    and not case["config"].get("load_in_8bit")
-    and "activation_offloading" not in case["config"]
-]
-"""The dense core: full, LoRA and QLoRA on Llama's shape with FlashAttention, every loss and optimizer recorded."""
+DATA = Path(__file__).parents[2] / "data" / "memory"
+UNCONFIRMED = ("qwen3_5_text", "apertus", "gpt2")
+"""Model types with drawn cases that the model does not explain yet: a scan, xIELU, 8-bit ``Conv1D``."""
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """The cases of one file."""
+    return [json.loads(line) for line in (DATA / name).read_text("utf-8").splitlines()]
+
+
+PEAKS = recorded("peaks.jsonl")
+DRAWN = recorded("drawn.jsonl")
+"""Cases drawn at random, which no formula was written from."""
 
 
 def estimated(case: dict[str, Any]) -> Memory:
@@ -45,18 +43,33 @@ def estimated(case: dict[str, Any]) -> Memory:
     return estimate_memory(architecture, run, adapter, fused_lora=run.fused_lora is not False)
 
 
-def test_the_dense_core_is_near_its_reference() -> None:
-    """Median within 1 %, nine of ten within 5 %, over at least 40 cases."""
-    errors = sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in DENSE)
-    assert len(errors) >= 40
-    assert statistics.median(errors) <= 0.01
-    assert errors[int(0.9 * len(errors))] <= 0.05
+def errors_of(cases: list[dict[str, Any]]) -> list[float]:
+    """How far off each estimate is, ascending."""
+    return sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in cases)
+
+
+def test_every_recorded_peak_is_met() -> None:
+    """Median within 0.1 %, nineteen of twenty within 1 %, the worst within 3 %."""
+    errors = errors_of(PEAKS)
+    assert len(errors) >= 200
+    assert statistics.median(errors) <= 0.001
+    assert errors[int(0.95 * len(errors))] <= 0.01
+    assert errors[-1] <= 0.03
+
+
+def test_drawn_peaks_are_met() -> None:
+    """As good on cases that nobody chose, but for what is known to be missing."""
+    errors = errors_of([case for case in DRAWN if case["model"]["model_type"] not in UNCONFIRMED])
+    assert len(errors) >= 100
+    assert statistics.median(errors) <= 0.001
+    assert errors[int(0.95 * len(errors))] <= 0.03
+    assert errors[-1] <= 0.04
 
 
 @pytest.mark.parametrize("case", [c for c in PEAKS if c["case"].startswith("published-")], ids=lambda c: c["case"])
 def test_published_setups_are_near_their_simulation(case: dict[str, Any]) -> None:
-    """Setups of Axolotl's own examples, within 4 % of what the simulation of each says."""
-    assert estimated(case).allocated_peak_bytes == pytest.approx(case["allocated_peak_bytes"], rel=0.04)
+    """Setups of Axolotl's own examples, within 1 % of what the simulation of each says."""
+    assert estimated(case).allocated_peak_bytes == pytest.approx(case["allocated_peak_bytes"], rel=0.01)
 
 
 def test_every_case_is_estimated() -> None:
