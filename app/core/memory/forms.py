@@ -17,7 +17,7 @@ from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
 from app.core.memory.mixers import MixerSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.weights import stored
+from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, Method, Quantization, Run
 
 ATTENTION_IN = frozenset(
@@ -208,7 +208,7 @@ class _Reader:
             form=form or self.norm_form,
             width=whole,
             groups=groups,
-            itemsize=2 if module is None else stored(self.architecture, module, self.run),
+            itemsize=2 if module is None else stored(self.architecture, module, Storing.of(self.run)),
             trained=trained,
             bias=bias,
         )
@@ -422,7 +422,7 @@ class _Reader:
             hidden=block.hidden_size,
             count=block.experts,
             per_token=block.experts_per_token,
-            router_itemsize=stored(self.architecture, router, self.run) if router is not None else 2,
+            router_itemsize=stored(self.architecture, router, Storing.of(self.run)) if router is not None else 2,
             router_trained=router is not None and router.path in self.adapted,
             routed=tuple(self.routed(row) for row in parameters),
             middle=self.middle,
@@ -441,7 +441,7 @@ class _Reader:
             inputs=inputs,
             outputs=outputs,
             bias=bool(row.bias_parameters),
-            itemsize=stored(self.architecture, row, self.run),
+            itemsize=stored(self.architecture, row, Storing.of(self.run)),
             trained=own is not None and bool(own.own_parameters),
             rank=own.rank if own is not None else 0,
             dropout=bool(self.run.lora and self.run.lora.dropout),
@@ -487,7 +487,7 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         inputs=module.shape[0],
         outputs=module.shape[1],
         bias=bool(module.bias_parameters),
-        itemsize=stored(architecture, module, run),
+        itemsize=stored(architecture, module, Storing.of(run)),
         quantization=quantization,
         trained=own is not None and bool(own.own_parameters),
         rank=own.rank if own is not None else 0,
@@ -510,7 +510,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         norm = NormSpec(
             form=norm_form(architecture, block),
             width=architecture.hidden_size,
-            itemsize=2 if final is None else stored(architecture, final, run),
+            itemsize=2 if final is None else stored(architecture, final, Storing.of(run)),
             trained=final is not None and final.path in own,
             bias=bool(final and final.bias_parameters),
         )

@@ -5,7 +5,7 @@ there from the start. A layer's moments come from its tape (``profile``); this m
 those below keep, what is above in gradients, and the layer itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from app.core.adapter import Adapter
@@ -18,7 +18,7 @@ from app.core.memory.process import process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
 from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
-from app.core.memory.weights import base_bytes, fp32_residual, stored
+from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Run
 
@@ -59,12 +59,13 @@ class Moment:
 def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
     """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
     rows: list[Trained] = []
+    storing = Storing.of(run)
     lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
     for adapted in adapter.modules:
         module = adapted.module
         copies = adapted.copies
         if adapted.own_parameters:
-            itemsize = stored(architecture, module, run)
+            itemsize = stored(architecture, module, storing)
             embedding = module.kind is Kind.EMBEDDING
             decays = module.kind is not Kind.NORM
             if not module.tied_to:
@@ -109,7 +110,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     trained = trained_tensors(architecture, run, adapter)
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
-    weights = base_bytes(architecture, run)
+    weights = base_bytes(architecture, Storing.of(run))
     gradients = gradient_bytes(trained)
     added = 0 if run.method is Method.FULL else gradients
     step = _Step(architecture, run, adapter, trained, kernels=kernels_of(run, fused_lora=fused_lora))
@@ -171,10 +172,12 @@ class _Step:
         self.checkpointed = run.checkpointing is not Checkpointing.OFF
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
-        self.embedding_itemsize = stored(architecture, embedding, run)
+        self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
         self.first_needs = self.first_input_needs_gradient(adapter)
         self.layers = self.profiles()
+        self.distinct = {id(layer): layer for layer in self.layers}
+        self.copies = sum(self.each({key: self.lengths.value(layer.copies) for key, layer in self.distinct.items()}))
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head: HeadProfile = profile_head(
             head_spec(architecture, run, adapter),
@@ -232,13 +235,13 @@ class _Step:
     def kept(self) -> list[int]:
         """What each layer keeps until its backward."""
         if not self.checkpointed:
-            memo: dict[int, int] = {}
-            for layer in self.layers:
-                if id(layer) not in memo:
-                    memo[id(layer)] = self.lengths.value(layer.kept)
-            return [memo[id(layer)] for layer in self.layers]
+            return self.each({key: self.lengths.value(layer.kept) for key, layer in self.distinct.items()})
         streams = self.streams()
         return [0] * len(streams) if self.offloaded else streams
+
+    def each(self, values: Mapping[int, int]) -> list[int]:
+        """The values of every layer, worked out once for each distinct one."""
+        return [values[id(layer)] for layer in self.layers]
 
     def at(self, phase: Phase, stage: Stage, lengths: Lengths, *, gradients: int, activations: int) -> Moment:
         """The largest moment of a stage on top of what else lives."""
@@ -260,7 +263,7 @@ class _Step:
         kept = self.kept()
         everything = sum(kept)
         before = self.gradients if self.present else 0
-        copies = sum(lengths.value(layer.copies) for layer in self.layers) if self.checkpointed else 0
+        copies = self.copies if self.checkpointed else 0
         embedded = self.architecture.hidden_size * lengths.tokens * self.embedding_itemsize
         inputs = 0 if self.checkpointed and not self.offloaded else embedded
         # forward, at the last layer: all others keep theirs
@@ -292,18 +295,17 @@ class _Step:
         lengths = self.lengths
         below = sum(kept)
         above = before or lengths.value(self.head.gradients)
-        tops: dict[int, tuple[int, LayerProfile]] = {}
+        tops, gradients = {}, {}
+        for key, layer in self.distinct.items():
+            tops[key], _ = layer.backward.highest(lengths.tokens, lengths.row, lengths.chunk)
+            gradients[key] = 0 if self.present else lengths.value(layer.gradients)
         best: tuple[int, int, int, LayerProfile] | None = None
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
-            if id(layer) not in tops:
-                size, _ = layer.backward.highest(lengths.tokens, lengths.row, lengths.chunk)
-                tops[id(layer)] = size, layer
             below -= own
-            size = tops[id(layer)][0] + below + above
+            size = tops[id(layer)] + below + above
             if best is None or size > best[0]:
                 best = size, below, above, layer
-            if not self.present:
-                above += lengths.value(layer.gradients)
+            above += gradients[id(layer)]
         if best is not None:
             _, below, above, layer = best
             yield self.at(Phase.BACKWARD, layer.backward, lengths, gradients=above, activations=batch + below)
@@ -333,9 +335,9 @@ class _Step:
         if self.run.loss is Loss.LIGER_FUSED_LINEAR:
             chunk = liger_chunk_tokens(tokens, self.architecture.vocab_size, self.architecture.hidden_size)
         lengths = Lengths(tokens=tokens, row=row, chunk=chunk)
-        copies = sum(lengths.value(layer.copies) for layer in self.layers)
+        copies = self.copies
         held = tokens * (BATCH_BYTES + self.architecture.hidden_size * self.embedding_itemsize)
-        for layer in {id(layer): layer for layer in self.layers}.values():
+        for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, lengths, gradients=0, activations=held + copies)
         yield self.at(
             Phase.EVALUATION, self.head.quiet, lengths, gradients=0, activations=BATCH_BYTES * tokens + copies

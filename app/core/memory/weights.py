@@ -7,6 +7,9 @@ bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts. P
 name: norms, embeddings and head.
 """
 
+from dataclasses import dataclass
+from functools import lru_cache
+
 from app.core.architecture import Architecture, Kind, Module
 from app.core.run import Loss, Method, Quantization, Run
 from app.core.units import ceil_div, round_up
@@ -46,39 +49,59 @@ def fp32_residual(run: Run) -> bool:
     return run.method is Method.FULL and not run.attention_set and run.loss is not Loss.CUT_CROSS_ENTROPY
 
 
-def quantizes(architecture: Architecture, module: Module, run: Run) -> bool:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storing:
+    """All of a run that decides how the base model is stored."""
+
+    quantization: Quantization
+    half: bool
+    fp32_residual: bool
+    double_quantization: bool
+
+    @classmethod
+    def of(cls, run: Run) -> "Storing":
+        """The run's."""
+        return cls(
+            quantization=run.quantization,
+            half=run.half,
+            fp32_residual=fp32_residual(run),
+            double_quantization=run.double_quantization,
+        )
+
+
+def quantizes(architecture: Architecture, module: Module, storing: Storing) -> bool:
     """Whether bitsandbytes stores this row: linears other than the head, of PyTorch's own class."""
     return (
-        run.quantization in (Quantization.NF4, Quantization.INT8)
+        storing.quantization in (Quantization.NF4, Quantization.INT8)
         and module.kind in (Kind.LINEAR, Kind.CONV1D)
         and architecture.model_type not in UNTYPED_LINEARS
     )
 
 
-def stored(architecture: Architecture, module: Module, run: Run) -> int:
+def stored(architecture: Architecture, module: Module, storing: Storing) -> int:
     """Bytes of a stored value of a row that is not quantised."""
-    if not run.half:
+    if not storing.half:
         return 4
     known = EMBEDDING_NAMES.get(architecture.model_type, ("embed_tokens", "lm_head"))
     named = "norm" in module.path or any(name in module.path for name in known)
     if named:
-        return 4 if fp32_residual(run) else 2
-    if run.quantization in K_BIT or (module.path.endswith(".gate") and module.kind in (Kind.LINEAR, Kind.ROUTER)):
-        return 4
-    return 2
+        return 4 if storing.fp32_residual else 2
+    gate = module.path.endswith(".gate") and module.kind in (Kind.LINEAR, Kind.ROUTER)
+    return 4 if gate or storing.quantization in K_BIT else 2
 
 
-def module_bytes(architecture: Architecture, module: Module, run: Run) -> int:
+def module_bytes(architecture: Architecture, module: Module, storing: Storing) -> int:
     """All instances of one row of the base model."""
-    itemsize = stored(architecture, module, run)
+    itemsize = stored(architecture, module, storing)
     bias = itemsize * module.copies * module.bias_parameters
-    if not quantizes(architecture, module, run):
+    if not quantizes(architecture, module, storing):
         return itemsize * module.parameters
-    if run.quantization is Quantization.NF4:
-        return module.copies * nf4_bytes(module.weight_parameters, nested=run.double_quantization) + bias
+    if storing.quantization is Quantization.NF4:
+        return module.copies * nf4_bytes(module.weight_parameters, nested=storing.double_quantization) + bias
     return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias
 
 
-def base_bytes(architecture: Architecture, run: Run) -> int:
+@lru_cache(maxsize=1024)
+def base_bytes(architecture: Architecture, storing: Storing) -> int:
     """The base model, frozen or trained."""
-    return sum(module_bytes(architecture, module, run) for module in architecture.modules)
+    return sum(module_bytes(architecture, module, storing) for module in architecture.modules)
