@@ -45,6 +45,7 @@ class Measured:
     """What one kind of request came to."""
 
     per_second: float
+    alone_milliseconds: float
     p50_milliseconds: float
     p99_milliseconds: float
 
@@ -117,19 +118,27 @@ async def one_round(port: int, kind: str, first: int) -> tuple[float, list[float
     return len(requests) / (time.perf_counter() - started), [seconds for part in took for seconds in part]
 
 
+async def alone(port: int, kind: str, first: int) -> list[float]:
+    """A fifth of a round, one request after the other, nothing else in flight."""
+    return await send_all(port, [request(kind, first + number) for number in range(REQUESTS[kind] // 5)])
+
+
 def measure(ports: dict[str, int]) -> dict[str, Measured]:
     """All kinds, their rounds alternating; the median round's rate, percentiles over all rounds."""
     rates: dict[str, list[float]] = {kind: [] for kind in REQUESTS}
     seconds: dict[str, list[float]] = {kind: [] for kind in REQUESTS}
+    unhindered: dict[str, list[float]] = {kind: [] for kind in REQUESTS}
     for turn in range(ROUNDS + 1):
         for kind, port in ports.items():
             rate, took = asyncio.run(one_round(port, kind, turn * REQUESTS[kind]))
             if turn:  # the first round warms up
                 rates[kind].append(rate)
                 seconds[kind] += took
+                unhindered[kind] += asyncio.run(alone(port, kind, (ROUNDS + 1 + turn) * REQUESTS[kind]))
     return {
         kind: Measured(
             per_second=statistics.median(rates[kind]),
+            alone_milliseconds=statistics.median(unhindered[kind]) * 1000,
             p50_milliseconds=statistics.median(seconds[kind]) * 1000,
             p99_milliseconds=statistics.quantiles(seconds[kind], n=100)[98] * 1000,
         )
@@ -207,11 +216,11 @@ def report(found: dict[str, Measured], startup: float, fresh: float, used: float
             f"{CONNECTIONS} connections, {ROUNDS} rounds."
         ),
         "",
-        "| | requests per second | of the bare route | p50 | p99 |",
-        "|---|---:|---:|---:|---:|",
+        "| | requests per second | of the bare route | p50 alone | p50 | p99 |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     lines += [
-        f"| {names[kind]} | {one.per_second:,.0f} | {one.per_second / bare:.0%} | {one.p50_milliseconds:.2f} ms "
+        f"| {names[kind]} | {one.per_second:,.0f} | {one.per_second / bare:.0%} | {one.alone_milliseconds:.2f} ms | {one.p50_milliseconds:.2f} ms "
         f"| {one.p99_milliseconds:.2f} ms |"
         for kind, one in found.items()
     ]

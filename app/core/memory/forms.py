@@ -100,6 +100,9 @@ def memo(architecture: Architecture) -> dict[object, object]:
     return held[1]
 
 
+KEPT = 128
+"""Specifications kept for one architecture: of its methods, ranks and targets, no more than people try in a sitting."""
+
 _MEMO: dict[int, tuple[ref[Architecture], dict[object, object]]] = {}
 
 
@@ -138,6 +141,8 @@ def layer_specs(
     )
     found = held.get(key)
     if found is None:
+        if len(held) >= KEPT:
+            held.clear()
         found = held[key] = _layer_specs(architecture, run, adapter, fused, dict(kernels))
     return found  # type: ignore[return-value]
 
