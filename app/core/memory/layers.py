@@ -180,9 +180,9 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
 
 
 def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Three projections of the same input."""
-    q, k, v = (linear(t, one, x) for one in spec.projections)
-    return q, k, v
+    """Three projections of the same input; two where a layer's keys are its values (Gemma 4)."""
+    q, k, *values = (linear(t, one, x) for one in spec.projections)
+    return q, k, values[0] if values else k.view()
 
 
 def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
