@@ -12,12 +12,12 @@ import json
 import sys
 import time
 import traceback
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from .cases import cases
 from .drawn import draw
-from .simulator import Simulation
+from .preference import simulation as prepare
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "axolotl")
@@ -42,8 +42,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="record cases drawn from this seed to drawn.jsonl instead")
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
-    parser.add_argument("--out", default="peaks", help="name of the file without .jsonl")
+    parser.add_argument("--out", help="name of the file without .jsonl")
+    parser.add_argument("--cases", default="cases", help="module of this package that holds the cases; names the file too")
     given = parser.parse_args()
+    given.out = given.out or ("peaks" if given.cases == "cases" else given.cases)
+    cases = import_module(f"{__package__}.{given.cases}").cases
     todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
     peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"
     order = {name: i for i, (name, *_) in enumerate(todo)}
@@ -61,7 +64,7 @@ def main() -> int:
         ):
             continue
         start = time.time()
-        simulation = Simulation(model, cfg, rows)
+        simulation = prepare(model, cfg, rows)
         try:
             result = simulation.run()
         except Exception as error:

@@ -23,12 +23,19 @@ FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
 def kernels(cfg: dict) -> dict[str, bool]:
-    """Which fused LoRA kernels run: all when none of their keys is set (8-bit bases apart), else those that are set to true."""
+    """Which fused LoRA kernels run: all when none of their keys is set (8-bit bases and ``rl`` apart), else those set to true."""
     if cfg.get("adapter") not in ("lora", "qlora"):
         return dict.fromkeys(KERNELS, False)
     if any(cfg.get(k) is not None for k in KERNELS):
         return {k: bool(cfg.get(k)) for k in KERNELS}
-    return dict.fromkeys(KERNELS, not cfg.get("load_in_8bit"))
+    return dict.fromkeys(KERNELS, not cfg.get("load_in_8bit") and not cfg.get("rl"))
+
+
+def weights_dtype(cfg: dict) -> torch.dtype:
+    """``axolotl/utils/config`` ``normalize_config``: what the base is loaded in."""
+    if cfg.get("bf16", True) or cfg.get("bfloat16"):
+        return torch.bfloat16
+    return torch.float16 if cfg.get("fp16") or cfg.get("float16") or cfg.get("load_in_8bit") else torch.float32
 
 
 class Simulation:
@@ -39,9 +46,14 @@ class Simulation:
         self.tracker = MemoryTracker()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
 
+    @staticmethod
+    def compute_dtype(cfg: dict) -> torch.dtype | None:
+        """Autocast's type, as the Trainer's ``bf16`` and ``fp16`` set it; None where it is off."""
+        return torch.bfloat16 if cfg.get("bf16", True) else torch.float16 if cfg.get("fp16") else None
+
     # ---- load -------------------------------------------------------------------------------------------------------------------
     def build(self) -> None:
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
         from transformers.initialization import no_init_weights
 
         cfg = self.cfg
@@ -62,18 +74,30 @@ class Simulation:
         fused = kernels(cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
+        auto = AutoModelForCausalLM
+        if cfg.get("reward_model"):
+            auto, config.num_labels, config.pad_token_id = AutoModelForSequenceClassification, 1, 0
         with no_init_weights():
-            base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+            base = auto.from_config(config, dtype=weights_dtype(cfg))
         base.config._attn_implementation = implementation
         if cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
-            nested = (cfg.get("bnb_config_kwargs") or {}).get("bnb_4bit_use_double_quant", True)
-            bnb.quantize(base, {"lm_head", "embed_out"}, 4, nested)
+            given = cfg.get("bnb_config_kwargs") or {}
+            computing = given.get("bnb_4bit_compute_dtype", weights_dtype(cfg))
+            bnb.quantize(
+                base,
+                {"lm_head", "embed_out", "score"},
+                4,
+                given.get("bnb_4bit_use_double_quant", True),
+                getattr(torch, computing) if isinstance(computing, str) else computing,
+            )
         elif cfg.get("load_in_8bit"):
-            bnb.quantize(base, {"lm_head", "embed_out"}, 8)
+            bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": True}) | {
+        checkpoint_kwargs = dict(
+            cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": not cfg.get("rl")}
+        ) | {
             "preserve_rng_state": False
         }
         if cfg.get("adapter"):
@@ -82,7 +106,7 @@ class Simulation:
             if cfg.get("load_in_4bit") or cfg.get("load_in_8bit"):
                 prepare_kbit(base, bool(checkpointing))
         if cfg.get("adapter") or attention not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
-            convert_dtypes(base, names, torch.bfloat16, before=False)
+            convert_dtypes(base, names, weights_dtype(cfg), before=False)
         self.base = base
         model = self._adapter(base) if cfg.get("adapter") else base
         if any(fused.values()):
@@ -138,6 +162,8 @@ class Simulation:
             self.cfg.get("optimizer", "adamw_torch_fused"),
             [decays, [p for _, p in trained if id(p) not in kept]],
             embeddings,
+            self.model,
+            self.cfg,
         )
 
     # ---- step -------------------------------------------------------------------------------------------------------------------
@@ -170,7 +196,7 @@ class Simulation:
         from accelerate.utils.operations import convert_to_fp32
 
         def forward(**inputs):
-            with autocast.cuda_autocast(torch.bfloat16):
+            with autocast.cuda_autocast(self.compute_dtype(self.cfg)):
                 return self.model(**inputs)
 
         outputs = convert_to_fp32(forward(**batch, num_items_in_batch=num_items))
