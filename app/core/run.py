@@ -5,7 +5,7 @@ configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -51,6 +51,22 @@ class Checkpointing(StrEnum):
     OFFLOAD = "offload"
 
 
+class Preference(StrEnum):
+    """Preference and reward training: which trainer computes the loss."""
+
+    DPO = "dpo"
+    IPO = "ipo"
+    KTO = "kto"
+    ORPO = "orpo"
+    SIMPO = "simpo"
+    REWARD = "reward"
+
+    @property
+    def paired(self) -> bool:
+        """Whether a sample is a chosen and a rejected answer, two rows of the batch."""
+        return self is not Preference.KTO
+
+
 class Attention(StrEnum):
     """The attention kernel's family: what it saves for backward."""
 
@@ -73,6 +89,8 @@ ATTENTION_OF = {
 }
 
 LORA_KERNEL_KEYS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+
+LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
 CCE_PLUGIN = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
 LIGER_PLUGIN = "axolotl.integrations.liger.LigerPlugin"
@@ -125,6 +143,17 @@ class Run:
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()
     """The kernels that the configuration switches on by name."""
+    liger: frozenset[str] = frozenset()
+    """Liger's kernels that are switched on, its losses apart."""
+    optimizer_targets: tuple[str, ...] | str = ()
+    """``optim_target_modules``: parts of names, a pattern, or ``all_linear``."""
+    optimizer_rank: int = 128
+    """Of a low-rank optimizer's projection: ``optim_args.rank``, or ``qgalore_rank``."""
+    preference: Preference | None = None
+    reference_precomputed: bool = False
+    """``precompute_ref_log_probs``: the reference runs once before training and not in the step."""
+    likelihood: bool = False
+    """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
 
     @property
     def itemsize(self) -> int:
@@ -133,8 +162,25 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """Tokens in one micro batch."""
+        """Tokens in one micro batch; a pair of answers is two rows."""
+        return self.micro_batch_size * self.rows_per_sample * self.sequence_len_tokens
+
+    @property
+    def sample_tokens(self) -> int:
+        """Tokens of the samples themselves, each answer once."""
         return self.micro_batch_size * self.sequence_len_tokens
+
+    def targets_optimizer(self, path: str) -> bool:
+        """Whether a low-rank optimizer projects this linear's gradient: Transformers matches parts of names."""
+        targets = self.optimizer_targets
+        if isinstance(targets, str):
+            return targets.replace("_", "-") == "all-linear" or targets in path
+        return any(target in path for target in targets)
+
+    @property
+    def rows_per_sample(self) -> int:
+        """Rows of the batch that one sample makes."""
+        return 2 if self.preference is not None and self.preference.paired else 1
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Run":
@@ -231,7 +277,10 @@ class _Reader:
 
     def run(self) -> Run:
         adapter = self.choice("adapter", "", ("", "lora", "qlora"))
+        preference = self.preference()
         lora = self.lora() if adapter else None
+        if lora is not None and preference not in (None, Preference.REWARD):
+            lora = replace(lora, dropout=0.0)  # TRL's ``disable_dropout``
         packing = self.flag("sample_packing")
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
@@ -257,7 +306,14 @@ class _Reader:
             unfrozen_parameters=self.names("unfrozen_parameters"),
             half=self.half(),
             double_quantization=self.double_quantization(),
-            adapter_fp32=self.flag("peft_autocast_adapter_dtype", default=True),
+            adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
+            liger=self.liger(),
+            optimizer_targets=self.optimizer_targets(),
+            optimizer_rank=self.optimizer_rank(),
+            preference=preference,
+            reference_precomputed=self.flag("precompute_ref_log_probs"),
+            likelihood=preference is Preference.ORPO
+            or (preference is Preference.SIMPO and self.number("cpo_alpha", 1.0, 0.0, 1e6) > 0),
             lora_kernels=tuple(key for key in LORA_KERNEL_KEYS if self.flag(key)),
         )
         self.number("learning_rate", 1e-4, 0.0, 1e3)
@@ -321,9 +377,10 @@ class _Reader:
         if self.config.get("activation_offloading"):
             return Checkpointing.OFFLOAD
         kwargs = self.config.get("gradient_checkpointing_kwargs")
-        if isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is False:
-            return Checkpointing.NON_REENTRANT
-        return Checkpointing.REENTRANT
+        if kwargs is None and not self.config.get("rl") and not self.config.get("unfrozen_parameters"):
+            return Checkpointing.REENTRANT  # Axolotl's own default, for supervised training alone
+        reentrant = isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
+        return Checkpointing.REENTRANT if reentrant else Checkpointing.NON_REENTRANT
 
     def loss(self) -> Loss:
         plugins = self.names("plugins")
@@ -338,11 +395,43 @@ class _Reader:
     def optimizer(self) -> str:
         return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
 
+    def liger(self) -> frozenset[str]:
+        """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""
+        if LIGER_PLUGIN not in self.names("plugins"):
+            return frozenset()
+        found = {key for key in LIGER_KERNEL_KEYS if self.flag(key)}
+        return frozenset(found | ({"liger_glu_activation"} if self.flag("liger_swiglu") else set()))
+
+    def optimizer_targets(self) -> tuple[str, ...] | str:
+        value = self.config.get("optim_target_modules")
+        return value if isinstance(value, str) else self.names("optim_target_modules")
+
+    def optimizer_rank(self) -> int:
+        """``optim_args`` is a mapping, or text of ``key=value`` parts."""
+        given = self.config.get("optim_args")
+        if isinstance(given, str):
+            given = dict(part.split("=", 1) for part in given.replace(" ", "").split(",") if "=" in part)
+        rank = str(given.get("rank", "")) if isinstance(given, Mapping) else ""
+        return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else 128
+
+    def preference(self) -> Preference | None:
+        if self.flag("reward_model"):
+            return Preference.REWARD
+        name = self.config.get("rl")
+        return Preference(name) if isinstance(name, str) and name in set(Preference) - {Preference.REWARD} else None
+
+    def adapter_fp32(self, preference: Preference | None, quantized: bool) -> bool:
+        """TRL wraps the model itself for DPO, IPO and KTO: its adapters are bf16 on a quantised base, else fp32."""
+        if preference in (Preference.DPO, Preference.IPO, Preference.KTO):
+            return not quantized
+        return self.flag("peft_autocast_adapter_dtype", default=True)
+
     def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
+        """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
         if not adapter:
             return False
         if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
-            return False if bits8 or self.config.get("trust_remote_code") else None
+            return False if bits8 or self.config.get("trust_remote_code") or self.config.get("rl") else None
         return any(self.flag(key) for key in LORA_KERNEL_KEYS)
 
     def half(self) -> bool:

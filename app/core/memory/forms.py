@@ -13,6 +13,7 @@ from app.core.architecture import Activation, Architecture, Block, Kind, Module,
 from app.core.memory.attention import Heads, Kernel
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward, LayerSpec, Middle, Residual
+from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
 from app.core.memory.mixers import MixerSpec
@@ -110,6 +111,8 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
+    if run.attention is Attention.FLEX:
+        return Kernel.FLEX
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
@@ -138,12 +141,14 @@ def layer_specs(
         fused,
         kernels,
         adapter.modules,
+        run.liger,
     )
     found = held.get(key)
     if found is None:
         if len(held) >= KEPT:
             held.clear()
-        found = held[key] = _layer_specs(architecture, run, adapter, fused, dict(kernels))
+        specs = _layer_specs(architecture, run, adapter, fused, dict(kernels))
+        found = held[key] = layers_under_liger(specs, architecture.model_type, run.liger)
     return found  # type: ignore[return-value]
 
 
@@ -527,7 +532,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     return HeadSpec(
         hidden=architecture.hidden_size,
         vocab=architecture.vocab_size,
-        norm=norm,
+        norm=norm_under_liger(norm, architecture.model_type, run.liger),
         linear=spec,
         loss=run.loss,
         softcap=architecture.logit_softcap,

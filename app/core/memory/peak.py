@@ -14,13 +14,21 @@ from app.core.estimate import Memory, Phase, Term
 from app.core.memory.forms import head_spec, layer_specs
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.preference import (
+    PreferenceProfile,
+    profile_preference,
+    reference_bytes,
+    refers,
+    trained_head,
+    with_reward_head,
+)
 from app.core.memory.process import process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
-from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.optimizers import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Run
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Preference, Run
 
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
@@ -76,7 +84,9 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                         itemsize=itemsize,
                         shape=module.shape,
                         embedding=embedding,
+                        head=module.kind is Kind.HEAD,
                         decays=decays,
+                        targeted=module.kind is Kind.LINEAR and run.targets_optimizer(module.path),
                     )
                 )
             if module.bias_parameters:
@@ -86,7 +96,11 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
             each = total // copies
             rows.append(
                 Trained(
-                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
+                    elements=each,
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=(adapted.rank, each // adapted.rank),
+                    targeted=run.targets_optimizer(module.path),
                 )
             )
         if adapted.magnitude_parameters:
@@ -107,14 +121,18 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
 
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
+    if run.preference is Preference.REWARD:
+        architecture = with_reward_head(architecture)
+        adapter = trained_head(architecture, adapter)
     trained = trained_tensors(architecture, run, adapter)
     form = form_of(run.optimizer)
-    states = state_bytes(trained, form)
-    weights = base_bytes(architecture, Storing.of(run))
+    states = state_bytes(trained, form, rank=run.optimizer_rank)
+    weights = base_bytes(architecture, Storing.of(run)) + reference_bytes(architecture, run)
     gradients = gradient_bytes(trained)
     added = 0 if run.method is Method.FULL else gradients
     step = _Step(architecture, run, adapter, trained, kernels=kernels_of(run, fused_lora=fused_lora))
-    optimizer = Moment(phase=Phase.OPTIMIZER, gradients=gradients, temporaries=step_temporary_bytes(trained, form))
+    stepping = max((t.elements * t.itemsize for t in trained), default=0) if form.immediate else gradients
+    optimizer = Moment(phase=Phase.OPTIMIZER, gradients=stepping, temporaries=step_temporary_bytes(trained, form))
     top = optimizer
     for moment in step.moments():
         if moment.bytes > top.bytes:
@@ -164,11 +182,14 @@ class _Step:
         chunk = 0
         if run.loss is Loss.LIGER_FUSED_LINEAR:
             chunk = liger_chunk_tokens(run.tokens, architecture.vocab_size, architecture.hidden_size)
+        if run.preference is not None:
+            chunk = run.sequence_len_tokens
         self.lengths = Lengths(tokens=run.tokens, row=rows, chunk=chunk)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=rows)
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
-        self.present = run.gradient_accumulation_steps > 1
+        self.immediate = form_of(run.optimizer).immediate
+        self.present = run.gradient_accumulation_steps > 1 and not self.immediate
         self.checkpointed = run.checkpointing is not Checkpointing.OFF
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
@@ -179,12 +200,23 @@ class _Step:
         self.distinct = {id(layer): layer for layer in self.layers}
         self.copies = sum(self.each({key: self.lengths.value(layer.copies) for key, layer in self.distinct.items()}))
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
-        self.head: HeadProfile = profile_head(
-            head_spec(architecture, run, adapter),
-            stream=stream,
-            compute=run.itemsize,
-            gradients_present=self.present,
-            needs_input=True,
+        self.head = self.head_profile(adapter, stream)
+
+    def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
+        """Final norm, head and loss: of next tokens, or of answers that are preferred."""
+        run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        if run.preference is not None:
+            return profile_preference(
+                spec,
+                run.preference,
+                stream=stream,
+                compute=run.itemsize,
+                gradients_present=self.present,
+                likelihood=run.likelihood,
+                refer=refers(run),
+            )
+        return profile_head(
+            spec, stream=stream, compute=run.itemsize, gradients_present=self.present, needs_input=True
         )
 
     def first_input_needs_gradient(self, adapter: Adapter) -> bool:
@@ -284,6 +316,10 @@ class _Step:
         yield self.at(
             Phase.FORWARD, self.head.forward, lengths, gradients=before, activations=batch + everything + copies
         )
+        if isinstance(self.head, PreferenceProfile) and refers(self.run):
+            held = batch + everything + embedded + copies + lengths.value(self.head.held)
+            for layer in self.distinct.values():
+                yield self.at(Phase.FORWARD, layer.quiet, lengths, gradients=before, activations=held)
         yield self.at(Phase.BACKWARD, self.head.backward, lengths, gradients=before, activations=batch + everything)
         yield from self.backward(kept, batch, before)
         yield from self.embedding_moments(batch, before)
@@ -294,11 +330,11 @@ class _Step:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         lengths = self.lengths
         below = sum(kept)
-        above = before or lengths.value(self.head.gradients)
+        above = 0 if self.immediate else before or lengths.value(self.head.gradients)
         tops, gradients = {}, {}
         for key, layer in self.distinct.items():
             tops[key], _ = layer.backward.highest(lengths.tokens, lengths.row, lengths.chunk)
-            gradients[key] = 0 if self.present else lengths.value(layer.gradients)
+            gradients[key] = 0 if self.present or self.immediate else lengths.value(layer.gradients)
         best: tuple[int, int, int, LayerProfile] | None = None
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
@@ -321,19 +357,21 @@ class _Step:
         stream = self.architecture.hidden_size * self.lengths.tokens * self.embedding_itemsize
         yield Moment(
             phase=Phase.BACKWARD,
-            gradients=before or self.gradients - self.embedding,
+            gradients=0 if self.immediate else before or self.gradients - self.embedding,
             activations=batch + stream,
             temporaries=self.embedding * (1 + tied_copies),
         )
 
     def evaluation(self) -> Iterator[Moment]:
         """Rows of the same length without a graph: the largest layer, or the head's logits."""
-        rows = self.run.eval_batch_size
+        rows = self.run.eval_batch_size * self.run.rows_per_sample
         row = self.run.sequence_len_tokens
         tokens = rows * row
         chunk = 0
         if self.run.loss is Loss.LIGER_FUSED_LINEAR:
             chunk = liger_chunk_tokens(tokens, self.architecture.vocab_size, self.architecture.hidden_size)
+        if self.run.preference is not None:
+            chunk = row
         lengths = Lengths(tokens=tokens, row=row, chunk=chunk)
         copies = self.copies
         held = tokens * (BATCH_BYTES + self.architecture.hidden_size * self.embedding_itemsize)

@@ -9,17 +9,17 @@ Sources: TRL 1.9.0 ``trainer/dpo_trainer.py`` (``_compute_loss``), ``trainer/kto
 ``trainer/utils.py`` (``selective_log_softmax``, ``entropy_from_logits``); Axolotl 0.19.0 ``core/builders/rl.py``.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
 from app.core.memory.loss import HeadSpec
 from app.core.memory.norms import normalise
 from app.core.memory.operations import FULL, cast, copy, keeping_output, scale, slices
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
-from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
+from app.core.memory.tape import CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
 from app.core.memory.weights import Storing, base_bytes
 from app.core.run import Method, Preference, Run
 
@@ -36,6 +36,13 @@ class PreferenceProfile(HeadProfile):
     """``held``: what the policy's head keeps while the reference runs."""
 
     held: int
+
+
+def trained_head(architecture: Architecture, adapter: Adapter) -> Adapter:
+    """What trains where the vocabulary's head is gone: in full fine-tuning the reward's, no adapter of the head."""
+    (head,) = (m for m in architecture.modules if m.kind is Kind.HEAD)
+    modules = (replace(m, module=head) if m.module.kind is Kind.HEAD and not m.rank else m for m in adapter.modules)
+    return replace(adapter, modules=tuple(m for m in modules if m.module.kind is not Kind.HEAD or m.module is head))
 
 
 def refers(run: Run) -> bool:
@@ -102,7 +109,7 @@ def profile_preference(
     t.backward(loss, t.fresh(loss.elements, FULL, LOSS))
     del loss
     backward = Stage(moments=moments_from(t, mark))
-    gradients = t.live_gradients()
+    gradients = sum(size for slot, size in t.log if slot == GRADIENTS)
     source.grads = []
     t.kept.clear()
     return PreferenceProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients, held=held)
@@ -179,10 +186,3 @@ def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer
     sides = [t.fresh(logits.elements // 2, FULL) for _ in range(2 if kind is Preference.KTO else 0)]
     masked = t.fresh(logits.elements // 2, FULL)
     del masked, sides, reference
-
-
-def reference_stages(layers: Iterator[Stage], profile: HeadProfile) -> Iterator[tuple[Stage, int]]:
-    """The layers of the reference's forward, each on top of what the policy's head holds."""
-    if isinstance(profile, PreferenceProfile):
-        for layer in layers:
-            yield layer, profile.held

@@ -113,7 +113,7 @@ def profile_layer(
     ends = [out, grad]
     del out, grad
     t.backward(*(ends.pop(0) for _ in range(2)))
-    moments = t.moments() if checkpointed else _from(t, mark)
+    moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     del held
     gradients = sum(_live(t, GRADIENTS))
@@ -152,7 +152,7 @@ def profile_head(
     mark = len(t.log)
     t.backward(loss, t.fresh(1, 4, LOSS))
     del loss
-    backward = Stage(moments=_from(t, mark))
+    backward = Stage(moments=moments_from(t, mark))
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
@@ -163,7 +163,7 @@ def _live(t: Tape, slot: int) -> list[int]:
     return [size for at, size in t.log if at == slot]
 
 
-def _from(t: Tape, mark: int) -> tuple[Moment, ...]:
+def moments_from(t: Tape, mark: int) -> tuple[Moment, ...]:
     """The moments of the log behind ``mark``, with what lived before."""
     before: dict[int, int] = {}
     for slot, size in t.log[:mark]:

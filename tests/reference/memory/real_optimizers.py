@@ -75,6 +75,8 @@ def _schedule_free(name: str, model: nn.Module, cfg: dict, groups: list[list]) -
     cls = {"adamw": "AdamWScheduleFree", "radam": "RAdamScheduleFree", "sgd": "SGDScheduleFree"}[name.split("_")[-1]]
     optimizer = getattr(schedulefree, cls)([{"params": g} for g in groups], lr=1e-4, foreach=True)
     optimizer.train()
+    for group in optimizer.param_groups:  # RAdam takes plain steps before its variance is known
+        group["k"] = 10
     return optimizer
 
 

@@ -7,13 +7,14 @@ order of a step Transformers' ``Trainer``. See README.md for what is stubbed.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from types import MethodType
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from . import autocast, bnb, flash, fused_lora, losses
+from . import autocast, bnb, flash, fused_lora, liger, losses, offloading
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
@@ -45,6 +46,8 @@ class Simulation:
         self.config, self.cfg, self.rows = model, cfg, rows
         self.tracker = MemoryTracker()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self.host = offloading.Host()
+        self.hooks = None
 
     @staticmethod
     def compute_dtype(cfg: dict) -> torch.dtype | None:
@@ -68,10 +71,11 @@ class Simulation:
         attention = cfg.get("attn_implementation") or "sdpa"
         packed = bool(cfg.get("sample_packing"))
         flash.flash_attention.documents = cfg.get("documents", self.rows[0]) if packed else None
-        implementation = "simulated_flash" if attention in FLASH else attention
+        implementation = "simulated_flash" if attention in FLASH else "simulated_flex" if attention == "flex_attention" else attention
         if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
             implementation = "simulated_varlen"
         fused = kernels(cfg)
+        liger.patch_module(config.model_type, cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
         auto = AutoModelForCausalLM
@@ -79,6 +83,7 @@ class Simulation:
             auto, config.num_labels, config.pad_token_id = AutoModelForSequenceClassification, 1, 0
         with no_init_weights():
             base = auto.from_config(config, dtype=weights_dtype(cfg))
+        liger.patch_model(base, cfg)
         base.config._attn_implementation = implementation
         if cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
             given = cfg.get("bnb_config_kwargs") or {}
@@ -111,14 +116,46 @@ class Simulation:
         model = self._adapter(base) if cfg.get("adapter") else base
         if any(fused.values()):
             fused_lora.patch_model(model, fused)
-        if checkpointing:
+        mode = cfg.get("activation_offloading")
+        if checkpointing and (mode in (None, False, "hidden_states")):
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
         self.model = model.train()
+        if mode:
+            self._offload(mode, checkpoint_kwargs)
         self._loss()
         if cfg.get("neftune_noise_alpha"):
             from transformers.integrations.neftune import activate_neftune
 
             activate_neftune(base, cfg["neftune_noise_alpha"])
+
+    def _offload(self, mode: str | bool, checkpoint_kwargs: dict) -> None:
+        """What ``activation_offloading`` does: see ``offloading``."""
+        import torch.utils.checkpoint as checkpoints
+        from transformers import GradientCheckpointingLayer
+
+        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        if mode == "hidden_states":
+            if checkpoint_kwargs.get("use_reentrant"):
+                offloading.HiddenStates.host = self.host
+                for layer in layers:
+                    layer._gradient_checkpointing_func = lambda run, *args: offloading.HiddenStates.apply(run, False, *args)
+            else:
+                self.hooks = offloading.Marked(self.host)
+                self.hooks.mark_layers(self.model)
+            return
+        if not self.cfg.get("adapter"):  # ``ac_wrap_hf_model``
+            for layer in layers:
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = lambda run, *args: checkpoints.checkpoint(
+                    run, *args, use_reentrant=False, preserve_rng_state=False
+                )
+        elif mode == "legacy":
+            offloading.Legacy.host = self.host
+            for layer in layers:
+                layer._gradient_checkpointing_func = lambda run, *args: offloading.Legacy.apply(run, *args)
+        offloading.spare_head(self.model)
+        known = set() if self.cfg.get("adapter") else {p.untyped_storage()._cdata for p in self.model.parameters()}
+        self.hooks = offloading.Offload(self.host, mode != "legacy", known)
 
     def _adapter(self, base):
         from peft import LoraConfig, TaskType, get_peft_model
@@ -211,10 +248,11 @@ class Simulation:
         num_items = torch.ones((), dtype=torch.int64)
         for _ in range(accumulate):
             batch = self._batch()
-            self._phase("forward")
-            loss = self._forward(batch, num_items)
-            self._phase("backward")
-            loss.backward()
+            with self.hooks or contextlib.nullcontext():
+                self._phase("forward")
+                loss = self._forward(batch, num_items)
+                self._phase("backward")
+                loss.backward()
             del loss, batch
         self._phase("optimizer")
         with torch.no_grad():
@@ -237,6 +275,7 @@ class Simulation:
 
     def run(self) -> dict:
         """The record of one case."""
+        offloading.unmark_layers()
         with patched(), self.fake, self.tracker:
             self.build()
             optimizer = self._optimizer()
@@ -263,7 +302,7 @@ class Simulation:
             },
             "live_at_peak": self._categories(),
             "static_bytes": static,
-            "host_bytes": optimizer.host_bytes,
+            "host_bytes": optimizer.host_bytes + self.host.peak,
             "parameters": {
                 "total": _numel(self.model),
                 "trained": sum(p.numel() for p in self.model.parameters() if p.requires_grad),

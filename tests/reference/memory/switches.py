@@ -51,8 +51,65 @@ def _preference() -> Iterator[tuple]:
     yield "simpo-lora-1b-no-nll", SMALL, lora(SMALL) | FLASH | GC | {"rl": "simpo", "cpo_alpha": 0.0}, (1, 2048)
 
 
+LIGER_PARTS = {
+    "rms": {"liger_rms_norm": True},
+    "glu": {"liger_glu_activation": True},
+    "rope": {"liger_rope": True},
+    "all": {"liger_rms_norm": True, "liger_glu_activation": True, "liger_rope": True},
+}
+
+
+def _precision() -> Iterator[tuple]:
+    fp32 = {"bf16": False, "fp16": False}
+    fp16 = {"bf16": False, "fp16": True}
+    for loss_name, loss in {"plain": {}, "chunked": CHUNKED}.items():
+        yield f"precision-fp32-full-1b-{loss_name}", SMALL, fp32 | GC | loss, (1, 512)
+        yield f"precision-fp32-lora-1b-{loss_name}", SMALL, lora(SMALL) | fp32 | OFF | GC | loss, (1, 1024)
+    yield "precision-fp32-lora-1b-nogc", SMALL, lora(SMALL) | fp32 | OFF | CHUNKED, (2, 512)
+    yield "precision-fp32-full-4b", MIDDLE, fp32 | GC, (1, 1024)
+    yield "precision-fp16-lora-8b", LARGE, lora(LARGE) | FLASH | fp16 | GC | CCE, (1, 2048)
+    yield "precision-fp16-qlora-8b", LARGE, qlora(LARGE) | FLASH | fp16 | GC, (1, 2048)
+    yield "precision-fp16-lora-1b-nogc", SMALL, lora(SMALL) | FLASH | fp16, (2, 1024)
+    for name, kwargs in {"fp4": {"bnb_4bit_quant_type": "fp4"}, "storage": {"bnb_4bit_quant_storage": "uint8"},
+                         "computing-fp32": {"bnb_4bit_compute_dtype": "float32"}}.items():  # fmt: skip
+        yield f"precision-{name}-qlora-8b", LARGE, qlora(LARGE, bnb_config_kwargs=kwargs) | FLASH | GC | CCE, (1, 2048)
+        yield f"precision-{name}-qlora-8b-peft", LARGE, qlora(LARGE, bnb_config_kwargs=kwargs) | FLASH | GC | CCE | OFF, (1, 1024)
+
+
+def _offloading() -> Iterator[tuple]:
+    for mode in (True, "legacy", "hidden_states"):
+        given = GC | {"activation_offloading": mode}
+        if mode == "hidden_states":
+            given |= {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+        name = str(mode).lower()
+        yield f"offload-{name}-full-1b", SMALL, FLASH | CCE | given, (1, 8192)
+        yield f"offload-{name}-full-1b-plain", SMALL, FLASH | given, (1, 2048)
+        yield f"offload-{name}-lora-1b", SMALL, lora(SMALL) | FLASH | CCE | given, (1, 8192)
+        yield f"offload-{name}-lora-8b", LARGE, lora(LARGE) | FLASH | CCE | given, (1, 8192)
+        yield f"offload-{name}-lora-8b-peft", LARGE, lora(LARGE) | FLASH | CCE | OFF | given, (1, 8192)
+        yield f"offload-{name}-qlora-8b", LARGE, qlora(LARGE) | FLASH | CCE | given, (1, 16384)
+        yield f"offload-{name}-qlora-4b-plain", MIDDLE, qlora(MIDDLE) | FLASH | given, (2, 2048)
+    reentrant = GC | {"activation_offloading": "hidden_states", "gradient_checkpointing_kwargs": {"use_reentrant": True}}
+    yield "offload-reentrant-full-1b", SMALL, FLASH | CCE | reentrant, (1, 8192)
+    yield "offload-reentrant-lora-8b", LARGE, lora(LARGE) | FLASH | CCE | reentrant, (1, 8192)
+    yield "offload-reentrant-qlora-8b", LARGE, qlora(LARGE) | FLASH | CCE | reentrant, (1, 16384)
+
+
+def _kernels() -> Iterator[tuple]:
+    flex = {"attn_implementation": "flex_attention"}
+    for gc_name, gc in {"nogc": {}, "gc": GC}.items():
+        yield f"flex-full-1b-{gc_name}", SMALL, flex | CCE | gc, (1, 2048)
+        yield f"flex-lora-8b-{gc_name}", LARGE, lora(LARGE) | flex | CCE | gc, (1, 2048)
+        yield f"flex-qlora-4b-{gc_name}", MIDDLE, qlora(MIDDLE) | flex | CCE | gc, (1, 2048)
+        for part, keys in LIGER_PARTS.items():
+            yield f"liger-{part}-full-1b-{gc_name}", SMALL, FLASH | CCE | gc | keys, (1, 2048)
+            yield f"liger-{part}-lora-8b-{gc_name}", LARGE, lora(LARGE) | FLASH | CCE | gc | keys, (1, 2048)
+        yield f"liger-all-qlora-4b-peft-{gc_name}", MIDDLE, qlora(MIDDLE) | FLASH | LIGER | OFF | gc | LIGER_PARTS["all"], (1, 2048)
+        yield f"liger-all-full-1b-sdpa-{gc_name}", SMALL, CHUNKED | gc | LIGER_PARTS["all"], (1, 1024)
+
+
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
-    for part in (_optimizers, _preference):
+    for part in (_preference, _offloading, _precision, _kernels, _optimizers):
         for name, model, cfg, rows in part():
             yield name, MODELS[model], {k: v for k, v in cfg.items() if v is not None}, rows
