@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from app.core.axolotl.unmodelled import room
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
 from app.core.nearest import nearest
@@ -82,14 +83,26 @@ ATTENTION_OF = {
     "flash_attention_2": Attention.FLASH,
     "flash_attention_3": Attention.FLASH,
     "flash_attention_4": Attention.FLASH,
+    "flash_attention_torch": Attention.FLASH,
     "flex_attention": Attention.FLEX,
     "xformers": Attention.FLASH,
     "sage": Attention.FLASH,
     "fp8": Attention.FLASH,
 }
 
+ATTENTION_FLAGS = {
+    "xformers_attention": "xformers",
+    "sage_attention": "sage",
+    "flex_attention": "flex_attention",
+    "flash_attention": "flash_attention_2",
+    "sdp_attention": "sdpa",
+    "eager_attention": "eager",
+}
+"""The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
+
 LORA_KERNEL_KEYS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 
+OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
 CCE_PLUGIN = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
@@ -143,6 +156,11 @@ class Run:
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()
     """The kernels that the configuration switches on by name."""
+    embeddings_skip_upcast: bool = False
+    own_rates: bool = False
+    """Learning rates by group make Axolotl build the optimizer itself, which forgets the embeddings' 32-bit states."""
+    room_percent: tuple[int, int] = (0, 0)
+    """How far below and above the figure the truth could lie for keys that are not priced (``axolotl.unmodelled``)."""
     liger: frozenset[str] = frozenset()
     """Liger's kernels that are switched on, its losses apart."""
     optimizer_targets: tuple[str, ...] | str = ()
@@ -294,7 +312,7 @@ class _Reader:
             gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
             sample_packing=packing,
             attention=self.attention(),
-            attention_set=self.config.get("attn_implementation") not in (None, "sdpa", "eager"),
+            attention_set=self.attention_name() not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
             loss=self.loss(),
             optimizer=self.optimizer(),
@@ -302,11 +320,15 @@ class _Reader:
             bf16=not (self.flag("fp16") or self.flag("float16")),
             evaluates=self.evaluates(),
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
-            neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0,
+            neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
+            or self.number("noisy_embedding_alpha", 0.0, 0.0, 1e6) > 0,
+            embeddings_skip_upcast=self.flag("embeddings_skip_upcast"),
+            own_rates=any(self.config.get(key) is not None for key in OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
             half=self.half(),
             double_quantization=self.double_quantization(),
             adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
+            room_percent=room(self.config),
             liger=self.liger(),
             optimizer_targets=self.optimizer_targets(),
             optimizer_rank=self.optimizer_rank(),
@@ -362,10 +384,19 @@ class _Reader:
             layers_to_transform=tuple(layers) if layers is not None else None,
         )
 
-    def attention(self) -> Attention:
+    def attention_name(self) -> object:
+        """The key's value, or what an old switch stands for."""
         value = self.config.get("attn_implementation")
+        if value is not None:
+            return value
+        return next((name for key, name in ATTENTION_FLAGS.items() if self.flag(key)), None)
+
+    def attention(self) -> Attention:
+        value = self.attention_name()
         if isinstance(value, str) and "/" in value:
             return Attention.FLASH
+        if self.config.get("attn_implementation") is None and isinstance(value, str):
+            return ATTENTION_OF[value]
         return ATTENTION_OF[self.choice("attn_implementation", "sdpa", tuple(ATTENTION_OF))]
 
     def checkpointing(self) -> Checkpointing:
@@ -431,7 +462,7 @@ class _Reader:
         if not adapter:
             return False
         if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
-            return False if bits8 or self.config.get("trust_remote_code") or self.config.get("rl") else None
+            return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
         return any(self.flag(key) for key in LORA_KERNEL_KEYS)
 
     def half(self) -> bool:

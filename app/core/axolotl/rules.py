@@ -5,6 +5,7 @@ from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
+from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.renamed import REMOVED, RENAMED, removed_keys, renamed_keys, renamed_values
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Rule, Subject, warning
@@ -16,7 +17,7 @@ from app.core.nearest import nearest
 MOST_SUGGESTIONS = 12
 """Unknown keys for which the nearest known one is looked up; more are typed by nobody."""
 
-RULES: tuple[Rule, ...] = (renamed_keys, removed_keys, renamed_values, *ADAPTER_RULES, *TRAINING_RULES)
+RULES: tuple[Rule, ...] = (renamed_keys, removed_keys, renamed_values, *ADAPTER_RULES, *TRAINING_RULES, *MEMORY_RULES)
 
 EXPLAINED = frozenset((*RENAMED, *REMOVED))
 """Keys that have a finding of their own, known to this Axolotl or not."""

@@ -83,6 +83,8 @@ class Trained:
     itemsize: int
     shape: tuple[int, ...] = ()
     embedding: bool = False
+    wide: bool = False
+    """An embedding whose states bitsandbytes keeps in 32 bits, as the Trainer asks."""
     head: bool = False
     decays: bool = True
     """Norms and biases stand in a parameter group of their own, without weight decay."""
@@ -247,7 +249,7 @@ def _stored(tensor: Trained, storage: Storage) -> int:
         case Storage.FLASH_8BIT:
             return n + 2 * ceil_div(n, FLASH_GROUP)
         case Storage.BNB_8BIT:
-            plain = tensor.embedding or n < SMALL_TENSOR
+            plain = tensor.wide or n < SMALL_TENSOR
             return FULL * n if plain else n + FULL * ceil_div(n, BLOCK)
         case Storage.TORCHAO_8BIT | Storage.TORCHAO_4BIT:
             if n < SMALL_TENSOR or n % BLOCK:
@@ -300,7 +302,7 @@ def host_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int:
     total = 0
     for tensor in trained:
         if tensor.elements >= PAGED_FROM:
-            plain = form.storage is Storage.FULL or tensor.embedding
+            plain = form.storage is Storage.FULL or tensor.wide
             total += form.states * tensor.copies * tensor.elements * (FULL if plain else 1)
     return total
 

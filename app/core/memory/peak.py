@@ -22,7 +22,8 @@ from app.core.memory.preference import (
     trained_head,
     with_reward_head,
 )
-from app.core.memory.process import process_bytes, process_range_bytes
+from app.core.memory.loading import load_bytes
+from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
 from app.core.memory.optimizers import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
@@ -84,6 +85,7 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                         itemsize=itemsize,
                         shape=module.shape,
                         embedding=embedding,
+                        wide=embedding and not run.own_rates,
                         head=module.kind is Kind.HEAD,
                         decays=decays,
                         targeted=module.kind is Kind.LINEAR and run.targets_optimizer(module.path),
@@ -157,8 +159,8 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     peak = sum(term.bytes for term in breakdown)
     return Memory(
         allocated_peak_bytes=peak,
-        process_bytes=process_bytes(peak),
-        range_bytes=process_range_bytes(peak),
+        process_bytes=max(process_bytes(peak), load_bytes(architecture, run) + CONTEXT_BYTES),
+        range_bytes=process_range_bytes(peak, load_bytes(architecture, run), run.room_percent),
         peak_phase=top.phase,
         breakdown=breakdown,
         host_bytes=on_host + step.offloaded_bytes,

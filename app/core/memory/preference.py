@@ -12,7 +12,7 @@ Sources: TRL 1.9.0 ``trainer/dpo_trainer.py`` (``_compute_loss``), ``trainer/kto
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from app.core.adapter import Adapter
+from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
 from app.core.memory.loss import HeadSpec
@@ -39,10 +39,10 @@ class PreferenceProfile(HeadProfile):
 
 
 def trained_head(architecture: Architecture, adapter: Adapter) -> Adapter:
-    """What trains where the vocabulary's head is gone: in full fine-tuning the reward's, no adapter of the head."""
+    """What trains where the vocabulary's head is gone: the reward's, of which PEFT trains a copy beside an adapter."""
     (head,) = (m for m in architecture.modules if m.kind is Kind.HEAD)
-    modules = (replace(m, module=head) if m.module.kind is Kind.HEAD and not m.rank else m for m in adapter.modules)
-    return replace(adapter, modules=tuple(m for m in modules if m.module.kind is not Kind.HEAD or m.module is head))
+    kept = tuple(m for m in adapter.modules if m.module.kind is not Kind.HEAD)
+    return replace(adapter, modules=(*kept, AdaptedModule(module=head, own_parameters=head.weight_parameters)))
 
 
 def refers(run: Run) -> bool:

@@ -81,6 +81,7 @@ class PreferenceSimulation(Simulation):
             config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
             with no_init_weights():
                 model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            model.tie_weights()
             model.config._attn_implementation = self.base.config._attn_implementation
             return model.eval()
         other = Simulation(self.config, {k: v for k, v in self.cfg.items() if k != "gradient_checkpointing"}, self.rows)

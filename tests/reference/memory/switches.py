@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, OFF, SEVEN, lora, qlora
 
+LAYERS = 4
+"""Of the models here: a switch acts on each layer alike, and four of them are first, last and two between."""
 SMALL, MIDDLE, LARGE = "llama-3.2-1b", "qwen3-4b", "llama-3.1-8b"
 NEW_OPTIMIZERS = (
     "ademamix", "ademamix_8bit", "paged_ademamix_32bit", "paged_ademamix_8bit", "paged_lion_8bit", "paged_lion_32bit", "rmsprop_bnb",
@@ -33,7 +35,7 @@ def _optimizers() -> Iterator[tuple]:
 
 def _preference() -> Iterator[tuple]:
     for kind in ("dpo", "ipo", "orpo", "kto", "simpo", "reward"):
-        rl = {"reward_model": True} if kind == "reward" else {"rl": kind}
+        rl = {"reward_model": True} | OFF if kind == "reward" else {"rl": kind}
         rows = (2, 512) if kind == "kto" else (1, 512)
         yield f"{kind}-full-1b", SMALL, FLASH | GC | rl, rows
         yield f"{kind}-lora-1b", SMALL, lora(SMALL) | FLASH | GC | rl, rows
@@ -112,4 +114,5 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     for part in (_preference, _offloading, _precision, _kernels, _optimizers):
         for name, model, cfg, rows in part():
-            yield name, MODELS[model], {k: v for k, v in cfg.items() if v is not None}, rows
+            layers = {} if part is _optimizers else {"num_hidden_layers": LAYERS}
+            yield name, MODELS[model] | layers, {k: v for k, v in cfg.items() if v is not None}, rows

@@ -87,6 +87,8 @@ class MemoryTracker(TorchDispatchMode):
         if self.answer is not None:
             out = self.answer(func, args)
             if out is not NotImplemented:
+                if isinstance(out, torch.Tensor):
+                    self.see(out, str(func).removeprefix("aten."))
                 return out
         reused = func is torch.ops.aten.add.Tensor and _added_by_engine(args)
         # gather's backward scatters into fresh zeros, in place but for tensor subclasses (``gather_backward``)
