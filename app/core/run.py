@@ -52,6 +52,18 @@ class Checkpointing(StrEnum):
     OFFLOAD = "offload"
 
 
+class Offloading(StrEnum):
+    """Which saved tensors wait on the host, and how (``activation_offloading``)."""
+
+    NONE = "none"
+    ALL = "all"
+    """``true`` and ``disk``: TRL's hooks with copies that overlap."""
+    ALL_AT_ONCE = "all_at_once"
+    """``legacy``: the same hooks, one copy after the other."""
+    INPUTS = "inputs"
+    """``hidden_states``: the inputs of checkpointed layers alone."""
+
+
 class Preference(StrEnum):
     """Preference and reward training: which trainer computes the loss."""
 
@@ -149,6 +161,9 @@ class Run:
     eval_batch_size: int
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
+    offloading: Offloading = Offloading.NONE
+    reentrant: bool = True
+    """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True
     """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
     double_quantization: bool = True
@@ -314,6 +329,8 @@ class _Reader:
             attention=self.attention(),
             attention_set=self.attention_name() not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
+            offloading=self.offloading(),
+            reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),
             fused_lora=self.fused_lora(adapter, bits8),
@@ -399,6 +416,15 @@ class _Reader:
             return ATTENTION_OF[value]
         return ATTENTION_OF[self.choice("attn_implementation", "sdpa", tuple(ATTENTION_OF))]
 
+    def offloading(self) -> Offloading:
+        value = self.config.get("activation_offloading")
+        if self.config.get("gradient_checkpointing") in ("offload", "offload_disk"):
+            return Offloading.ALL
+        if not value or not self.flag("gradient_checkpointing"):
+            return Offloading.NONE
+        named = {"legacy": Offloading.ALL_AT_ONCE, "hidden_states": Offloading.INPUTS}
+        return named.get(value, Offloading.ALL) if isinstance(value, str) else Offloading.ALL
+
     def checkpointing(self) -> Checkpointing:
         value = self.config.get("gradient_checkpointing")
         if value in ("offload", "offload_disk"):
@@ -407,11 +433,19 @@ class _Reader:
             return Checkpointing.OFF
         if self.config.get("activation_offloading"):
             return Checkpointing.OFFLOAD
+        return Checkpointing.REENTRANT if self.asks_reentrant() else Checkpointing.NON_REENTRANT
+
+    def asks_reentrant(self) -> bool:
+        """``use_reentrant``: Axolotl's own default is true, for supervised training alone."""
         kwargs = self.config.get("gradient_checkpointing_kwargs")
-        if kwargs is None and not self.config.get("rl") and not self.config.get("unfrozen_parameters"):
-            return Checkpointing.REENTRANT  # Axolotl's own default, for supervised training alone
-        reentrant = isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
-        return Checkpointing.REENTRANT if reentrant else Checkpointing.NON_REENTRANT
+        if kwargs is None and self.config.get("activation_offloading") != "hidden_states":
+            return not self.config.get("rl") and not self.config.get("unfrozen_parameters")
+        return isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
+
+    def reentrant(self, adapter: str) -> bool:
+        """Offloading in full fine-tuning wraps each layer in a checkpoint that is not, whatever is asked."""
+        wrapped = not adapter and self.offloading() in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+        return self.asks_reentrant() and not wrapped
 
     def loss(self) -> Loss:
         plugins = self.names("plugins")

@@ -20,12 +20,16 @@ class Unmodelled:
     """Only these values; empty: all that switch it on."""
     but: tuple[object, ...] = ()
     """Values that are modelled."""
+    nested: str = ""
+    """The key below it that counts."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
 
     def acts(self, config: Mapping[str, Any]) -> bool:
         """Whether the configuration switches it on."""
         value = config.get(self.key)
+        if self.nested:
+            value = value.get(self.nested) if isinstance(value, Mapping) else None
         if value in (None, False, 0, "", [], {}, "false"):
             return False
         if self.values:
@@ -50,6 +54,33 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="gptq", less=70),
     Unmodelled(key="model_quantization_config", less=75),
     Unmodelled(key="nonexpert_quantization", less=60),
+    Unmodelled(key="bnb_config_kwargs", nested="bnb_4bit_compute_dtype", values=("float32",), more=12),
+    Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
+    Unmodelled(
+        key="optimizer",
+        values=(
+            "lomo",
+            "adalomo",
+            "galore_adamw_layerwise",
+            "apollo_adamw_layerwise",
+        ),
+        less=15,
+        more=15,
+    ),
+    Unmodelled(
+        key="optimizer",
+        values=(
+            "galore_adamw_8bit",
+            "galore_adamw_8bit_layerwise",
+            "galore_adafactor",
+            "galore_adafactor_layerwise",
+            "q_galore_adamw8bit",
+            "polora",
+            "adamw_anyprecision",
+        ),
+        less=50,
+        more=25,
+    ),
     *_all("bfloat16 float16", less=15, more=10),
     Unmodelled(key="fp32_norms", more=15),
     Unmodelled(key="relora", more=10),

@@ -14,6 +14,7 @@ from app.core.estimate import Memory, Phase, Term
 from app.core.memory.forms import head_spec, layer_specs
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.offloading import hooks_see_layers, loss_on_host, streams_held
 from app.core.memory.preference import (
     PreferenceProfile,
     profile_preference,
@@ -29,7 +30,7 @@ from app.core.memory.optimizers import Trained, form_of, gradient_bytes, host_by
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Preference, Run
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Offloading, Preference, Run
 
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
@@ -249,16 +250,20 @@ class _Step:
             stream=stream,
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
-            holding=self.run.checkpointing in (Checkpointing.REENTRANT, Checkpointing.OFFLOAD),
+            holding=self.checkpointed and self.run.reentrant,
             gradients_present=self.present,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
+            offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
         )
 
     @property
     def offloaded_bytes(self) -> int:
-        """Checkpoints that wait on the host."""
-        return sum(self.streams()) if self.offloaded else 0
+        """Checkpoints that wait on the host, and one layer's saved tensors where they do too."""
+        if not self.offloaded:
+            return 0
+        most = max((self.lengths.value(profile.moved) for profile in self.distinct.values()), default=0)
+        return sum(self.streams()) + most + loss_on_host(self.run, self.architecture.vocab_size)
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
@@ -332,18 +337,22 @@ class _Step:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         lengths = self.lengths
         below = sum(kept)
+        if self.offloaded and self.layers:
+            below += streams_held(self.run) * self.streams()[0]
         above = 0 if self.immediate else before or lengths.value(self.head.gradients)
         tops, gradients = {}, {}
         for key, layer in self.distinct.items():
             tops[key], _ = layer.backward.highest(lengths.tokens, lengths.row, lengths.chunk)
             gradients[key] = 0 if self.present or self.immediate else lengths.value(layer.gradients)
         best: tuple[int, int, int, LayerProfile] | None = None
+        pinned = 0
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
-            size = tops[id(layer)] + below + above
+            size = tops[id(layer)] + below + pinned + above
             if best is None or size > best[0]:
-                best = size, below, above, layer
+                best = size, below + pinned, above, layer
             above += gradients[id(layer)]
+            pinned = lengths.value(layer.pinned)
         if best is not None:
             _, below, above, layer = best
             yield self.at(Phase.BACKWARD, layer.backward, lengths, gradients=above, activations=batch + below)
@@ -355,7 +364,7 @@ class _Step:
         tied_copies = 0
         if self.architecture.tie_word_embeddings and self.full:
             fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
-            tied_copies = 1 if fused or fp32_residual(self.run) else 2
+            tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
         stream = self.architecture.hidden_size * self.lengths.tokens * self.embedding_itemsize
         yield Moment(
             phase=Phase.BACKWARD,

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
     ACTIVATIONS,
     GRADIENTS,
@@ -22,6 +23,7 @@ from app.core.memory.tape import (
     Tensor,
     evaluate,
 )
+from app.core.run import Offloading
 
 CACHED = 4096
 
@@ -57,6 +59,10 @@ class LayerProfile:
     quiet: Stage
     forward: Stage
     backward: Stage
+    pinned: int = 0
+    """What came back from the host for this layer and stays through the next one's backward (``offloading``)."""
+    moved: int = 0
+    """What it sends there of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +86,7 @@ def profile_layer(
     gradients_present: bool,
     needs_input: bool,
     positions: int,
+    offloading: Offloading = Offloading.NONE,
 ) -> LayerProfile:
     """Record one layer.
 
@@ -97,6 +104,9 @@ def profile_layer(
     quiet.end_autocast()
 
     t = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
+    if offloading is not Offloading.NONE:
+        streams = offloading is Offloading.ALL
+        t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -119,7 +129,10 @@ def profile_layer(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
+    pinned, moved = (t.pinned_bytes, t.moved) if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
+        pinned=pinned,
+        moved=moved,
         kept=kept,
         copies=copies,
         output=output,

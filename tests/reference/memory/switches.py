@@ -20,6 +20,8 @@ NEW_OPTIMIZERS = (
     "galore_adafactor", "apollo_adamw", "muon", "dion", "sinkgd", "flash_adamw", "flash_adam", "flash_sgd", "flash_sgdw", "flash_lion",
     "grokadamw",
 )  # fmt: skip
+SHORT = ("stable_adamw", "adamc", "galore_adamw", "galore_adafactor", "apollo_adamw")
+"""Those recorded on as few layers as the rest of this module."""
 LOW_RANK = ("galore", "apollo")
 
 
@@ -114,5 +116,6 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     for part in (_preference, _offloading, _precision, _kernels, _optimizers):
         for name, model, cfg, rows in part():
-            layers = {} if part is _optimizers else {"num_hidden_layers": LAYERS}
+            whole = part is _optimizers and not any(f"-{each}-" in name for each in SHORT)
+            layers = {} if whole else {"num_hidden_layers": LAYERS}
             yield name, MODELS[model] | layers, {k: v for k, v in cfg.items() if v is not None}, rows
