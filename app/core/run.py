@@ -171,6 +171,8 @@ class Run:
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()
     """The kernels that the configuration switches on by name."""
+    computes_full: bool = False
+    """``bnb_4bit_compute_dtype: float32`` under 16-bit autocast: 4-bit weights are unpacked in fp32."""
     embeddings_skip_upcast: bool = False
     own_rates: bool = False
     """Learning rates by group make Axolotl build the optimizer itself, which forgets the embeddings' 32-bit states."""
@@ -339,6 +341,7 @@ class _Reader:
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
             neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
             or self.number("noisy_embedding_alpha", 0.0, 0.0, 1e6) > 0,
+            computes_full=self.computes_full(),
             embeddings_skip_upcast=self.flag("embeddings_skip_upcast"),
             own_rates=any(self.config.get(key) is not None for key in OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
@@ -509,6 +512,10 @@ class _Reader:
         given = self.config.get("bnb_config_kwargs")
         value = given.get("bnb_4bit_use_double_quant", True) if isinstance(given, Mapping) else True
         return value is not False
+
+    def computes_full(self) -> bool:
+        given = self.config.get("bnb_config_kwargs")
+        return isinstance(given, Mapping) and given.get("bnb_4bit_compute_dtype") == "float32" and self.half()
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))

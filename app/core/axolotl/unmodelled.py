@@ -54,7 +54,6 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="gptq", less=70),
     Unmodelled(key="model_quantization_config", less=75),
     Unmodelled(key="nonexpert_quantization", less=60),
-    Unmodelled(key="bnb_config_kwargs", nested="bnb_4bit_compute_dtype", values=("float32",), more=12),
     Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
     Unmodelled(
         key="optimizer",
@@ -72,7 +71,6 @@ UNMODELLED: tuple[Unmodelled, ...] = (
         values=(
             "galore_adamw_8bit",
             "galore_adamw_8bit_layerwise",
-            "galore_adafactor",
             "galore_adafactor_layerwise",
             "q_galore_adamw8bit",
             "polora",

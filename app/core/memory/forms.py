@@ -142,6 +142,7 @@ def layer_specs(
         kernels,
         adapter.modules,
         run.liger,
+        run.computes_full,
     )
     found = held.get(key)
     if found is None:
@@ -505,6 +506,7 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         dora=bool(lora and lora.dora and own is not None and own.rank),
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
+        full=run.computes_full,
     )
 
 

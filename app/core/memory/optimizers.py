@@ -48,6 +48,8 @@ class Family(StrEnum):
     """CAME: a first moment, and rows and columns of two more."""
     PROJECTED = "projected"
     """GaLore and APOLLO: two states of a gradient of low rank and its projection, for the targets."""
+    PROJECTED_FACTORED = "projected_factored"
+    """GaLore's Adafactor: fp32 rows and columns of the projected gradient, and the projection."""
     MUON = "muon"
     """Momentum for matrices, AdamW for embeddings and head, nothing for the rest."""
     DION = "dion"
@@ -191,7 +193,7 @@ FORMS: dict[str, OptimizerForm] = {
     "adagrad": OptimizerForm(states=1, scratch=Scratch.FOREACH, scratch_copies=2),
     "rmsprop": OptimizerForm(states=1, scratch=Scratch.FOREACH),
     "optimi_adamw": OptimizerForm(states=2, compensated=True, named_groups=True, scratch=Scratch.EACH),
-    "stable_adamw": OptimizerForm(states=2, compensated=True, scratch=Scratch.FOREACH, scratch_copies=2),
+    "stable_adamw": OptimizerForm(states=2, compensated=True, scratch=Scratch.FOREACH),
     "schedule_free_adamw": OptimizerForm(states=2, scratch=Scratch.FOREACH),
     "schedule_free_radam": OptimizerForm(states=2, scratch=Scratch.FOREACH),
     "schedule_free_sgd": OptimizerForm(states=1),
@@ -205,8 +207,9 @@ FORMS: dict[str, OptimizerForm] = {
     ),
     "adopt_adamw": OptimizerForm(states=2, named_groups=True, scratch=Scratch.FOREACH, scratch_copies=2),
     "adamc": OptimizerForm(states=2, named_groups=True, scratch=Scratch.FOREACH),
-    "galore_adamw": _projected(1),
-    "galore_adamw_layerwise": _projected(1, immediate=True),
+    "galore_adamw": _projected(2),
+    "galore_adamw_layerwise": _projected(2, immediate=True),
+    "galore_adafactor": OptimizerForm(family=Family.PROJECTED_FACTORED, scratch=Scratch.EACH_FULL, scratch_copies=4),
     "apollo_adamw": _projected(2),
     "apollo_adamw_layerwise": _projected(2, immediate=True),
     "lomo": OptimizerForm(family=Family.FUSED, immediate=True, scratch=Scratch.EACH_FULL, scratch_copies=2),
@@ -264,6 +267,12 @@ def _of_one(tensor: Trained, form: OptimizerForm, rank: int) -> int:
     match form.family:
         case Family.FACTORED | Family.FUSED_FACTORED:
             return FULL * (n if flat else sum(shape))
+        case Family.PROJECTED_FACTORED:
+            if flat or not tensor.targeted:
+                return FULL * (n if flat else sum(shape))
+            short, long = min(shape), max(shape)
+            kept = min(rank, short)
+            return FULL * (kept * short + kept + long)
         case Family.CONFIDENCE:
             return FULL * (2 * n if flat else n + 2 * sum(shape))
         case Family.FUSED:

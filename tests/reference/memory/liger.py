@@ -43,21 +43,23 @@ class SiluMul(torch.autograd.Function):
 
 
 class Rope(torch.autograd.Function):
+    """In place, in the kernel's own layout: a copy only of what is not laid out so."""
+
     @staticmethod
     def forward(ctx, q, k, cos, sin):
-        q, k = (x if x.transpose(1, 2).is_contiguous() else x.transpose(1, 2).contiguous().transpose(1, 2) for x in (q, k))
         ctx.save_for_backward(cos, sin)
-        ctx.mark_dirty(q, k)
-        return q, k
+        return _turned(q), _turned(k)
 
     @staticmethod
     def backward(ctx, dq, dk):
-        dq, dk = (x if x.transpose(1, 2).is_contiguous() else x.transpose(1, 2).contiguous().transpose(1, 2) for x in (dq, dk))
-        return dq, dk, None, None
+        return _turned(dq), _turned(dk), None, None
+
+
+def _turned(x):
+    return x.transpose(1, 2).contiguous().transpose(1, 2)
 
 
 def _rope(q, k, cos, sin, position_ids=None, unsqueeze_dim=1):
-    # a clone would be counted: hand on views that the Function may mark
     return Rope.apply(q, k, cos, sin)
 
 

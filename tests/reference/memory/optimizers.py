@@ -24,13 +24,13 @@ SUPPORTED = (*BNB, *TORCH, "adafactor", *REAL, *STOOD_IN)
 
 @contextlib.contextmanager
 def _items():
-    """Counters of steps are read as numbers; fake ones say ten."""
-    kept = torch.Tensor.item
-    torch.Tensor.item = lambda self: 10.0
+    """Counters of steps and norms are read as numbers; fake ones say ten, and no when asked which is larger."""
+    kept = torch.Tensor.item, torch.Tensor.__bool__
+    torch.Tensor.item, torch.Tensor.__bool__ = lambda self: 10.0, lambda self: False
     try:
         yield
     finally:
-        torch.Tensor.item = kept
+        torch.Tensor.item, torch.Tensor.__bool__ = kept
 
 
 class Optimizer:
