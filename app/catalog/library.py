@@ -10,6 +10,7 @@ from app.catalog.gpus import Gpus, load_gpus
 from app.catalog.methods import Methods, load_methods
 from app.catalog.models import Models, load_models
 from app.catalog.rows import DATA, CatalogError, read_yaml
+from app.catalog.target_modules import TargetRow, load_target_modules
 from app.core.advice import Advisor, build_advisor
 from app.core.architecture import Architecture
 from app.core.architectures import describe
@@ -30,6 +31,7 @@ class Catalog:
         models: Models,
         gpus: Gpus,
         methods: Methods,
+        target_modules: tuple[TargetRow, ...],
         tree: Tree,
         advisor: Advisor,
         schema: Mapping[str, Any],
@@ -37,6 +39,7 @@ class Catalog:
         self.models = models
         self.gpus = gpus
         self.methods = methods
+        self.target_modules = target_modules
         self.tree = tree
         self.advisor = advisor
         self.schema = schema
@@ -83,6 +86,7 @@ def load_catalog(directory: Path = DATA) -> Catalog:
         models=load_models(directory / "models"),
         gpus=load_gpus(directory / "gpus.yaml"),
         methods=methods,
+        target_modules=load_target_modules(directory / "target_modules.yaml"),
         tree=tree,
         advisor=advisor,
         schema=json.loads((directory / SCHEMA_FILE).read_text(encoding="utf-8")),
