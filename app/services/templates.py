@@ -5,6 +5,7 @@ from typing import Any
 
 from app.core.adapter import default_targets
 from app.core.advice import Advisor
+from app.core.architecture import Architecture
 from app.core.axolotl.composing import Choice, apply_overrides, compose
 from app.core.decision import Fact
 from app.core.hardware import Hardware
@@ -48,20 +49,27 @@ def advise(
     advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str, *, keys: Sequence[str] = ()
 ) -> tuple[Advice, ...]:
     """What the knobs of ``method`` should be, all of them unless ``keys`` are named."""
-    known: dict[str, Fact] = {
-        "memory_gb": hardware.marketed_memory_gb,
-        "bf16": hardware.bf16,
+    known = known_facts(wish, method, hardware=hardware, architecture=resolved.architecture)
+    return advisor.advise(keys or tuple(advisor.knobs), known.get, wish.overrides)
+
+
+def known_facts(
+    wish: Wish, method: str, *, hardware: Hardware | None, architecture: Architecture | None
+) -> Mapping[str, Fact]:
+    """What advice may read; a model or card that is not chosen yet is not known."""
+    return {
+        "memory_gb": hardware.marketed_memory_gb if hardware else None,
+        "bf16": hardware.bf16 if hardware else None,
         "goal": wish.goal.value,
         "priority": wish.priority.value,
         "tasks": wish.tasks.value,
         "rows": wish.dataset.rows,
-        "moe": resolved.architecture.mixture_of_experts,
+        "moe": architecture.mixture_of_experts if architecture else None,
         "method": method,
         "adapter": method != "full",
         "quantized": method in FOUR_BIT,
-        "parameters_b": resolved.architecture.total_parameters / 1e9,
+        "parameters_b": architecture.total_parameters / 1e9 if architecture else None,
     }
-    return advisor.advise(keys or tuple(advisor.knobs), known.get, wish.overrides)
 
 
 def template(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What pages there are: one router per page, one line each. ``docs/web.md`` says how to add one."""
 
 from app.web import routes
+from app.web.tree import routes as tree
 
-ROUTERS = (routes.router,)
+ROUTERS = (routes.router, tree.router)

@@ -56,7 +56,11 @@ leaves:
         ("decision_tree.yaml", "root: nowhere\nswitch: nothing\nnodes: []\n", "decision_tree.yaml: no node nowhere"),
         ("decision_tree.yaml", LEAF.replace("METHOD", "ia3"), "ia3 is no method that Axolotl runs"),
         ("decision_tree.yaml", LEAF.replace("METHOD", "lora"), "no advice on KNOB of lora"),
-        ("advice.yaml", "- {key: a, rules: [{id: x, value: 1, source: guide, when: [{fact: rows, below: 1}]}]}", "no rule"),
+        (
+            "advice.yaml",
+            "- {key: a, rules: [{id: x, value: 1, source: guide, when: [{fact: rows, below: 1}]}]}",
+            "no rule",
+        ),
         ("advice.yaml", "- {key: a, rules: [{id: x, value: 1, least: 2, most: 3, source: guide}]}", "its own bounds"),
         ("advice.yaml", "- {key: a, rules: [{id: x, value: 1, least: 0, source: guide}]}", "one bound"),
         ("advice.yaml", "- {key: a, of: b, rules: [{id: x, value: 1, source: guide}]}", "a share of b"),

@@ -232,7 +232,10 @@ SWITCH = node("switch", {"id": "on"})
             ],
             "leaves cases",
         ),
-        ([node("a", {"id": "x", "leaf": "lora", "when": [{"fact": "memory_gb", "at_least": 1}]}), SWITCH], "leaves cases"),
+        (
+            [node("a", {"id": "x", "leaf": "lora", "when": [{"fact": "memory_gb", "at_least": 1}]}), SWITCH],
+            "leaves cases",
+        ),
         ([node("a", {"id": "x", "leaf": "lora", "when": [{"fact": "colour", "is": [1]}]}), SWITCH], "unknown fact"),
         ([node("a", {"id": "x", "leaf": "lora", "when": [{"fact": "goal"}]}), SWITCH], "says nothing"),
         ([node("a", {"id": "x", "leaf": "lora"}), node("switch", {"id": "on", "next": "a"})], "leads on"),
