@@ -10,10 +10,12 @@ from app.core.plan import Alternative, Change, Plan
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web import contexts
+from app.web.contexts.time import Beyond
 from app.web.fields import FIELDS, field_of_key
 from app.web.forms import Form, in_field
 from app.web.highlight import highlight
 from app.web.memory_bar import gib, memory_bar
+from app.web.timing import time_view
 
 Address = Callable[[Form], str]
 """The address of the plan that a form asks for."""
@@ -52,7 +54,15 @@ def file_name(plan: Plan) -> str:
 
 
 def present(
-    plan: Plan, *, form: Form, hardware: Hardware, catalog: Catalog, texts: Texts, address: Address, download_url: str
+    plan: Plan,
+    *,
+    form: Form,
+    hardware: Hardware,
+    catalog: Catalog,
+    texts: Texts,
+    address: Address,
+    download_url: str,
+    onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
     """Everything that the result region shows."""
     t = texts.text
@@ -97,6 +107,7 @@ def present(
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
         download_url=download_url,
         file_name=file_name(plan),
+        beyond=Beyond(time=time_view(plan, hardware, catalog, texts), links=onward),
     )
 
 
@@ -127,11 +138,18 @@ def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.Chan
                 key=made.key,
                 before=in_field(made.before) if made.before is not None else "",
                 after=in_field(made.after) if made.after is not None else "",
-                saves=texts.text("planner.saves", saved_bytes=-made.saves_bytes) if made.saves_bytes else "",
+                saves=saved(made.saves_bytes, texts),
                 field_id=f"f-{name}" if name else None,
             )
         )
     return tuple(views)
+
+
+def saved(saves_bytes: int, texts: Texts) -> str:
+    """What a change saves as a negative size, what it costs as a positive one; nothing for what goes along."""
+    if not saves_bytes:
+        return ""
+    return texts.text("planner.saves" if saves_bytes > 0 else "planner.costs", saved_bytes=-saves_bytes)
 
 
 def _alternative(other: Alternative, form: Form, texts: Texts, address: Address) -> contexts.AlternativeView:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.web.contexts.form import FindingView
+from app.web.contexts.time import Beyond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,3 +126,4 @@ class Result:
     yaml_lines: tuple[tuple[Token, ...], ...]
     download_url: str
     file_name: str
+    beyond: Beyond
