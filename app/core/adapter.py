@@ -6,14 +6,16 @@ and ``utils/freeze.py``.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from math import prod
+from operator import attrgetter
 from typing import TypeAlias
 
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import FieldError, InvalidInput
+from app.core.kept import kept
 from app.core.messages import Param, message
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (
@@ -82,6 +84,13 @@ class Adapter:
     added_parameters: int
     unmatched_modules_to_save: tuple[str, ...] = ()
     experts_rewritten: tuple[str, ...] = ()
+    shared_layout: object = None
+    """The same object for adapters that differ in nothing but a rank that all of their sizes are multiples of."""
+
+    @property
+    def layout(self) -> Hashable:
+        """What tells it from other adapters but for that rank."""
+        return self.modules if self.shared_layout is None else self.shared_layout
 
     @cached_property
     def trainable_parameters(self) -> int:
@@ -106,21 +115,71 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
     if run.method is Method.FULL or run.lora is None:
-        return _full(architecture, run.unfrozen_parameters)
+        patterns = run.unfrozen_parameters
+        return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
     indices = getattr(run.lora, "trainable_token_indices", None)
     return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
+
+
+_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in {"r", "alpha", "dropout", "rank_pattern"}))
+"""What of the settings decides which modules an adapter reaches."""
 
 
 def resolve_lora(
     architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
 ) -> Adapter:
-    """What trains under the LoRA keys of a configuration.
+    """What trains under the LoRA keys of a configuration, worked out once for all ranks.
 
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
+    if trainable_token_indices or lora.rank_pattern:
+        return _resolve_lora(architecture, lora, trainable_token_indices)
+    first, rank = kept(
+        architecture, ("adapter", _reaching(lora)), lambda: (_shared(_resolve_lora(architecture, lora, None)), lora.r)
+    )
+    if rank == lora.r:
+        return first
+    if any([adapted.module.groups > 1 for adapted in first.modules]):
+        return _resolve_lora(architecture, lora, None)
+    return _with_rank(first, rank, lora.r)
+
+
+def _shared(adapter: Adapter) -> Adapter:
+    return replace(adapter, shared_layout=object())
+
+
+def _with_rank(adapter: Adapter, rank: int, wanted: int) -> Adapter:
+    """The same modules at another rank: A and B grow with it."""
+    modules = tuple(
+        [
+            AdaptedModule(
+                module=one.module,
+                layers=one.layers,
+                rank=one.rank // rank * wanted,
+                lora_a_parameters=one.lora_a_parameters // rank * wanted,
+                lora_b_parameters=one.lora_b_parameters // rank * wanted,
+                magnitude_parameters=one.magnitude_parameters,
+                own_parameters=one.own_parameters,
+            )
+            for one in adapter.modules
+        ]
+    )
+    return Adapter(
+        modules=modules,
+        base_parameters=adapter.base_parameters,
+        added_parameters=sum([one.trainable_parameters for one in modules]),
+        unmatched_modules_to_save=adapter.unmatched_modules_to_save,
+        experts_rewritten=adapter.experts_rewritten,
+        shared_layout=adapter.shared_layout,
+    )
+
+
+def _resolve_lora(
+    architecture: Architecture, lora: LoraSettings, trainable_token_indices: TokenIndices | None
+) -> Adapter:
     targets = _Targets(architecture, lora)
     targets.take_modules()
     targets.take_parameters()
@@ -166,7 +225,6 @@ class _Hits:
     layers: dict[int, None] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=4096)
 def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
     """The rows that a target's name means, with path and layers, and a module holding others that it means too."""
     leaf = leaf_of(name)

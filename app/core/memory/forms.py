@@ -6,10 +6,10 @@ type computes with them (``TRAITS``) from its code in Transformers 5.16.1.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from weakref import ref
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Activation, Architecture, Block, Kind, Module, NormForm, Part
+from app.core.kept import memo
 from app.core.memory.attention import Heads, Kernel
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward, LayerSpec, Middle, Residual
@@ -90,22 +90,6 @@ class Place:
     rows: tuple[Module, ...]
 
 
-def memo(architecture: Architecture) -> dict[object, object]:
-    """A place to keep what was derived from one architecture, for as long as it lives."""
-    key = id(architecture)
-    held = _MEMO.get(key)
-    if held is None or held[0]() is not architecture:
-        held = (ref(architecture, lambda _: _MEMO.pop(key, None)), {})
-        _MEMO[key] = held
-    return held[1]
-
-
-KEPT = 128
-"""Specifications kept for one architecture: of its methods, ranks and targets, no more than people try in a sitting."""
-
-_MEMO: dict[int, tuple[ref[Architecture], dict[object, object]]] = {}
-
-
 def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
@@ -141,8 +125,6 @@ def layer_specs(
     )
     found = held.get(key)
     if found is None:
-        if len(held) >= KEPT:
-            held.clear()
         found = held[key] = _layer_specs(architecture, run, adapter, fused, dict(kernels))
     return found  # type: ignore[return-value]
 
