@@ -98,6 +98,11 @@ class Adapter:
         return sum(module.trainable_parameters for module in self.modules)
 
     @cached_property
+    def own_parameters(self) -> int:
+        """Of those, the model's own and trained copies of them."""
+        return sum([module.own_parameters for module in self.modules])
+
+    @cached_property
     def total_parameters(self) -> int:
         """PEFT's "all params": of base and adapter together."""
         return self.base_parameters + self.added_parameters
@@ -121,7 +126,8 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
 
 
-_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in {"r", "alpha", "dropout", "rank_pattern"}))
+_AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
+_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in _AMOUNTS))
 """What of the settings decides which modules an adapter reaches."""
 
 
@@ -142,7 +148,7 @@ def resolve_lora(
     )
     if rank == lora.r:
         return first
-    if any([adapted.module.groups > 1 for adapted in first.modules]):
+    if any(adapted.module.groups > 1 for adapted in first.modules):
         return _resolve_lora(architecture, lora, None)
     return _with_rank(first, rank, lora.r)
 

@@ -1,39 +1,32 @@
-"""What follows from an architecture, kept for as long as the architecture lives and no longer.
+"""What follows from an architecture, worked out once and kept while it is asked for.
 
-A request may bring a model of its own, so nothing here keeps an architecture alive, and of what one of them leads to
-only so much is kept.
+A request may bring a model of its own and any switches: of all that is kept, for all architectures together, what was
+asked for longest ago goes first. Nothing here keeps an architecture alive.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TypeVar
-from weakref import ref
 
 from app.core.architecture import Architecture
 
-KEPT = 256
-"""Entries for one architecture: its methods, targets and switches, more than people try in a sitting."""
+MOST = 4096
+"""Entries in all; an outline of a step, the largest kind, takes some 30 KiB with all that comes with it, and one in
+four entries is one."""
 
 T = TypeVar("T")
 
-_HELD: dict[int, tuple[ref[Architecture], dict[Hashable, object]]] = {}
-
-
-def memo(architecture: Architecture) -> dict[Hashable, object]:
-    """A place to keep what was derived from one architecture, emptied when it is full."""
-    key = id(architecture)
-    held = _HELD.get(key)
-    if held is None or held[0]() is not architecture:
-        held = (ref(architecture, lambda _: _HELD.pop(key, None)), {})
-        _HELD[key] = held
-    elif len(held[1]) >= KEPT:
-        held[1].clear()
-    return held[1]
+_ENTRIES: OrderedDict[tuple[int, Hashable], object] = OrderedDict()
 
 
 def kept(architecture: Architecture, key: Hashable, make: Callable[[], T]) -> T:
     """What ``make`` gives, made once for ``key``; errors are not kept."""
-    held = memo(architecture)
-    found = held.get(key)
+    place = (architecture.serial, key)
+    found = _ENTRIES.get(place)
     if found is None:
-        found = held[key] = make()
+        found = _ENTRIES[place] = make()
+        if len(_ENTRIES) > MOST:
+            _ENTRIES.popitem(last=False)
+    else:
+        _ENTRIES.move_to_end(place)
     return found  # type: ignore[return-value] # the key says what kind it is

@@ -9,7 +9,8 @@ the switches of a run and kept; an estimate puts its numbers in.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields as fields_of, replace
+from dataclasses import dataclass, replace
+from dataclasses import fields as fields_of
 from itertools import pairwise
 from operator import attrgetter
 from typing import TypeVar
@@ -94,11 +95,14 @@ def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """All moments of a step that could be its peak, beside weights, adapter and optimizer states.
+    """All of a step that its switches decide: what trains, and the moments that could be its peak.
 
-    ``evaluation`` has lengths of its own; ``offloaded`` are packed bytes of checkpoints that wait on the host.
+    ``weights`` are the base model's bytes; ``trained`` holds packed elements. ``evaluation`` has lengths of its own;
+    ``offloaded`` are packed bytes of checkpoints that wait on the host.
     """
 
+    weights: int
+    trained: tuple[Trained, ...]
     training: tuple[Group, ...]
     evaluation: tuple[Group, ...]
     offloaded: int
@@ -143,6 +147,34 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
     return tuple(rows)
 
 
+def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:
+    """Like tensors as one with more copies: whatever is asked of them is a sum over copies."""
+    copies: dict[Trained, int] = {}
+    for tensor in trained:
+        one = replace(tensor, copies=1)
+        copies[one] = copies.get(one, 0) + tensor.copies
+    return tuple(replace(one, copies=count) for one, count in copies.items())
+
+
+def at_rank(trained: Iterable[Trained], rank: int) -> tuple[Trained, ...]:
+    """Tensors whose packed elements ``rank`` is put into; those without it stay as they are."""
+    return tuple(
+        [
+            tensor
+            if tensor.elements < RANK
+            else Trained(
+                elements=tensor.elements // RANK * rank,
+                copies=tensor.copies,
+                itemsize=tensor.itemsize,
+                shape=tuple([side if side < RANK else side // RANK * rank for side in tensor.shape]),
+                embedding=tensor.embedding,
+                decays=tensor.decays,
+            )
+            for tensor in trained
+        ]
+    )
+
+
 def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
     """Which of Axolotl's kernels replace PEFT's forward."""
     if not fused_lora or run.method is Method.FULL:
@@ -170,7 +202,7 @@ def _lora_key(lora: LoraSettings | None, rank: int) -> Hashable:
 
 def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> tuple[Outline, int]:
     """The outline of a step, kept by all that decides it, and the rank to put into it (0 where it holds that)."""
-    rank = variable_rank(run, adapter)
+    rank = variable_rank(architecture, run, adapter)
     rows = row_tokens(run)
     windows: frozenset[int] = kept(architecture, "windows", lambda: _windows(architecture))
     key = (
@@ -200,13 +232,18 @@ def row_tokens(run: Run) -> int:
     return run.tokens if run.sample_packing else run.sequence_len_tokens
 
 
-def variable_rank(run: Run, adapter: Adapter) -> int:
+def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:
     """The rank that all of the adapter's sizes are multiples of, 0 where there is none."""
     if run.lora is None or run.lora.rank_pattern:
         return 0
     rank = run.lora.r
-    sizes = [s for m in adapter.modules if m.rank for s in (m.rank, m.lora_a_parameters, m.lora_b_parameters)]
-    return 0 if any([size % rank for size in sizes]) else rank
+    multiples = kept(architecture, ("multiples", adapter.layout), lambda: _multiples(adapter, rank))
+    return rank if multiples else 0
+
+
+def _multiples(adapter: Adapter, rank: int) -> bool:
+    sizes = (size for m in adapter.modules if m.rank for size in (m.rank, m.lora_a_parameters, m.lora_b_parameters))
+    return all(size % rank == 0 for size in sizes)
 
 
 def by_rank(adapter: Adapter, rank: int) -> Adapter:
@@ -276,13 +313,12 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
 
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
-    trained = trained_tensors(architecture, run, adapter)
+    outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
+    trained = at_rank(outline.trained, rank)
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
-    weights = base_bytes(architecture, Storing.of(run))
     gradients = gradient_bytes(trained)
     added = 0 if run.method is Method.FULL else gradients
-    outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
     lengths = lengths_of(architecture, run, rank)
     stepping = [0] * SLOTS
     stepping[GRADIENTS], stepping[TEMPORARIES] = gradients, step_temporary_bytes(trained, form)
@@ -295,7 +331,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     tokens, vocab_size = run.tokens, architecture.vocab_size
     on_host = host_bytes(trained, form)
     terms = (
-        ("weights", weights, True, {"parameters": architecture.total_parameters}),
+        ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
         ("adapter", added, False, {"parameters": adapter.added_parameters}),
         ("gradients", top.sizes[GRADIENTS], True, {"parameters": sum([t.elements * t.copies for t in trained])}),
         ("optimizer", states - on_host, True, {"optimizer": run.optimizer}),
@@ -326,7 +362,7 @@ class _Step:
 
     def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
         self.architecture, self.run = architecture, run
-        trained = trained_tensors(architecture, run, adapter)
+        self.trained = trained = trained_tensors(architecture, run, adapter)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
@@ -386,6 +422,8 @@ class _Step:
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         return Outline(
+            weights=base_bytes(self.architecture, Storing.of(self.run)),
+            trained=merged(self.trained),
             training=tuple(self.training()),
             evaluation=tuple(self.evaluation()),
             offloaded=sum(self.streams()) if self.offloaded else 0,
@@ -426,9 +464,7 @@ class _Step:
             stage = last.quiet if self.checkpointed else last.forward
             others = everything - kept[-1] + (copies - last.copies if copies else 0)
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=BATCH + inputs + others)
-        yield self.at(
-            Phase.FORWARD, self.head.forward, gradients=before, activations=BATCH + everything + copies
-        )
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=BATCH + everything + copies)
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=BATCH + everything)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
