@@ -161,26 +161,16 @@ def _with_rank(adapter: Adapter, rank: int, wanted: int) -> Adapter:
     """The same modules at another rank: A and B grow with it."""
     modules = tuple(
         [
-            AdaptedModule(
-                module=one.module,
-                layers=one.layers,
+            replace(
+                one,
                 rank=one.rank // rank * wanted,
                 lora_a_parameters=one.lora_a_parameters // rank * wanted,
                 lora_b_parameters=one.lora_b_parameters // rank * wanted,
-                magnitude_parameters=one.magnitude_parameters,
-                own_parameters=one.own_parameters,
             )
             for one in adapter.modules
         ]
     )
-    return Adapter(
-        modules=modules,
-        base_parameters=adapter.base_parameters,
-        added_parameters=sum([one.trainable_parameters for one in modules]),
-        unmatched_modules_to_save=adapter.unmatched_modules_to_save,
-        experts_rewritten=adapter.experts_rewritten,
-        shared_layout=adapter.shared_layout,
-    )
+    return replace(adapter, modules=modules, added_parameters=sum([one.trainable_parameters for one in modules]))
 
 
 def _resolve_lora(

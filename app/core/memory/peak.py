@@ -8,12 +8,10 @@ All of that is polynomials in lengths and rank (``tape``), worked out once for e
 the switches of a run and kept; an estimate puts its numbers in.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
-from itertools import pairwise
 from operator import attrgetter
-from typing import TypeVar
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
@@ -22,157 +20,29 @@ from app.core.kept import kept
 from app.core.memory.forms import head_spec, layer_specs
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.outline import Base, Group, Outline, ends
 from app.core.memory.process import process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
-from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.states import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.tape import (
     ACTIVATIONS,
     GRADIENTS,
     LOGITS,
     LOSS,
-    RANK,
     SLOTS,
     TEMPORARIES,
     TOKEN,
-    Coefficients,
     Lengths,
     Moment,
-    fields,
 )
+from app.core.memory.trained import at_rank, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Run
 
-T = TypeVar("T")
-
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
 BATCH = BATCH_BYTES * TOKEN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """What lives below a stage's own moments: packed bytes of gradients and activations."""
-
-    gradients: int = 0
-    activations: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Moments of one stage, each of which may stand on each of several bases: the highest is that of both."""
-
-    phase: Phase
-    moments: tuple[tuple[Coefficients, Moment], ...]
-    bases: tuple[tuple[Coefficients, Base], ...]
-
-    @classmethod
-    def of(cls, phase: Phase, moments: Iterable[Moment], bases: Iterable[Base]) -> "Group":
-        """Taken apart, ready to be evaluated."""
-        return cls(
-            phase=phase,
-            moments=tuple((fields(moment.total), moment) for moment in moments),
-            bases=tuple((fields(base.gradients + base.activations), base) for base in bases),
-        )
-
-    def highest(self, values: tuple[int, int, int, int, int]) -> tuple[int, Moment, Base]:
-        """The highest at these lengths, in bytes, and what it is made of."""
-        best, moment = _largest(self.moments, values)
-        below, base = _largest(self.bases, values)
-        return best + below, moment, base
-
-
-def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int, int, int]) -> tuple[int, T]:
-    """The first of the largest rows."""
-    tokens, pairs, chunk, rank, both = values
-    most, best = -1, rows[0][1]
-    for (c, t, s, k, r, q), row in rows:
-        size = c + t * tokens + s * pairs + k * chunk + r * rank + q * both
-        if size > most:
-            most, best = size, row
-    return most, best
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
-    """All of a step that its switches decide: what trains, and the moments that could be its peak.
-
-    ``weights`` are the base model's bytes; ``trained`` holds packed elements. ``evaluation`` has lengths of its own;
-    ``offloaded`` are packed bytes of checkpoints that wait on the host.
-    """
-
-    weights: int
-    trained: tuple[Trained, ...]
-    training: tuple[Group, ...]
-    evaluation: tuple[Group, ...]
-    offloaded: int
-
-
-def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
-    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
-    rows: list[Trained] = []
-    storing = Storing.of(run)
-    lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
-    for adapted in adapter.modules:
-        module = adapted.module
-        copies = adapted.copies
-        if adapted.own_parameters:
-            itemsize = stored(architecture, module, storing)
-            embedding = module.kind is Kind.EMBEDDING
-            decays = module.kind is not Kind.NORM
-            if not module.tied_to:
-                rows.append(
-                    Trained(
-                        elements=module.weight_parameters,
-                        copies=copies,
-                        itemsize=itemsize,
-                        shape=module.shape,
-                        embedding=embedding,
-                        decays=decays,
-                    )
-                )
-            if module.bias_parameters:
-                rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
-            continue
-        for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
-            each = total // copies
-            rows.append(
-                Trained(
-                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
-                )
-            )
-        if adapted.magnitude_parameters:
-            each = adapted.magnitude_parameters // copies
-            rows.append(Trained(elements=each, copies=copies, itemsize=lora_itemsize, decays=False))
-    return tuple(rows)
-
-
-def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:
-    """Like tensors as one with more copies: whatever is asked of them is a sum over copies."""
-    copies: dict[Trained, int] = {}
-    for tensor in trained:
-        one = replace(tensor, copies=1)
-        copies[one] = copies.get(one, 0) + tensor.copies
-    return tuple(replace(one, copies=count) for one, count in copies.items())
-
-
-def at_rank(trained: Iterable[Trained], rank: int) -> tuple[Trained, ...]:
-    """Tensors whose packed elements ``rank`` is put into; those without it stay as they are."""
-    return tuple(
-        [
-            tensor
-            if tensor.elements < RANK
-            else Trained(
-                elements=tensor.elements // RANK * rank,
-                copies=tensor.copies,
-                itemsize=tensor.itemsize,
-                shape=tuple([side if side < RANK else side // RANK * rank for side in tensor.shape]),
-                embedding=tensor.embedding,
-                decays=tensor.decays,
-            )
-            for tensor in trained
-        ]
-    )
 
 
 def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
@@ -230,36 +100,6 @@ def _windows(architecture: Architecture) -> frozenset[int]:
 def row_tokens(run: Run) -> int:
     """Tokens of one row: packed, the micro batch is one."""
     return run.tokens if run.sample_packing else run.sequence_len_tokens
-
-
-def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:
-    """The rank that all of the adapter's sizes are multiples of, 0 where there is none."""
-    if run.lora is None or run.lora.rank_pattern:
-        return 0
-    rank = run.lora.r
-    multiples = kept(architecture, ("multiples", adapter.layout), lambda: _multiples(adapter, rank))
-    return rank if multiples else 0
-
-
-def _multiples(adapter: Adapter, rank: int) -> bool:
-    sizes = (size for m in adapter.modules if m.rank for size in (m.rank, m.lora_a_parameters, m.lora_b_parameters))
-    return all(size % rank == 0 for size in sizes)
-
-
-def by_rank(adapter: Adapter, rank: int) -> Adapter:
-    """The adapter with its sizes as polynomials in ``rank``."""
-    return replace(
-        adapter,
-        modules=tuple(
-            replace(
-                module,
-                rank=module.rank // rank * RANK,
-                lora_a_parameters=module.lora_a_parameters // rank * RANK,
-                lora_b_parameters=module.lora_b_parameters // rank * RANK,
-            )
-            for module in adapter.modules
-        ),
-    )
 
 
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
@@ -479,7 +319,7 @@ class _Step:
             bases[id(layer)].append(Base(gradients=above, activations=BATCH + below))
             above += 0 if self.present else layer.gradients
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
-            yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, _ends(bases[key]))
+            yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))
 
     def embedding_moments(self, before: int) -> Iterator[Group]:
         """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
@@ -503,17 +343,3 @@ class _Step:
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held)
         yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=BATCH + self.copies)
-
-
-def _ends(bases: Sequence[Base]) -> list[Base]:
-    """Without those inside a run of equal steps: whatever the lengths, one end of it is at least as high."""
-    found = list(bases[:1])
-    step = None
-    for before, base in pairwise(bases):
-        change = base.gradients - before.gradients, base.activations - before.activations
-        if change == step:
-            found[-1] = base
-        else:
-            found.append(base)
-        step = change
-    return found
