@@ -90,6 +90,7 @@ FIELDS: Mapping[str, Field] = {
         Field(name="optimizer", kind=Kind.TEXT, knob=True),
         _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
         _choice("install", tuple(Install), Install.DOCKER.value),
+        Field(name="keys", kind=Kind.TEXT, most=6_000),
     )
 }
 
