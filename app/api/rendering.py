@@ -9,7 +9,7 @@ from app.catalog.models import ModelRow
 from app.catalog.target_modules import TargetRow
 from app.core.estimate import Estimate, Memory, Time
 from app.core.findings import Finding, Fix
-from app.core.plan import Change, Decision, Plan
+from app.core.plan import Advice, Change, Decision, Plan
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Grid
 from app.texts import Texts
@@ -123,6 +123,7 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
         "config": result.config,
         "yaml": yaml,
         "estimate": estimate(result.estimate, texts),
+        "advice": [advice(item, texts) for item in result.advice],
         "changes": [change(made) for made in result.changes],
         "alternatives": [
             {
@@ -134,6 +135,17 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
             for other in result.alternatives
         ],
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def advice(item: Advice, texts: Texts) -> dict[str, Any]:
+    """What one knob starts from."""
+    return {
+        "key": item.key,
+        "value": item.value,
+        "usual": None if item.least is None else (item.least, item.most),
+        "reason": texts.render(item.reason),
+        "source": item.source,
     }
 
 
@@ -194,6 +206,7 @@ def decision(walked: Decision, texts: Texts) -> dict[str, Any]:
         "path": [
             {
                 "node": step.node,
+                "answer_id": step.answer_id,
                 "question": texts.render(step.question),
                 "answer": texts.render(step.answer),
                 "reason": texts.render(step.reason),
