@@ -1,16 +1,14 @@
 """Puts the contexts of the pages together."""
 
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
-from app import __version__
 from app.catalog.library import Catalog
 from app.core.axolotl.presets import PRESETS
 from app.core.plan import Plan
-from app.texts import LANGUAGES, Texts
+from app.texts import Texts
 from app.web import contexts
 from app.web.field_views import DATASET_TYPES, OPTIMIZERS, error_summary, field_views, model_options
 from app.web.fields import FIELDS
@@ -18,6 +16,7 @@ from app.web.forms import Asked, Form, in_field
 from app.web.memory_bar import memory_bar
 from app.web.planning import Answer, answer
 from app.web.presenting import Address, model_name, present, verdict
+from app.web.shell import CARRIED, shell
 from app.web.templating import path_for
 
 EXAMPLES = (
@@ -36,7 +35,7 @@ def home_page(request: Request, texts: Texts) -> contexts.HomePage:
     form = Form.from_query(request.query_params)
     examples = _examples(request, catalog, texts, Form(lang=form.lang))
     return contexts.HomePage(
-        shell=shell(request, texts, name="home", form=Form(lang=form.lang)),
+        shell=shell(request, texts, here="home"),
         fields=field_views(Form(), Asked(), catalog, texts, _address(request), plan=None),
         model_options=model_options(catalog.models),
         sample=_sample(catalog, texts, examples[0]) if examples else None,
@@ -92,11 +91,15 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
 def error_page(request: Request, texts: Texts, status: int) -> contexts.ErrorPage:
     """What to say when there is no page, or none can be made."""
     code = status if f"web.failure.{status}" in texts else (404 if status < 500 else 500)
-    lang = request.query_params.get("lang")
+    home = path_for(request, "home")
     return contexts.ErrorPage(
-        shell=replace(
-            shell(request, texts, name="home", form=Form(lang=lang if lang in LANGUAGES else None)),
-            title=texts.text("web.title.page", page=texts.text(f"web.failure.{code}")),
+        shell=shell(
+            request,
+            texts,
+            here="",
+            title=texts.text(f"web.failure.{code}"),
+            address=lambda lang: f"{home}?lang={lang}",
+            carried={},
         ),
         status=status,
         headline=texts.text(f"web.failure.{code}"),
@@ -104,38 +107,20 @@ def error_page(request: Request, texts: Texts, status: int) -> contexts.ErrorPag
     )
 
 
-def shell(request: Request, texts: Texts, *, name: str, form: Form, title: str = "", about: str = "") -> contexts.Shell:
-    """The frame of a page. The language switch leads to the same page with the same form."""
-    here = path_for(request, name)
-    lang = Form(lang=form.lang).query()
-    return contexts.Shell(
-        title=title or texts.text("web.title"),
-        description=about or texts.text("web.description"),
-        lang=texts.language,
-        languages=tuple(
-            contexts.Language(code=code, name=own, url=here + form.query(code), current=code == texts.language)
-            for code, own in LANGUAGES.items()
-        ),
-        home_url=path_for(request, "home") + lang,
-        plan_url=path_for(request, "plan") + lang,
-        docs_url=path_for(request, "docs"),
-        here=name,
-        version=__version__,
-    )
-
-
 def _plan_shell(request: Request, texts: Texts, form: Form, result: contexts.Result | None) -> contexts.Shell:
-    if result is None:
-        title = texts.text("web.title.page", page=texts.text("web.plan.title"))
-        return shell(request, texts, name="plan", form=form, title=title)
-    what = {"model": result.model, "hardware": result.hardware, "method": result.method}
+    path = path_for(request, "plan")
+    title, about = texts.text("web.plan.title"), ""
+    if result is not None:
+        title = texts.text("web.title.plan", model=result.model, hardware=result.hardware, method=result.method)
+        about = f"{title}. {result.verdict.headline} {result.verdict.detail}"
     return shell(
         request,
         texts,
-        name="plan",
-        form=form,
-        title=texts.text("web.title.plan", **what),
-        about=f"{texts.text('web.title.plan', **what)}. {result.verdict.headline} {result.verdict.detail}",
+        here="plan",
+        title=title,
+        description=about,
+        address=lambda code: path + form.query(code),
+        carried={name: form[name] for name in CARRIED},
     )
 
 

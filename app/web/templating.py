@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 
 from app.assets import TEMPLATES, static_url
 from app.texts import Texts, choose_language, texts
-from app.web.contexts import ErrorPage, HomePage, PlanPage
+from app.web.contexts import PageContext
 from app.web.hypermedia import VARY
 
 
@@ -43,7 +43,7 @@ def _path(app: Starlette, root_path: str, name: str) -> str:
 def render(
     request: Request,
     template: str,
-    page: HomePage | PlanPage | ErrorPage,
+    page: PageContext,
     language: Texts,
     *,
     status: int = 200,

@@ -1,0 +1,58 @@
+"""What each page is made from: one frozen data class per page and per part of it. Templates know nothing else.
+
+What several pages need is offered here; a page's own context lives with the page, or in a module of this package.
+"""
+
+from app.web.contexts.form import (
+    ErrorSummaryItem,
+    FieldError,
+    FieldView,
+    FindingView,
+    Option,
+    OptionGroup,
+    PastedModel,
+)
+from app.web.contexts.frame import ErrorPage, Language, Link, NavGroup, NavLink, PageContext, Shell
+from app.web.contexts.home import HomePage, Sample
+from app.web.contexts.result import (
+    AlternativeView,
+    ChangeView,
+    MemoryBar,
+    ModuleView,
+    Result,
+    Segment,
+    StepView,
+    Token,
+    Verdict,
+)
+from app.web.contexts.wizard import PlanPage, State
+
+__all__ = [
+    "AlternativeView",
+    "ChangeView",
+    "ErrorPage",
+    "ErrorSummaryItem",
+    "FieldError",
+    "FieldView",
+    "FindingView",
+    "HomePage",
+    "Language",
+    "Link",
+    "MemoryBar",
+    "ModuleView",
+    "NavGroup",
+    "NavLink",
+    "Option",
+    "OptionGroup",
+    "PageContext",
+    "PastedModel",
+    "PlanPage",
+    "Result",
+    "Sample",
+    "Segment",
+    "Shell",
+    "State",
+    "StepView",
+    "Token",
+    "Verdict",
+]

@@ -1,0 +1,33 @@
+"""``/``: what this is, and a start."""
+
+from dataclasses import dataclass
+
+from app.web.contexts.form import FieldView, Option
+from app.web.contexts.frame import Link, Shell
+from app.web.contexts.result import MemoryBar, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One plan at a glance, to show what this is."""
+
+    link: Link
+    method: str
+    verdict: Verdict
+    bar: MemoryBar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomePage:
+    """``/``: what this is, and a start."""
+
+    shell: Shell
+    fields: dict[str, FieldView]
+    model_options: tuple[Option, ...]
+    sample: Sample | None
+    examples: tuple[Link, ...]
+    model_count: str
+    gpu_count: str
+    suggestions: dict[str, tuple[str, ...]]
+    action: str
+    lang: str

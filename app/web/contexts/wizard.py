@@ -1,0 +1,40 @@
+"""``/plan``: the form and the result beside it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.web.contexts.form import ErrorSummaryItem, FieldView, Option, PastedModel
+from app.web.contexts.frame import Link, Shell
+from app.web.contexts.result import Result
+
+
+class State(StrEnum):
+    """What the result region has to show."""
+
+    READY = "ready"
+    INVALID = "invalid"
+    NEEDS_MODEL = "needs_model"
+    NEEDS_HARDWARE = "needs_hardware"
+    NEEDS_BOTH = "needs_both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPage:
+    """``/plan``: the form and the result beside it."""
+
+    shell: Shell
+    state: State
+    fields: dict[str, FieldView]
+    pasted: PastedModel | None
+    packed_model: str
+    model_json: str
+    errors: tuple[ErrorSummaryItem, ...]
+    presets: tuple[Link, ...]
+    examples: tuple[Link, ...]
+    result: Result | None
+    model_options: tuple[Option, ...]
+    suggestions: dict[str, tuple[str, ...]]
+    action: str
+    reset_url: str
+    changed: int
+    lang: str
