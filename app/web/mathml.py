@@ -19,10 +19,17 @@ _PRODUCT_SIGNS = {"·": "\u2062", "*": "\u2062"}
 """A product is read but not drawn: letters side by side."""
 
 
-def typeset(formula: str) -> Markup:
+def typeset(formula: str, *, display: str = "block") -> Markup:
     """``formula`` as a ``math`` element that reads as the text where MathML is not known."""
-    parts = "".join(_Reader(formula).sequence(None))
-    return Markup(f'<math display="block" alttext="{escape(formula)}">{_row(parts)}</math>')  # noqa: S704 - all parts are escaped
+    parts = "".join(_Reader(formula).sequence(None)).replace("\u00a0</mtext><mtext>", "")
+    return Markup(f'<math display="{display}" alttext="{escape(formula)}">{_row(parts)}</math>')  # noqa: S704 - all parts are escaped
+
+
+def with_formulas(text: str) -> Markup:
+    """A sentence whose formulas stand between backticks."""
+    parts = text.split("`")
+    pieces = (typeset(part, display="inline") if place % 2 else escape(part) for place, part in enumerate(parts))
+    return Markup("").join(pieces)
 
 
 def _row(parts: str) -> str:
@@ -34,65 +41,65 @@ def _operator(sign: str, *, form: str = "") -> str:
 
 
 class _Reader:
-    """One formula being read, token by token."""
+    """One formula being read, sign by sign."""
 
     def __init__(self, formula: str) -> None:
-        self.tokens = _TOKEN.findall(formula)
+        self.signs = _TOKEN.findall(formula)
         self.position = 0
 
     def sequence(self, closing: str | None) -> list[str]:
         """Everything up to ``closing`` or the end; products are gathered so that a fraction finds its own."""
         done: list[str] = []
         product: list[str] = []
-        while (token := self._peek()) is not None and token != closing:
-            if token.isspace():
+        while (sign := self._peek()) is not None and sign != closing:
+            if sign.isspace():
                 self.position += 1
-            elif token == "/":
+            elif sign == "/":
                 self.position += 1
                 product = [self._fraction(product)]
-            elif token in _PRODUCTS:
+            elif sign in _PRODUCTS:
                 self.position += 1
-                product.append(_operator(_PRODUCT_SIGNS.get(token, token)))
-            elif self._begins_factor(token):
+                product.append(_operator(_PRODUCT_SIGNS.get(sign, sign)))
+            elif self._begins_factor(sign):
                 if product and not product[-1].startswith("<mo>"):
                     done += product
                     product = []
                 product.append(self._factor())
             else:
                 self.position += 1
-                done += [*product, _operator(token)]
+                done += [*product, _operator(sign)]
                 product = []
         return done + product
 
     def _peek(self) -> str | None:
-        return self.tokens[self.position] if self.position < len(self.tokens) else None
+        return self.signs[self.position] if self.position < len(self.signs) else None
 
     def _after_space(self) -> str | None:
-        while (token := self._peek()) is not None and token.isspace():
+        while (sign := self._peek()) is not None and sign.isspace():
             self.position += 1
-        return token
+        return sign
 
     @staticmethod
-    def _begins_factor(token: str) -> bool:
-        return token[0].isalnum() or token in _CLOSING or token == "√"
+    def _begins_factor(sign: str) -> bool:
+        return sign[0].isalnum() or sign in _CLOSING or sign == "√"
 
     def _fraction(self, product: list[str]) -> str:
         above = _row("".join(_bare(product)))
-        token = self._after_space()
-        below = _bare([self._factor()]) if token is not None and self._begins_factor(token) else ["<mi></mi>"]
+        sign = self._after_space()
+        below = _bare([self._factor()]) if sign is not None and self._begins_factor(sign) else ["<mi></mi>"]
         return f"<mfrac>{above}{_row(''.join(below))}</mfrac>"
 
     def _factor(self) -> str:
         """One name, number, bracket or root with what is set low or high at it."""
-        token = self.tokens[self.position]
+        sign = self.signs[self.position]
         self.position += 1
-        if token == "√":
+        if sign == "√":
             return _operator("√")  # with the bracket as written: msqrt is drawn by math fonts alone
-        if token in _CLOSING:
-            return self._bracket(token)
-        if token[0].isdigit():
-            return self._scripted(f"<mn>{escape(token)}</mn>")
-        return self._word(token)
+        if sign in _CLOSING:
+            return self._bracket(sign)
+        if sign[0].isdigit():
+            return self._scripted(f"<mn>{escape(sign)}</mn>")
+        return self._word(sign)
 
     def _bracket(self, opening: str) -> str:
         closing = _CLOSING[opening]
@@ -104,8 +111,8 @@ class _Reader:
         last = _operator(closing, form=' form="postfix" stretchy="true"')
         return self._scripted(f'<mrow class="bracket">{first}{inner}{last}</mrow>')
 
-    def _word(self, token: str) -> str:
-        name = _GREEK.get(token, token)
+    def _word(self, sign: str) -> str:
+        name = _GREEK.get(sign, sign)
         power = ""
         if name[-1] in "²³":
             name, power = name[:-1], "2" if name[-1] == "²" else "3"
@@ -120,14 +127,14 @@ class _Reader:
     def _scripted(self, base: str) -> str:
         low = high = ""
         while True:
-            token = self._peek()
-            if token == "_" and not low:
+            sign = self._peek()
+            if sign == "_" and not low:
                 self.position += 1
                 low = self._script()
-            elif token in ("'", "′") and not high:
+            elif sign in ("'", "′") and not high:
                 self.position += 1
                 high = "<mo>′</mo>"
-            elif token == "^" and not high:
+            elif sign == "^" and not high:
                 self.position += 1
                 high = self._script()
             else:
@@ -139,17 +146,17 @@ class _Reader:
         return f"<msup>{base}{high}</msup>" if high else base
 
     def _script(self) -> str:
-        token = self._peek()
-        if token is None or not self._begins_factor(token):
+        sign = self._peek()
+        if sign is None or not self._begins_factor(sign):
             return "<mi></mi>"
         self.position += 1
-        if token in _CLOSING:
-            return "".join(_bare([self._bracket(token)]))
-        if token[0].isdigit():
-            return f"<mn>{escape(token)}</mn>"
-        if token == "√":
+        if sign in _CLOSING:
+            return "".join(_bare([self._bracket(sign)]))
+        if sign[0].isdigit():
+            return f"<mn>{escape(sign)}</mn>"
+        if sign == "√":
             return "<mo>√</mo>"
-        return f"<mi>{escape(_GREEK.get(token, token))}</mi>"
+        return f"<mi>{escape(_GREEK.get(sign, sign))}</mi>"
 
 
 _ROUND = re.compile(

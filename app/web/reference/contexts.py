@@ -20,7 +20,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """The form above a table. ``carried`` are names and values that travel along unseen."""
+    """The form above a table. ``carried`` are names and values that travel along unseen.
+
+    ``faults`` says what is wrong with parameters that have no field.
+    """
 
     action: str
     fields: tuple[FieldView, ...]
@@ -28,6 +31,7 @@ class Filter:
     sorting: tuple[tuple[str, str], ...]
     clear_url: str
     changed: bool
+    faults: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +311,7 @@ class MethodPage:
     action: str
     lang: str
     plan_url: str
+    plan_text: str
     methods_url: str
     previous: Link | None
     next: Link | None

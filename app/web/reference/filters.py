@@ -114,6 +114,11 @@ class Query:
             groups=tuple(groups),
         )
 
+    def faults(self, fields: Iterable[str], texts: Texts) -> tuple[str, ...]:
+        """What is wrong with parameters that ``fields`` does not show."""
+        shown = frozenset(fields)
+        return tuple(f"{name}: {texts.render(said)}" for name, said in self.errors.items() if name not in shown)
+
     def carried(self) -> tuple[tuple[str, str], ...]:
         """What travels along unseen: the language, and the model or card that this page has no field for."""
         return tuple((name, value) for name, value in self.values.items() if name not in self.names)

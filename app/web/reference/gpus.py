@@ -78,6 +78,7 @@ def gpus_page(request: Request, texts: Texts) -> tuple[GpusPage, Query]:
             sorting=tuple((name, query[name]) for name in ("sort", "order") if query[name]),
             clear_url=query.url(**dict.fromkeys(PARAMETERS)),
             changed=any(query[name] for name in PARAMETERS),
+            faults=query.faults(("q", "segment", "vendor", "model"), texts),
         ),
         columns=query.columns(COLUMNS, sort, descending=descending, prefix="reference.gpus.column", texts=texts),
         items=tuple(_item(request, row, catalog, texts, query, model) for row in rows),

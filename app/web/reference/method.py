@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
 from starlette.requests import Request
 
 from app.catalog.library import Catalog
@@ -24,10 +25,10 @@ from app.web.field_views import error_summary, field_views, model_options
 from app.web.fields import METHOD_KEYS, NEFTUNE_KEYS
 from app.web.forms import Asked, Form, understand
 from app.web.highlight import highlight
-from app.web.mathml import typeset
+from app.web.mathml import typeset, with_formulas
 from app.web.presenting import verdict
 from app.web.reference.contexts import CostView, KnobView, MethodPage, SymbolView
-from app.web.reference.methods import drawing_of, keys_of, method_url
+from app.web.reference.methods import drawing_of, formula_of, keys_of, method_url
 from app.web.reference.teaching import KNOBS, MOST_LESSONS
 from app.web.shell import shell
 from app.web.templating import path_for
@@ -49,6 +50,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
     rows = catalog.methods.rows
     place = next(place for place, other in enumerate(rows) if other is row)
     here = method_url(request, row.id)
+    planned = row.id in METHOD_KEYS or row.id == "neftune"
     page = MethodPage(
         shell=shell(
             request,
@@ -63,13 +65,14 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
         family=t(f"reference.family.{row.family}"),
         summary=t(row.summary),
         lessons=_lessons(row, texts),
-        formula=typeset(row.formula),
+        formula=typeset(formula_of(row)),
         symbols=_symbols(row, texts),
         drawing=drawing_of(row),
         drawing_text=t(f"reference.drawing.{drawing_of(row)}"),
-        trained=typeset(row.trained),
+        trained=_trained(row, texts),
         knobs=tuple(
-            KnobView(key=key, meaning=t(f"reference.knob.{key}"), values=values) for key, values in KNOBS.get(row.id, ())
+            KnobView(key=key, meaning=t(f"reference.knob.{key}"), values=values)
+            for key, values in KNOBS.get(row.id, ())
         ),
         yaml_lines=highlight(write_yaml(snippet(row), texts, comments=False)),
         yaml_note=t(f"reference.yaml.{_kind(row)}"),
@@ -89,6 +92,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
         action=here,
         lang=form.lang or "",
         plan_url=_plan_url(request, row, form),
+        plan_text=t("reference.method.plan" if planned else "reference.method.plan.any", method=row.name),
         methods_url=path_for(request, "methods") + (f"?{urlencode(along)}" if along else ""),
         previous=_link(request, rows[place - 1], along) if place else None,
         next=_link(request, rows[place + 1], along) if place + 1 < len(rows) else None,
@@ -102,7 +106,7 @@ def snippet(row: MethodRow) -> dict[str, Any]:
         return dict(PEFT_KEYS[row.id])
     keys = dict(row.axolotl.keys)
     if keys.get("adapter") in ("lora", "qlora"):
-        return keys | LORA_DEFAULTS | {"lora_target_linear": True}
+        return {**keys, **LORA_DEFAULTS, "lora_target_linear": True}
     if row.id == "full":
         knobs = starting_knobs("full", memory_gb=48, context_tokens=None, wanted_tokens=None)
         return {"learning_rate": knobs.learning_rate, "optimizer": knobs.optimizer}
@@ -126,10 +130,15 @@ def _lessons(row: MethodRow, texts: Texts) -> tuple[str, ...]:
     return tuple(texts.text(code) for code in codes if code in texts)
 
 
+def _trained(row: MethodRow, texts: Texts) -> Markup:
+    code = f"reference.trained.{row.id}"
+    return with_formulas(texts.text(code)) if code in texts else typeset(row.trained, display="inline")
+
+
 def _symbols(row: MethodRow, texts: Texts) -> tuple[SymbolView, ...]:
     """The signs of the formula that need a word, in its order."""
     views = {}
-    for sign in _SIGN.findall(row.formula):
+    for sign in _SIGN.findall(formula_of(row)):
         code = next(
             (code for code in (f"reference.symbol.{row.id}.{sign}", f"reference.symbol.{sign}") if code in texts), None
         )
@@ -194,7 +203,7 @@ def _price(row: MethodRow, form: Form, catalog: Catalog, texts: Texts) -> tuple[
         trainable=t("web.number", number=estimate.trainable_parameters),
         share=t("reference.cost.share", share=estimate.trainable_percent),
         memory=t("web.gib", size_bytes=estimate.memory.process_bytes),
-        disk=t("reference.mb", size_bytes=estimate.adapter_disk_bytes),
+        disk=t("reference.mb", size_mb=estimate.adapter_disk_bytes / 1e6),
         at=t(
             "reference.cost.at",
             sequence_len=found.config.get("sequence_len", 0),

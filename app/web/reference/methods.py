@@ -26,6 +26,7 @@ from app.web.reference.teaching import (
     DRAWINGS,
     FAMILIES,
     FAMILY_DRAWINGS,
+    FORMULAS,
     GUIDE_TARGETS,
     RULE_GPU,
     RULE_METHODS,
@@ -44,6 +45,11 @@ def method_url(request: Request, id_: str, query: Mapping[str, str] | None = Non
 def drawing_of(row: MethodRow) -> str:
     """Which drawing shows the method."""
     return DRAWINGS.get(row.id) or FAMILY_DRAWINGS[row.family]
+
+
+def formula_of(row: MethodRow) -> str:
+    """The method's formula, without words."""
+    return FORMULAS.get(row.id, row.formula)
 
 
 def keys_of(keys: Mapping[str, object], texts: Texts) -> tuple[str, ...]:
@@ -88,7 +94,7 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
                 summary=t(row.summary),
                 support=row.axolotl.support,
                 support_text=t(f"methods.support.{row.axolotl.support}"),
-                formula=typeset(row.formula),
+                formula=typeset(formula_of(row)),
                 drawing=drawing_of(row),
             )
             for row in rows
@@ -126,10 +132,8 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
 
 def _targets(request: Request, catalog: Catalog, lang: str) -> tuple[TargetView, ...]:
     views = []
-    for name, guide, model_type in GUIDE_TARGETS:
-        row = next((row for row in catalog.models.rows if row.model_type == model_type), None)
-        if row is None:
-            continue
+    for name, guide, id_ in GUIDE_TARGETS:
+        row = catalog.models.get(id_)
         truth = default_targets(catalog.architecture(row.id))
         names = (truth,) if isinstance(truth, str) else truth
         views.append(

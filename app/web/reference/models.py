@@ -103,6 +103,7 @@ def models_page(request: Request, texts: Texts) -> tuple[ModelsPage, Query]:
             sorting=tuple((name, query[name]) for name in ("sort", "order") if query[name]),
             clear_url=query.url(**dict.fromkeys(PARAMETERS)),
             changed=any(query[name] for name in PARAMETERS),
+            faults=query.faults(("q", "family", "architecture", "gpu", "fits"), texts),
         ),
         columns=query.columns(COLUMNS, sort, descending=descending, prefix="reference.models.column", texts=texts),
         items=tuple(_item(request, row, catalog, texts, query, hardware, needs) for row in rows),

@@ -12,21 +12,32 @@ FAMILIES = ("additive", "selective", "reparameterisation", "technique")
 VERSUS = ("parameters", "memory", "time", "forgetting", "storage")
 """Rows of the table of full fine-tuning against PEFT."""
 
+_SEVEN = tuple("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split())
 GUIDE_TARGETS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("LLaMA / Llama 2/3", tuple("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()), "llama"),
-    ("Mistral", tuple("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()), "mistral"),
-    ("Gemma", tuple("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split()), "gemma"),
-    ("GPT-NeoX", tuple("query_key_value dense dense_h_to_4h dense_4h_to_h".split()), "gpt_neox"),
-    ("Falcon", tuple("query_key_value dense dense_h_to_4h dense_4h_to_h".split()), "falcon"),
-    ("Phi-2", tuple("q_proj k_proj v_proj dense fc1 fc2".split()), "phi"),
-    ("Phi-3", tuple("q_proj k_proj v_proj dense fc1 fc2".split()), "phi3"),
+    ("LLaMA / Llama 2/3", _SEVEN, "meta-llama/Llama-3.1-8B-Instruct"),
+    ("Mistral", _SEVEN, "mistralai/Mistral-7B-v0.1"),
+    ("Gemma", _SEVEN, "google/gemma-7b"),
+    ("GPT-NeoX", tuple("query_key_value dense dense_h_to_4h dense_4h_to_h".split()), "EleutherAI/gpt-neox-20b"),
+    ("Falcon", tuple("query_key_value dense dense_h_to_4h dense_4h_to_h".split()), "tiiuae/falcon-7b"),
+    ("Phi-2", tuple("q_proj k_proj v_proj dense fc1 fc2".split()), "microsoft/phi-2"),
+    ("Phi-3", tuple("q_proj k_proj v_proj dense fc1 fc2".split()), "microsoft/Phi-3-mini-4k-instruct"),
 )
-"""Architecture, its target modules as the guide lists them, and what Transformers calls it."""
+"""Architecture, its target modules as the guide lists them, and a model of it."""
 
 RULE_METHODS = ("full", "lora", "qlora")
 RULE_MODEL = "meta-llama/Llama-2-7b-hf"
 RULE_GPU = "rtx-4060"
 """The guide's memory table is of a 7B model; its smaller template, for 8 GB cards, sets sequence and batch."""
+
+FORMULAS: Mapping[str, str] = {
+    "prompt_tuning": "input = [P; X]",
+    "prefix_tuning": "Attention(Q, [P_k; K], [P_v; V])",
+    "p_tuning": "input = [encoder(P); X]",
+    "p_tuning_v2": "Attention(Q, [P_k; K], [P_v; V])",
+    "loftq": "min ‖W − (Q + B·A)‖",
+    "relora": "W ← W + (alpha/r)·B·A",
+}
+"""The formula without the words that follow it in the registry: those are lessons here, in the reader's language."""
 
 DRAWINGS: Mapping[str, str] = {
     "full": "full",
