@@ -586,7 +586,7 @@ class Health(_Answer):
 class Support(_Answer):
     """How far a method is supported."""
 
-    support: Literal["native", "plugin", "peft", "none", "full", "supported", "limited"]
+    support: Literal["native", "plugin", "peft", "none", "full", "supported", "limited", "absent"]
     label: str
     keys: dict[str, Any] = Field(description="The keys that ask for it.")
 
@@ -596,13 +596,18 @@ class Method(_Answer):
 
     id: str
     name: str
+    number: int | None = Field(description="Its number in the guide, null where it is not one of the guide's eleven.")
     family: Literal["full", "additive", "selective", "reparameterisation", "technique"]
     family_label: str
     quantised: bool
     formula: str
     trained: str = Field(description="How many parameters it trains.")
+    config: Config = Field(description="The keys that ask for it in a configuration of this service, whoever runs it.")
+    peft: str | None = Field(description="PEFT's type; null where PEFT has none.")
+    nearest: str | None = Field(description="The method that Axolotl has itself, where this one needs another road.")
     axolotl: Support = Field(description="What Axolotl 0.19 does with it.")
     document: Support = Field(description="What the guide that this service follows says of it.")
+    difference: str | None = Field(description="What the guide says that is otherwise today.")
     paper: str | None
     summary: str
     cost: str
@@ -611,8 +616,20 @@ class Method(_Answer):
     note: str
 
 
+class TargetModules(_Answer):
+    """What LoRA is put on in one kind of architecture."""
+
+    id: str
+    name: str
+    architectures: list[str] = Field(description="Transformers' model_type.")
+    modules: list[str] | str = Field(description="What a plan writes; a pattern where there are other towers.")
+    document: list[str] | None = Field(description="What the guide has; null where it has nothing.")
+    why: str | None = Field(description="Why it differs from the guide, or from every linear.")
+
+
 class MethodList(_Answer):
-    """All methods."""
+    """All methods, and the modules that they are put on."""
 
     items: list[Method]
     total: int
+    target_modules: list[TargetModules]

@@ -87,7 +87,10 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
         ),
         "/api/v1/models/{id}": Example(given=rendering.model_detail(model, catalog), parameters={"id": BASE_MODEL}),
         "/api/v1/gpus": Example(given=_listed([rendering.gpu(catalog.gpus.get(GPU))])),
-        "/api/v1/methods": Example(given=_listed([rendering.method(method, english)])),
+        "/api/v1/methods": Example(
+            given=_listed([rendering.method(method, english)])
+            | {"target_modules": [rendering.target_modules(catalog.target_modules[0], english)]}
+        ),
         "/api/v1/methods/{id}": Example(given=rendering.method(method, english), parameters={"id": METHOD}),
         "/api/v1/estimate": Example(
             given=rendering.estimate(estimate(catalog=catalog, config=QLORA_EXAMPLE, hardware=hardware), english),

@@ -6,6 +6,7 @@ from app.catalog.gpus import GpuRow
 from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
+from app.catalog.target_modules import TargetRow
 from app.core.estimate import Estimate, Memory, Time
 from app.core.findings import Finding, Fix
 from app.core.plan import Change, Decision, Plan
@@ -266,19 +267,36 @@ def method(row: MethodRow, texts: Texts) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
+        "number": row.number,
         "family": row.family,
         "family_label": texts.text(f"methods.family.{row.family}"),
         "quantised": row.quantised,
         "formula": row.formula,
         "trained": row.trained,
+        "config": row.config,
+        "peft": row.peft,
+        "nearest": row.nearest,
         "axolotl": _support(row.axolotl, texts),
         "document": _support(row.document, texts),
+        "difference": texts.text(row.difference) if row.difference else None,
         "paper": row.paper,
         "summary": texts.text(row.summary),
         "cost": texts.text(row.cost),
         "gain": texts.text(row.gain),
         "when": texts.text(row.when),
         "note": texts.text(row.note),
+    }
+
+
+def target_modules(row: TargetRow, texts: Texts) -> dict[str, Any]:
+    """What LoRA is put on in one kind of architecture."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "architectures": list(row.model_types),
+        "modules": row.modules if isinstance(row.modules, str) else list(row.modules),
+        "document": list(row.document) if row.document else None,
+        "why": texts.text(row.why) if row.why else None,
     }
 
 

@@ -276,8 +276,10 @@ async def list_gpus(request: Request) -> Response:
 async def list_methods(request: Request) -> Response:
     """Ways to fine-tune: family, formula, what Axolotl makes of each, its keys and when to use it."""
     texts = reader(request)
-    items = [rendering.method(row, texts) for row in _catalog(request).methods.rows]
-    return json_reply(texts, {"items": items, "total": len(items)})
+    catalog = _catalog(request)
+    items = [rendering.method(row, texts) for row in catalog.methods.rows]
+    targets = [rendering.target_modules(row, texts) for row in catalog.target_modules]
+    return json_reply(texts, {"items": items, "total": len(items), "target_modules": targets})
 
 
 @router.get(

@@ -10,6 +10,7 @@ from app.catalog.gpus import Gpus, load_gpus
 from app.catalog.methods import Methods, load_methods
 from app.catalog.models import Models, load_models
 from app.catalog.rows import DATA, CatalogError, read_yaml
+from app.catalog.target_modules import TargetRow, load_target_modules
 from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.decision import Tree, build_tree
@@ -21,10 +22,20 @@ SCHEMA_FILE = "axolotl-0.19.0.json"
 class Catalog:
     """Everything that is looked up. Cheap to share: nothing in it changes after loading."""
 
-    def __init__(self, *, models: Models, gpus: Gpus, methods: Methods, tree: Tree, schema: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        models: Models,
+        gpus: Gpus,
+        methods: Methods,
+        target_modules: tuple[TargetRow, ...],
+        tree: Tree,
+        schema: Mapping[str, Any],
+    ) -> None:
         self.models = models
         self.gpus = gpus
         self.methods = methods
+        self.target_modules = target_modules
         self.tree = tree
         self.schema = schema
         self.known_keys = frozenset(_key_names(schema))
@@ -70,6 +81,7 @@ def load_catalog(directory: Path = DATA) -> Catalog:
         models=load_models(directory / "models"),
         gpus=load_gpus(directory / "gpus.yaml"),
         methods=load_methods(directory / "methods.yaml"),
+        target_modules=load_target_modules(directory / "target_modules.yaml"),
         tree=tree,
         schema=json.loads((directory / SCHEMA_FILE).read_text(encoding="utf-8")),
     )
