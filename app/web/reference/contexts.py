@@ -190,7 +190,6 @@ class MethodCard:
     summary: str
     support: str
     support_text: str
-    formula: Markup
     drawing: str
 
 
@@ -210,13 +209,14 @@ class SupportView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetView:
-    """Target modules of one architecture, as the guide has them and as they are."""
+    """Target modules of one kind of model. ``guide`` is the guide's list where it differs; a type may lack a link."""
 
     name: str
     guide: tuple[str, ...]
-    truth: tuple[str, ...]
-    same: bool
-    model: Link
+    modules: tuple[str, ...]
+    remark: str
+    why: str
+    types: tuple[Link, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +237,7 @@ class MethodsPage:
     families: tuple[FamilyView, ...]
     versus: tuple[tuple[str, str, str], ...]
     cards: tuple[MethodCard, ...]
+    more: tuple[MethodCard, ...]
     supports: tuple[SupportView, ...]
     targets: tuple[TargetView, ...]
     rules: tuple[RuleView, ...]
@@ -300,6 +301,8 @@ class MethodPage:
     guide_text: str
     guide_keys: tuple[str, ...]
     note: str
+    difference: str
+    nearest: Link | None
     when: str
     cost: str
     gain: str

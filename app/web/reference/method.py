@@ -15,7 +15,7 @@ from app.core.errors import InvalidInput, UnknownName
 from app.core.hardware import Hardware
 from app.core.knobs import starting_knobs
 from app.core.messages import message
-from app.services.comparing import LORA_DEFAULTS, PEFT_KEYS
+from app.services.comparing import LORA_DEFAULTS
 from app.services.inputs import resolve_hardware
 from app.services.method_cost import method_cost
 from app.services.writing import write_yaml
@@ -37,7 +37,7 @@ EXAMPLE = {"model": "meta-llama/Llama-3.1-8B-Instruct", "gpu": "rtx-4090"}
 """What the cost is shown for until something is chosen."""
 
 CHOSEN = ("model", "m", "gpu", "vram_gib")
-_SIGN = re.compile(r"(?:Δ[^\W\d_]|[^\W\d_]+)(?:['′]|_[^\W_]+)*")
+_SIGN = re.compile(r"(?:Δ[^\W\d_]|[^\W\d_]+\d?)(?:['′]|_[^\W_]+)*")
 
 
 def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodPage, int]:
@@ -81,6 +81,8 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
         guide_text=t(f"methods.support.{row.document.support}"),
         guide_keys=keys_of(row.document.keys, texts),
         note=t(row.note),
+        difference=t(row.difference) if row.difference else "",
+        nearest=_link(request, catalog.methods.get(row.nearest), along) if row.nearest else None,
         when=t(row.when),
         cost=t(row.cost),
         gain=t(row.gain),
@@ -102,9 +104,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
 
 def snippet(row: MethodRow) -> dict[str, Any]:
     """The method's keys as they stand in a file, with the guide's values for what it leaves open."""
-    if row.id in PEFT_KEYS:
-        return dict(PEFT_KEYS[row.id])
-    keys = dict(row.axolotl.keys)
+    keys = dict(row.axolotl.keys or row.config)
     if keys.get("adapter") in ("lora", "qlora"):
         return {**keys, **LORA_DEFAULTS, "lora_target_linear": True}
     if row.id == "full":

@@ -1,6 +1,6 @@
 """The methods: families and tables of the guide, a card per method."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from urllib.parse import urlencode
 
@@ -8,26 +8,22 @@ from starlette.requests import Request
 
 from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow
-from app.core.adapter import default_targets
 from app.core.estimate import Estimate
 from app.core.plan import Wish
 from app.services.estimating import estimate_resolved
 from app.services.inputs import resolve_model
 from app.services.templates import template
 from app.services.writing import write_yaml
-from app.texts import Texts
+from app.texts import LANGUAGES, Texts
 from app.web.contexts import Link
-from app.web.mathml import typeset
 from app.web.memory_bar import gib
 from app.web.reference.contexts import FamilyView, MethodCard, MethodsPage, RuleView, SupportView, TargetView
 from app.web.reference.filters import Query
-from app.web.reference.models import model_url
 from app.web.reference.teaching import (
     DRAWINGS,
     FAMILIES,
     FAMILY_DRAWINGS,
     FORMULAS,
-    GUIDE_TARGETS,
     RULE_GPU,
     RULE_METHODS,
     RULE_MODEL,
@@ -86,19 +82,8 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
             )
             for row in VERSUS
         ),
-        cards=tuple(
-            MethodCard(
-                name=row.name,
-                url=method_url(request, row.id, along),
-                family=t(f"reference.family.{row.family}"),
-                summary=t(row.summary),
-                support=row.axolotl.support,
-                support_text=t(f"methods.support.{row.axolotl.support}"),
-                formula=typeset(formula_of(row)),
-                drawing=drawing_of(row),
-            )
-            for row in rows
-        ),
+        cards=_cards([row for row in rows if row.document.support != "absent"], request, along, texts),
+        more=_cards([row for row in rows if row.document.support == "absent"], request, along, texts),
         supports=tuple(
             SupportView(
                 name=row.name,
@@ -110,12 +95,12 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
                 support=row.axolotl.support,
                 truth=t(f"methods.support.{row.axolotl.support}"),
                 keys=keys_of(row.axolotl.keys, texts),
-                note=t(row.note),
+                note=t(row.difference or row.note),
             )
             for row in rows
-            if row.id != "full"
+            if row.number is not None or row.document.support not in ("none", "absent")
         ),
-        targets=_targets(request, catalog, query["lang"]),
+        targets=_targets(request, catalog, texts),
         rules=tuple(
             RuleView(
                 method=t(f"method.{method}"),
@@ -130,19 +115,44 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
     )
 
 
-def _targets(request: Request, catalog: Catalog, lang: str) -> tuple[TargetView, ...]:
+def _cards(
+    rows: Iterable[MethodRow], request: Request, along: Mapping[str, str], texts: Texts
+) -> tuple[MethodCard, ...]:
+    return tuple(
+        MethodCard(
+            name=row.name,
+            url=method_url(request, row.id, along),
+            family=texts.text(f"reference.family.{row.family}"),
+            summary=texts.text(row.summary),
+            support=row.axolotl.support,
+            support_text=texts.text(f"methods.support.{row.axolotl.support}"),
+            drawing=drawing_of(row),
+        )
+        for row in rows
+    )
+
+
+def _targets(request: Request, catalog: Catalog, texts: Texts) -> tuple[TargetView, ...]:
+    models = path_for(request, "models")
+    lang = {"lang": request.query_params["lang"]} if request.query_params.get("lang") in LANGUAGES else {}
     views = []
-    for name, guide, id_ in GUIDE_TARGETS:
-        row = catalog.models.get(id_)
-        truth = default_targets(catalog.architecture(row.id))
-        names = (truth,) if isinstance(truth, str) else truth
+    for row in catalog.target_modules:
+        names = (row.modules,) if isinstance(row.modules, str) else row.modules
+        has = {model.model_type for model in catalog.models.rows}
+        same = row.document is not None and set(row.document) == set(names)
+        remark = "same" if same else "absent" if row.document is None else ""
+        why = texts.text(row.why) if row.why else ""
         views.append(
             TargetView(
-                name=name,
-                guide=guide,
-                truth=names,
-                same=set(guide) == set(names),
-                model=Link(text=row.name, url=model_url(request, row.id, lang)),
+                name=row.name,
+                guide=() if row.document is None or same else row.document,
+                modules=names,
+                remark=texts.text(f"reference.targets.{remark}") if remark and not (why and same) else "",
+                why=why,
+                types=tuple(
+                    Link(text=name, url=f"{models}?{urlencode({'architecture': name} | lang)}" if name in has else "")
+                    for name in row.model_types
+                ),
             )
         )
     return tuple(views)

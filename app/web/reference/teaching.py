@@ -12,18 +12,6 @@ FAMILIES = ("additive", "selective", "reparameterisation", "technique")
 VERSUS = ("parameters", "memory", "time", "forgetting", "storage")
 """Rows of the table of full fine-tuning against PEFT."""
 
-_SEVEN = tuple("q_proj k_proj v_proj o_proj gate_proj up_proj down_proj".split())
-GUIDE_TARGETS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("LLaMA / Llama 2/3", _SEVEN, "meta-llama/Llama-3.1-8B-Instruct"),
-    ("Mistral", _SEVEN, "mistralai/Mistral-7B-v0.1"),
-    ("Gemma", _SEVEN, "google/gemma-7b"),
-    ("GPT-NeoX", tuple("query_key_value dense dense_h_to_4h dense_4h_to_h".split()), "EleutherAI/gpt-neox-20b"),
-    ("Falcon", tuple("query_key_value dense dense_h_to_4h dense_4h_to_h".split()), "tiiuae/falcon-7b"),
-    ("Phi-2", tuple("q_proj k_proj v_proj dense fc1 fc2".split()), "microsoft/phi-2"),
-    ("Phi-3", tuple("q_proj k_proj v_proj dense fc1 fc2".split()), "microsoft/Phi-3-mini-4k-instruct"),
-)
-"""Architecture, its target modules as the guide lists them, and a model of it."""
-
 RULE_METHODS = ("full", "lora", "qlora")
 RULE_MODEL = "meta-llama/Llama-2-7b-hf"
 RULE_GPU = "rtx-4060"
@@ -36,6 +24,10 @@ FORMULAS: Mapping[str, str] = {
     "p_tuning_v2": "Attention(Q, [P_k; K], [P_v; V])",
     "loftq": "min ‖W − (Q + B·A)‖",
     "relora": "W ← W + (alpha/r)·B·A",
+    "adalora": "W' = W + P·Λ·Q",
+    "vera": "W' = W + Λ_b·B·Λ_d·A",
+    "oft": "W' = W·R",
+    "ln_tuning": "y = γ·norm(x) + β",
 }
 """The formula without the words that follow it in the registry: those are lessons here, in the reader's language."""
 
@@ -54,6 +46,12 @@ DRAWINGS: Mapping[str, str] = {
     "ia3": "scales",
     "bottleneck": "bottleneck",
     "neftune": "noise",
+    "rslora": "lora",
+    "adalora": "svd",
+    "loha": "hadamard",
+    "lokr": "kronecker",
+    "vera": "vectors",
+    "oft": "rotation",
 }
 """Which drawing shows a method; one without takes its family's."""
 
@@ -89,6 +87,14 @@ KNOBS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "p_tuning": (("num_virtual_tokens", "20"),),
     "prefix_tuning": (("num_virtual_tokens", "20"), ("prefix_projection", "true")),
     "p_tuning_v2": (("num_virtual_tokens", "20"), ("prefix_projection", "false")),
+    "rslora": (*_LORA, ("peft_use_rslora", "true")),
+    "adalora": (("init_r", "12"), ("target_r", "8"), ("total_step", "1000")),
+    "loha": (("r", "8"),),
+    "lokr": (("r", "8"),),
+    "vera": (("r", "256"),),
+    "oft": (("oft_block_size", "32"),),
+    "trainable_tokens": (("peft_trainable_token_indices", "[128256, 128257]"),),
+    "unfrozen": (("unfrozen_parameters", "model.layers.3[0-9]"),),
     "bottleneck": (("bottleneck_size", "64"), ("non_linearity", "relu, gelu")),
 }
 """Keys of each method with the values that are usual, the guide's where it names them."""
