@@ -116,6 +116,10 @@ class Activation(StrEnum):
     RELU2 = "relu2"
     SILU = "silu"
     XIELU = "xielu"
+    GELU_NEW = "gelu_new"
+    """In elementary operations, with a cube."""
+    GELU_FAST = "gelu_fast"
+    """In elementary operations, with products alone."""
 
 
 class NormForm(StrEnum):

@@ -12,9 +12,10 @@ from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Activation, Architecture, Block, Kind, Module, NormForm, Part
 from app.core.memory.attention import Heads, Kernel
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
-from app.core.memory.layers import FeedForward, LayerSpec, Middle, Residual
+from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
+from app.core.memory.middle import Middle
 from app.core.memory.mixers import MixerSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.weights import Storing, stored
@@ -50,10 +51,26 @@ NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
 WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
-GELU_NEW = frozenset(("phi", "gpt2", "gptj"))
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe"))
+SIGMOID_ROUTERS = frozenset(("deepseek_v3", "glm4_moe", "glm4_moe_lite", "nemotron_h"))
+BEST_FIRST = frozenset(("gpt_oss", "granitemoe"))
+HALF_SCORES = frozenset(
+    (
+        "gpt_oss",
+        "granitemoe",
+        "olmoe",
+        "phimoe",
+        "qwen2_moe",
+        "qwen3_5_moe",
+        "qwen3_5_moe_text",
+        "qwen3_moe",
+        "qwen3_next",
+    )
+)
+RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
+EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
 UNTYPED_LINEARS = frozenset(("falcon",))
 """Whose linears are of a class of their own, which bitsandbytes' integration passes over."""
 SLICED = frozenset(("phi3",))
@@ -61,6 +78,8 @@ MIDDLES = {
     Activation.RELU: Middle.SAVES_OUTPUT,
     Activation.RELU2: Middle.SQUARED,
     Activation.XIELU: Middle.XIELU,
+    Activation.GELU_NEW: Middle.GELU_NEW,
+    Activation.GELU_FAST: Middle.GELU_FAST,
 }
 
 
@@ -311,7 +330,8 @@ class _Reader:
             rotary_dim=rotary,
             rotary_full=self.model_type in ROTARY_FULL,
             softcap=block.attention_softcap,
-            sinks=self.model_type == "gpt_oss",
+            sinks=self.sink_itemsize(),
+            returned=self.model_type in RETURNS_SCORES and self.kernels[block.sliding_window] is Kernel.EAGER,
         )
         latent = {row.name: row for row in self.rows if row.kind is Kind.LINEAR}
         projections = tuple(self.linear(row) for row in ins)
@@ -325,6 +345,7 @@ class _Reader:
             projections=projections,
             sliced=self.model_type in SLICED,
             indexed=self.model_type == "falcon",
+            norms_first=self.model_type == "falcon",
             out=out,
             fused_attention=fused_attention,
             fused_out=fused_out,
@@ -333,6 +354,11 @@ class _Reader:
         if "kv_b_proj" in latent:
             spec = self.with_latent(spec, latent)
         return replace(spec, query_norm=self.head_norm("q"), key_norm=self.head_norm("k"))
+
+    def sink_itemsize(self) -> int:
+        """Bytes of a stored attention sink, 0 without."""
+        row = next((row for row in self.rows if row.name == "sinks"), None)
+        return 0 if row is None else stored(self.architecture, row, Storing.of(self.run))
 
     def with_latent(self, spec: LayerSpec, latent: Mapping[str, Module]) -> LayerSpec:
         """Multi-head latent attention: down, norm and up."""
@@ -369,8 +395,6 @@ class _Reader:
     @property
     def middle(self) -> Middle:
         """The activation as it computes."""
-        if self.block.activation is Activation.GELU and self.model_type in GELU_NEW:
-            return Middle.GELU_NEW
         return MIDDLES.get(self.block.activation, Middle.SAVES_INPUT)
 
     def dense(self) -> FeedForward | None:
@@ -434,7 +458,10 @@ class _Reader:
             gated=block.gated,
             clamped=self.model_type == "gpt_oss",
             shared_gate=self.linear(gate) if gate is not None else None,
-            sigmoid=self.model_type in ("deepseek_v3", "glm4_moe", "glm4_moe_lite", "llama4_text", "nemotron_h"),
+            sigmoid=self.model_type in SIGMOID_ROUTERS,
+            best_first=self.model_type in BEST_FIRST,
+            half_scores=self.model_type in HALF_SCORES,
+            every=self.model_type in EVERY_EXPERT,
         )
 
     def routed(self, row: Module) -> RoutedLinear:

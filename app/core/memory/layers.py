@@ -10,18 +10,15 @@ from enum import StrEnum
 from app.core.memory.attention import Heads, Kernel, attend, rotate
 from app.core.memory.experts import ExpertsSpec, run_experts
 from app.core.memory.linears import LinearSpec, fused_feed_forward, fused_group, linear
+from app.core.memory.middle import Middle, activate
 from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
-    FULL,
     add,
-    cast,
     gather,
     join,
-    keeping_input,
     keeping_output,
     multiply,
-    power,
     repeat,
     scale,
     slices,
@@ -37,20 +34,6 @@ class Residual(StrEnum):
     """Norms before both, optionally after both too."""
     PARALLEL = "parallel"
     """Both from the same input, one norm or one each."""
-
-
-class Middle(StrEnum):
-    """The feed-forward's activation as it computes."""
-
-    SAVES_INPUT = "saves_input"
-    """silu, gelu in one kernel."""
-    SAVES_OUTPUT = "saves_output"
-    """relu."""
-    SQUARED = "squared"
-    """relu, then its square in fp32."""
-    GELU_NEW = "gelu_new"
-    """gelu in elementary operations, whose cube autocast takes in fp32."""
-    XIELU = "xielu"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +82,8 @@ class LayerSpec:
     mixer: MixerSpec | None = None
     feed_forward: FeedForward | None = None
     experts: ExpertsSpec | None = None
+    norms_first: bool = False
+    """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool = False
     """Both halves are multiplied before they are added (Granite)."""
 
@@ -131,6 +116,11 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
 def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     """Attention and feed-forward of the same input, both added to it."""
     hidden = _normed(t, spec.input_norm, x)
+    if spec.norms_first and spec.feed_norm is not None:
+        second = normalise(t, spec.feed_norm, x)
+        attended = _attention(t, spec, hidden)
+        fed = _fed(t, spec, second)
+        return add(t, add(t, fed, attended), x)
     attended = _attention(t, spec, hidden)
     if spec.feed_norm is not None:
         hidden = normalise(t, spec.feed_norm, x)
@@ -238,7 +228,7 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         return fused_feed_forward(t, gate, up, down, x)
     if not spec.gated:
         up, down = spec.linears
-        return linear(t, down, activate(t, spec.middle, linear(t, up, x)))
+        return linear(t, down, activate(t, spec.middle, linear(t, up, x), trained=up.trained))
     if spec.together:
         both, down = spec.linears
         upper = linear(t, both, x)
@@ -247,20 +237,3 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         return linear(t, down, upper)
     gate, up, down = spec.linears
     return linear(t, down, multiply(t, activate(t, spec.middle, linear(t, gate, x)), linear(t, up, x)))
-
-
-def activate(t: Tape, middle: Middle, x: Tensor) -> Tensor:
-    """The activation of a feed-forward's middle."""
-    match middle:
-        case Middle.SAVES_INPUT:
-            return keeping_input(t, x)
-        case Middle.SAVES_OUTPUT:
-            return keeping_output(t, x)
-        case Middle.SQUARED:
-            return power(t, keeping_output(t, x))
-        case Middle.GELU_NEW:
-            half = scale(t, x)
-            inner = scale(t, add(t, x, scale(t, power(t, x))))
-            return multiply(t, half, add(t, keeping_output(t, inner), Tensor(None, TOKEN, FULL)))
-        case Middle.XIELU:
-            return add(t, multiply(t, power(t, x), x), scale(t, cast(t, x, FULL)))
