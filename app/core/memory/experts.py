@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, autocast_copy, linear, product
 from app.core.memory.middle import Middle, activate
+from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
     FULL,
     add,
@@ -65,6 +66,8 @@ class ExpertsSpec:
     """Chances by a sigmoid of logits that are computed from an fp32 copy of the input (DeepSeek V3 and its kin)."""
     best_first: bool = False
     """The softmax is over the chosen experts alone (gpt-oss, Granite)."""
+    router_norm: NormSpec | None = None
+    """The router's own norm of what it reads, whose result it multiplies with a trained scale (Gemma 4)."""
     half_scores: bool = False
     """The chances are cast to the hidden states' type before they weigh anything."""
     every: bool = False
@@ -104,6 +107,9 @@ def route(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
 
 
 def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
+    if spec.router_norm is not None:
+        scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
+        x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
     weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
     return product(t, cast(t, x, FULL) if spec.sigmoid else x, weight, spec.count, key="router")
 
