@@ -68,6 +68,18 @@
     }
   };
 
+  // What was opened or folded stays so, Back included: an entry that is restored comes as the server would send it.
+  const folds = new Map();
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches?.("details[id]")) folds.set(event.target.id, event.target.open);
+  }, true);
+  const refold = () => {
+    for (const [id, open] of folds) {
+      const fold = document.getElementById(id);
+      if (fold && fold.open !== open) fold.open = open;
+    }
+  };
+
   // What needs attention is never folded away.
   const unfold = (element) => {
     for (let fold = element?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
@@ -93,6 +105,7 @@
     if (!answered(ctx)) return;
     notice(null);
     followAttributes();
+    refold();
     document.querySelectorAll("#plan-form details:has([aria-invalid])").forEach((fold) => { fold.open = true; });
     if (focusNext && document.activeElement === document.body) {
       focusOn(focusNext);
