@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from .cases import CCE, CHUNKED, LIGER, OFF, SEVEN, TARGETS, UNFUSED, _model
-from .drawn import MORE_TARGETS, OPTIMIZERS
+from .cases import CCE, OFF, SEVEN, TARGETS, UNFUSED, _model
+from .drawn import MORE_TARGETS
 
 CATALOGUE = Path(__file__).parents[3] / "app" / "data" / "models"
 BARE = {
@@ -131,5 +130,7 @@ def explore() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
             if name == "fused" and kernels_off(kind, model):
                 continue
             for gc in (False, True):
-                config = method | attention | CCE | ({"gradient_checkpointing": True} if gc else {}) | {"optimizer": "sgd"}
+                config = (
+                    method | attention | CCE | ({"gradient_checkpointing": True} if gc else {}) | {"optimizer": "sgd"}
+                )
                 yield f"explore-{kind}-{name}-{'gc' if gc else 'nogc'}", model, config, (1, 2048)
