@@ -13,7 +13,9 @@ from app.core.knobs import starting_knobs
 from app.core.plan import Advice, Goal, Wish
 from app.services.inputs import ResolvedModel
 
-METHOD_KEYS = frozenset(("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts"))
+METHOD_KEYS = frozenset(
+    ("adapter", "load_in_4bit", "load_in_8bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts")
+)
 """Keys that say which method it is; a road not taken is composed without them."""
 
 SFT_GOALS = (Goal.CHAT, Goal.INSTRUCTION, Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)

@@ -92,6 +92,7 @@ FIELDS: Mapping[str, Field] = {
         _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
         _choice("install", tuple(Install), Install.DOCKER.value),
         Field(name="price_per_hour", kind=Kind.NUMBER, least=0, step="any"),
+        Field(name="keys", kind=Kind.TEXT, most=6_000),
     )
 }
 

@@ -3,6 +3,13 @@
 from app.web import routes
 from app.web.compare import routes as compare
 from app.web.fit import routes as fit
+from app.web.reference import routes as reference
 from app.web.tree import routes as tree
 
-ROUTERS = (routes.router, tree.router, fit.router, compare.router)
+ROUTERS = (
+    routes.router,
+    reference.router,
+    tree.router,
+    fit.router,
+    compare.router,
+)
