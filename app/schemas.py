@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from app.core.estimate import Phase, Verdict
 from app.core.findings import Severity
 from app.core.objective import Objective
-from app.core.plan import Goal, Install, Outcome, Priority
+from app.core.plan import Goal, Install, Outcome, Priority, Tasks
 from app.core.prices import Trains
 
 QLORA_EXAMPLE: dict[str, Any] = {
@@ -182,6 +182,9 @@ class PlanRequest(_Request):
     hardware: Hardware
     goal: Annotated[Goal, Field(strict=False)] = Goal.CHAT
     priority: Annotated[Priority, Field(strict=False)] = Priority.BALANCED
+    tasks: Annotated[Tasks, Field(strict=False)] = Field(
+        default=Tasks.ONE, description="`many` where one base is to serve many tasks, an adapter for each."
+    )
     sequence_len: int | None = Field(default=None, ge=1, le=1 << 24, description="Tokens; chosen where left out.")
     dataset: Dataset = Dataset()
     overrides: Config = Field(default_factory=dict, description="Keys that the plan keeps as given.")
@@ -434,9 +437,20 @@ class Step(_Answer):
     """One question of the decision tree as answered."""
 
     node: str
+    answer_id: str = Field(description="The answer's id in the tree, the same in every language.")
     question: str
     answer: str
     reason: str
+
+
+class Advice(_Answer):
+    """What one knob starts from, and why."""
+
+    key: str = Field(description="A key of Axolotl's, or `effective_batch`: micro batch times accumulation.")
+    value: float | str
+    usual: tuple[float, float] | None = Field(description="Beyond it, a value of your own becomes a finding.")
+    reason: str
+    source: str = Field(description="An address, or `guide`.")
 
 
 class Decision(_Answer):
@@ -475,6 +489,7 @@ class Plan(_Answer):
     config: Config
     yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
     estimate: Estimate
+    advice: list[Advice] = Field(description="What the method's knobs start from; overrides stand, fitting may lower.")
     changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")
     alternatives: list[Alternative]
     findings: list[Finding]

@@ -9,7 +9,7 @@ from app.catalog.models import ModelRow
 from app.catalog.target_modules import TargetRow
 from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
 from app.core.findings import Finding, Fix
-from app.core.plan import Change, Decision, Plan
+from app.core.plan import Advice, Change, Decision, Plan
 from app.core.prices import Knob, Knobs
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Grid
@@ -170,6 +170,7 @@ def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> 
         "config": result.config,
         "yaml": yaml,
         "estimate": estimate(result.estimate, texts, priced),
+        "advice": [advice(item, texts) for item in result.advice],
         "changes": [change(made) for made in result.changes],
         "alternatives": [
             {
@@ -181,6 +182,17 @@ def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> 
             for other in result.alternatives
         ],
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def advice(item: Advice, texts: Texts) -> dict[str, Any]:
+    """What one knob starts from."""
+    return {
+        "key": item.key,
+        "value": item.value,
+        "usual": None if item.least is None else (item.least, item.most),
+        "reason": texts.render(item.reason),
+        "source": item.source,
     }
 
 
@@ -241,6 +253,7 @@ def decision(walked: Decision, texts: Texts) -> dict[str, Any]:
         "path": [
             {
                 "node": step.node,
+                "answer_id": step.answer_id,
                 "question": texts.render(step.question),
                 "answer": texts.render(step.answer),
                 "reason": texts.render(step.reason),

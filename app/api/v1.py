@@ -102,6 +102,7 @@ async def post_plan(request: Request) -> Response:
     wish = Wish(
         goal=asked.goal,
         priority=asked.priority,
+        tasks=asked.tasks,
         sequence_len_tokens=asked.sequence_len,
         dataset=Dataset(**asked.dataset.model_dump()),
         overrides=asked.overrides,

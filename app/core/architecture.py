@@ -117,6 +117,10 @@ class Activation(StrEnum):
     RELU2 = "relu2"
     SILU = "silu"
     XIELU = "xielu"
+    GELU_NEW = "gelu_new"
+    """In elementary operations, with a cube."""
+    GELU_FAST = "gelu_fast"
+    """In elementary operations, with products alone."""
 
 
 class NormForm(StrEnum):
@@ -157,6 +161,12 @@ class Block:
     shared_intermediate_size: int = 0
     mixer_width: int = 0
     """Elements per token of a non-attention mixer's input projection (0: none)."""
+    state_size: int = 0
+    """Elements of a scan's state for each element of a head; of a delta net's, the width of a key."""
+    state_groups: int = 1
+    """Groups that share what a scan's heads do not have of their own."""
+    scan_chunk: int = 1
+    """Tokens that a scan takes together."""
 
     @property
     def query_width(self) -> int:

@@ -86,7 +86,7 @@ def profile_layer(
     copies = quiet.now
     quiet.end_autocast()
 
-    t = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
+    t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -98,13 +98,16 @@ def profile_layer(
     kept = t.now - out.bytes
     mark = len(t.log)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
-    held = (out.storage, grad) if holding else None
+    held = [out.storage, grad] if holding else None
+    if t.handed_out is not None and held:
+        held += (t.fresh(t.handed_out.elements, t.handed_out.itemsize, TEMPORARIES), t.handed_out.storage)
     incoming = None
     ends = [out, grad]
     del out, grad
     t.backward(*(ends.pop(0) for _ in range(2)))
     moments = t.moments() if checkpointed else _from(t, mark)
     backward = Stage(moments=moments)
+    t.handed_out = None
     del held
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []

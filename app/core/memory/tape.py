@@ -165,7 +165,13 @@ class Tape:
     """
 
     def __init__(
-        self, *, compute: int = 2, gradients_present: bool = False, recording: bool = True, positions: int = 2
+        self,
+        *,
+        compute: int = 2,
+        gradients_present: bool = False,
+        recording: bool = True,
+        positions: int = 2,
+        reentrant: bool = False,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
@@ -175,6 +181,9 @@ class Tape:
         self.gradients_present = gradients_present
         self.recording = recording
         self.positions = positions
+        self.reentrant = reentrant
+        self.handed_out: Tensor | None = None
+        """What a layer hands out beside its output."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
