@@ -68,6 +68,6 @@ def _least(catalog: Catalog, model_id: str, card: Hardware, method: str) -> int 
     row = catalog.models.get(model_id)
     resolved = ResolvedModel(id=row.id, row=row, architecture=catalog.architecture(row.id))
     try:
-        return least_bytes(resolved, card, Wish(goal=Goal.CHAT, dataset=Dataset()), method, frozenset())
+        return least_bytes(catalog, resolved, card, Wish(goal=Goal.CHAT, dataset=Dataset()), method, frozenset())
     except InvalidInput:
         return None

@@ -56,7 +56,7 @@ def method_cost(
 
 
 def _composed(catalog: Catalog, row: MethodRow, hardware: Hardware, resolved: ResolvedModel) -> MethodCost:
-    config = as_method(template(resolved, hardware, Wish(), "lora"), row, resolved)
+    config = as_method(template(catalog.advisor, resolved, hardware, Wish(), "lora"), row, resolved)
     try:
         found = estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware)
     except InvalidInput as error:

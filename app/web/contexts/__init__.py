@@ -17,19 +17,25 @@ from app.web.contexts.home import HomePage, Sample
 from app.web.contexts.result import (
     AlternativeView,
     ChangeView,
+    Column,
+    LengthChart,
     MemoryBar,
     ModuleView,
     Result,
     Segment,
+    Slice,
     StepView,
+    Tick,
+    TimeView,
     Token,
     Verdict,
 )
-from app.web.contexts.wizard import PlanPage, State
+from app.web.contexts.wizard import ModelChoice, ModelChoices, PlanPage, SectionView, State
 
 __all__ = [
     "AlternativeView",
     "ChangeView",
+    "Column",
     "ErrorPage",
     "ErrorSummaryItem",
     "FieldError",
@@ -37,8 +43,11 @@ __all__ = [
     "FindingView",
     "HomePage",
     "Language",
+    "LengthChart",
     "Link",
     "MemoryBar",
+    "ModelChoice",
+    "ModelChoices",
     "ModuleView",
     "NavGroup",
     "NavLink",
@@ -49,10 +58,14 @@ __all__ = [
     "PlanPage",
     "Result",
     "Sample",
+    "SectionView",
     "Segment",
     "Shell",
+    "Slice",
     "State",
     "StepView",
+    "Tick",
+    "TimeView",
     "Token",
     "Verdict",
 ]

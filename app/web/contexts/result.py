@@ -102,6 +102,70 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One part of a column: ``y`` and ``height`` in px of the drawing."""
+
+    number: int
+    label: str
+    value: str
+    y: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """Memory at one sequence length, stacked from the bottom. Horizontal measures are per cent of the width."""
+
+    tokens: str
+    total: str
+    verdict: str
+    verdict_text: str
+    current: bool
+    x_percent: str
+    width_percent: str
+    middle_percent: str
+    top: str
+    slices: tuple[Slice, ...]
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A line of the scale."""
+
+    y: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthChart:
+    """Memory by part against sequence length, with the card's limit as a line: the drawing and its table.
+
+    ``parts`` are the labels of the table's columns; ``rows`` hold a text for each of them, blank where there is none.
+    """
+
+    columns: tuple[Column, ...]
+    ticks: tuple[Tick, ...]
+    capacity_y: str
+    capacity: str
+    description: str
+    longest: str
+    longest_url: str
+    parts: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeView:
+    """How long it takes: the figure, what it is of, its band and what is known beside it."""
+
+    figure: str
+    of: str
+    band: str
+    rate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A plan in words and figures."""
 
@@ -111,6 +175,9 @@ class Result:
     model: str
     hardware: str
     bar: MemoryBar
+    lengths: LengthChart
+    time: TimeView | None
+    disk: str
     rule_of_thumb: str
     peak: str
     host: str

@@ -13,7 +13,6 @@ from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow
 from app.core.errors import InvalidInput, UnknownName
 from app.core.hardware import Hardware
-from app.core.knobs import starting_knobs
 from app.core.messages import message
 from app.services.comparing import LORA_DEFAULTS
 from app.services.inputs import resolve_hardware
@@ -74,7 +73,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
             KnobView(key=key, meaning=t(f"reference.knob.{key}"), values=values)
             for key, values in KNOBS.get(row.id, ())
         ),
-        yaml_lines=highlight(write_yaml(snippet(row), texts, comments=False)),
+        yaml_lines=highlight(write_yaml(snippet(catalog, row), texts, comments=False)),
         yaml_note=t(f"reference.yaml.{_kind(row)}"),
         support=row.axolotl.support,
         support_text=t(f"methods.support.{row.axolotl.support}"),
@@ -102,14 +101,14 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
     return page, 422 if error_summary(asked, texts) else 200
 
 
-def snippet(row: MethodRow) -> dict[str, Any]:
+def snippet(catalog: Catalog, row: MethodRow) -> dict[str, Any]:
     """The method's keys as they stand in a file, with the guide's values for what it leaves open."""
     keys = dict(row.axolotl.keys or row.config)
     if keys.get("adapter") in ("lora", "qlora"):
         return {**keys, **LORA_DEFAULTS, "lora_target_linear": True}
     if row.id == "full":
-        knobs = starting_knobs("full", memory_gb=48, context_tokens=None, wanted_tokens=None)
-        return {"learning_rate": knobs.learning_rate, "optimizer": knobs.optimizer}
+        wanted = ("learning_rate", "optimizer")
+        return {item.key: item.value for item in catalog.advisor.advise(wanted, {"method": "full"}.get, {})}
     return keys
 
 
