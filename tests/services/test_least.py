@@ -19,15 +19,18 @@ def test_each_method_takes_more_than_the_one_before(catalog: Catalog) -> None:
 
 
 def test_cards_of_one_generation_need_the_same(catalog: Catalog) -> None:
-    needs = {least_process_bytes(catalog, LLAMA, catalog.gpus.get(id_).hardware(), "qlora") for id_ in ("rtx-4090", "l40s")}
+    needs = {
+        least_process_bytes(catalog, LLAMA, catalog.gpus.get(id_).hardware(), "qlora") for id_ in ("rtx-4090", "l40s")
+    }
     assert len(needs) == 1
 
 
 @pytest.mark.parametrize("gpu", ["rtx-3060-12gb", "rtx-4060"])
 def test_a_model_fits_where_a_plan_for_it_does(catalog: Catalog, gpu: str) -> None:
     card = catalog.gpus.get(gpu).hardware()
-    fitting = fitting_models(catalog, card)
-    for model in (LLAMA, "Qwen/Qwen3-14B", "Qwen/Qwen3-32B", "google/gemma-3-12b-it"):
+    models = (LLAMA, "Qwen/Qwen3-14B", "Qwen/Qwen3-32B", "google/gemma-3-12b-it")
+    fitting = fitting_models(catalog, card, [catalog.models.get(model) for model in models])
+    for model in models:
         wish = Wish(dataset=Dataset(), overrides={"adapter": "qlora", "load_in_4bit": True})
         made = plan(catalog=catalog, base_model=model, model=None, hardware=card, wish=wish)
         assert (model in fitting) == (made.outcome is Outcome.FITS), model

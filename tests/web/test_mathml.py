@@ -1,7 +1,7 @@
 """Formulas: well-formed MathML that says what the line of text says."""
 
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -19,9 +19,9 @@ def letters(text: str) -> str:
     return DRAWN.sub("", text).replace("²", "2").replace("³", "3")
 
 
-def read(formula: str) -> ElementTree.Element:
+def read(formula: str) -> ET.Element:
     """The formula, parsed as XML."""
-    return ElementTree.fromstring(str(typeset(formula)))
+    return ET.fromstring(str(typeset(formula)))
 
 
 def test_every_formula_of_the_registry_keeps_its_letters(catalog: Catalog) -> None:
@@ -67,5 +67,5 @@ def test_any_text_is_typeset_and_escaped(text: str) -> None:
 
 def test_a_sentence_holds_formulas_between_backticks() -> None:
     drawn = str(with_formulas("per <module> `r·d` more"))
-    assert drawn.startswith("per &lt;module&gt; <math display=\"inline\"")
+    assert drawn.startswith('per &lt;module&gt; <math display="inline"')
     assert drawn.endswith("</math> more")

@@ -13,7 +13,19 @@ from app.web.reference.teaching import FORMULAS, KNOBS
 from .conftest import FRAGMENT, RESTORE, Get
 
 IDS = tuple(row.id for row in load_catalog().methods.rows)
-GUIDE = ("lora", "qlora", "dora", "prompt_tuning", "prefix_tuning", "p_tuning_v2", "ia3", "bottleneck", "loftq", "neftune", "relora")
+GUIDE = (
+    "lora",
+    "qlora",
+    "dora",
+    "prompt_tuning",
+    "prefix_tuning",
+    "p_tuning_v2",
+    "ia3",
+    "bottleneck",
+    "loftq",
+    "neftune",
+    "relora",
+)
 
 
 def test_families_come_first_and_hold_every_method(get: Get, catalog: Catalog) -> None:
@@ -76,7 +88,9 @@ def test_each_method_is_taught(get: Get, id_: str) -> None:
 
 
 @pytest.mark.parametrize("id_", [*GUIDE, "full"])
-def test_the_guide_s_methods_have_lessons_symbols_and_a_drawing_of_their_own(get: Get, catalog: Catalog, id_: str) -> None:
+def test_the_guide_s_methods_have_lessons_symbols_and_a_drawing_of_their_own(
+    get: Get, catalog: Catalog, id_: str
+) -> None:
     page = get(f"/methods/{id_}", {"lang": "my"})
     assert page.document.select(".lessons li")
     assert page.document.select(".symbols div")
@@ -132,7 +146,9 @@ def test_nothing_chosen_shows_an_example_and_says_so(get: Get) -> None:
     ],
 )
 @pytest.mark.parametrize("headers", [{}, FRAGMENT])
-def test_bad_input_is_answered_at_its_field(get: Get, query: dict[str, str], field: str, said: str, headers: dict[str, str]) -> None:
+def test_bad_input_is_answered_at_its_field(
+    get: Get, query: dict[str, str], field: str, said: str, headers: dict[str, str]
+) -> None:
     page = get("/methods/lora", query, headers)
     assert page.status == 422
     assert said in page.text(f"#f-{field}-error")

@@ -124,17 +124,17 @@ def test_a_model_s_page_tells_what_it_is_and_what_fits(get: Get, catalog: Catalo
     page = get(f"/models/{MODEL}")
     assert page.text("h1") == "Llama 3.1 8B Instruct"
     assert "8,030,261,248" in page.text(".lead")
-    assert [code.text for code in page.document.select(".codes code")][0] == "q_proj"
+    assert next(code.text for code in page.document.select(".codes code")) == "q_proj"
     smallest = page.document.select("[aria-labelledby=fits-title] table")[0].select("tbody tr")
     assert [row.th.text for row in smallest] == ["QLoRA", "LoRA", "Full fine-tuning"]
     assert len(page.document.select("details table")[0].select("tbody tr")) == len(catalog.gpus.rows)
-    assert page.document.select(f"a.button[href*='plan?model=meta-llama']")
+    assert page.document.select("a.button[href*='plan?model=meta-llama']")
     parameters = [row.select("td")[-1].text for row in page.document.select("details table")[1].select("tbody tr")]
     assert sum(int(text.replace(",", "")) for text in parameters) == 8_030_261_248
 
 
-def test_each_architecture_has_a_page_without_faults(get: Get, catalog: Catalog) -> None:
-    for model_type in {row.model_type for row in catalog.models.rows}:
+def test_models_of_every_shape_have_a_page(get: Get, catalog: Catalog) -> None:
+    for model_type in ("gpt2", "gemma3", "deepseek_v2", "nemotron_h", "qwen3_moe", "lfm2"):
         row = next(row for row in catalog.models.rows if row.model_type == model_type)
         assert get(f"/models/{row.id}").status == 200, row.id
 
@@ -169,5 +169,5 @@ def test_gpus_are_sorted_by_memory(get: Get) -> None:
 def test_gpus_for_a_model_say_the_method_that_fits(get: Get) -> None:
     page = get("/gpus", {"model": "llama 3.1 8b instruct"})
     assert "up to QLoRA" in page.one("#rtx-3060-12gb").text
-    assert "up to Full fine-tuning" in page.one("#h100-80gb-sxm").text
+    assert "up to Full fine-tuning" in page.one("#h100-sxm").text
     assert "Llama 3.1 8B Instruct" in page.text(".found")
