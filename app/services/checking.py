@@ -15,6 +15,7 @@ from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Hardware
+from app.core.messages import message
 from app.core.plan import Install
 from app.core.run import CCE_PLUGIN
 from app.services.estimating import estimate_resolved
@@ -144,7 +145,8 @@ def _worded(finding: Finding, reading: Reading) -> Finding:
     word = place.text
     allowed = [str(value) for value in expected]
     if finding.message.params.get("given") in ("True", "False") and "true/false" not in allowed:
-        return replace(finding, fix=Fix(set={finding.key: word}, safe=True))
+        said = message(finding.message.code, **{**finding.message.params, "given": word})
+        return replace(finding, message=said, fix=Fix(set={finding.key: word}, safe=True))
     return finding
 
 

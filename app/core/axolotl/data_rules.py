@@ -128,14 +128,11 @@ def metrics(subject: Subject) -> Iterator[Finding]:
     given = subject.config.get("eval_causal_lm_metrics")
     if not given:
         return
-    wrong = [str(name) for name in given if not isinstance(name, str) or name not in METRICS] if isinstance(given, list | tuple) else []
-    if not isinstance(given, list) or wrong:
-        yield rejected(
-            "metrics",
-            "eval_causal_lm_metrics",
-            given=tuple(wrong[:9]) or (str(given)[:80],),
-            allowed=tuple(sorted(METRICS)),
-        )
+    names = given if isinstance(given, list | tuple) else ()
+    wrong = tuple(str(name)[:80] for name in names if not isinstance(name, str) or name not in METRICS)
+    if wrong or not isinstance(given, list):
+        shown = wrong[:9] or (str(given)[:80],)
+        yield rejected("metrics", "eval_causal_lm_metrics", given=shown, allowed=tuple(sorted(METRICS)))
 
 
 def mistral_common(subject: Subject) -> Iterator[Finding]:

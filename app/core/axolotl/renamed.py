@@ -131,6 +131,39 @@ NEVER_READ: Mapping[str, tuple[str, ...]] = {
 """Keys of long ago or of other tools that are seen in people's files and mean nothing to this Axolotl."""
 
 
+OTHER_TOOLS: Mapping[str, str] = {
+    "alpha": "lora_alpha",
+    "bnb_4bit": "load_in_4bit",
+    "dropout": "lora_dropout",
+    "epochs": "num_epochs",
+    "gradient_accumulation": "gradient_accumulation_steps",
+    "lora_rank": "lora_r",
+    "lora_target": "lora_target_modules",
+    "lr": "learning_rate",
+    "lr_scheduler_type": "lr_scheduler",
+    "max_length": "sequence_len",
+    "max_seq_len": "sequence_len",
+    "max_seq_length": "sequence_len",
+    "model": "base_model",
+    "model_name": "base_model",
+    "model_name_or_path": "base_model",
+    "neftune_alpha": "neftune_noise_alpha",
+    "num_train_epochs": "num_epochs",
+    "optim": "optimizer",
+    "packing": "sample_packing",
+    "per_device_eval_batch_size": "eval_batch_size",
+    "per_device_train_batch_size": "micro_batch_size",
+    "quantization_bit": "load_in_4bit",
+    "r": "lora_r",
+    "rank": "lora_r",
+    "seq_len": "sequence_len",
+    "target_modules": "lora_target_modules",
+    "use_dora": "peft_use_dora",
+    "use_rslora": "peft_use_rslora",
+}
+"""What Transformers, TRL, PEFT and other trainers call a key of Axolotl's."""
+
+
 def renamed_keys(subject: Subject) -> Iterator[Finding]:
     """A key that has another name today; the fix leaves a successor that is already there as it is."""
     for key, row in RENAMED.items():

@@ -13,6 +13,7 @@ from app.core.axolotl.precision_rules import PRECISION_RULES
 from app.core.axolotl.preference_rules import PREFERENCE_RULES
 from app.core.axolotl.renamed import (
     NEVER_READ,
+    OTHER_TOOLS,
     REMOVED,
     RENAMED,
     never_read,
@@ -109,6 +110,8 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         if foreign and path == key:
             continue
         close = nearest(key, allowed, count=1) if position < MOST_SUGGESTIONS else ()
+        if path == key and key in OTHER_TOOLS:
+            close = (OTHER_TOOLS[key],)
         if close:
             top = path == key and close[0] not in config
             fix = Fix(set={close[0]: config[key]}, unset=(key,)) if top else None
