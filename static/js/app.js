@@ -138,6 +138,19 @@
   const options = (field) => [...parts(field).list.querySelectorAll("[role=option]")];
   const chosen = (field) => options(field).find((option) => option.ariaSelected === "true");
 
+  // Without this it is a plain field with the browser's own list.
+  const upgrade = () => {
+    for (const field of document.querySelectorAll("[data-suggests]")) {
+      field.removeAttribute("list");
+      field.role = "combobox";
+      field.ariaAutoComplete = "list";
+      field.setAttribute("aria-controls", "model-listbox");
+      field.setAttribute("aria-expanded", String(options(field).length > 0 && !parts(field).list.hidden));
+    }
+  };
+  upgrade();
+  document.addEventListener("htmx:after:swap", upgrade);
+
   const close = (field) => {
     clearTimeout(field.waiting);
     field.asking?.abort();
