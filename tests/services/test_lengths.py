@@ -3,9 +3,9 @@
 import pytest
 
 from app.catalog.library import load_catalog
+from app.services.estimating import estimate_resolved
 from app.services.inputs import resolve_hardware, resolve_model
 from app.services.lengths import FINENESS, MOST, by_length
-from app.services.estimating import estimate_resolved
 
 CATALOG = load_catalog()
 QLORA = {
@@ -31,7 +31,9 @@ def process_bytes(model: str, gpu: str, tokens: int) -> int:
 
 
 @pytest.mark.parametrize("own", [512, 2048, 3000, 32768])
-@pytest.mark.parametrize(("model", "gpu"), [("meta-llama/Llama-3.1-8B", "rtx-3060-12gb"), ("Qwen/Qwen3-4B", "rtx-4090")])
+@pytest.mark.parametrize(
+    ("model", "gpu"), [("meta-llama/Llama-3.1-8B", "rtx-3060-12gb"), ("Qwen/Qwen3-4B", "rtx-4090")]
+)
 def test_every_point_is_what_the_estimate_says(model: str, gpu: str, own: int) -> None:
     architecture = CATALOG.architecture(model)
     capacity = CATALOG.gpus.get(gpu).memory_bytes
