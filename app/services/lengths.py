@@ -7,7 +7,7 @@ from typing import Any
 from app.core.architecture import Architecture
 from app.core.estimate import Memory, Verdict
 from app.services.estimating import verdict
-from app.services.fitting import Meter
+from app.services.measuring import Meter
 
 SHORTEST = 512
 LONGEST = 1 << 20

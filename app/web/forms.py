@@ -13,13 +13,14 @@ from app.catalog.search import tokens
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
-from app.core.plan import Dataset, Goal, Install, Priority, Wish
+from app.core.plan import Dataset, Goal, Install, Priority, Tasks, Wish
 from app.texts import LANGUAGES
 from app.web import own_keys, pasted_model
 from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, Field, Kind
 
 MODEL_JSON = "model_json"
 MOST_SUGGESTIONS = 6
+MOST_PRICE = 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,7 @@ class Asked:
     model: Mapping[str, Any] | None = None
     gpu: str | None = None
     vram_gib: float | None = None
+    price_per_hour: float | None = None
     wish: Wish = field(default_factory=Wish)
     own_keys: frozenset[str] = frozenset()
     """Keys that the box for other keys sets."""
@@ -118,9 +120,17 @@ def understand(form: Form, catalog: Catalog) -> Asked:
     asked.gpu = _text(form, "gpu", asked)
     vram = _number(form, "vram_gib", asked)
     asked.vram_gib = float(vram) if vram is not None else None
+    price = _number(form, "price_per_hour", asked)
+    if price is not None and not 0 <= price <= MOST_PRICE:
+        asked.fault(
+            "price_per_hour", message("web.error.range", given=form["price_per_hour"], least=0, most=MOST_PRICE)
+        )
+        price = None
+    asked.price_per_hour = float(price) if price is not None else None
     asked.wish = Wish(
         goal=Goal(_choice(form, "goal", asked) or Goal.CHAT),
         priority=Priority(_choice(form, "priority", asked) or Priority.BALANCED),
+        tasks=Tasks(_choice(form, "tasks", asked) or Tasks.ONE),
         sequence_len_tokens=_whole(form, "sequence_len", asked),
         dataset=Dataset(
             path=_text(form, "dataset_path", asked),

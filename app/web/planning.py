@@ -49,7 +49,9 @@ def answer(form: Form, catalog: Catalog) -> Answer:
 
 def _hardware(asked: Asked, form: Form, catalog: Catalog) -> Hardware | None:
     try:
-        return resolve_hardware(catalog=catalog, gpu=asked.gpu, vram_gib=asked.vram_gib)
+        return resolve_hardware(
+            catalog=catalog, gpu=asked.gpu, vram_gib=asked.vram_gib, price_per_hour=asked.price_per_hour
+        )
     except UnknownName as error:
         asked.fault("gpu", message("web.error.unknown_gpu", given=form["gpu"][:60], nearest=error.nearest))
     except InvalidInput as error:
