@@ -1,20 +1,23 @@
 """Turns a plan into words and figures for the page."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.estimate import Estimate, Time
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
-from app.core.plan import Alternative, Change, Plan
+from app.core.plan import Alternative, Change, Plan, Wish
 from app.services.lengths import by_length
+from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web import contexts
 from app.web.durations import duration
-from app.web.fields import FIELDS, field_of_key
-from app.web.forms import Address, Form, in_field
+from app.web.fields import field_of_key
+from app.web.forms import Address, Form, in_field, turned
 from app.web.highlight import highlight
+from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
 
@@ -52,13 +55,22 @@ def file_name(plan: Plan) -> str:
 
 
 def present(
-    plan: Plan, *, form: Form, hardware: Hardware, catalog: Catalog, texts: Texts, address: Address, download_url: str
+    plan: Plan,
+    *,
+    form: Form,
+    wish: Wish,
+    hardware: Hardware,
+    catalog: Catalog,
+    texts: Texts,
+    address: Address,
+    download_url: str,
 ) -> contexts.Result:
     """Everything that the result region shows."""
     t = texts.text
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
+    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -102,6 +114,12 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
+        knobs=knob_views(
+            price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install),
+            form,
+            texts,
+            address,
+        ),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
@@ -121,6 +139,7 @@ def time_view(time: Time, texts: Texts) -> contexts.TimeView:
         of=texts.text(f"web.time.of.{of}", steps=time.total_steps or 0),
         band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
         rate=texts.text("web.time.rate", rate=round(time.tokens_per_second)),
+        price=texts.text("web.time.price", price=time.price) if time.price is not None else "",
     )
 
 
@@ -196,18 +215,13 @@ def _finding(finding: Finding, form: Form, texts: Texts, address: Address) -> co
 
 
 def _fix(finding: Finding, form: Form, texts: Texts, address: Address) -> contexts.Link | None:
-    """A link that applies the fix, where the form has a field for all of it."""
+    """A link that applies the fix."""
     fix = finding.fix
     if fix is None or not (fix.set or fix.unset):
         return None
-    changes: dict[str, str | None] = {}
-    for key, value in [*fix.set.items(), *((key, None) for key in fix.unset)]:
-        name = "model" if key == "base_model" else key
-        field = FIELDS.get(name)
-        if field is None or not (field.knob or name in ("sequence_len", "model")):
-            return None
-        changes[name] = None if value is None else in_field(value)
-    if form.with_values(**changes) == form:
+    changes: dict[str, Any] = {**fix.set, **dict.fromkeys(fix.unset)}
+    mended = turned(form, changes)
+    if mended == form:
         return None
-    shown = tuple(f"{key}: {value}" if value is not None else f"− {key}" for key, value in changes.items())
-    return contexts.Link(text=texts.text("web.finding.fix", changes=shown), url=address(form.with_values(**changes)))
+    shown = tuple(f"{key}: {in_field(value)}" if value is not None else f"− {key}" for key, value in changes.items())
+    return contexts.Link(text=texts.text("web.finding.fix", changes=shown), url=address(mended))

@@ -181,7 +181,11 @@ def test_a_shared_address_shows_the_same_in_a_fresh_profile(open_page: Open, jav
 def test_on_a_slow_line_it_shows_that_it_works_and_asks_once(open_page: Open) -> None:
     page = open_page(PLAN)
     held: list[Route] = []
-    page.route("**/plan?*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/plan?*", hold)
     unfold(page, "knobs")
     page.get_by_label("lora_r", exact=True).fill("24")
     button = page.get_by_role("button", name="Update the plan")

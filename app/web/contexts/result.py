@@ -156,6 +156,18 @@ class LengthChart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnobView:
+    """A change that would save memory, with its price and what becomes of the training."""
+
+    label: str
+    price: str
+    trains: str
+    verdict: str
+    verdict_text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeView:
     """How long it takes: the figure, what it is of, its band and what is known beside it."""
 
@@ -163,6 +175,7 @@ class TimeView:
     of: str
     band: str
     rate: str
+    price: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +200,7 @@ class Result:
     modules: tuple[ModuleView, ...]
     steps: tuple[StepView, ...]
     changes: tuple[ChangeView, ...]
+    knobs: tuple[KnobView, ...]
     alternatives: tuple[AlternativeView, ...]
     findings: tuple[FindingView, ...]
     yaml_lines: tuple[tuple[Token, ...], ...]
