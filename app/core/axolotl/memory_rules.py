@@ -6,7 +6,7 @@ Transformers 5.16.1 ``trainer_optimizer.py``; flashoptim 0.1.4; axolotl-contribs
 
 from collections.abc import Iterator
 
-from app.core.axolotl.subject import Rule, Subject, error, info, warning
+from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.axolotl.unmodelled import acting
 from app.core.findings import Finding, Fix
 from app.core.memory.optimizers import FUSED_FROM_FULL
@@ -29,9 +29,9 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
         if row.sharding:
             yield info("memory_not_sharded", row.key, key=row.key)
         elif row.less and row.more:
-            yield warning("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
+            yield misleads("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
         elif row.more:
-            yield warning("memory_not_priced_more", row.key, key=row.key, more=row.more)
+            yield misleads("memory_not_priced_more", row.key, key=row.key, more=row.more)
         else:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
 
@@ -40,7 +40,7 @@ def kto_batch(subject: Subject) -> Iterator[Finding]:
     """KTO's trainer compares answers within a batch and refuses one of a single sample, which is the default."""
     micro = subject.number("micro_batch_size")
     if subject.text("rl") == "kto" and (micro is None or micro <= 1):
-        yield error("kto_batch", "micro_batch_size", fix=Fix(set={"micro_batch_size": 2}))
+        yield fails("kto_batch", "micro_batch_size", fix=Fix(set={"micro_batch_size": 2}))
 
 
 def kernels_under_trl(subject: Subject) -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def kernels_under_trl(subject: Subject) -> Iterator[Finding]:
         return
     for key in LORA_KERNEL_KEYS:
         if subject.on(key):
-            yield error("kernels_under_trl", key, fix=Fix(unset=(key,), safe=True), key=key)
+            yield fails("kernels_under_trl", key, fix=Fix(unset=(key,), safe=True), key=key)
 
 
 def kernels_under_reward(subject: Subject) -> Iterator[Finding]:
@@ -58,7 +58,7 @@ def kernels_under_reward(subject: Subject) -> Iterator[Finding]:
         return
     unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
     if unset or any(subject.on(key) for key in LORA_KERNEL_KEYS):
-        yield error("kernels_under_reward", LORA_KERNEL_KEYS[0], fix=Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False)))
+        yield fails("kernels_under_reward", LORA_KERNEL_KEYS[0], fix=Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False)))
 
 
 def loss_under_rl(subject: Subject) -> Iterator[Finding]:
@@ -76,41 +76,37 @@ def full_precision_flash(subject: Subject) -> Iterator[Finding]:
     if subject.config.get("bf16", "auto") in (False, "false") and not half:
         if subject.text("attn_implementation").startswith("flash_attention"):
             fix = Fix(set={"attn_implementation": "sdpa"})
-            yield error("full_precision_flash", "attn_implementation", fix=fix)
+            yield fails("full_precision_flash", "attn_implementation", fix=fix)
 
 
 def optimizer_needs(subject: Subject) -> Iterator[Finding]:
     """Optimizers that are built only with something else set, or only for some trainings."""
     name = subject.text("optimizer")
     if name in FUSED_FROM_FULL and subject.lora and subject.config.get("peft_autocast_adapter_dtype") is not False:
-        yield error("optimizer_full_precision", "optimizer", fix=Fix(set={"optimizer": "adamw_8bit"}), optimizer=name)
+        yield fails("optimizer_full_precision", "optimizer", fix=Fix(set={"optimizer": "adamw_8bit"}), optimizer=name)
     if name.startswith(LOW_RANK) and not subject.on("optim_target_modules"):
         fix = Fix(set={"optim_target_modules": ["self_attn", "mlp"]})
-        yield error("optimizer_targets", "optim_target_modules", fix=fix, optimizer=name)
+        yield fails("optimizer_targets", "optim_target_modules", fix=fix, optimizer=name)
     if name.endswith("_layerwise") and (subject.number("gradient_accumulation_steps") or 1) > 1:
         fix = Fix(set={"gradient_accumulation_steps": 1})
-        yield error("optimizer_layerwise", "gradient_accumulation_steps", fix=fix, optimizer=name)
+        yield fails("optimizer_layerwise", "gradient_accumulation_steps", fix=fix, optimizer=name)
     if name == "dion" and not (subject.on("dion_lr") and subject.on("dion_momentum")):
         fix = Fix(set={"dion_lr": 0.01, "dion_momentum": 0.95})
-        yield error("optimizer_dion", "dion_lr", fix=fix)
+        yield fails("optimizer_dion", "dion_lr", fix=fix)
     if name == "dion" and subject.on("dion_rank_fraction"):
-        yield warning("optimizer_dion_rank", "dion_rank_fraction")
+        yield misleads("optimizer_dion_rank", "dion_rank_fraction")
     if name == "adamw_anyprecision" and not subject.on("torchdistx_path"):
         fix = Fix(set={"optimizer": "adamw_torch_fused"})
-        yield error("optimizer_anyprecision", "optimizer", fix=fix)
+        yield fails("optimizer_anyprecision", "optimizer", fix=fix)
     if name == "muon" and not subject.lora:
         yield info("optimizer_muon_norms", "optimizer")
 
 
 def offloading(subject: Subject) -> Iterator[Finding]:
-    """Offloading moves what checkpointing keeps, and ``disk`` is the host's memory too."""
-    value = subject.config.get("activation_offloading")
-    if value and not subject.on("gradient_checkpointing"):
-        fix = Fix(set={"gradient_checkpointing": True}, safe=True)
-        yield error("offloading_alone", "activation_offloading", fix=fix)
-    if value == "disk":
+    """``disk`` is the host's memory too."""
+    if subject.config.get("activation_offloading") == "disk":
         fix = Fix(set={"activation_offloading": True}, safe=True)
-        yield warning("offloading_disk", "activation_offloading", fix=fix)
+        yield misleads("offloading_disk", "activation_offloading", fix=fix)
 
 
 MEMORY_RULES: tuple[Rule, ...] = (

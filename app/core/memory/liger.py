@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.core.axolotl.coverage import LIGER_FUSED_LINEAR
-from app.core.memory.layers import FeedForward, LayerSpec, Middle
+from app.core.memory.layers import FeedForward, LayerSpec
+from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, NormSpec
 
 RMS_FORMS = frozenset((Norm.RMS, Norm.RMS_PLUS_ONE, Norm.RMS_WEIGHT_FIRST))

@@ -13,7 +13,7 @@ Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0 ``core/tr
 from collections.abc import Sequence
 
 from app.core.memory.operations import FULL
-from app.core.memory.tape import ACTIVATIONS, MASK, Gradients, Run, Storage, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, MASK, TOKEN, Gradients, Run, Storage, Tape, Tensor
 from app.core.run import Loss, Method, Offloading
 from app.core.run import Run as Training
 
@@ -47,7 +47,7 @@ def loss_on_host(run: Training, vocab_size: int) -> int:
     """The plain loss's log-softmax is saved twice, by itself and by what picks from it: with streams that is noticed."""
     if run.loss is not Loss.PLAIN or run.offloading not in (Offloading.ALL, Offloading.ALL_AT_ONCE):
         return 0
-    return FULL * run.tokens * vocab_size * (1 if run.offloading is Offloading.ALL else 2)
+    return FULL * TOKEN * vocab_size * (1 if run.offloading is Offloading.ALL else 2)
 
 
 class OffloadingTape(Tape):

@@ -12,7 +12,7 @@ Sources: TRL 1.9.0 ``trainer/dpo_trainer.py`` (``_compute_loss``), ``trainer/kto
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from app.core.adapter import AdaptedModule, Adapter
+from app.core.adapted import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
 from app.core.memory.loss import HeadSpec

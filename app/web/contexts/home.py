@@ -15,11 +15,12 @@ class Sample:
     method: str
     verdict: Verdict
     bar: MemoryBar
+    trainable: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomePage:
-    """``/``: what this is, and a start."""
+    """``/``: what this is, and three ways to begin. An address that is blank belongs to a page that there is not."""
 
     shell: Shell
     fields: dict[str, FieldView]
@@ -28,6 +29,11 @@ class HomePage:
     examples: tuple[Link, ...]
     model_count: str
     gpu_count: str
+    check_url: str
+    methods_url: str
+    methods: tuple[Link, ...]
+    tree_url: str
     suggestions: dict[str, tuple[str, ...]]
     action: str
+    models_url: str
     lang: str

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.web.contexts.form import FindingView
+from app.web.contexts.time import Beyond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +103,83 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One part of a column: ``y`` and ``height`` in px of the drawing."""
+
+    number: int
+    label: str
+    value: str
+    y: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """Memory at one sequence length, stacked from the bottom. Horizontal measures are per cent of the width."""
+
+    tokens: str
+    total: str
+    verdict: str
+    verdict_text: str
+    current: bool
+    x_percent: str
+    width_percent: str
+    middle_percent: str
+    top: str
+    slices: tuple[Slice, ...]
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A line of the scale."""
+
+    y: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthChart:
+    """Memory by part against sequence length, with the card's limit as a line: the drawing and its table.
+
+    ``parts`` are the labels of the table's columns; ``rows`` hold a text for each of them, blank where there is none.
+    """
+
+    columns: tuple[Column, ...]
+    ticks: tuple[Tick, ...]
+    capacity_y: str
+    capacity: str
+    description: str
+    longest: str
+    longest_url: str
+    parts: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnobView:
+    """A change that would save memory, with its price and what becomes of the training."""
+
+    label: str
+    price: str
+    trains: str
+    verdict: str
+    verdict_text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeFact:
+    """How long it takes: the figure, what it is of, its band and what is known beside it."""
+
+    figure: str
+    of: str
+    band: str
+    rate: str
+    price: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A plan in words and figures."""
 
@@ -111,6 +189,9 @@ class Result:
     model: str
     hardware: str
     bar: MemoryBar
+    lengths: LengthChart
+    time: TimeFact | None
+    disk: str
     rule_of_thumb: str
     peak: str
     host: str
@@ -120,8 +201,10 @@ class Result:
     modules: tuple[ModuleView, ...]
     steps: tuple[StepView, ...]
     changes: tuple[ChangeView, ...]
+    knobs: tuple[KnobView, ...]
     alternatives: tuple[AlternativeView, ...]
     findings: tuple[FindingView, ...]
     yaml_lines: tuple[tuple[Token, ...], ...]
     download_url: str
     file_name: str
+    beyond: Beyond

@@ -19,12 +19,25 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SectionView:
+    """A part of the form that is folded. ``worst`` is the gravest severity of the findings in it, or blank."""
+
+    id: str
+    summary: str
+    changed: str
+    invalid: bool
+    worst: str
+    open: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPage:
     """``/plan``: the form and the result beside it."""
 
     shell: Shell
     state: State
     fields: dict[str, FieldView]
+    sections: dict[str, SectionView]
     pasted: PastedModel | None
     packed_model: str
     model_json: str
@@ -35,6 +48,25 @@ class PlanPage:
     model_options: tuple[Option, ...]
     suggestions: dict[str, tuple[str, ...]]
     action: str
+    models_url: str
     reset_url: str
     changed: int
     lang: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """One model that a search found."""
+
+    id: str
+    name: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoices:
+    """What the model field's list shows while somebody types."""
+
+    choices: tuple[ModelChoice, ...]
+    none: str
+    said: str

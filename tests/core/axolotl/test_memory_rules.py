@@ -23,7 +23,6 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": "dion", "dion_lr": 0.01, "dion_momentum": 0.9, "dion_rank_fraction": 0.5}, "optimizer_dion_rank"),
     ({"optimizer": "adamw_anyprecision"}, "optimizer_anyprecision"),
     ({"adapter": None, "optimizer": "muon"}, "optimizer_muon_norms"),
-    ({"activation_offloading": True}, "offloading_alone"),
     ({"activation_offloading": "disk", "gradient_checkpointing": True}, "offloading_disk"),
 ]
 UNSAID: list[tuple[dict[str, Any], str]] = [
@@ -38,7 +37,6 @@ UNSAID: list[tuple[dict[str, Any], str]] = [
     ({"adapter": None, "optimizer": "flash_adamw"}, "optimizer_full_precision"),
     ({"optimizer": "galore_adamw", "optim_target_modules": ["mlp"]}, "optimizer_targets"),
     ({"optimizer": "galore_adamw_layerwise"}, "optimizer_layerwise"),
-    ({"activation_offloading": True, "gradient_checkpointing": True}, "offloading_alone"),
 ]
 
 

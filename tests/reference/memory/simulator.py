@@ -14,7 +14,7 @@ from types import MethodType
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from . import autocast, bnb, flash, fused_lora, liger, losses, offloading
+from . import autocast, bnb, flash, fused_lora, grouped, liger, losses, offloading, scans
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
@@ -56,8 +56,14 @@ class Simulation:
 
     # ---- load -------------------------------------------------------------------------------------------------------------------
     def build(self) -> None:
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+        from transformers import (
+            AutoConfig,
+            AutoModelForCausalLM,
+            AutoModelForImageTextToText,
+            AutoModelForSequenceClassification,
+        )
         from transformers.initialization import no_init_weights
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
         cfg = self.cfg
         autocast.install()
@@ -65,6 +71,8 @@ class Simulation:
         fused_lora.install()
         fused_lora.restore()
         flash.install()
+        grouped.install()
+        scans.install()
         arguments = dict(self.config)
         config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
         config.use_cache = False
@@ -78,7 +86,8 @@ class Simulation:
         liger.patch_module(config.model_type, cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
-        auto = AutoModelForCausalLM
+        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
         if cfg.get("reward_model"):
             auto, config.num_labels, config.pad_token_id = AutoModelForSequenceClassification, 1, 0
         with no_init_weights():
