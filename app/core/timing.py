@@ -184,7 +184,12 @@ def step_parts(
     itemsize = 2 if full else 4
     form = form_of(run.optimizer)
     state = form.states * form.value_bytes(itemsize)
-    stepping = adapter.trainable_parameters * (3 * itemsize + 2 * state) * (2.5 if form.scratch is Scratch.FOREACH else 1) / bandwidth
+    stepping = (
+        adapter.trainable_parameters
+        * (3 * itemsize + 2 * state)
+        * (2.5 if form.scratch is Scratch.FOREACH else 1)
+        / bandwidth
+    )
     return {
         "arithmetic": micro * computing,
         "launching": micro * (busy - computing),

@@ -29,9 +29,9 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
         if row.sharding:
             yield info("memory_not_sharded", row.key, key=row.key)
         elif row.less and row.more:
-            yield misleads("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
+            yield info("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
         elif row.more:
-            yield misleads("memory_not_priced_more", row.key, key=row.key, more=row.more)
+            yield info("memory_not_priced_more", row.key, key=row.key, more=row.more)
         else:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
 
@@ -72,11 +72,11 @@ def loss_under_rl(subject: Subject) -> Iterator[Finding]:
 
 def full_precision_flash(subject: Subject) -> Iterator[Finding]:
     """FlashAttention's kernels take 16 bits."""
-    half = any(subject.on(key) for key in ("fp16", "float16", "bfloat16"))
-    if subject.config.get("bf16", "auto") in (False, "false") and not half:
-        if subject.text("attn_implementation").startswith("flash_attention"):
-            fix = Fix(set={"attn_implementation": "sdpa"})
-            yield fails("full_precision_flash", "attn_implementation", fix=fix)
+    half = subject.config.get("bf16", "auto") not in (False, "false")
+    half = half or any(subject.on(key) for key in ("fp16", "float16", "bfloat16"))
+    if not half and subject.text("attn_implementation").startswith("flash_attention"):
+        fix = Fix(set={"attn_implementation": "sdpa"})
+        yield fails("full_precision_flash", "attn_implementation", fix=fix)
 
 
 def optimizer_needs(subject: Subject) -> Iterator[Finding]:

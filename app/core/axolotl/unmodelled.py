@@ -109,12 +109,22 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="device_map", less=60, but=("auto",)),
     *_all("max_memory gpu_memory_limit", less=60),
     *_all("shrink_embeddings resize_token_embeddings_to_32x tokens added_tokens_overrides", less=2, more=3),
-    *_all("use_scattermoe use_sonicmoe moe_bnb_fast experts_implementation llama4_linearized_experts", less=20, more=20),
-    *_all("expert_backend moe_grouped_backend moe_dequant_chunk_size use_dsv4_kernels use_glm_dsa_kernels", less=20, more=20),
+    *_all(
+        "use_scattermoe use_sonicmoe moe_bnb_fast experts_implementation llama4_linearized_experts", less=20, more=20
+    ),
+    *_all(
+        "expert_backend moe_grouped_backend moe_dequant_chunk_size use_dsv4_kernels use_glm_dsa_kernels",
+        less=20,
+        more=20,
+    ),
     *_all("dsv4_bf16_all dsv4_fp4_grouped_mode dsv4_fp8_lora_kernel dsv4_fp8_nonexpert_mode", less=40, more=40),
     *_all("dsv4_shared_mlp_lora_kernel gemma4_fp8_nonexpert gemma4_nf4_nonexpert nvfp4_merge_aware", less=40, more=20),
     *_all("gemma4_hybrid_attn_impl large_head_attention flash_attn_d512 fused_attn_kernel", less=15, more=15),
-    *_all("scaling_softmax s2_attention use_kernels use_onebitllms liger_layer_norm liger_rms_norm_gated", less=10, more=10),
+    *_all(
+        "scaling_softmax s2_attention use_kernels use_onebitllms liger_layer_norm liger_rms_norm_gated",
+        less=10,
+        more=10,
+    ),
     *_all("flash_attn_fuse_mlp flash_attn_cross_entropy flash_attn_rms_norm flash_optimum", less=30, more=5),
     *_all("fsdp fsdp_config deepspeed dp_shard_size qlora_sharded_model_loading", less=90, more=10, sharding=True),
     *_all("tensor_parallel_size context_parallel_size sequence_parallel_degree", less=90, sharding=True, but=(1,)),

@@ -133,9 +133,7 @@ def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return repeat(t, k, shape.query), repeat(t, v, shape.heads * shape.value_dim * TOKEN)
 
 
-def flash(
-    t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bool, accumulates: bool = True
-) -> Tensor:
+def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bool, accumulates: bool = True) -> Tensor:
     """Saves q, k, v, the output and a log-sum-exp a head; the backward accumulates dq in fp32 and widens dk and dv.
 
     Flex attention's compiled backward does neither (``torch/_inductor/kernel/flex``).

@@ -1,8 +1,8 @@
 """Liger's kernels beside its losses: norms, gated feed-forwards and positions that need less than Transformers' own.
 
-The norm saves its input and a statistic a row and writes one gradient over the other; the feed-forward saves gate and up
-and writes their gradients over them; positions turn queries and keys in place. Axolotl's fused LoRA kernels take the
-place of the feed-forward where both are on.
+The norm saves its input and a statistic a row and writes one gradient over the other; the feed-forward saves gate and
+up and writes their gradients over them; positions turn queries and keys in place. Axolotl's fused LoRA kernels take
+the place of the feed-forward where both are on.
 
 Source: liger-kernel 0.8.1 ``ops/{rms_norm,swiglu,geglu,rope}.py``; Axolotl 0.19.0 ``integrations/liger/plugin.py``.
 """
@@ -25,9 +25,7 @@ def norm_under_liger(spec: NormSpec | None, model_type: str, keys: frozenset[str
     return replace(spec, liger=True) if spec.form in RMS_FORMS else spec
 
 
-def layers_under_liger(
-    specs: Sequence[LayerSpec], model_type: str, keys: frozenset[str]
-) -> tuple[LayerSpec, ...]:
+def layers_under_liger(specs: Sequence[LayerSpec], model_type: str, keys: frozenset[str]) -> tuple[LayerSpec, ...]:
     """The layers as Liger patches them; equal ones stay the same object."""
     if not keys or model_type not in LIGER_FUSED_LINEAR:
         return tuple(specs)

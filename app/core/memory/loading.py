@@ -1,8 +1,9 @@
 """The transient while a model loads: embeddings, head and norms in fp32 before they go back to 16 bits.
 
 Axolotl 0.19's ``ModelLoader._configure_embedding_dtypes`` casts them up whatever trains and back where an adapter, the
-attention or cut cross entropy want it, and PEFT's ``prepare_model_for_kbit_training`` does it to all that is not quantised;
-``embeddings_skip_upcast`` leaves embeddings and head out on a 4-bit base. No part of a step: it has to fit all the same.
+attention or cut cross entropy want it, and PEFT's ``prepare_model_for_kbit_training`` does it to all that is not
+quantised; ``embeddings_skip_upcast`` leaves embeddings and head out on a 4-bit base. No part of a step: it has to fit
+all the same.
 """
 
 from dataclasses import replace

@@ -1,13 +1,15 @@
 """Activation offloading: what stays on the card while saved tensors wait on the host.
 
-TRL's hooks take every saved tensor of a kibibyte or more. With streams a few of the last stay until their copies are made
-(``STASH``), and what is saved twice in a short while stays. Under an adapter Axolotl's loader has switched checkpointing on
-and nothing switches it off: the hooks take the checkpoints and, in the backward, all that each layer makes again; what
-comes back for one layer's backward is let go of only after the next layer's (``bwd_tensor_stash`` is cleared by nodes of the
-outer graph alone). In full fine-tuning each layer is wrapped in a checkpoint of its own, which the hooks do not see into.
+TRL's hooks take every saved tensor of a kibibyte or more. With streams a few of the last stay until their copies are
+made (``STASH``), and what is saved twice in a short while stays. Under an adapter Axolotl's loader has switched
+checkpointing on and nothing switches it off: the hooks take the checkpoints and, in the backward, all that each layer
+makes again; what comes back for one layer's backward is let go of only after the next layer's (``bwd_tensor_stash``
+is cleared by nodes of the outer graph alone). In full fine-tuning each layer is wrapped in a checkpoint of its own,
+which the hooks do not see into.
 
-Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0 ``core/trainers/mixins/activation_checkpointing.py``,
-``loaders/model.py``, ``monkeypatch/{activation_offload_checkpoint,checkpoint_activation_offload}.py``.
+Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0
+``core/trainers/mixins/activation_checkpointing.py``, ``loaders/model.py``,
+``monkeypatch/{activation_offload_checkpoint,checkpoint_activation_offload}.py``.
 """
 
 from collections.abc import Sequence
@@ -20,6 +22,8 @@ from app.core.run import Run as Training
 LEAST_BYTES = 1024
 STASH = 5
 """Saved tensors whose copies to the host may be under way (``max_fwd_stash_size``)."""
+
+
 def hooks_see_layers(run: Training) -> bool:
     """Whether the hooks take what a layer makes again in its backward."""
     return run.method is not Method.FULL and run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE)
@@ -44,7 +48,7 @@ def streams_held(run: Training) -> int:
 
 
 def loss_on_host(run: Training, vocab_size: int) -> int:
-    """The plain loss's log-softmax is saved twice, by itself and by what picks from it: with streams that is noticed."""
+    """The plain loss's log-softmax is saved twice, by itself and by what picks from it; with streams that shows."""
     if run.loss is not Loss.PLAIN or run.offloading not in (Offloading.ALL, Offloading.ALL_AT_ONCE):
         return 0
     return FULL * TOKEN * vocab_size * (1 if run.offloading is Offloading.ALL else 2)
@@ -53,8 +57,8 @@ def loss_on_host(run: Training, vocab_size: int) -> int:
 class OffloadingTape(Tape):
     """A tape whose nodes hand what they save to the host and get copies back.
 
-    ``streams`` keeps the last few saved and all that came back; without them a tensor leaves at once and its copy goes with
-    its node.
+    ``streams`` keeps the last few saved and all that came back; without them a tensor leaves at once and its copy
+    goes with its node.
     """
 
     def __init__(self, *, streams: bool, compute: int = 2, gradients_present: bool = False, positions: int = 2) -> None:

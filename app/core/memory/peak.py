@@ -19,8 +19,8 @@ from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
 from app.core.memory.forms import head_spec, layer_specs
 from app.core.memory.layers import LayerSpec
-from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.loading import load_bytes
+from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.offloading import hooks_see_layers, loss_on_host, streams_held
 from app.core.memory.optimizers import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.outline import Base, Group, Outline, ends
@@ -250,9 +250,7 @@ class _Step:
                 likelihood=run.likelihood,
                 refer=refers(run),
             )
-        return profile_head(
-            spec, stream=stream, compute=run.itemsize, gradients_present=self.present, needs_input=True
-        )
+        return profile_head(spec, stream=stream, compute=run.itemsize, gradients_present=self.present, needs_input=True)
 
     def first_input_needs_gradient(self, adapter: Adapter) -> bool:
         """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""

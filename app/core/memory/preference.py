@@ -73,7 +73,14 @@ def with_reward_head(architecture: Architecture) -> Architecture:
 
 @lru_cache(maxsize=CACHED)
 def profile_preference(
-    spec: HeadSpec, kind: Preference, *, stream: int, compute: int, gradients_present: bool, likelihood: bool, refer: bool
+    spec: HeadSpec,
+    kind: Preference,
+    *,
+    stream: int,
+    compute: int,
+    gradients_present: bool,
+    likelihood: bool,
+    refer: bool,
 ) -> PreferenceProfile:
     """Record final norm, head, log-probabilities, metrics and their backward. A row is what ``CHUNK`` counts."""
     width = spec.hidden * TOKEN
@@ -133,8 +140,8 @@ def _logits(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
 def _log_probabilities(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
     """``selective_log_softmax`` of the logits but the last of each row.
 
-    Gathering saves the logits and scatters into zeros; each row's log-sum-exp makes a gradient of its own, and the rows'
-    are stacked.
+    Gathering saves the logits and scatters into zeros; each row's log-sum-exp makes a gradient of its own, and the
+    rows' are stacked.
     """
     (shifted,) = slices(t, logits, (logits.elements,))
     elements = shifted.elements

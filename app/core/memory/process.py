@@ -2,9 +2,10 @@
 
 Not measured here yet: figures of others, with a band that covers them. A context with PyTorch's kernels takes 300 to
 400 MB since CUDA 11.7 loads them lazily (github.com/pytorch/pytorch issues 107667 and 109888, by a maintainer) and more
-than a gigabyte where they are all loaded; bitsandbytes, Triton and FlashAttention bring theirs. cuBLAS's workspace comes
-from PyTorch's allocator but not from the model: 8 MiB, 32 MiB on Hopper (``CUBLAS_WORKSPACE_CONFIG``). What the allocator
-reserves beyond its peak is fragmentation: least with steady shapes, more where the lengths of batches differ.
+than a gigabyte where they are all loaded; bitsandbytes, Triton and FlashAttention bring theirs. cuBLAS's workspace
+comes from PyTorch's allocator but not from the model: 8 MiB, 32 MiB on Hopper (``CUBLAS_WORKSPACE_CONFIG``). What the
+allocator reserves beyond its peak is fragmentation: least with steady shapes, more where the lengths of batches
+differ.
 """
 
 from app.core.units import MIB
@@ -26,7 +27,8 @@ def process_range_bytes(
 ) -> tuple[int, int]:
     """The band around it: a tidy allocator with a small context to a fragmented one with a large context.
 
-    The process has held ``load_bytes`` before; ``room_percent`` is what keys that the model does not price could take off or add.
+    The process has held ``load_bytes`` before; ``room_percent`` is what keys that the model does not price could take
+    off or add.
     """
     less, more = room_percent
     low, _, high = RESERVED_SHARE

@@ -98,6 +98,7 @@ def test_every_key_of_the_schema_is_priced_declared_or_still() -> None:
 @pytest.mark.parametrize("row", UNMODELLED, ids=lambda row: row.key)
 def test_what_is_declared_acts_and_leaves_room(row: Unmodelled) -> None:
     """Each row is switched on by some value and off by none at all, and widens the band unless it shards."""
+
     def config(value: object) -> dict[str, object]:
         return {row.key: {row.nested: value} if row.nested else value}
 

@@ -67,7 +67,7 @@ def test_preference_and_offloading_are_met() -> None:
 
 
 def test_what_cannot_be_built_is_refused_in_the_recording() -> None:
-    """flashoptim's classes raise where all parameters are fp32: a finding, not a number."""
+    """Flashoptim's classes raise where all parameters are fp32: a finding, not a number."""
     assert {f"optimizer-flash_{name}-lora-r64-8b" for name in ("adam", "adamw", "lion", "sgd", "sgdw")} <= REFUSED
 
 
@@ -137,7 +137,9 @@ def test_flex_attention_never_takes_more_than_flash() -> None:
 
 def test_loading_must_fit_too() -> None:
     """The process has held fp32 embeddings while it loaded, unless a 4-bit base spares them."""
-    config = FLASH | LORA | {"adapter": "qlora", "load_in_4bit": True, "sequence_len": 16, "gradient_checkpointing": True}
+    config = (
+        FLASH | LORA | {"adapter": "qlora", "load_in_4bit": True, "sequence_len": 16, "gradient_checkpointing": True}
+    )
     loaded, spared = of(config, vocab_size=256000), of(config | {"embeddings_skip_upcast": True}, vocab_size=256000)
     assert loaded.allocated_peak_bytes == spared.allocated_peak_bytes
     assert loaded.process_bytes > spared.process_bytes

@@ -262,7 +262,11 @@ class HiddenStates(torch.autograd.Function):
         x = x.detach().requires_grad_(needs)
         args = list(ctx.rest)
         args[ctx.position] = x
-        with torch.enable_grad(), torch.autocast("cuda", dtype=torch.bfloat16), torch.autocast("cpu", dtype=torch.bfloat16):
+        with (
+            torch.enable_grad(),
+            torch.autocast("cuda", dtype=torch.bfloat16),
+            torch.autocast("cpu", dtype=torch.bfloat16),
+        ):
             out = ctx.run(*args)
         torch.autograd.backward([out], list(grads[:1]))
         return None, None, *(x.grad if i == ctx.position else None for i in range(len(args)))
@@ -284,7 +288,11 @@ class Legacy(torch.autograd.Function):
     def backward(ctx, grad):
         x = torch.empty(ctx.shape, dtype=ctx.dtype).requires_grad_(True)
         Legacy.host.add(-_bytes(x))
-        with torch.enable_grad(), torch.autocast("cuda", dtype=torch.bfloat16), torch.autocast("cpu", dtype=torch.bfloat16):
+        with (
+            torch.enable_grad(),
+            torch.autocast("cuda", dtype=torch.bfloat16),
+            torch.autocast("cpu", dtype=torch.bfloat16),
+        ):
             out = ctx.run(x, *ctx.args)
         torch.autograd.backward(out, grad)
         return None, x.grad, *(None for _ in ctx.args)

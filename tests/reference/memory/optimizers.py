@@ -37,7 +37,12 @@ class Optimizer:
     """Allocates states at once (as after a first step) and runs the allocations of a step."""
 
     def __init__(
-        self, name: str, groups: list[list[torch.nn.Parameter]], embeddings: set[int], model=None, cfg: dict | None = None
+        self,
+        name: str,
+        groups: list[list[torch.nn.Parameter]],
+        embeddings: set[int],
+        model=None,
+        cfg: dict | None = None,
     ) -> None:
         if name not in SUPPORTED:
             raise NotImplementedError(f"optimizer {name}")

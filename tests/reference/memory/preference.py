@@ -116,7 +116,10 @@ class PreferenceSimulation(Simulation):
         match self.kind:
             case "dpo" | "ipo" | "reward":
                 shape = (2 * rows, tokens)
-                batch = {name: torch.ones(shape, dtype=torch.int64) for name in ("input_ids", "attention_mask", "completion_mask")}
+                batch = {
+                    name: torch.ones(shape, dtype=torch.int64)
+                    for name in ("input_ids", "attention_mask", "completion_mask")
+                }
                 if self.cfg.get("precompute_ref_log_probs"):
                     batch |= {f"ref_{name}_logps": torch.zeros(rows) for name in ("chosen", "rejected")}
                 if self.kind == "reward":
@@ -128,7 +131,9 @@ class PreferenceSimulation(Simulation):
                     batch |= {"ref_logps": torch.zeros(rows), "ref_KL_logps": torch.zeros(rows)}
             case _:
                 batch = {f"{side}_input_ids": ids() for side in ("chosen", "rejected")}
-                batch |= masks(*(f"{side}_{name}" for side in ("chosen", "rejected") for name in ("attention_mask", "labels")))
+                batch |= masks(
+                    *(f"{side}_{name}" for side in ("chosen", "rejected") for name in ("attention_mask", "labels"))
+                )
         for tensor in batch.values():
             self.tracker.relabel(tensor, "batch")
         return batch

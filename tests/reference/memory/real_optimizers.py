@@ -84,9 +84,7 @@ def _axolotl(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torc
     if name == "came_pytorch":
         from came_pytorch.CAME import CAME
 
-        return CAME(
-            axolotl_groups(model), lr=1e-4, betas=(0.9, 0.999, 0.9999), eps=(1e-30, 1e-16), weight_decay=0.0
-        )
+        return CAME(axolotl_groups(model), lr=1e-4, betas=(0.9, 0.999, 0.9999), eps=(1e-30, 1e-16), weight_decay=0.0)
     module = importlib.import_module(
         {"adopt_adamw": "axolotl.utils.optimizers.adopt", "adamc": "axolotl.utils.optimizers.adamc"}[name]
     )
@@ -128,7 +126,7 @@ def _orthogonal(self, weights, rank, type):
 
 def _muon(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torch.optim.Optimizer:
     kept = torch.compile
-    torch.compile = lambda function=None, **_: function if function else (lambda f: f)
+    torch.compile = lambda function=None, **_: function or (lambda f: f)
     base = types.ModuleType("axolotl.integrations.base")
     base.BaseOptimizerFactory = object
     old = sys.modules.get(base.__name__)

@@ -43,7 +43,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
     parser.add_argument("--out", help="name of the file without .jsonl")
-    parser.add_argument("--cases", default="cases", help="module of this package that holds the cases; names the file too")
+    parser.add_argument(
+        "--cases", default="cases", help="module of this package that holds the cases; names the file too"
+    )
     given = parser.parse_args()
     given.out = given.out or ("peaks" if given.cases == "cases" else given.cases)
     cases = import_module(f"{__package__}.{given.cases}").cases

@@ -79,7 +79,13 @@ class Simulation:
         attention = cfg.get("attn_implementation") or "sdpa"
         packed = bool(cfg.get("sample_packing"))
         flash.flash_attention.documents = cfg.get("documents", self.rows[0]) if packed else None
-        implementation = "simulated_flash" if attention in FLASH else "simulated_flex" if attention == "flex_attention" else attention
+        implementation = (
+            "simulated_flash"
+            if attention in FLASH
+            else "simulated_flex"
+            if attention == "flex_attention"
+            else attention
+        )
         if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
             implementation = "simulated_varlen"
         fused = kernels(cfg)
@@ -109,9 +115,7 @@ class Simulation:
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        checkpoint_kwargs = dict(
-            cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": not cfg.get("rl")}
-        ) | {
+        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": not cfg.get("rl")}) | {
             "preserve_rng_state": False
         }
         if cfg.get("adapter"):
@@ -147,7 +151,9 @@ class Simulation:
             if checkpoint_kwargs.get("use_reentrant"):
                 offloading.HiddenStates.host = self.host
                 for layer in layers:
-                    layer._gradient_checkpointing_func = lambda run, *args: offloading.HiddenStates.apply(run, False, *args)
+                    layer._gradient_checkpointing_func = lambda run, *args: offloading.HiddenStates.apply(
+                        run, False, *args
+                    )
             else:
                 self.hooks = offloading.Marked(self.host)
                 self.hooks.mark_layers(self.model)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, OFF, SEVEN, lora, qlora
+from .cases import CCE, CHUNKED, FLASH, GC, LIGER, MODELS, OFF, lora, qlora
 
 LAYERS = 4
 """Of the models here: a switch acts on each layer alike, and four of them are first, last and two between."""
@@ -77,7 +77,12 @@ def _precision() -> Iterator[tuple]:
     for name, kwargs in {"fp4": {"bnb_4bit_quant_type": "fp4"}, "storage": {"bnb_4bit_quant_storage": "uint8"},
                          "computing-fp32": {"bnb_4bit_compute_dtype": "float32"}}.items():  # fmt: skip
         yield f"precision-{name}-qlora-8b", LARGE, qlora(LARGE, bnb_config_kwargs=kwargs) | FLASH | GC | CCE, (1, 2048)
-        yield f"precision-{name}-qlora-8b-peft", LARGE, qlora(LARGE, bnb_config_kwargs=kwargs) | FLASH | GC | CCE | OFF, (1, 1024)
+        yield (
+            f"precision-{name}-qlora-8b-peft",
+            LARGE,
+            qlora(LARGE, bnb_config_kwargs=kwargs) | FLASH | GC | CCE | OFF,
+            (1, 1024),
+        )
 
 
 def _offloading() -> Iterator[tuple]:
@@ -93,7 +98,10 @@ def _offloading() -> Iterator[tuple]:
         yield f"offload-{name}-lora-8b-peft", LARGE, lora(LARGE) | FLASH | CCE | OFF | given, (1, 8192)
         yield f"offload-{name}-qlora-8b", LARGE, qlora(LARGE) | FLASH | CCE | given, (1, 16384)
         yield f"offload-{name}-qlora-4b-plain", MIDDLE, qlora(MIDDLE) | FLASH | given, (2, 2048)
-    reentrant = GC | {"activation_offloading": "hidden_states", "gradient_checkpointing_kwargs": {"use_reentrant": True}}
+    reentrant = GC | {
+        "activation_offloading": "hidden_states",
+        "gradient_checkpointing_kwargs": {"use_reentrant": True},
+    }
     yield "offload-reentrant-full-1b", SMALL, FLASH | CCE | reentrant, (1, 8192)
     yield "offload-reentrant-lora-8b", LARGE, lora(LARGE) | FLASH | CCE | reentrant, (1, 8192)
     yield "offload-reentrant-qlora-8b", LARGE, qlora(LARGE) | FLASH | CCE | reentrant, (1, 16384)
@@ -108,7 +116,12 @@ def _kernels() -> Iterator[tuple]:
         for part, keys in LIGER_PARTS.items():
             yield f"liger-{part}-full-1b-{gc_name}", SMALL, FLASH | CCE | gc | keys, (1, 2048)
             yield f"liger-{part}-lora-8b-{gc_name}", LARGE, lora(LARGE) | FLASH | CCE | gc | keys, (1, 2048)
-        yield f"liger-all-qlora-4b-peft-{gc_name}", MIDDLE, qlora(MIDDLE) | FLASH | LIGER | OFF | gc | LIGER_PARTS["all"], (1, 2048)
+        yield (
+            f"liger-all-qlora-4b-peft-{gc_name}",
+            MIDDLE,
+            qlora(MIDDLE) | FLASH | LIGER | OFF | gc | LIGER_PARTS["all"],
+            (1, 2048),
+        )
         yield f"liger-all-full-1b-sdpa-{gc_name}", SMALL, CHUNKED | gc | LIGER_PARTS["all"], (1, 1024)
 
 
