@@ -33,6 +33,7 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         result = present(
             plan,
             form=form,
+            wish=found.asked.wish,
             hardware=found.hardware,
             catalog=catalog,
             texts=texts,
