@@ -7,7 +7,7 @@ from app.core.hardware import Hardware
 from app.core.plan import Plan
 from app.texts import Texts
 from app.web.contexts import Link
-from app.web.contexts.time import TimePartView, TimeDetail
+from app.web.contexts.time import TimeDetail, TimePartView
 
 PARTS = ("arithmetic", "launching", "moving", "unpacking", "weighing", "offloading", "stepping")
 """The order in which the parts are drawn, and so their fills."""
