@@ -3,10 +3,12 @@
 from app.web import routes
 from app.web.fit import routes as fit
 from app.web.reference import routes as reference
+from app.web.styleguide import routes as styleguide
 from app.web.tree import routes as tree
 
 ROUTERS = (
     routes.router,
+    styleguide.router,
     reference.router,
     tree.router,
     fit.router,
