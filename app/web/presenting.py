@@ -13,6 +13,7 @@ from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web import contexts
+from app.web.contexts.time import Beyond
 from app.web.durations import duration
 from app.web.fields import field_of_key
 from app.web.forms import Address, Form, in_field, turned
@@ -20,6 +21,7 @@ from app.web.highlight import highlight
 from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
+from app.web.timing import time_view
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -64,13 +66,13 @@ def present(
     texts: Texts,
     address: Address,
     download_url: str,
+    onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
     """Everything that the result region shows."""
     t = texts.text
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
-    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -86,7 +88,7 @@ def present(
             texts=texts,
             address=address,
         ),
-        time=time_view(estimate.time, texts) if estimate.time else None,
+        time=time_fact(estimate.time, texts) if estimate.time else None,
         disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
         rule_of_thumb=t(
             "web.result.rule_of_thumb",
@@ -125,16 +127,17 @@ def present(
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
         download_url=download_url,
         file_name=file_name(plan),
+        beyond=Beyond(time=time_view(plan, hardware, catalog, texts), links=onward),
     )
 
 
-def time_view(time: Time, texts: Texts) -> contexts.TimeView:
+def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:
     """How long, with its band: the whole run where the data's size is known, a step otherwise."""
     seconds, band, of = time.step_seconds, time.step_seconds_range, "step"
     if time.run_seconds is not None and time.run_seconds_range is not None:
         seconds, band, of = time.run_seconds, time.run_seconds_range, "run"
     low, high = band
-    return contexts.TimeView(
+    return contexts.TimeFact(
         figure=duration(seconds, texts),
         of=texts.text(f"web.time.of.{of}", steps=time.total_steps or 0),
         band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
@@ -170,11 +173,18 @@ def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.Chan
                 key=made.key,
                 before=in_field(made.before) if made.before is not None else "",
                 after=in_field(made.after) if made.after is not None else "",
-                saves=texts.text("planner.saves", saved_bytes=-made.saves_bytes) if made.saves_bytes else "",
+                saves=saved(made.saves_bytes, texts),
                 field_id=f"f-{name}" if name else None,
             )
         )
     return tuple(views)
+
+
+def saved(saves_bytes: int, texts: Texts) -> str:
+    """What a change saves as a negative size, what it costs as a positive one; nothing for what goes along."""
+    if not saves_bytes:
+        return ""
+    return texts.text("planner.saves" if saves_bytes > 0 else "planner.costs", saved_bytes=-saves_bytes)
 
 
 def _alternative(other: Alternative, form: Form, texts: Texts, address: Address) -> contexts.AlternativeView:

@@ -27,7 +27,7 @@ from app.web.contexts.result import (
     Slice,
     StepView,
     Tick,
-    TimeView,
+    TimeFact,
     Token,
     Verdict,
 )
@@ -67,7 +67,7 @@ __all__ = [
     "State",
     "StepView",
     "Tick",
-    "TimeView",
+    "TimeFact",
     "Token",
     "Verdict",
 ]

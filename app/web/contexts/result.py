@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.web.contexts.form import FindingView
+from app.web.contexts.time import Beyond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,7 @@ class KnobView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeView:
+class TimeFact:
     """How long it takes: the figure, what it is of, its band and what is known beside it."""
 
     figure: str
@@ -189,7 +190,7 @@ class Result:
     hardware: str
     bar: MemoryBar
     lengths: LengthChart
-    time: TimeView | None
+    time: TimeFact | None
     disk: str
     rule_of_thumb: str
     peak: str
@@ -206,3 +207,4 @@ class Result:
     yaml_lines: tuple[tuple[Token, ...], ...]
     download_url: str
     file_name: str
+    beyond: Beyond
