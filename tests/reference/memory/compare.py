@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.texts import DEFAULT_LANGUAGE, texts
 from tests.core.memory.test_peaks import PEAKS
 from tests.reference.memory.evidence import (
     RECORDINGS,
@@ -105,7 +106,7 @@ def _line(name: str, one: Summary) -> tuple[str, ...]:
 
 def _measured() -> list[str]:
     """Published runs, one by one."""
-    runs = published()
+    runs, words = published(), texts(DEFAULT_LANGUAGE)
     known = [run for run in runs if run.setup == FULL]
     groups = {name: [run.error for run in known if run.id.startswith(f"{name}/")] for name in ("axolotl", "fitcheck")}
     lines = [
@@ -134,7 +135,7 @@ def _measured() -> list[str]:
                 f"{run.measured_bytes / GIB:.2f}",
                 f"{run.estimated_bytes / GIB:.2f}",
                 f"{run.error:+.1%}",
-                run.why or "",
+                words.text(f"accuracy.why.{run.why}") if run.why else "",
             )
             for run in shown
         ],

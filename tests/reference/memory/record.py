@@ -34,21 +34,21 @@ def _write(path: Path, records: dict[str, dict], order: dict[str, int]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _again(path: Path, key: str, value: str) -> int:
+def _again(path: Path, key: str, value: str, *, only: str) -> int:
     """Simulate the records of one file that hold ``value`` anew, the others staying as they are."""
     lines = path.read_text().splitlines()
     for position, line in enumerate(lines):
         record = json.loads(line)
-        if str(record["config"].get(key)) != value:
+        if str(record["config"].get(key)) != value or only not in record["case"]:
             continue
         simulation = Simulation(record["model"], record["config"], tuple(record["rows"]))
         before = record["allocated_peak_bytes"]
         record |= simulation.run()
         lines[position] = json.dumps(record)
         print(f"{record['case']}: {before / 2**30:.3f} -> {record['allocated_peak_bytes'] / 2**30:.3f} GiB", flush=True)
+        path.write_text("".join(f"{line}\n" for line in lines))
         del simulation
         gc.collect()
-    path.write_text("".join(f"{line}\n" for line in lines))
     return 0
 
 
@@ -64,7 +64,7 @@ def main() -> int:
     parser.add_argument("--where", metavar="KEY=VALUE", help="record again what the file holds with this in its config")
     given = parser.parse_args()
     if given.where:
-        return _again(DATA / f"{given.out}.jsonl", *given.where.split("=", 1))
+        return _again(DATA / f"{given.out}.jsonl", *given.where.split("=", 1), only=given.only or "")
     todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
     peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"
     order = {name: i for i, (name, *_) in enumerate(todo)}
