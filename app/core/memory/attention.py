@@ -230,8 +230,19 @@ def _plus_zeros(t: Tape, x: Tensor) -> Tensor:
 
 
 def _softmax(t: Tape, x: Tensor) -> Tensor:
-    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input."""
+    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input.
+
+    The backward's kernel makes the product of gradient and result first (ATen ``cuda/SoftMax.cu``,
+    ``softmax_backward_cuda_out``), which no trace of operations sees and every GPU allocates.
+    """
     out = t.fresh(x.elements, FULL)
     elements, itemsize = x.elements, x.itemsize
-    t.join((out,), (x,), (out,), lambda _: (t.fresh(elements, itemsize),))
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        result = t.fresh(elements, itemsize)
+        product = t.fresh(elements, FULL)
+        del product
+        return (result,)
+
+    t.join((out,), (x,), (out,), run)
     return out

@@ -35,7 +35,7 @@ from app.core.memory.tape import (
     Lengths,
     Moment,
 )
-from app.core.memory.trained import at_rank, by_rank, merged, trained_tensors, variable_rank
+from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Run
@@ -154,7 +154,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
-    trained = at_rank(outline.trained, rank)
+    trained = outline.trained.at(rank)
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
     gradients = gradient_bytes(trained)
@@ -263,7 +263,7 @@ class _Step:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         return Outline(
             weights=base_bytes(self.architecture, Storing.of(self.run)),
-            trained=merged(self.trained),
+            trained=Sizes(merged(self.trained)),
             training=tuple(self.training()),
             evaluation=tuple(self.evaluation()),
             offloaded=sum(self.streams()) if self.offloaded else 0,

@@ -34,6 +34,24 @@ def _write(path: Path, records: dict[str, dict], order: dict[str, int]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
+def _again(path: Path, key: str, value: str, *, only: str) -> int:
+    """Simulate the records of one file that hold ``value`` anew, the others staying as they are."""
+    lines = path.read_text().splitlines()
+    for position, line in enumerate(lines):
+        record = json.loads(line)
+        if str(record["config"].get(key)) != value or only not in record["case"]:
+            continue
+        simulation = Simulation(record["model"], record["config"], tuple(record["rows"]))
+        before = record["allocated_peak_bytes"]
+        record |= simulation.run()
+        lines[position] = json.dumps(record)
+        print(f"{record['case']}: {before / 2**30:.3f} -> {record['allocated_peak_bytes'] / 2**30:.3f} GiB", flush=True)
+        path.write_text("".join(f"{line}\n" for line in lines))
+        del simulation
+        gc.collect()
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="only cases whose name contains this")
@@ -43,7 +61,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
     parser.add_argument("--out", default="peaks", help="name of the file without .jsonl")
+    parser.add_argument("--where", metavar="KEY=VALUE", help="record again what the file holds with this in its config")
     given = parser.parse_args()
+    if given.where:
+        return _again(DATA / f"{given.out}.jsonl", *given.where.split("=", 1), only=given.only or "")
     todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
     peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"
     order = {name: i for i, (name, *_) in enumerate(todo)}
