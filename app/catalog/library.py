@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from app.catalog.gpus import Gpus, load_gpus
 from app.catalog.methods import Methods, load_methods
 from app.catalog.models import Models, load_models
+from app.catalog.prices import PriceRow, load_prices
 from app.catalog.rows import DATA, CatalogError, read_yaml
 from app.catalog.target_modules import TargetRow, load_target_modules
 from app.core.advice import Advisor, build_advisor
@@ -35,6 +36,7 @@ class Catalog:
         target_modules: tuple[TargetRow, ...],
         tree: Tree,
         advisor: Advisor,
+        prices: Mapping[str, PriceRow],
         schema: Mapping[str, Any],
     ) -> None:
         self.models = models
@@ -43,6 +45,7 @@ class Catalog:
         self.target_modules = target_modules
         self.tree = tree
         self.advisor = advisor
+        self.prices = prices
         self.schema = schema
         self.axolotl = build_schema(schema)
         self.known_keys = self.axolotl.known
@@ -83,6 +86,7 @@ def load_catalog(directory: Path = DATA) -> Catalog:
         target_modules=load_target_modules(directory / "target_modules.yaml"),
         tree=tree,
         advisor=advisor,
+        prices=load_prices(directory / "prices.yaml"),
         schema=json.loads((directory / SCHEMA_FILE).read_text(encoding="utf-8")),
     )
 

@@ -2,6 +2,7 @@
 
 from app.web import routes
 from app.web.check import routes as check
+from app.web.compare import routes as compare
 from app.web.fit import routes as fit
 from app.web.reference import routes as reference
 from app.web.tree import routes as tree
@@ -11,5 +12,6 @@ ROUTERS = (
     reference.router,
     tree.router,
     fit.router,
+    compare.router,
     check.router,
 )

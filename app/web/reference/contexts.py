@@ -358,4 +358,73 @@ class AboutPage:
     docs_url: str
     openapi_url: str
     accuracy_url: str
-    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One case of the scatter plot."""
+
+    x: str
+    y: str
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One value of both axes."""
+
+    x: str
+    y: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """Estimated against recorded, in the drawing's units."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    points: tuple[Point, ...]
+    ticks: tuple[Tick, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsView:
+    """How large the errors of some cases are."""
+
+    name: str
+    cases: str
+    median: str
+    high: str
+    worst: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """One case in figures."""
+
+    name: str
+    reference: str
+    estimated: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyPage:
+    """``/accuracy``."""
+
+    shell: Shell
+    lead: str
+    scatter: Scatter
+    summary: tuple[ErrorsView, ...]
+    aside: str
+    methods: tuple[ErrorsView, ...]
+    architectures: tuple[ErrorsView, ...]
+    others: tuple[ErrorsView, ...]
+    versions: tuple[Fact, ...]
+    cases: tuple[CaseView, ...]
