@@ -152,6 +152,8 @@ def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[P
         name, parent_name = parent_name, parent_name[: max(parent_name.rfind("."), 0)]
         parent = reading.places.get(parent_name)
     holder, key = _holder(config, name, make=False)
+    if not isinstance(holder, dict) or key not in holder:
+        raise _Unplaced
     value: Any = holder[key]
     if parent is None:
         where = _after(reading, str(steps(name)[0]))

@@ -23,7 +23,7 @@ def test_an_old_file_comes_out_modern(client: TestClient) -> None:
     assert found["config"]["learning_rate"] == 0.0002
     assert found["estimate"]["verdict"] in ("fits", "tight", "does_not_fit")
     by_code = {finding["code"]: finding for finding in found["findings"]}
-    assert by_code["ignored_key"]["line"] == 9
+    assert by_code["ignored_key"]["line"] == 10
     assert by_code["ignored_key"]["effect"] == "misleads"
     assert by_code["ignored_key"]["fix"]["safe"] is False
 
