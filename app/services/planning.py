@@ -179,6 +179,7 @@ class _Planner:
             config=config,
             hardware=self.hardware,
             dataset=self.wish.dataset,
+            measured=self.meter.measured(config),
         )
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:

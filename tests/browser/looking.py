@@ -25,6 +25,7 @@ CUT_OFF = """() => {
     const box = element.getBoundingClientRect();
     if (!box.width || !box.height) continue;
     const style = getComputedStyle(element);
+    if (style.clipPath === "inset(50%)") continue; // for screen readers alone
     const drawn = element.closest("svg");
     if (drawn && drawn !== element) {
       const frame = drawn.getBoundingClientRect();

@@ -46,7 +46,7 @@ def test_a_page_is_whole_and_open_to_everyone(open_page: Open, path: str, lang: 
             if EVERY or (width, theme) in SAMPLE:
                 page.emulate_media(color_scheme=theme)
                 found += [f"{width} {theme}: {what}" for what in violations(page)]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
@@ -55,7 +55,8 @@ def test_folded_parts_are_whole_too(open_page: Open, lang: str) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
     found = cut_off(page) + violations(page)
     page.set_viewport_size({"width": 1440, "height": 900})
-    assert found + cut_off(page) + violations(page) == []
+    found += cut_off(page) + violations(page)
+    assert not found, "\n".join(found)
 
 
 def test_at_twice_the_size_nothing_is_lost(open_page: Open) -> None:
