@@ -72,6 +72,10 @@ HALF_SCORES = frozenset(
 )
 EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
 GEMMA4 = frozenset(("gemma4", "gemma4_text"))
+SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "falcon_h1"))
+"""Whose model multiplies the embedding's output, which checkpointing has made a leaf that lives on."""
+TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
+"""Whose windowed layers have positions of their own."""
 RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
 EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
 UNTYPED_LINEARS = frozenset(("falcon",))
@@ -196,6 +200,20 @@ def _layer_specs(
                 unique[key] = _Reader(architecture, run, block, mine, adapted_here, fused, kernels).spec()
             found[layer] = unique[key]
     return tuple(found[layer] for layer in sorted(found))
+
+
+def position_elements(architecture: Architecture) -> int:
+    """Elements a token of the tables of sines and cosines, which live through the step."""
+    model_type = architecture.model_type
+    if model_type in NO_ROTARY:
+        return 0
+    numerator, denominator = PARTIAL_ROTARY.get(model_type, (1, 1))
+    kinds = {
+        (block.head_dim, model_type in TWO_POSITIONS and block.sliding_window is not None)
+        for block in architecture.blocks
+        if block.attention_heads
+    }
+    return 2 * sum(width * numerator // denominator for width, _ in kinds)
 
 
 class _Reader:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
-from app.core.memory.forms import head_spec, layer_specs
+from app.core.memory.forms import SCALED_EMBEDDINGS, head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.process import process_bytes, process_range_bytes
@@ -174,6 +174,7 @@ class _Step:
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.positions = position_elements(architecture) * rows * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient(adapter)
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
@@ -239,6 +240,12 @@ class _Step:
         streams = self.streams()
         return [0] * len(streams) if self.offloaded else streams
 
+    def beside(self) -> int:
+        """What the model holds beside its layers: the embedding's output before it is multiplied, where that is a leaf."""
+        leaf = self.checkpointed and not self.full and self.architecture.model_type in SCALED_EMBEDDINGS
+        each = self.architecture.hidden_size * self.embedding_itemsize if leaf else 0
+        return self.lengths.tokens * each
+
     def each(self, values: Mapping[int, int]) -> list[int]:
         """The values of every layer, worked out once for each distinct one."""
         return [values[id(layer)] for layer in self.layers]
@@ -259,7 +266,7 @@ class _Step:
     def moments(self) -> Iterator[Moment]:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         lengths = self.lengths
-        batch = BATCH_BYTES * lengths.tokens
+        batch = BATCH_BYTES * lengths.tokens + self.positions + self.beside()
         kept = self.kept()
         everything = sum(kept)
         before = self.gradients if self.present else 0
