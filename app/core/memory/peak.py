@@ -185,7 +185,7 @@ class _Step:
             stream=stream,
             compute=run.itemsize,
             gradients_present=self.present,
-            needs_input=True,
+            needs_input=not self.layers or self.layers[-1].differentiable,
         )
 
     def first_input_needs_gradient(self, adapter: Adapter) -> bool:
@@ -206,7 +206,7 @@ class _Step:
             if key not in held:
                 held[key] = self.profile(spec, stream, needs_input=needs)
             found.append(held[key])
-            stream, needs = held[key].output, True
+            stream, needs = held[key].output, held[key].differentiable
         return tuple(found)
 
     def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool) -> LayerProfile:
