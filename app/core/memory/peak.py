@@ -57,7 +57,10 @@ class Moment:
 
 
 def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
-    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
+    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own.
+
+    Batches are of text: whatever trains in the towers of a multimodal model is not reached by them.
+    """
     rows: list[Trained] = []
     storing = Storing.of(run)
     lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
@@ -65,6 +68,8 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
         module = adapted.module
         copies = adapted.copies
         if adapted.own_parameters:
+            if module.part is not Part.TEXT:  # a batch of text gives the towers no gradients, hence no states
+                continue
             itemsize = stored(architecture, module, storing)
             embedding = module.kind is Kind.EMBEDDING
             decays = module.kind is not Kind.NORM

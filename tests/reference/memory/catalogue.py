@@ -105,7 +105,7 @@ def targets(kind: str) -> list[str] | str:
     return LANGUAGE.format("|".join(names)) if kind in TOWERS else list(names)
 
 
-LAYERS = {"nemotron_h": 12, "jamba": 9, "lfm2": 4, "gemma4": 6, "gemma3": 6, "gemma3_text": 6, "llama4_text": 4, "qwen3_next": 4,
+LAYERS = {"nemotron_h": 12, "jamba": 9, "lfm2": 4, "gemma4": 6, "gemma3": 6, "gemma3_text": 6, "llama4_text": 4, "qwen3_next": 4, "qwen3_5": 4, "qwen3_5_moe": 4, "qwen3_5_text": 4, "qwen3_5_moe_text": 4,
           "deepseek_v3": 4, "olmo3": 4, "cohere2": 4}  # fmt: skip
 EXPLORED = (
     {"gradient_checkpointing": False} | CCE,
