@@ -362,7 +362,10 @@ class _Reader:
         beside = ins[0].outer_path.rpartition(".")[0]
         outs = [row for row in self.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
         numerator, denominator = PARTIAL_ROTARY.get(self.model_type, (1, 1))
-        rotary = 0 if self.model_type in NO_ROTARY else block.head_dim * numerator // denominator // 2 * 2
+        within_norm = self.model_type in GEMMA4
+        rotary = (
+            0 if self.model_type in NO_ROTARY or within_norm else block.head_dim * numerator // denominator // 2 * 2
+        )
         heads = Heads(
             heads=block.attention_heads,
             key_value_heads=block.key_value_heads,
@@ -376,7 +379,8 @@ class _Reader:
         )
         latent = {row.name: row for row in self.rows if row.kind is Kind.LINEAR}
         projections = tuple(self.linear(row) for row in ins)
-        fused_attention = "lora_qkv_kernel" in self.fused and len(projections) == 3 and all(p.rank for p in projections)
+        apart = len(projections) == 3 or (len(projections) == 2 and self.model_type in GEMMA4)
+        fused_attention = "lora_qkv_kernel" in self.fused and apart and all(p.rank for p in projections)
         out = self.linear(outs[0]) if outs else None
         fused_out = "lora_o_kernel" in self.fused and out is not None and bool(out.rank) and outs[0].name == "o_proj"
         spec = replace(
@@ -398,7 +402,7 @@ class _Reader:
         if self.model_type not in GEMMA4:
             return spec
         width = block.key_value_heads * block.value_head_dim
-        values = self.norm(None, width=width, groups=block.key_value_heads, form=Norm.RMS_BARE)
+        values = self.norm(None, width=width, groups=block.key_value_heads, form=Norm.FUSED)
         return replace(spec, value_norm=values, reuses=[row.name for row in ins] == ["q_proj"])
 
     def sink_itemsize(self) -> int:
@@ -433,7 +437,8 @@ class _Reader:
         for row in self.rows:
             if row.kind is Kind.NORM and row.name in names:
                 groups = heads if row.shape[0] == block.head_dim else 1
-                return self.norm(row, width=width, groups=groups)
+                form = Norm.FUSED if self.model_type in GEMMA4 else None
+                return self.norm(row, width=width, groups=groups, form=form)
         if any(row.kind is Kind.NORM and f"{letter}_layernorm.norms" in row.path for row in self.rows):
             return self.norm(None, width=width, groups=heads)
         return None

@@ -185,7 +185,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     elif spec.latent_norms:
         return linear(t, spec.out, _latent(t, spec, heads, x))
     elif spec.fused_attention:
-        q, k, v = fused_group(t, spec.projections, x)
+        q, k, *values = fused_group(t, spec.projections, x)
+        v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
     if spec.gate_on_output:

@@ -65,6 +65,8 @@ class Simulation:
         if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
             implementation = "simulated_varlen"
         fused = kernels(cfg)
+        if config.model_type in ("gemma4", "gemma4_text"):
+            fused_lora.patch_gemma4(bool(cfg.get("gradient_checkpointing")))
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
         sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
