@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 from pydantic_core import PydanticCustomError
 
 from app.core.estimate import Phase, Verdict
-from app.core.findings import Severity
+from app.core.findings import Effect, Severity
 from app.core.objective import Objective
-from app.core.plan import Goal, Install, Outcome, Priority
+from app.core.plan import Goal, Install, Outcome, Priority, Tasks
+from app.core.prices import Trains
 
 QLORA_EXAMPLE: dict[str, Any] = {
     "base_model": "meta-llama/Llama-3.1-8B-Instruct",
@@ -34,6 +35,18 @@ QLORA_EXAMPLE: dict[str, Any] = {
     "bf16": "auto",
     "datasets": [{"path": "mlabonne/FineTome-100k", "type": "chat_template"}],
 }
+YAML_EXAMPLE = """base_model: meta-llama/Llama-3.1-8B-Instruct
+datasets:
+  - path: tatsu-lab/alpaca
+    type: alpaca
+adapter: lora
+lora_r: 16
+lora_alpha: 32
+lora_target_modules: [q_proj, v_proj]
+flash_attention: true  # the old switch
+relora_steps: 200
+learning_rate: 2e-4
+"""
 MODEL_EXAMPLE: dict[str, Any] = {
     "model_type": "llama",
     "vocab_size": 32000,
@@ -79,6 +92,7 @@ VaryKey = Literal[
 ]
 GridKey = Literal["sequence_len", "micro_batch_size", "lora_r"]
 
+CHECK_MISSING = "check_missing"
 HARDWARE_MISSING = "hardware_missing"
 MODEL_MISSING = "model_missing"
 
@@ -149,6 +163,28 @@ class EstimateRequest(_Request):
     dataset: Dataset = Field(default=Dataset(), description="For the time of the whole run.")
 
 
+class CheckRequest(_Request):
+    """A file to look through, or a configuration."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"yaml": YAML_EXAMPLE, "hardware": {"gpu": "rtx-4090"}}, {"config": QLORA_EXAMPLE}]
+        }
+    )
+
+    yaml: str | None = Field(default=None, description="A configuration file as text; it need not parse.")
+    config: Config | None = Field(default=None, description="A configuration, instead of `yaml`.")
+    model: Model | None = None
+    hardware: Hardware | None = None
+    install: Annotated[Install, Field(strict=False)] = Install.DOCKER
+
+    @model_validator(mode="after")
+    def _something(self) -> "CheckRequest":
+        if (self.yaml is None) == (self.config is None):
+            raise PydanticCustomError(CHECK_MISSING, "one of yaml and config is needed")
+        return self
+
+
 class ConfigRequest(_Request):
     """A configuration to write as a file."""
 
@@ -181,6 +217,9 @@ class PlanRequest(_Request):
     hardware: Hardware
     goal: Annotated[Goal, Field(strict=False)] = Goal.CHAT
     priority: Annotated[Priority, Field(strict=False)] = Priority.BALANCED
+    tasks: Annotated[Tasks, Field(strict=False)] = Field(
+        default=Tasks.ONE, description="`many` where one base is to serve many tasks, an adapter for each."
+    )
     sequence_len: int | None = Field(default=None, ge=1, le=1 << 24, description="Tokens; chosen where left out.")
     dataset: Dataset = Dataset()
     overrides: Config = Field(default_factory=dict, description="Keys that the plan keeps as given.")
@@ -288,7 +327,8 @@ class Finding(_Answer):
     severity: Severity
     code: str = Field(description="Stable, the same in every language.")
     key: str | None = Field(description="Axolotl's key that it concerns.")
-    line: int | None
+    line: int | None = Field(description="Where it stands in the text that was checked.")
+    effect: Effect = Field(description="What Axolotl makes of it: `ok` where it runs as meant.")
     message: str
     fix: Fix | None
 
@@ -365,6 +405,50 @@ class Time(_Answer):
     price_range: tuple[float, float] | None
 
 
+class RulePart(_Answer):
+    """One reason why the estimate differs from the rule of thumb."""
+
+    part: Literal["counted", "adapter", "optimizer", "activations", "loss", "process"]
+    label: str
+    bytes: int = Field(description="Negative where the rule counts more.")
+
+
+class RuleOfThumb(_Answer):
+    """The guide's rule of thumb beside the estimate."""
+
+    bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")
+    difference_bytes: int = Field(description="process_bytes less the rule's figure.")
+    explanation: str
+    parts: list[RulePart] = Field(description="Sums to difference_bytes exactly.")
+
+
+class Knob(_Answer):
+    """One change to the configuration and what it would save or cost, everything else as it is."""
+
+    knob: str = Field(description="Stable, the same in every language: `checkpointing`, `sequence_shorter`, ...")
+    label: str
+    summary: str = Field(description="Both prices in a few words.")
+    set: dict[str, Any] = Field(description="Keys to set.")
+    unset: list[str] = Field(description="Keys to take out.")
+    trains: Trains = Field(
+        description="`same`: the same training; `rounded`: the same in fewer (or more) bits; `otherwise`: another one."
+    )
+    saves_bytes: int = Field(description="Of process_bytes; negative where it costs.")
+    process_bytes: int = Field(description="After the change.")
+    host_bytes: int = Field(description="CPU memory after the change.")
+    fits: bool | None
+    verdict: Verdict
+    time_ratio: float | None = Field(description="Time of a token in times of the present one; a model's, see time.")
+
+
+class Knobs(_Answer):
+    """The price of each knob."""
+
+    saves_most: str | None = Field(description="The one change that saves most, a `knob` of the items.")
+    saves_most_training_the_same: str | None = Field(description="The one that saves most and trains the same.")
+    items: list[Knob] = Field(description="What saves most first.")
+
+
 class Estimate(_Answer):
     """What a run takes and whether it fits."""
 
@@ -378,18 +462,42 @@ class Estimate(_Answer):
     capacity_bytes: int | None
     headroom_bytes: int | None = Field(description="May be negative.")
     rule_of_thumb_bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")
+    rule_of_thumb: RuleOfThumb
     adapter_disk_bytes: int = Field(description="What a checkpoint stores: the adapter, or the whole model.")
     time: Time | None = Field(description="null without hardware, or where its rates are not known.")
+    knobs: Knobs | None = Field(description="null unless asked for with `knobs=true`.")
     findings: list[Finding]
+
+
+class Check(_Answer):
+    """What is wrong with a configuration, and the same one with every safe fix applied."""
+
+    valid: bool = Field(description="What Axolotl's validator would say.")
+    verdict: Effect = Field(description="The gravest effect of any finding.")
+    findings: list[Finding]
+    config: dict[str, Any] = Field(description="Empty where the text says nothing.")
+    yaml: str = Field(description="The text as given but for the fixes, order and comments kept.")
+    estimate: Estimate | None = Field(description="Of `config`; null where its model is not known.")
 
 
 class Step(_Answer):
     """One question of the decision tree as answered."""
 
     node: str
+    answer_id: str = Field(description="The answer's id in the tree, the same in every language.")
     question: str
     answer: str
     reason: str
+
+
+class Advice(_Answer):
+    """What one knob starts from, and why."""
+
+    key: str = Field(description="A key of Axolotl's, or `effective_batch`: micro batch times accumulation.")
+    value: float | str
+    usual: tuple[float, float] | None = Field(description="Beyond it, a value of your own becomes a finding.")
+    reason: str
+    source: str = Field(description="An address, or `guide`.")
 
 
 class Decision(_Answer):
@@ -428,6 +536,7 @@ class Plan(_Answer):
     config: Config
     yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
     estimate: Estimate
+    advice: list[Advice] = Field(description="What the method's knobs start from; overrides stand, fitting may lower.")
     changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")
     alternatives: list[Alternative]
     findings: list[Finding]
@@ -586,7 +695,7 @@ class Health(_Answer):
 class Support(_Answer):
     """How far a method is supported."""
 
-    support: Literal["native", "plugin", "peft", "none", "full", "supported", "limited"]
+    support: Literal["native", "plugin", "peft", "none", "full", "supported", "limited", "absent"]
     label: str
     keys: dict[str, Any] = Field(description="The keys that ask for it.")
 
@@ -596,13 +705,18 @@ class Method(_Answer):
 
     id: str
     name: str
+    number: int | None = Field(description="Its number in the guide, null where it is not one of the guide's eleven.")
     family: Literal["full", "additive", "selective", "reparameterisation", "technique"]
     family_label: str
     quantised: bool
     formula: str
     trained: str = Field(description="How many parameters it trains.")
+    config: Config = Field(description="The keys that ask for it in a configuration of this service, whoever runs it.")
+    peft: str | None = Field(description="PEFT's type; null where PEFT has none.")
+    nearest: str | None = Field(description="The method that Axolotl has itself, where this one needs another road.")
     axolotl: Support = Field(description="What Axolotl 0.19 does with it.")
     document: Support = Field(description="What the guide that this service follows says of it.")
+    difference: str | None = Field(description="What the guide says that is otherwise today.")
     paper: str | None
     summary: str
     cost: str
@@ -611,8 +725,20 @@ class Method(_Answer):
     note: str
 
 
+class TargetModules(_Answer):
+    """What LoRA is put on in one kind of architecture."""
+
+    id: str
+    name: str
+    architectures: list[str] = Field(description="Transformers' model_type.")
+    modules: list[str] | str = Field(description="What a plan writes; a pattern where there are other towers.")
+    document: list[str] | None = Field(description="What the guide has; null where it has nothing.")
+    why: str | None = Field(description="Why it differs from the guide, or from every linear.")
+
+
 class MethodList(_Answer):
-    """All methods."""
+    """All methods, and the modules that they are put on."""
 
     items: list[Method]
     total: int
+    target_modules: list[TargetModules]

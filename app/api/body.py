@@ -12,7 +12,7 @@ from app.api.problem import ProblemException
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
-from app.schemas import HARDWARE_MISSING, MODEL_MISSING
+from app.schemas import CHECK_MISSING, HARDWARE_MISSING, MODEL_MISSING
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -97,6 +97,8 @@ def _field_error(fault: ErrorDetails, shape: type[BaseModel]) -> FieldError:
         location = (*location, "gpu")
     elif fault["type"] == MODEL_MISSING:
         location = (*location, "base_model")
+    elif fault["type"] == CHECK_MISSING:
+        location = (*location, "yaml")
     pointer = "".join(f"/{escape(str(part))}" for part in location)
     return FieldError(pointer, _complaint(fault, shape))
 
@@ -126,6 +128,8 @@ def _complaint(fault: ErrorDetails, shape: type[BaseModel]) -> Message:
             return _unknown(name, _fields(shape, location[:-1]))
         case "enum":
             return no_choice(name, given, _choices(shape, location))
+        case "check_missing":
+            return message("error.check.missing")
         case "hardware_missing":
             return message("error.hardware.missing")
         case "model_missing":

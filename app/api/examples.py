@@ -9,11 +9,13 @@ from pydantic_core import to_jsonable_python
 from app.api import rendering
 from app.catalog.library import Catalog
 from app.core.plan import Dataset, Wish
-from app.schemas import MODEL_EXAMPLE, QLORA_EXAMPLE
+from app.schemas import MODEL_EXAMPLE, QLORA_EXAMPLE, YAML_EXAMPLE
+from app.services.checking import check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate
 from app.services.fitting import fit
 from app.services.planning import plan
+from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import DEFAULT_LANGUAGE, texts
 
@@ -60,6 +62,11 @@ COMPARISONS: Mapping[str, Any] = {
     },
     "The guide's methods": {"config": QLORA_EXAMPLE, "hardware": {"gpu": GPU}},
 }
+CHECKS: Mapping[str, Any] = {
+    "An old file": {"yaml": YAML_EXAMPLE, "hardware": {"gpu": GPU}},
+    "No YAML at all": {"yaml": "adapter: [lora"},
+    "A configuration": {"config": QLORA_EXAMPLE},
+}
 CONFIGS: Mapping[str, Any] = {"QLoRA": {"config": QLORA_EXAMPLE}}
 
 
@@ -79,6 +86,7 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
     planned = plan(catalog=catalog, base_model=BASE_MODEL, model=None, hardware=hardware, wish=Wish())
     found = catalog.models.search("llama 3.1 8b")
     model, method = catalog.models.get(BASE_MODEL), catalog.methods.get(METHOD)
+    estimated = estimate(catalog=catalog, config=QLORA_EXAMPLE, hardware=hardware)
     made = {
         "/healthz": Example(given={"status": "ok"}),
         "/readyz": Example(given={"status": "ok"}),
@@ -87,11 +95,15 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
         ),
         "/api/v1/models/{id}": Example(given=rendering.model_detail(model, catalog), parameters={"id": BASE_MODEL}),
         "/api/v1/gpus": Example(given=_listed([rendering.gpu(catalog.gpus.get(GPU))])),
-        "/api/v1/methods": Example(given=_listed([rendering.method(method, english)])),
+        "/api/v1/methods": Example(
+            given=_listed([rendering.method(method, english)])
+            | {"target_modules": [rendering.target_modules(catalog.target_modules[0], english)]}
+        ),
         "/api/v1/methods/{id}": Example(given=rendering.method(method, english), parameters={"id": METHOD}),
         "/api/v1/estimate": Example(
-            given=rendering.estimate(estimate(catalog=catalog, config=QLORA_EXAMPLE, hardware=hardware), english),
+            given=rendering.estimate(estimated, english, price_knobs(QLORA_EXAMPLE, estimated, hardware=hardware)),
             taken=ESTIMATES,
+            parameters={"knobs": "true"},
         ),
         "/api/v1/plan": Example(
             given=rendering.plan(planned, write_yaml(planned.config, english), english), taken=PLANS
@@ -119,6 +131,10 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
                 ]
             ),
             taken=COMPARISONS,
+        ),
+        "/api/v1/check": Example(
+            given=rendering.checked(check_text(catalog=catalog, text=YAML_EXAMPLE, hardware=hardware), english),
+            taken=CHECKS,
         ),
         "/api/v1/config": Example(given=write_yaml(QLORA_EXAMPLE, english), taken=CONFIGS),
     }

@@ -6,9 +6,12 @@ from app.catalog.gpus import GpuRow
 from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
-from app.core.estimate import Estimate, Memory, Time
+from app.catalog.target_modules import TargetRow
+from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
 from app.core.findings import Finding, Fix
-from app.core.plan import Change, Decision, Plan
+from app.core.plan import Advice, Change, Decision, Plan
+from app.core.prices import Knob, Knobs
+from app.services.checking import Checked, plain
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Grid
 from app.texts import Texts
@@ -21,17 +24,30 @@ def finding(found: Finding, texts: Texts) -> dict[str, Any]:
         "code": found.code,
         "key": found.key,
         "line": found.line,
+        "effect": found.effect.value,
         "message": texts.render(found.message),
         "fix": _fix(found.fix) if found.fix else None,
     }
 
 
 def _fix(fix: Fix) -> dict[str, Any]:
-    return {"set": dict(fix.set), "unset": list(fix.unset), "safe": fix.safe}
+    return {"set": plain(fix.set), "unset": list(fix.unset), "safe": fix.safe}
 
 
-def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
-    """An estimate."""
+def checked(result: Checked, texts: Texts) -> dict[str, Any]:
+    """A check. ``config`` and ``yaml`` have every safe fix applied."""
+    return {
+        "valid": result.valid,
+        "verdict": result.verdict.value,
+        "findings": [finding(found, texts) for found in result.findings],
+        "config": plain(result.mended.config or {}),
+        "yaml": result.mended.text,
+        "estimate": estimate(result.estimate, texts) if result.estimate else None,
+    }
+
+
+def estimate(result: Estimate, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
+    """An estimate, with its knobs where they were asked for."""
     architecture = result.architecture
     return {
         "model": {
@@ -63,9 +79,55 @@ def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
         "capacity_bytes": result.capacity_bytes,
         "headroom_bytes": result.headroom_bytes,
         "rule_of_thumb_bytes": result.rule_of_thumb_bytes,
+        "rule_of_thumb": rule_of_thumb(result.rule_of_thumb, texts),
         "adapter_disk_bytes": result.adapter_disk_bytes,
         "time": time(result.time, texts) if result.time else None,
+        "knobs": knobs(priced, texts) if priced else None,
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def rule_of_thumb(rule: RuleOfThumb, texts: Texts) -> dict[str, Any]:
+    """The guide's rule and why the estimate differs."""
+    counts = "gradients" if rule.counts_gradients else "weights"
+    differs = "above" if rule.difference_bytes >= 0 else "below"
+    return {
+        "bytes": rule.bytes,
+        "difference_bytes": rule.difference_bytes,
+        "explanation": texts.text(
+            f"rule_of_thumb.{counts}_{differs}", rule_bytes=rule.bytes, difference_bytes=abs(rule.difference_bytes)
+        ),
+        "parts": [
+            {"part": code, "label": texts.text(f"rule_of_thumb.{code}"), "bytes": size} for code, size in rule.parts
+        ],
+    }
+
+
+def knobs(priced: Knobs, texts: Texts) -> dict[str, Any]:
+    """What each change would save or cost."""
+    return {
+        "saves_most": priced.saves_most,
+        "saves_most_training_the_same": priced.saves_most_training_the_same,
+        "items": [knob(one, texts) for one in priced.items],
+    }
+
+
+def knob(priced: Knob, texts: Texts) -> dict[str, Any]:
+    """One change and its price."""
+    patch = priced.turn.patch
+    return {
+        "knob": priced.turn.knob,
+        "label": texts.render(priced.turn.label),
+        "summary": texts.render(priced.summary),
+        "set": {key: value for key, value in patch.items() if value is not None},
+        "unset": [key for key, value in patch.items() if value is None],
+        "trains": priced.turn.trains.value,
+        "saves_bytes": priced.saves_bytes,
+        "process_bytes": priced.process_bytes,
+        "host_bytes": priced.host_bytes,
+        "fits": priced.fits,
+        "verdict": priced.verdict.value,
+        "time_ratio": priced.time_ratio,
     }
 
 
@@ -113,15 +175,16 @@ def time(found: Time, texts: Texts) -> dict[str, Any]:
     }
 
 
-def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
-    """A plan and its file."""
+def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
+    """A plan and its file, with the knobs of its estimate where they were asked for."""
     return {
         "outcome": result.outcome.value,
         "method": result.method,
         "decision": decision(result.decision, texts),
         "config": result.config,
         "yaml": yaml,
-        "estimate": estimate(result.estimate, texts),
+        "estimate": estimate(result.estimate, texts, priced),
+        "advice": [advice(item, texts) for item in result.advice],
         "changes": [change(made) for made in result.changes],
         "alternatives": [
             {
@@ -133,6 +196,17 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
             for other in result.alternatives
         ],
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def advice(item: Advice, texts: Texts) -> dict[str, Any]:
+    """What one knob starts from."""
+    return {
+        "key": item.key,
+        "value": item.value,
+        "usual": None if item.least is None else (item.least, item.most),
+        "reason": texts.render(item.reason),
+        "source": item.source,
     }
 
 
@@ -193,6 +267,7 @@ def decision(walked: Decision, texts: Texts) -> dict[str, Any]:
         "path": [
             {
                 "node": step.node,
+                "answer_id": step.answer_id,
                 "question": texts.render(step.question),
                 "answer": texts.render(step.answer),
                 "reason": texts.render(step.reason),
@@ -266,19 +341,36 @@ def method(row: MethodRow, texts: Texts) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
+        "number": row.number,
         "family": row.family,
         "family_label": texts.text(f"methods.family.{row.family}"),
         "quantised": row.quantised,
         "formula": row.formula,
         "trained": row.trained,
+        "config": row.config,
+        "peft": row.peft,
+        "nearest": row.nearest,
         "axolotl": _support(row.axolotl, texts),
         "document": _support(row.document, texts),
+        "difference": texts.text(row.difference) if row.difference else None,
         "paper": row.paper,
         "summary": texts.text(row.summary),
         "cost": texts.text(row.cost),
         "gain": texts.text(row.gain),
         "when": texts.text(row.when),
         "note": texts.text(row.note),
+    }
+
+
+def target_modules(row: TargetRow, texts: Texts) -> dict[str, Any]:
+    """What LoRA is put on in one kind of architecture."""
+    return {
+        "id": row.id,
+        "name": row.name,
+        "architectures": list(row.model_types),
+        "modules": row.modules if isinstance(row.modules, str) else list(row.modules),
+        "document": list(row.document) if row.document else None,
+        "why": texts.text(row.why) if row.why else None,
     }
 
 

@@ -19,6 +19,8 @@ from app.core.messages import message
 from app.core.plan import Dataset, Wish
 from app.core.run import Run
 from app.schemas import (
+    Check,
+    CheckRequest,
     CompareRequest,
     Comparison,
     ConfigRequest,
@@ -36,11 +38,13 @@ from app.schemas import (
 )
 from app.schemas import Fit as FitAnswer
 from app.schemas import Hardware as HardwareRequest
+from app.services.checking import check_config, check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate
 from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
-from app.services.inputs import resolve_hardware
+from app.services.inputs import resolve_hardware, resolve_model
 from app.services.planning import plan
+from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 
 PREFIX = "/api/v1"
@@ -55,28 +59,34 @@ def _catalog(request: Request) -> Catalog:
     return catalog
 
 
+_KNOBS = {
+    "name": "knobs",
+    "in": "query",
+    "description": "Whether the estimate prices each knob: some twenty estimates more.",
+    "schema": {"type": "boolean", "default": False},
+}
+
+
 @router.post(
     "/estimate",
     tags=["planning"],
     operation_id="estimate",
     summary="Estimate a configuration",
     responses={**gives(Estimate), **problems(400, 413, 415, 422)},
-    openapi_extra=takes(EstimateRequest),
+    openapi_extra={**takes(EstimateRequest), "parameters": [dict(_KNOBS)]},
 )
 async def post_estimate(request: Request) -> Response:
     """Trainable parameters and GPU memory of a configuration, and whether it fits."""
+    wants_knobs = _flag(request, "knobs")
     asked = await read(request, EstimateRequest)
     catalog = _catalog(request)
+    dataset = Dataset(**asked.dataset.model_dump())
     with _pointing({"/base_model": "/config/base_model"}):
-        result = estimate(
-            catalog=catalog,
-            config=asked.config,
-            model=asked.model,
-            hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
-            dataset=Dataset(**asked.dataset.model_dump()),
-        )
+        hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
+        result = estimate(catalog=catalog, config=asked.config, model=asked.model, hardware=hardware, dataset=dataset)
+    knobs = price_knobs(asked.config, result, hardware=hardware, dataset=dataset) if wants_knobs else None
     texts = reader(request)
-    return json_reply(texts, rendering.estimate(result, texts))
+    return json_reply(texts, rendering.estimate(result, texts, knobs))
 
 
 @router.post(
@@ -85,30 +95,32 @@ async def post_estimate(request: Request) -> Response:
     operation_id="plan",
     summary="Plan a fine-tune",
     responses={**gives(Plan), **problems(400, 413, 415, 422)},
-    openapi_extra=takes(PlanRequest),
+    openapi_extra={**takes(PlanRequest), "parameters": [dict(_KNOBS)]},
 )
 async def post_plan(request: Request) -> Response:
     """The method for a model on a GPU, with the reasons, its memory and a configuration for Axolotl."""
+    wants_knobs = _flag(request, "knobs")
     asked = await read(request, PlanRequest)
     catalog = _catalog(request)
     wish = Wish(
         goal=asked.goal,
         priority=asked.priority,
+        tasks=asked.tasks,
         sequence_len_tokens=asked.sequence_len,
         dataset=Dataset(**asked.dataset.model_dump()),
         overrides=asked.overrides,
         install=asked.install,
     )
     with _pointing({f"/config/{key}": f"/overrides/{key}" for key in asked.overrides} | _PLAN_POINTERS):
-        result = plan(
-            catalog=catalog,
-            base_model=asked.base_model,
-            model=asked.model,
-            hardware=_hardware(catalog, asked.hardware),
-            wish=wish,
+        hardware = _hardware(catalog, asked.hardware)
+        result = plan(catalog=catalog, base_model=asked.base_model, model=asked.model, hardware=hardware, wish=wish)
+    knobs = None
+    if wants_knobs:
+        knobs = price_knobs(
+            result.config, result.estimate, hardware=hardware, dataset=wish.dataset, install=wish.install
         )
     texts = reader(request)
-    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts))
+    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts, knobs))
 
 
 _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}
@@ -183,6 +195,31 @@ async def post_compare(request: Request) -> Response:
     texts = reader(request)
     items = [rendering.compared(item, texts) for item in found]
     return json_reply(texts, {"items": items, "total": len(items)})
+
+
+@router.post(
+    "/check",
+    tags=["planning"],
+    operation_id="check",
+    summary="Check a configuration",
+    responses={**gives(Check), **problems(400, 413, 415, 422)},
+    openapi_extra=takes(CheckRequest),
+)
+async def post_check(request: Request) -> Response:
+    """What Axolotl refuses, what fails at run time and what misleads, with the file mended and its memory."""
+    asked = await read(request, CheckRequest)
+    catalog = _catalog(request)
+    with _pointing({}):
+        hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
+        if asked.model is not None:  # a config.json that describes no model is a fault of the request
+            resolve_model(catalog=catalog, base_model=None, model=asked.model)
+    about: dict[str, Any] = {"hardware": hardware, "model": asked.model, "install": asked.install}
+    if asked.config is not None:
+        result = check_config(catalog=catalog, config=asked.config, **about)
+    else:
+        result = check_text(catalog=catalog, text=asked.yaml or "", **about)
+    texts = reader(request)
+    return json_reply(texts, rendering.checked(result, texts))
 
 
 @router.post(
@@ -276,8 +313,10 @@ async def list_gpus(request: Request) -> Response:
 async def list_methods(request: Request) -> Response:
     """Ways to fine-tune: family, formula, what Axolotl makes of each, its keys and when to use it."""
     texts = reader(request)
-    items = [rendering.method(row, texts) for row in _catalog(request).methods.rows]
-    return json_reply(texts, {"items": items, "total": len(items)})
+    catalog = _catalog(request)
+    items = [rendering.method(row, texts) for row in catalog.methods.rows]
+    targets = [rendering.target_modules(row, texts) for row in catalog.target_modules]
+    return json_reply(texts, {"items": items, "total": len(items), "target_modules": targets})
 
 
 @router.get(
@@ -320,6 +359,14 @@ def _query(request: Request) -> bool:
     if errors:
         raise InvalidInput(*errors)
     return comments == "true"
+
+
+def _flag(request: Request, name: str) -> bool:
+    """A switch of the query that is off where it is left out."""
+    given = request.query_params.get(name, "false").lower()
+    if given not in ("true", "false"):
+        raise InvalidInput(FieldError(f"/query/{name}", no_choice(name, given, ("true", "false"))))
+    return given == "true"
 
 
 def _hardware(catalog: Catalog, asked: HardwareRequest) -> Hardware:

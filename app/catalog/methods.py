@@ -14,12 +14,18 @@ _SLUG = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 _FIELDS = (
     "id",
     "name",
+    "number",
+    "compared",
     "family",
     "quantised",
     "formula",
     "trained",
+    "config",
+    "peft",
+    "nearest",
     "axolotl",
     "document",
+    "difference",
     "paper",
     "summary",
     "cost",
@@ -29,7 +35,8 @@ _FIELDS = (
 )
 FAMILIES = ("full", "additive", "selective", "reparameterisation", "technique")
 AXOLOTL_SUPPORT = ("native", "plugin", "peft", "none")
-DOCUMENT_SUPPORT = ("full", "supported", "limited", "none")
+DOCUMENT_SUPPORT = ("full", "supported", "limited", "none", "absent")
+_PEFT_TYPE = re.compile(r"[A-Z][A-Z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +51,25 @@ class Support:
 class MethodRow:
     """One method. ``summary``, ``cost``, ``gain``, ``when`` and ``note`` are codes of texts.
 
-    ``axolotl`` is what Axolotl does with it, ``document`` what the guide says.
+    ``number`` is the guide's. ``config`` is what a configuration says to ask for it, whoever runs it; ``peft`` PEFT's
+    type. ``axolotl`` is what Axolotl does with it, ``nearest`` the method that it has itself where this one needs
+    another road. ``document`` is what the guide says, ``difference`` the code of what is otherwise today.
     """
 
     id: str
     name: str
+    number: int | None
+    compared: bool
     family: str
     quantised: bool
     formula: str
     trained: str
+    config: Mapping[str, Any]
+    peft: str | None
+    nearest: str | None
     axolotl: Support
     document: Support
+    difference: str | None
     paper: str | None
     summary: str
     cost: str
@@ -73,12 +88,18 @@ def build_method(row: Row) -> MethodRow:
     return MethodRow(
         id=row.text("id", _SLUG),
         name=row.text("name"),
+        number=row.optional_whole("number"),
+        compared=row.flag("compared"),
         family=row.choice("family", FAMILIES),
         quantised=row.flag("quantised"),
         formula=row.text("formula"),
         trained=row.text("trained"),
+        config=row.mapping("config"),
+        peft=row.optional_text("peft", _PEFT_TYPE),
+        nearest=row.optional_text("nearest", _SLUG),
         axolotl=_support(row, "axolotl", AXOLOTL_SUPPORT),
         document=_support(row, "document", DOCUMENT_SUPPORT),
+        difference=row.optional_text("difference"),
         paper=None if row.values.get("paper") is None else row.url("paper"),
         summary=row.text("summary"),
         cost=row.text("cost"),

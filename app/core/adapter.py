@@ -7,18 +7,21 @@ and ``utils/freeze.py``.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, fields, replace
 from math import prod
+from operator import attrgetter
 from typing import TypeAlias
 
+from app.core.adapted import AdaptedModule, Adapter, Row, own, row_of, saved_copies, union
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import FieldError, InvalidInput
+from app.core.kept import kept
 from app.core.messages import Param, message
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (
+    REFUSED_NAMES,
+    REFUSING_TYPES,
     Layers,
-    ending_layers,
     found_layers,
     is_whole_path,
     leaf_of,
@@ -29,74 +32,22 @@ from app.core.targets import (
     suffix_layers,
 )
 
+__all__ = [
+    "AdaptedModule",
+    "Adapter",
+    "default_targets",
+    "linear_names",
+    "resolve_adapter",
+    "resolve_lora",
+]
+
 TARGETABLE = frozenset((Kind.LINEAR, Kind.CONV1D, Kind.EMBEDDING, Kind.HEAD, Kind.CONVOLUTION))
 LINEARS = frozenset((Kind.LINEAR, Kind.CONV1D))
 ALL_LINEAR = "all-linear"
-REFUSED_NAMES = ("out_proj", "conv1d")
-REFUSING_TYPES = ("falcon_h1", "nemotron_h")
-"""Whose mixers' kernels read these weights themselves: PEFT (``_check_lora_target_modules_mamba``) refuses them."""
 
 ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 TokenIndices: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
 HUMAN_ORDER = (*ATTENTION_NAMES, "gate_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdaptedModule:
-    """One row of modules as trained: all instances together.
-
-    With an adapter the counts are A, B and DoRA's magnitude; in full fine-tuning, of a trained copy or of trained
-    tokens ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
-    once.
-    """
-
-    module: Module
-    layers: tuple[int, ...] = ()
-    rank: int = 0
-    lora_a_parameters: int = 0
-    lora_b_parameters: int = 0
-    magnitude_parameters: int = 0
-    own_parameters: int = 0
-
-    @property
-    def copies(self) -> int:
-        """How many instances train."""
-        return len(self.layers) or 1
-
-    @property
-    def trainable_parameters(self) -> int:
-        """All that trains in this row."""
-        return self.lora_a_parameters + self.lora_b_parameters + self.magnitude_parameters + self.own_parameters
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adapter:
-    """What trains in one run.
-
-    ``added_parameters`` are those that the bare model does not have. ``unmatched_modules_to_save`` names what PEFT
-    passes over in silence; ``experts_rewritten`` the names that it turned into the parameters of all experts.
-    """
-
-    modules: tuple[AdaptedModule, ...]
-    base_parameters: int
-    added_parameters: int
-    unmatched_modules_to_save: tuple[str, ...] = ()
-    experts_rewritten: tuple[str, ...] = ()
-
-    @cached_property
-    def trainable_parameters(self) -> int:
-        """What PEFT's ``print_trainable_parameters`` calls trainable."""
-        return sum(module.trainable_parameters for module in self.modules)
-
-    @cached_property
-    def total_parameters(self) -> int:
-        """PEFT's "all params": of base and adapter together."""
-        return self.base_parameters + self.added_parameters
-
-    @cached_property
-    def trainable_percent(self) -> float:
-        """PEFT's: of base and adapter together, unrounded."""
-        return 100 * self.trainable_parameters / self.total_parameters
 
 
 def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
@@ -106,28 +57,69 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
     if run.method is Method.FULL or run.lora is None:
-        return _full(architecture, run.unfrozen_parameters)
+        patterns = run.unfrozen_parameters
+        return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
     indices = getattr(run.lora, "trainable_token_indices", None)
     return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
+
+
+_AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
+_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in _AMOUNTS))
+"""What of the settings decides which modules an adapter reaches."""
 
 
 def resolve_lora(
     architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
 ) -> Adapter:
-    """What trains under the LoRA keys of a configuration.
+    """What trains under the LoRA keys of a configuration, worked out once for all ranks.
 
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
+    if trainable_token_indices or lora.rank_pattern:
+        return _resolve_lora(architecture, lora, trainable_token_indices)
+    first, rank = kept(
+        architecture, ("adapter", _reaching(lora)), lambda: (_shared(_resolve_lora(architecture, lora, None)), lora.r)
+    )
+    if rank == lora.r:
+        return first
+    if any(adapted.module.groups > 1 for adapted in first.modules):
+        return _resolve_lora(architecture, lora, None)
+    return _with_rank(first, rank, lora.r)
+
+
+def _shared(adapter: Adapter) -> Adapter:
+    return replace(adapter, shared_layout=object())
+
+
+def _with_rank(adapter: Adapter, rank: int, wanted: int) -> Adapter:
+    """The same modules at another rank: A and B grow with it."""
+    modules = tuple(
+        [
+            replace(
+                one,
+                rank=one.rank // rank * wanted,
+                lora_a_parameters=one.lora_a_parameters // rank * wanted,
+                lora_b_parameters=one.lora_b_parameters // rank * wanted,
+            )
+            for one in adapter.modules
+        ]
+    )
+    return replace(adapter, modules=modules, added_parameters=sum([one.trainable_parameters for one in modules]))
+
+
+def _resolve_lora(
+    architecture: Architecture, lora: LoraSettings, trainable_token_indices: TokenIndices | None
+) -> Adapter:
     targets = _Targets(architecture, lora)
     targets.take_modules()
     targets.take_parameters()
     adapted = tuple(targets.adapted())
     if not adapted:
         raise _fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
-    saved, unmatched = _saved_copies(architecture, lora, targets)
+    saved, unmatched = saved_copies(architecture, lora.modules_to_save, targets.taken(), "/config/lora_modules_to_save")
     trained = (*adapted, *saved, *_trained_tokens(architecture, lora, trainable_token_indices))
     return Adapter(
         modules=trained,
@@ -149,14 +141,6 @@ def _compiled(key: str, text: str) -> re.Pattern[str]:
         raise _fault(key, "error.target_pattern", given=text[:200], reason=str(error)) from None
 
 
-Row: TypeAlias = tuple[str, Layers | None]
-"""What tells one row from another: rows of several widths may share a path at different layers."""
-
-
-def _row(module: Module) -> Row:
-    return module.path, module.layers
-
-
 @dataclass(slots=True)
 class _Hits:
     """The layers at which one row is adapted, and the name that PEFT knows it by."""
@@ -166,7 +150,6 @@ class _Hits:
     layers: dict[int, None] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=4096)
 def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
     """The rows that a target's name means, with path and layers, and a module holding others that it means too."""
     leaf = leaf_of(name)
@@ -333,7 +316,7 @@ class _Targets:
         if self.architecture.model_type in REFUSING_TYPES and leaf_of(key) in REFUSED_NAMES:
             model_type = self.architecture.model_type
             raise _fault("lora_target_modules", "error.target_refused", given=leaf_of(key), model_type=model_type)
-        hits = self.modules.setdefault(_row(module), _Hits(module, key))
+        hits = self.modules.setdefault(row_of(module), _Hits(module, key))
         hits.key = key
         hits.layers |= dict.fromkeys(layers)
 
@@ -348,7 +331,7 @@ class _Targets:
                     layers = suffix_layers(path, module.layers, target)
                     if layers is None:
                         continue
-                    if len(shape) not in {2, 3} or _row(module) in self.modules:
+                    if len(shape) not in {2, 3} or row_of(module) in self.modules:
                         raise _fault("lora_target_parameters", "error.target_unsupported", given=target, module=path)
                     matched = True
                     self.parameters[path, module.layers] = (module, path, layers, shape)
@@ -362,10 +345,15 @@ class _Targets:
     def _experts(self) -> tuple[Module, ...]:
         return tuple(module for module in self.architecture.modules if module.kind is Kind.EXPERTS)
 
+    def taken(self) -> dict[Row, Layers | None]:
+        """Which rows are adapted, at which layers; None for parameters."""
+        parameters = {row_of(module): None for module, *_ in self.parameters.values()}
+        return parameters | {row: tuple(hits.layers) for row, hits in self.modules.items()}
+
     def adapted(self) -> Iterable[AdaptedModule]:
         """What was taken, in the model's order."""
         for module in self.architecture.modules:
-            hits = self.modules.get(_row(module))
+            hits = self.modules.get(row_of(module))
             if hits is not None:
                 for rank, layers in self._by_rank(hits.key, tuple(sorted(hits.layers))):
                     yield _adapt(module, layers, rank, dora=self.lora.dora)
@@ -413,16 +401,6 @@ def _adapt_parameter(module: Module, layers: Layers, rank: int) -> AdaptedModule
     )
 
 
-def _own(module: Module, layers: Layers, *, weight: bool = True, bias: bool = True) -> AdaptedModule:
-    """A row that trains its own parameters, or only its weights or biases, at ``layers``."""
-    if not weight:
-        module = replace(module, kind=Kind.PARAMETER, shape=(module.bias_parameters,), bias_parameters=0, tied_to=None)
-    elif not bias:
-        module = replace(module, bias_parameters=0)
-    module = module if module.layers in (None, layers) else replace(module, layers=layers)
-    return AdaptedModule(module=module, layers=layers, own_parameters=module.parameters)
-
-
 def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
     """Everything, or what ``unfrozen_parameters`` leaves to train, as Axolotl reads it.
 
@@ -431,73 +409,26 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
     """
     rows: list[AdaptedModule] = []
     if not patterns:
-        rows = [_own(module, module.layers or ()) for module in architecture.modules if module.parameters]
+        rows = [own(module, module.layers or ()) for module in architecture.modules if module.parameters]
     compiled = [_unfreezing(text) for text in patterns]
     for module in architecture.modules if compiled else ():
         names = parameter_names(module)
-        hits = [_union(found_layers(p, path, module.layers) for p in compiled) for path, _ in names]
+        hits = [union(found_layers(p, path, module.layers) for p in compiled) for path, _ in names]
         weight = None if module.tied_to else hits[0]
         bias = hits[1] if len(hits) > 1 else None
         if weight == bias and weight is not None:
-            rows.append(_own(module, weight))
+            rows.append(own(module, weight))
             continue
         if weight is not None:
-            rows.append(_own(module, weight, bias=False))
+            rows.append(own(module, weight, bias=False))
         if bias is not None:
-            rows.append(_own(module, bias, weight=False))
+            rows.append(own(module, bias, weight=False))
     return Adapter(modules=tuple(rows), base_parameters=architecture.total_parameters, added_parameters=0)
 
 
 def _unfreezing(text: str) -> re.Pattern[str]:
     name = re.sub(r"(?<=.)\[[0-9]*(?::[0-9]*)?\]$", "", text)
     return _compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
-
-
-def _union(found: Iterable[Layers | None]) -> Layers | None:
-    hits = [layers for layers in found if layers is not None]
-    return tuple(sorted({layer for layers in hits for layer in layers})) if hits else None
-
-
-def _saved_copies(
-    architecture: Architecture, lora: LoraSettings, targets: _Targets
-) -> tuple[tuple[AdaptedModule, ...], tuple[str, ...]]:
-    """``lora_modules_to_save``: a trained copy beside the frozen original, of a tied weight too.
-
-    PEFT copies every module whose path ends with a name, wherever in a name that begins.
-    """
-    found: dict[Row, tuple[Module, dict[int, None]]] = {}
-    unmatched = []
-    for end in lora.modules_to_save:
-        holders = {
-            path: layers
-            for path, at in architecture.containers.items()
-            if (layers := ending_layers(path, at, end)) is not None
-        }
-        matched = bool(holders)
-        for module in architecture.modules:
-            hit: list[Layers | None] = [
-                layers if layers and module.layers is not None else module.layers or ()
-                for path, layers in holders.items()
-                if module.path.startswith(f"{path}.")
-            ]
-            if not module.is_parameter:
-                hit += [ending_layers(path, module.layers, end) for path in {module.path, module.outer_path}]
-            layers = _union(hit)
-            if layers is None or (module.layers is not None and not layers):
-                continue
-            matched = True
-            at = tuple(layer for layer in layers if module.layers and layer in module.layers)
-            found.setdefault(_row(module), (module, {}))[1].update(dict.fromkeys(at))
-        if not matched:
-            unmatched.append(end)
-    copies = []
-    for module, at_layers in found.values():
-        if _row(module) in targets.modules or any(m is module for m, *_ in targets.parameters.values()):
-            hits = targets.modules.get(_row(module))
-            if hits is None or not at_layers or at_layers.keys() & hits.layers.keys():
-                raise _fault("lora_modules_to_save", "error.saved_and_targeted", given=module.path)
-        copies.append(_own(replace(module, tied_to=None), tuple(sorted(at_layers))))
-    return tuple(copies), tuple(unmatched)
 
 
 def _trained_tokens(
@@ -525,7 +456,7 @@ def _trained_tokens(
                 seen[tuple(tokens)] = None
             width = module.shape[1] if module.kind is Kind.EMBEDDING else module.shape[0]
             shape = (len(tokens), width)
-            yield _own(replace(module, kind=Kind.EMBEDDING, shape=shape, bias_parameters=0, tied_to=None), ())
+            yield own(replace(module, kind=Kind.EMBEDDING, shape=shape, bias_parameters=0, tied_to=None), ())
 
 
 def linear_names(architecture: Architecture) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import count
 from math import prod
 
 
@@ -185,6 +186,9 @@ class Block:
         return self.key_value_heads * (self.head_dim + self.value_head_dim)
 
 
+_SERIALS = count()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """A model as described: its rows and the few facts that are no row.
@@ -208,6 +212,11 @@ class Architecture:
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""
         return hash((self.model_type, self.total_parameters))
+
+    @cached_property
+    def serial(self) -> int:
+        """A number that no other description has, not even one that is equal."""
+        return next(_SERIALS)
 
     @cached_property
     def total_parameters(self) -> int:

@@ -16,6 +16,10 @@ LONGEST_PATTERN = 1000
 MOST_VARIABLE_PARTS = 5
 QUANTIFIERS = "*+?{"
 
+REFUSED_NAMES = ("out_proj", "conv1d")
+REFUSING_TYPES = ("falcon_h1", "nemotron_h")
+"""Whose mixers' kernels read these weights themselves: PEFT (``_check_lora_target_modules_mamba``) refuses them."""
+
 
 def suffix_layers(path: str, layers: Layers | None, target: str) -> Layers | None:
     """The layers at which ``target`` is the path or a dotted end of it; empty for a path without layers.

@@ -22,22 +22,6 @@ MOST_VARIANTS = 24
 LORA_DEFAULTS: Mapping[str, Any] = {"lora_r": 32, "lora_alpha": 16, "lora_dropout": 0.05}
 """The guide's template, for a configuration that has no adapter of its own."""
 
-PEFT_KEYS: Mapping[str, Mapping[str, Any]] = {
-    "prompt_tuning": {"adapter": "prompt_tuning", "peft_config": {"num_virtual_tokens": 20}},
-    "prefix_tuning": {
-        "adapter": "prefix_tuning",
-        "peft_config": {"num_virtual_tokens": 20, "prefix_projection": True},
-    },
-    "p_tuning": {"adapter": "p_tuning", "peft_config": {"num_virtual_tokens": 20}},
-    "p_tuning_v2": {
-        "adapter": "prefix_tuning",
-        "peft_config": {"num_virtual_tokens": 20, "prefix_projection": False},
-    },
-    "ia3": {"adapter": "ia3"},
-    "bottleneck": {"adapter": "bottleneck", "peft_config": {"bottleneck_size": 64}},
-}
-"""Methods that Axolotl does not build, as a configuration names them, at the guide's sizes."""
-
 TURNED_OFF = (
     METHOD_KEYS
     | {"load_in_8bit", "peft_config", "lora_target_parameters", "neftune_noise_alpha"}
@@ -101,6 +85,8 @@ def compare(
             found.append(Compared(label=label_of(variant), method=None, config=changed, estimate=made))
         return _related(found)
     for row in catalog.methods.rows:
+        if not row.compared:
+            continue
         changed = as_method(config, row, resolved)
         try:
             found.append(Compared(label=row.name, method=row, config=changed, estimate=estimate(changed)))
@@ -120,7 +106,7 @@ def _about_config(config: Mapping[str, Any], error: FieldError) -> bool:
 
 def as_method(config: Mapping[str, Any], row: MethodRow, resolved: ResolvedModel) -> dict[str, Any]:
     """``config`` as it would be under another method: its own keys for everything that the method leaves open."""
-    keys = PEFT_KEYS.get(row.id, row.axolotl.keys)
+    keys = row.config
     if row.id == "neftune":
         return apply_overrides(config, keys)
     bare = {key: value for key, value in config.items() if key not in TURNED_OFF}

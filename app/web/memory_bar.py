@@ -1,6 +1,6 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, Memory
 from app.texts import Texts
 from app.web.contexts import MemoryBar, Segment
 
@@ -28,6 +28,33 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
     low, high = memory.range_bytes
     scale = max(capacity, memory.process_bytes, high) * MARGIN / 100
 
+    segments = memory_segments(estimate, scale, texts)
+    over = max(0, memory.process_bytes - capacity)
+    return MemoryBar(
+        segments=segments,
+        process=gib(memory.process_bytes, texts),
+        capacity=gib(capacity, texts),
+        capacity_percent=_percent(capacity / scale),
+        capacity_label_end=capacity / scale > 60,
+        overflow=over > 0,
+        overflow_x_percent=_percent(capacity / scale),
+        overflow_percent=_percent(over / scale),
+        range_x_percent=_percent(low / scale),
+        range_width_percent=_percent((high - low) / scale),
+        range_low=gib(low, texts),
+        range_high=gib(high, texts),
+        description=texts.text(
+            "web.bar.description",
+            process_bytes=memory.process_bytes,
+            capacity_bytes=capacity,
+            parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
+        ),
+    )
+
+
+def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Segment, ...]:
+    """The parts of ``estimate`` side by side; ``scale`` is the bytes of one per cent of the drawing's width."""
+    memory = estimate.memory
     parts = [
         (term.code, texts.text(f"term.{term.code}"), term.bytes, texts.render(term.explanation))
         for term in memory.breakdown
@@ -56,28 +83,14 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
             )
         )
         start += size
+    return tuple(segments)
 
-    over = max(0, memory.process_bytes - capacity)
-    return MemoryBar(
-        segments=tuple(segments),
-        process=gib(memory.process_bytes, texts),
-        capacity=gib(capacity, texts),
-        capacity_percent=_percent(capacity / scale),
-        capacity_label_end=capacity / scale > 60,
-        overflow=over > 0,
-        overflow_x_percent=_percent(capacity / scale),
-        overflow_percent=_percent(over / scale),
-        range_x_percent=_percent(low / scale),
-        range_width_percent=_percent((high - low) / scale),
-        range_low=gib(low, texts),
-        range_high=gib(high, texts),
-        description=texts.text(
-            "web.bar.description",
-            process_bytes=memory.process_bytes,
-            capacity_bytes=capacity,
-            parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
-        ),
-    )
+
+def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:
+    """Code and bytes of every part of the process, in the bar's order; the last is what the peak does not hold."""
+    overhead = memory.process_bytes - memory.allocated_peak_bytes
+    terms = [(term.code, term.bytes) for term in memory.breakdown if term.bytes > 0]
+    return (*terms, ("overhead", overhead)) if overhead > 0 else tuple(terms)
 
 
 def gib(size_bytes: int, texts: Texts) -> str:

@@ -6,10 +6,10 @@ type computes with them (``TRAITS``) from its code in Transformers 5.16.1.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from weakref import ref
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Activation, Architecture, Block, Kind, Module, NormForm, Part
+from app.core.kept import kept
 from app.core.memory.attention import Heads, Kernel
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward, LayerSpec, Residual, SmallInput
@@ -116,22 +116,6 @@ class Place:
     rows: tuple[Module, ...]
 
 
-def memo(architecture: Architecture) -> dict[object, object]:
-    """A place to keep what was derived from one architecture, for as long as it lives."""
-    key = id(architecture)
-    held = _MEMO.get(key)
-    if held is None or held[0]() is not architecture:
-        held = (ref(architecture, lambda _: _MEMO.pop(key, None)), {})
-        _MEMO[key] = held
-    return held[1]
-
-
-KEPT = 128
-"""Specifications kept for one architecture: of its methods, ranks and targets, no more than people try in a sitting."""
-
-_MEMO: dict[int, tuple[ref[Architecture], dict[object, object]]] = {}
-
-
 def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
@@ -147,30 +131,9 @@ def layer_specs(
     architecture: Architecture, run: Run, adapter: Adapter, *, fused: frozenset[str], row_tokens: int
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
-    held = memo(architecture)
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     kernels = tuple((window, kernel_of(run, row_tokens=row_tokens, window=window)) for window in windows)
-    key = (
-        "layers",
-        run.quantization,
-        run.method,
-        run.attention_set,
-        run.loss,
-        run.lora.dropout > 0 if run.lora else False,
-        run.lora.dora if run.lora else False,
-        run.double_quantization,
-        run.itemsize,
-        run.adapter_fp32,
-        fused,
-        kernels,
-        adapter.modules,
-    )
-    found = held.get(key)
-    if found is None:
-        if len(held) >= KEPT:
-            held.clear()
-        found = held[key] = _layer_specs(architecture, run, adapter, fused, dict(kernels))
-    return found  # type: ignore[return-value]
+    return _layer_specs(architecture, run, adapter, fused, dict(kernels))
 
 
 def _layer_specs(
@@ -180,20 +143,16 @@ def _layer_specs(
     for adapted in adapter.modules:
         for layer in adapted.layers:
             by_layer.setdefault(layer, {})[adapted.module.path] = adapted
-    rows: dict[int, list[Module]] = {}
-    for module in architecture.modules:
-        if module.part is Part.TEXT and module.layers is not None:
-            for layer in module.layers:
-                rows.setdefault(layer, []).append(module)
+    rows = kept(architecture, "rows", lambda: _rows_by_layer(architecture))
     unique: dict[object, LayerSpec] = {}
     found: dict[int, LayerSpec] = {}
     for block in architecture.blocks:
         for layer in block.layers:
             adapted_here = by_layer.get(layer, {})
-            mine = tuple(rows.get(layer, ()))
+            mine = rows.get(layer, ())
             key = (
                 id(block),
-                tuple(id(module) for module in mine),
+                id(mine),
                 tuple((path, a.rank, bool(a.own_parameters)) for path, a in adapted_here.items()),
             )
             if key not in unique:
@@ -214,6 +173,17 @@ def position_elements(architecture: Architecture) -> int:
         if block.attention_heads
     }
     return 2 * sum(width * numerator // denominator for width, _ in kinds)
+
+
+def _rows_by_layer(architecture: Architecture) -> Mapping[int, tuple[Module, ...]]:
+    """The language model's rows that stand in each layer; layers of the same rows share the tuple."""
+    rows: dict[int, list[Module]] = {}
+    for module in architecture.modules:
+        if module.part is Part.TEXT and module.layers is not None:
+            for layer in module.layers:
+                rows.setdefault(layer, []).append(module)
+    shared: dict[tuple[int, ...], tuple[Module, ...]] = {}
+    return {layer: shared.setdefault(tuple(map(id, found)), tuple(found)) for layer, found in rows.items()}
 
 
 class _Reader:

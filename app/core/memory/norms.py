@@ -29,7 +29,7 @@ class Norm(StrEnum):
     CENTERED = "centered"
     """Cohere's, in elementary operations."""
     FUSED = "fused"
-    """Axolotl's kernel for Gemma 4's queries, keys and values, positions included (``kernels/gemma4_fused_rope.py``)."""
+    """Axolotl's kernel for Gemma 4's queries, keys and values, with positions (``kernels/gemma4_fused_rope.py``)."""
     RMS_BARE = "rms_bare"
     """An RMSNorm without a weight (Gemma 4's on values and before its router)."""
 

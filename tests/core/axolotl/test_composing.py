@@ -56,6 +56,8 @@ def test_every_method_and_goal_is_without_errors_on_every_model_and_card(method:
                 install=install,
                 method=method,
                 goal=goal,
+                targets=tuple(leaf for leaf in model.by_leaf if leaf not in model.expert_names),
+                chat_template=None,
             )
         )
         unavoidable = ("experts_16bit",) if card is INSTINCT else ()

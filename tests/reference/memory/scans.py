@@ -13,7 +13,6 @@ which its own recommendations advise against and which is not simulated.
 
 from __future__ import annotations
 
-
 import torch
 import torch.nn.functional as F
 
@@ -80,7 +79,9 @@ class StateSpaceDual(torch.autograd.Function):
     """The whole of a Mamba 2 mixer behind its first linear."""
 
     @staticmethod
-    def forward(ctx, zxbcdt, conv_weight, conv_bias, dt_bias, A, D, norm_weight, out_weight, out_bias, chunk, headdim, groups):
+    def forward(
+        ctx, zxbcdt, conv_weight, conv_bias, dt_bias, A, D, norm_weight, out_weight, out_bias, chunk, headdim, groups
+    ):
         batch, tokens, _ = zxbcdt.shape
         heads = D.shape[0]
         inner, channels = heads * headdim, conv_weight.shape[0]
@@ -126,7 +127,10 @@ class StateSpaceDual(torch.autograd.Function):
         del halves, narrow, product_grads, products, steps, below
         dweight = torch.empty(weight.shape, dtype=weight.dtype)
         del recomputed, convolved, channels_grad, above
-        small = [None if x is None else torch.empty(x.shape, dtype=x.dtype) for x in (conv_weight, conv_bias, dt_bias, A, D, norm_weight)]
+        small = [
+            None if x is None else torch.empty(x.shape, dtype=x.dtype)
+            for x in (conv_weight, conv_bias, dt_bias, A, D, norm_weight)
+        ]
         return dzxbcdt, *small, dweight, None if out_bias is None else torch.empty_like(out_bias), None, None, None
 
 

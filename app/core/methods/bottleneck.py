@@ -1,0 +1,48 @@
+"""Bottleneck adapters: x + f(x·W_down)·W_up behind attention and feed-forward, or behind the feed-forward alone.
+
+PEFT has none; the placements are those of the papers, arXiv:1902.00751 (Houlsby) and arXiv:2005.00247 (Pfeiffer),
+without the norms of their own that the latter leaves out too.
+"""
+
+from app.core.adapted import AdaptedModule
+from app.core.architecture import Architecture, Kind, Module, Part
+from app.core.messages import message
+from app.core.methods.settings import Bottleneck, Placement
+
+ATTENTION = "adapter_attention"
+FEED_FORWARD = "adapter_feed_forward"
+
+
+def count_bottleneck(architecture: Architecture, settings: Bottleneck) -> tuple[AdaptedModule, ...]:
+    """One adapter for each sublayer that has a place for it, in every decoder layer."""
+    mixing = tuple(
+        layer for block in architecture.blocks if block.attention_heads or block.mixer_width for layer in block.layers
+    )
+    feeding = tuple(
+        layer for block in architecture.blocks if block.intermediate_size or block.experts for layer in block.layers
+    )
+    places = [(FEED_FORWARD, feeding)]
+    if settings.placement is Placement.HOULSBY:
+        places.insert(0, (ATTENTION, mixing))
+    root = next(m.path for m in architecture.modules if m.part is Part.TEXT and m.layers is not None)
+    prefix = root.partition("{}")[0] + "{}."
+    return tuple(
+        _adapter(prefix + name, architecture.hidden_size, settings, tuple(sorted(layers)))
+        for name, layers in places
+        if layers
+    )
+
+
+def _adapter(path: str, width: int, settings: Bottleneck, layers: tuple[int, ...]) -> AdaptedModule:
+    """Down and up, with their biases."""
+    size = settings.size
+    shapes: tuple[tuple[int, ...], ...] = ((size, width), (width, size))
+    if settings.bias:
+        shapes = ((size, width), (size,), (width, size), (width,))
+    code = "formula.bottleneck_bias" if settings.bias else "formula.bottleneck"
+    return AdaptedModule(
+        module=Module(path=path, kind=Kind.LINEAR, shape=(width, size), layers=layers),
+        layers=layers,
+        tensors=shapes,
+        formula=message(code, width=width, size=size),
+    )
