@@ -257,6 +257,7 @@ class _Reader:
             hidden=block.hidden_size,
             residual=Residual.PARALLEL if block.parallel else Residual.PRE,
             multipliers=self.model_type in MULTIPLIERS,
+            holds=self.model_type == "stablelm",
             input_norm=norms.get("input_norm"),
             attention_norm=norms.get("attention_norm"),
             feed_norm=norms.get("feed_norm"),
@@ -345,6 +346,7 @@ class _Reader:
             rotary_full=self.model_type in ROTARY_FULL,
             softcap=block.attention_softcap,
             sinks=self.sink_itemsize(),
+            biased=self.model_type == "mpt",
             returned=self.model_type in RETURNS_SCORES and self.kernels[block.sliding_window] is Kernel.EAGER,
         )
         latent = {row.name: row for row in self.rows if row.kind is Kind.LINEAR}
