@@ -49,6 +49,8 @@ class Heads:
     softcap: bool = False
     sinks: int = 0
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
+    biased: bool = False
+    """An fp32 bias of distances is added to the scores, then a mask filled in (MPT)."""
     returned: bool = False
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -182,8 +184,10 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
         weights = scale(t, weights)
-    mask = Tensor(None, SQUARE, t.positions)
-    weights = add(t, weights, mask)
+    if shape.biased:
+        weights = scale(t, add(t, weights, Tensor(None, shape.heads * TOKEN, FULL)))
+    else:
+        weights = add(t, weights, Tensor(None, SQUARE, t.positions))
     if shape.sinks:
         weights = cast(t, _sunk(t, shape, weights), wanted)
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from functools import partial
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind
+from app.core.architecture import Architecture, Kind, Part
 from app.core.kept import kept
 from app.core.memory.states import Trained
 from app.core.memory.tape import RANK
@@ -14,7 +14,11 @@ from app.core.run import Run
 
 
 def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
-    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
+    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own.
+
+    Batches are of text: what trains in the towers of a multimodal model is not reached by them, and an optimizer makes
+    states where gradients are.
+    """
     rows: list[Trained] = []
     storing = Storing.of(run)
     lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
@@ -22,6 +26,8 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
         module = adapted.module
         copies = adapted.copies
         if adapted.own_parameters:
+            if module.part is not Part.TEXT:
+                continue
             itemsize = stored(architecture, module, storing)
             embedding = module.kind is Kind.EMBEDDING
             decays = module.kind is not Kind.NORM

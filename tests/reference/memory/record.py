@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .cases import cases
+from .catalogue import wide
 from .drawn import draw
 from .simulator import Simulation
 
@@ -58,6 +59,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="record again what is already there")
     parser.add_argument("--details", action="store_true", help="print what is live at the peak and write nothing")
     parser.add_argument("--seed", type=int, help="record cases drawn from this seed to drawn.jsonl instead")
+    parser.add_argument("--wide", type=int, help="record cases over the whole catalogue, drawn from this seed, to wide.jsonl instead")
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
     parser.add_argument("--out", default="peaks", help="name of the file without .jsonl")
@@ -65,7 +67,11 @@ def main() -> int:
     given = parser.parse_args()
     if given.where:
         return _again(DATA / f"{given.out}.jsonl", *given.where.split("=", 1), only=given.only or "")
-    todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
+    if given.wide is not None:
+        given.seed, given.out = given.wide, "wide" if given.out == "peaks" else given.out
+        todo = list(wide(given.wide, given.count, given.model))
+    else:
+        todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
     peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"
     order = {name: i for i, (name, *_) in enumerate(todo)}
     if len(order) != len(todo):
