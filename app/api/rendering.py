@@ -55,6 +55,7 @@ def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
                 "layers": row.layers,
                 "shape": row.shape,
                 "trainable_parameters": row.trainable_parameters,
+                "formula": texts.render(row.formula) if row.formula else "",
             }
             for row in result.modules
         ],

@@ -16,6 +16,7 @@ from app.core.adapted import AdaptedModule, Adapter, Row, own, row_of, saved_cop
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Param, message
+from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (
     REFUSED_NAMES,
@@ -55,6 +56,8 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
+    if run.peft is not None:
+        return resolve_peft(architecture, run.peft)
     if run.method is Method.FULL or run.lora is None:
         return _full(architecture, run.unfrozen_parameters)
     indices = getattr(run.lora, "trainable_token_indices", None)

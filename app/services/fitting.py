@@ -13,6 +13,7 @@ from app.core.findings import Finding, Severity
 from app.core.fit import KEY_RUNGS, LOSSLESS, RUNG_KEYS, Fitted, Ladder, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.messages import Param, message
+from app.core.methods.settings import PeftMethod
 from app.core.objective import MOST_OF, Objective, candidates, faster, most, with_value
 from app.core.plan import Change, Dataset, Install, Outcome
 from app.core.run import Method, Run
@@ -25,7 +26,7 @@ class Meter:
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
-        self._adapters: dict[tuple[Method, int], Adapter] = {}
+        self._adapters: dict[tuple[Method, int, PeftMethod | None], Adapter] = {}
 
     def memory(self, config: Mapping[str, Any]) -> Memory:
         """All of it, itemised.
@@ -37,7 +38,7 @@ class Meter:
         return memory_of(self.architecture, run, self._adapter(run))
 
     def _adapter(self, run: Run) -> Adapter:
-        key = (run.method, run.lora.r if run.lora else 0)
+        key = (run.method, run.lora.r if run.lora else 0, run.peft)
         adapter = self._adapters.get(key)
         if adapter is None:
             adapter = self._adapters[key] = resolve_adapter(self.architecture, run)

@@ -11,8 +11,11 @@ from app.core.axolotl.coverage import LORA_KERNELS
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, error, info, warning
 from app.core.findings import Finding, Fix
 from app.core.hardware import Vendor
+from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.run import LORA_KERNEL_KEYS
 
+NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
+"""What Axolotl has itself in place of a method, where that is not LoRA."""
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -21,6 +24,16 @@ def adapter_name(subject: Subject) -> Iterator[Finding]:
     adapter = subject.config.get("adapter")
     if adapter and adapter not in LORA_ADAPTERS and not _plugin_adapters(subject):
         yield error("adapter_not_axolotl", "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
+        if adapter in tuple(PeftType):
+            nearest = NEAREST_NATIVE.get(PeftType(str(adapter)), "adapter: lora")
+            code = "adapter_by_script" if adapter == PeftType.BOTTLENECK else "adapter_by_export"
+            yield info(code, "adapter", given=str(adapter), nearest=nearest)
+
+
+def virtual_tokens_packed(subject: Subject) -> Iterator[Finding]:
+    """A prompt stands before each packed row once, not before each sample in it."""
+    if subject.text("adapter") in VIRTUAL_TOKENS and subject.on("sample_packing"):
+        yield warning("virtual_tokens_packed", "sample_packing", fix=Fix(set={"sample_packing": False}))
 
 
 def _plugin_adapters(subject: Subject) -> bool:
@@ -184,6 +197,7 @@ def relora(subject: Subject) -> Iterator[Finding]:
 
 ADAPTER_RULES: tuple[Rule, ...] = (
     adapter_name,
+    virtual_tokens_packed,
     lora_in_4bit,
     qlora_bits,
     quantized_full,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.core.memory.attention import Heads, Kernel, attend, rotate
+from app.core.memory.beside import BottleneckSpec, PrefixSpec, prefixed
 from app.core.memory.experts import ExpertsSpec, run_experts
-from app.core.memory.linears import LinearSpec, fused_feed_forward, fused_group, linear
+from app.core.memory.linears import LinearSpec, bottleneck, fused_feed_forward, fused_group, linear
 from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
@@ -101,6 +102,9 @@ class LayerSpec:
     experts: ExpertsSpec | None = None
     multipliers: bool = False
     """Both halves are multiplied before they are added (Granite)."""
+    behind_attention: BottleneckSpec | None = None
+    behind_feed_forward: BottleneckSpec | None = None
+    prefix: PrefixSpec | None = None
 
 
 def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
@@ -110,7 +114,7 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     residual = x
     if spec.heads is not None or spec.mixer is not None:
         hidden = _normed(t, spec.input_norm, x)
-        hidden = _mixed(t, spec, hidden)
+        hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden))
         hidden = _normed(t, spec.attention_norm, hidden)
         if spec.multipliers:
             hidden = scale(t, hidden)
@@ -121,7 +125,7 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.feed_forward is None and spec.experts is None:
         return hidden
     hidden = _normed(t, spec.feed_norm, hidden)
-    hidden = _fed(t, spec, hidden)
+    hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden))
     hidden = _normed(t, spec.output_norm, hidden)
     if spec.multipliers:
         hidden = scale(t, hidden)
@@ -131,10 +135,10 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
 def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     """Attention and feed-forward of the same input, both added to it."""
     hidden = _normed(t, spec.input_norm, x)
-    attended = _attention(t, spec, hidden)
+    attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
     if spec.feed_norm is not None:
         hidden = normalise(t, spec.feed_norm, x)
-    fed = _fed(t, spec, hidden)
+    fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden))
     return add(t, add(t, fed, attended), x)
 
 
@@ -171,6 +175,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         gate = scale(t, gate)
     q, k = _normed(t, spec.query_norm, q), _normed(t, spec.key_norm, k)
     q, k = rotate(t, heads, q, k)
+    if spec.prefix is not None:
+        k, v = prefixed(t, spec.prefix, k, v)
     out = attend(t, heads, spec.kernel, q, k, v)
     if gate is not None:
         out = multiply(t, out, keeping_output(t, gate))

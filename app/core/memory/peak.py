@@ -7,6 +7,7 @@ those below keep, what is above in gradients, and the layer itself.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
@@ -20,6 +21,7 @@ from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes,
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
+from app.core.methods.settings import PeftType
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Run
 
 BATCH_BYTES = 24
@@ -82,6 +84,19 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
             if module.bias_parameters:
                 rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
             continue
+        if adapted.tensors:
+            rows += [
+                Trained(
+                    elements=prod(shape),
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=shape,
+                    embedding=module.kind is Kind.EMBEDDING,
+                    decays=len(shape) > 1,
+                )
+                for shape in adapted.tensors
+            ]
+            continue
         for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
             each = total // copies
             rows.append(
@@ -112,7 +127,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     states = state_bytes(trained, form)
     weights = base_bytes(architecture, Storing.of(run))
     gradients = gradient_bytes(trained)
-    added = 0 if run.method is Method.FULL else gradients
+    added = 0 if run.method is Method.FULL else gradients + adapter.buffer_bytes
     step = _Step(architecture, run, adapter, trained, kernels=kernels_of(run, fused_lora=fused_lora))
     optimizer = Moment(phase=Phase.OPTIMIZER, gradients=gradients, temporaries=step_temporary_bytes(trained, form))
     top = optimizer
@@ -147,6 +162,13 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     )
 
 
+def run_lengths(run: Run) -> tuple[int, int]:
+    """Tokens of a micro batch and of a row, with a prompt's virtual tokens before each row."""
+    rows = 1 if run.sample_packing else run.micro_batch_size
+    before = 0 if run.peft is None or run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
+    return run.tokens + before * rows, run.tokens // rows + before
+
+
 class _Step:
     """Lays the layers of one step end to end."""
 
@@ -160,11 +182,11 @@ class _Step:
         kernels: frozenset[str],
     ) -> None:
         self.architecture, self.run, self.trained = architecture, run, trained
-        rows = run.tokens if run.sample_packing else run.sequence_len_tokens
+        tokens, rows = run_lengths(run)
         chunk = 0
         if run.loss is Loss.LIGER_FUSED_LINEAR:
-            chunk = liger_chunk_tokens(run.tokens, architecture.vocab_size, architecture.hidden_size)
-        self.lengths = Lengths(tokens=run.tokens, row=rows, chunk=chunk)
+            chunk = liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
+        self.lengths = Lengths(tokens=tokens, row=rows, chunk=chunk)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=rows)
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
@@ -190,6 +212,8 @@ class _Step:
     def first_input_needs_gradient(self, adapter: Adapter) -> bool:
         """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
         if self.full or self.checkpointed:
+            return True
+        if run_lengths(self.run)[0] > self.run.tokens:
             return True
         return any(
             adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
