@@ -40,12 +40,8 @@ DEFAULTS = {
     "oft": "OFT",
     "vera": "VERA",
 }
-TYPES = (
-    "prompt_tuning prefix_tuning p_tuning ia3 adalora loha lokr vera oft ln_tuning trainable_tokens".split()
-)
-ATTENDING = (
-    "self_attn attn attention self_attention linear_attn mamba conv mixer".split()
-)
+TYPES = "prompt_tuning prefix_tuning p_tuning ia3 adalora loha lokr vera oft ln_tuning trainable_tokens".split()
+ATTENDING = "self_attn attn attention self_attention linear_attn mamba conv mixer".split()
 FEEDING = ("mlp", "feed_forward", "ffn", "block_sparse_moe", "moe", "fc2")
 
 
