@@ -21,7 +21,7 @@ from app.core.errors import InvalidInput, UnknownName
 from app.middleware import AccessLog, BodyLimit, RootPath, SecurityHeaders
 from app.settings import Settings
 from app.web import errors as pages
-from app.web import routes as web
+from app.web.site import ROUTERS
 
 _API_PATHS = ("/api", "/healthz", "/readyz", "/openapi.json")
 
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.catalog = load_catalog()
-    for router in (v1.router, health.router, docs.router, web.router):
+    for router in (v1.router, health.router, docs.router, *ROUTERS):
         app.include_router(router)
     app.mount("/static", Static(directory=STATIC), name="static")
     _handle_errors(app)

@@ -12,7 +12,8 @@ from pydantic_core import PydanticCustomError
 from app.core.estimate import Phase, Verdict
 from app.core.findings import Severity
 from app.core.objective import Objective
-from app.core.plan import Goal, Install, Outcome, Priority
+from app.core.plan import Goal, Install, Outcome, Priority, Tasks
+from app.core.prices import Trains
 
 QLORA_EXAMPLE: dict[str, Any] = {
     "base_model": "meta-llama/Llama-3.1-8B-Instruct",
@@ -181,6 +182,9 @@ class PlanRequest(_Request):
     hardware: Hardware
     goal: Annotated[Goal, Field(strict=False)] = Goal.CHAT
     priority: Annotated[Priority, Field(strict=False)] = Priority.BALANCED
+    tasks: Annotated[Tasks, Field(strict=False)] = Field(
+        default=Tasks.ONE, description="`many` where one base is to serve many tasks, an adapter for each."
+    )
     sequence_len: int | None = Field(default=None, ge=1, le=1 << 24, description="Tokens; chosen where left out.")
     dataset: Dataset = Dataset()
     overrides: Config = Field(default_factory=dict, description="Keys that the plan keeps as given.")
@@ -366,6 +370,50 @@ class Time(_Answer):
     price_range: tuple[float, float] | None
 
 
+class RulePart(_Answer):
+    """One reason why the estimate differs from the rule of thumb."""
+
+    part: Literal["counted", "adapter", "optimizer", "activations", "loss", "process"]
+    label: str
+    bytes: int = Field(description="Negative where the rule counts more.")
+
+
+class RuleOfThumb(_Answer):
+    """The guide's rule of thumb beside the estimate."""
+
+    bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")
+    difference_bytes: int = Field(description="process_bytes less the rule's figure.")
+    explanation: str
+    parts: list[RulePart] = Field(description="Sums to difference_bytes exactly.")
+
+
+class Knob(_Answer):
+    """One change to the configuration and what it would save or cost, everything else as it is."""
+
+    knob: str = Field(description="Stable, the same in every language: `checkpointing`, `sequence_shorter`, ...")
+    label: str
+    summary: str = Field(description="Both prices in a few words.")
+    set: dict[str, Any] = Field(description="Keys to set.")
+    unset: list[str] = Field(description="Keys to take out.")
+    trains: Trains = Field(
+        description="`same`: the same training; `rounded`: the same in fewer (or more) bits; `otherwise`: another one."
+    )
+    saves_bytes: int = Field(description="Of process_bytes; negative where it costs.")
+    process_bytes: int = Field(description="After the change.")
+    host_bytes: int = Field(description="CPU memory after the change.")
+    fits: bool | None
+    verdict: Verdict
+    time_ratio: float | None = Field(description="Time of a token in times of the present one; a model's, see time.")
+
+
+class Knobs(_Answer):
+    """The price of each knob."""
+
+    saves_most: str | None = Field(description="The one change that saves most, a `knob` of the items.")
+    saves_most_training_the_same: str | None = Field(description="The one that saves most and trains the same.")
+    items: list[Knob] = Field(description="What saves most first.")
+
+
 class Estimate(_Answer):
     """What a run takes and whether it fits."""
 
@@ -379,8 +427,10 @@ class Estimate(_Answer):
     capacity_bytes: int | None
     headroom_bytes: int | None = Field(description="May be negative.")
     rule_of_thumb_bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")
+    rule_of_thumb: RuleOfThumb
     adapter_disk_bytes: int = Field(description="What a checkpoint stores: the adapter, or the whole model.")
     time: Time | None = Field(description="null without hardware, or where its rates are not known.")
+    knobs: Knobs | None = Field(description="null unless asked for with `knobs=true`.")
     findings: list[Finding]
 
 
@@ -388,9 +438,20 @@ class Step(_Answer):
     """One question of the decision tree as answered."""
 
     node: str
+    answer_id: str = Field(description="The answer's id in the tree, the same in every language.")
     question: str
     answer: str
     reason: str
+
+
+class Advice(_Answer):
+    """What one knob starts from, and why."""
+
+    key: str = Field(description="A key of Axolotl's, or `effective_batch`: micro batch times accumulation.")
+    value: float | str
+    usual: tuple[float, float] | None = Field(description="Beyond it, a value of your own becomes a finding.")
+    reason: str
+    source: str = Field(description="An address, or `guide`.")
 
 
 class Decision(_Answer):
@@ -429,6 +490,7 @@ class Plan(_Answer):
     config: Config
     yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
     estimate: Estimate
+    advice: list[Advice] = Field(description="What the method's knobs start from; overrides stand, fitting may lower.")
     changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")
     alternatives: list[Alternative]
     findings: list[Finding]

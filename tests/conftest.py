@@ -9,6 +9,9 @@ from app.catalog.library import Catalog, load_catalog
 from app.main import create_app
 from app.settings import Settings
 
+collect_ignore = ["reference"]
+"""The oracles run in an environment of their own, with PyTorch; their tests too (``.ci/run``)."""
+
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:

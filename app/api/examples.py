@@ -14,6 +14,7 @@ from app.services.comparing import compare
 from app.services.estimating import estimate
 from app.services.fitting import fit
 from app.services.planning import plan
+from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import DEFAULT_LANGUAGE, texts
 
@@ -79,6 +80,7 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
     planned = plan(catalog=catalog, base_model=BASE_MODEL, model=None, hardware=hardware, wish=Wish())
     found = catalog.models.search("llama 3.1 8b")
     model, method = catalog.models.get(BASE_MODEL), catalog.methods.get(METHOD)
+    estimated = estimate(catalog=catalog, config=QLORA_EXAMPLE, hardware=hardware)
     made = {
         "/healthz": Example(given={"status": "ok"}),
         "/readyz": Example(given={"status": "ok"}),
@@ -93,8 +95,9 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
         ),
         "/api/v1/methods/{id}": Example(given=rendering.method(method, english), parameters={"id": METHOD}),
         "/api/v1/estimate": Example(
-            given=rendering.estimate(estimate(catalog=catalog, config=QLORA_EXAMPLE, hardware=hardware), english),
+            given=rendering.estimate(estimated, english, price_knobs(QLORA_EXAMPLE, estimated, hardware=hardware)),
             taken=ESTIMATES,
+            parameters={"knobs": "true"},
         ),
         "/api/v1/plan": Example(
             given=rendering.plan(planned, write_yaml(planned.config, english), english), taken=PLANS

@@ -7,9 +7,10 @@ from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
 from app.catalog.target_modules import TargetRow
-from app.core.estimate import Estimate, Memory, Time
+from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
 from app.core.findings import Finding, Fix
-from app.core.plan import Change, Decision, Plan
+from app.core.plan import Advice, Change, Decision, Plan
+from app.core.prices import Knob, Knobs
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Grid
 from app.texts import Texts
@@ -31,8 +32,8 @@ def _fix(fix: Fix) -> dict[str, Any]:
     return {"set": dict(fix.set), "unset": list(fix.unset), "safe": fix.safe}
 
 
-def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
-    """An estimate."""
+def estimate(result: Estimate, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
+    """An estimate, with its knobs where they were asked for."""
     architecture = result.architecture
     return {
         "model": {
@@ -65,9 +66,55 @@ def estimate(result: Estimate, texts: Texts) -> dict[str, Any]:
         "capacity_bytes": result.capacity_bytes,
         "headroom_bytes": result.headroom_bytes,
         "rule_of_thumb_bytes": result.rule_of_thumb_bytes,
+        "rule_of_thumb": rule_of_thumb(result.rule_of_thumb, texts),
         "adapter_disk_bytes": result.adapter_disk_bytes,
         "time": time(result.time, texts) if result.time else None,
+        "knobs": knobs(priced, texts) if priced else None,
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def rule_of_thumb(rule: RuleOfThumb, texts: Texts) -> dict[str, Any]:
+    """The guide's rule and why the estimate differs."""
+    counts = "gradients" if rule.counts_gradients else "weights"
+    differs = "above" if rule.difference_bytes >= 0 else "below"
+    return {
+        "bytes": rule.bytes,
+        "difference_bytes": rule.difference_bytes,
+        "explanation": texts.text(
+            f"rule_of_thumb.{counts}_{differs}", rule_bytes=rule.bytes, difference_bytes=abs(rule.difference_bytes)
+        ),
+        "parts": [
+            {"part": code, "label": texts.text(f"rule_of_thumb.{code}"), "bytes": size} for code, size in rule.parts
+        ],
+    }
+
+
+def knobs(priced: Knobs, texts: Texts) -> dict[str, Any]:
+    """What each change would save or cost."""
+    return {
+        "saves_most": priced.saves_most,
+        "saves_most_training_the_same": priced.saves_most_training_the_same,
+        "items": [knob(one, texts) for one in priced.items],
+    }
+
+
+def knob(priced: Knob, texts: Texts) -> dict[str, Any]:
+    """One change and its price."""
+    patch = priced.turn.patch
+    return {
+        "knob": priced.turn.knob,
+        "label": texts.render(priced.turn.label),
+        "summary": texts.render(priced.summary),
+        "set": {key: value for key, value in patch.items() if value is not None},
+        "unset": [key for key, value in patch.items() if value is None],
+        "trains": priced.turn.trains.value,
+        "saves_bytes": priced.saves_bytes,
+        "process_bytes": priced.process_bytes,
+        "host_bytes": priced.host_bytes,
+        "fits": priced.fits,
+        "verdict": priced.verdict.value,
+        "time_ratio": priced.time_ratio,
     }
 
 
@@ -115,15 +162,16 @@ def time(found: Time, texts: Texts) -> dict[str, Any]:
     }
 
 
-def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
-    """A plan and its file."""
+def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
+    """A plan and its file, with the knobs of its estimate where they were asked for."""
     return {
         "outcome": result.outcome.value,
         "method": result.method,
         "decision": decision(result.decision, texts),
         "config": result.config,
         "yaml": yaml,
-        "estimate": estimate(result.estimate, texts),
+        "estimate": estimate(result.estimate, texts, priced),
+        "advice": [advice(item, texts) for item in result.advice],
         "changes": [change(made) for made in result.changes],
         "alternatives": [
             {
@@ -135,6 +183,17 @@ def plan(result: Plan, yaml: str, texts: Texts) -> dict[str, Any]:
             for other in result.alternatives
         ],
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def advice(item: Advice, texts: Texts) -> dict[str, Any]:
+    """What one knob starts from."""
+    return {
+        "key": item.key,
+        "value": item.value,
+        "usual": None if item.least is None else (item.least, item.most),
+        "reason": texts.render(item.reason),
+        "source": item.source,
     }
 
 
@@ -195,6 +254,7 @@ def decision(walked: Decision, texts: Texts) -> dict[str, Any]:
         "path": [
             {
                 "node": step.node,
+                "answer_id": step.answer_id,
                 "question": texts.render(step.question),
                 "answer": texts.render(step.answer),
                 "reason": texts.render(step.reason),

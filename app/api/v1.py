@@ -39,6 +39,7 @@ from app.services.exporting import Target, export
 from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
 from app.services.inputs import resolve_hardware
 from app.services.planning import plan
+from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 
 PREFIX = "/api/v1"
@@ -53,28 +54,34 @@ def _catalog(request: Request) -> Catalog:
     return catalog
 
 
+_KNOBS = {
+    "name": "knobs",
+    "in": "query",
+    "description": "Whether the estimate prices each knob: some twenty estimates more.",
+    "schema": {"type": "boolean", "default": False},
+}
+
+
 @router.post(
     "/estimate",
     tags=["planning"],
     operation_id="estimate",
     summary="Estimate a configuration",
     responses={**gives(Estimate), **problems(400, 413, 415, 422)},
-    openapi_extra=takes(EstimateRequest),
+    openapi_extra={**takes(EstimateRequest), "parameters": [dict(_KNOBS)]},
 )
 async def post_estimate(request: Request) -> Response:
     """Trainable parameters and GPU memory of a configuration, and whether it fits."""
+    wants_knobs = _flag(request, "knobs")
     asked = await read(request, EstimateRequest)
     catalog = _catalog(request)
+    dataset = Dataset(**asked.dataset.model_dump())
     with _pointing({"/base_model": "/config/base_model"}):
-        result = estimate(
-            catalog=catalog,
-            config=asked.config,
-            model=asked.model,
-            hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
-            dataset=Dataset(**asked.dataset.model_dump()),
-        )
+        hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
+        result = estimate(catalog=catalog, config=asked.config, model=asked.model, hardware=hardware, dataset=dataset)
+    knobs = price_knobs(asked.config, result, hardware=hardware, dataset=dataset) if wants_knobs else None
     texts = reader(request)
-    return json_reply(texts, rendering.estimate(result, texts))
+    return json_reply(texts, rendering.estimate(result, texts, knobs))
 
 
 @router.post(
@@ -83,30 +90,32 @@ async def post_estimate(request: Request) -> Response:
     operation_id="plan",
     summary="Plan a fine-tune",
     responses={**gives(Plan), **problems(400, 413, 415, 422)},
-    openapi_extra=takes(PlanRequest),
+    openapi_extra={**takes(PlanRequest), "parameters": [dict(_KNOBS)]},
 )
 async def post_plan(request: Request) -> Response:
     """The method for a model on a GPU, with the reasons, its memory and a configuration for Axolotl."""
+    wants_knobs = _flag(request, "knobs")
     asked = await read(request, PlanRequest)
     catalog = _catalog(request)
     wish = Wish(
         goal=asked.goal,
         priority=asked.priority,
+        tasks=asked.tasks,
         sequence_len_tokens=asked.sequence_len,
         dataset=Dataset(**asked.dataset.model_dump()),
         overrides=asked.overrides,
         install=asked.install,
     )
     with _pointing({f"/config/{key}": f"/overrides/{key}" for key in asked.overrides} | _PLAN_POINTERS):
-        result = plan(
-            catalog=catalog,
-            base_model=asked.base_model,
-            model=asked.model,
-            hardware=_hardware(catalog, asked.hardware),
-            wish=wish,
+        hardware = _hardware(catalog, asked.hardware)
+        result = plan(catalog=catalog, base_model=asked.base_model, model=asked.model, hardware=hardware, wish=wish)
+    knobs = None
+    if wants_knobs:
+        knobs = price_knobs(
+            result.config, result.estimate, hardware=hardware, dataset=wish.dataset, install=wish.install
         )
     texts = reader(request)
-    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts))
+    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts, knobs))
 
 
 _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}
@@ -315,6 +324,14 @@ def _query(request: Request) -> tuple[Target, bool]:
     if errors:
         raise InvalidInput(*errors)
     return Target(target), comments == "true"
+
+
+def _flag(request: Request, name: str) -> bool:
+    """A switch of the query that is off where it is left out."""
+    given = request.query_params.get(name, "false").lower()
+    if given not in ("true", "false"):
+        raise InvalidInput(FieldError(f"/query/{name}", no_choice(name, given, ("true", "false"))))
+    return given == "true"
 
 
 def _hardware(catalog: Catalog, asked: HardwareRequest) -> Hardware:

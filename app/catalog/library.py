@@ -1,22 +1,25 @@
 """The whole catalogue: models, GPUs, methods, the decision tree and what Axolotl knows, loaded once."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from app.catalog.gpus import Gpus, load_gpus
 from app.catalog.methods import Methods, load_methods
 from app.catalog.models import Models, load_models
 from app.catalog.rows import DATA, CatalogError, read_yaml
 from app.catalog.target_modules import TargetRow, load_target_modules
+from app.core.advice import Advisor, build_advisor
 from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.decision import Tree, build_tree
 from app.core.errors import InvalidInput
 
 SCHEMA_FILE = "axolotl-0.19.0.json"
+
+_Built = TypeVar("_Built")
 
 
 class Catalog:
@@ -30,6 +33,7 @@ class Catalog:
         methods: Methods,
         target_modules: tuple[TargetRow, ...],
         tree: Tree,
+        advisor: Advisor,
         schema: Mapping[str, Any],
     ) -> None:
         self.models = models
@@ -37,6 +41,7 @@ class Catalog:
         self.methods = methods
         self.target_modules = target_modules
         self.tree = tree
+        self.advisor = advisor
         self.schema = schema
         self.known_keys = frozenset(_key_names(schema))
         self._architectures: dict[str, Architecture] = {}
@@ -73,15 +78,35 @@ def load_catalog(directory: Path = DATA) -> Catalog:
     Raises:
         CatalogError: something in them is not acceptable; the message says where.
     """
-    try:
-        tree = build_tree(read_yaml(directory / "decision_tree.yaml"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise CatalogError(f"decision_tree.yaml: {error}") from error
+    methods = load_methods(directory / "methods.yaml")
+    advisor = _built(directory, "advice.yaml", build_advisor)
+    tree = _built(directory, "decision_tree.yaml", build_tree)
+    _check_leaves(tree, methods, advisor)
     return Catalog(
         models=load_models(directory / "models"),
         gpus=load_gpus(directory / "gpus.yaml"),
-        methods=load_methods(directory / "methods.yaml"),
+        methods=methods,
         target_modules=load_target_modules(directory / "target_modules.yaml"),
         tree=tree,
+        advisor=advisor,
         schema=json.loads((directory / SCHEMA_FILE).read_text(encoding="utf-8")),
     )
+
+
+def _built(directory: Path, name: str, build: Callable[[Any], _Built]) -> _Built:
+    """What ``build`` makes of a data file."""
+    try:
+        return build(read_yaml(directory / name))
+    except (ValueError, KeyError, TypeError) as error:
+        raise CatalogError(f"{name}: {error}") from error
+
+
+def _check_leaves(tree: Tree, methods: Methods, advisor: Advisor) -> None:
+    """Every leaf is a method that Axolotl runs, and its knobs are known."""
+    native = {row.id for row in methods.rows if row.axolotl.support == "native"}
+    for leaf in tree.leaves.values():
+        if leaf.method not in native:
+            raise CatalogError(f"decision_tree.yaml: {leaf.method} is no method that Axolotl runs")
+        unknown = [key for key in leaf.knobs if key not in advisor.knobs]
+        if unknown:
+            raise CatalogError(f"decision_tree.yaml: no advice on {', '.join(unknown)} of {leaf.method}")

@@ -1,6 +1,6 @@
 """What trains: rows of modules with their counts, whichever method trains them; copies that train beside a model."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -19,8 +19,7 @@ class AdaptedModule:
     With an adapter the counts are A, B and DoRA's magnitude; in full fine-tuning, of a trained copy or of trained
     tokens ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
     once. ``tensors`` are the shapes that another method than LoRA trains in one instance, ``formula`` their count with
-    this row's numbers; ``on_inputs``
-    whether an IA³ vector multiplies what goes in.
+    this row's numbers; ``on_inputs`` whether an IA³ vector multiplies what goes in.
     """
 
     module: Module
@@ -63,11 +62,23 @@ class Adapter:
     unmatched_modules_to_save: tuple[str, ...] = ()
     experts_rewritten: tuple[str, ...] = ()
     buffer_bytes: int = 0
+    shared_layout: object = None
+    """The same object for adapters that differ in nothing but a rank that all of their sizes are multiples of."""
+
+    @property
+    def layout(self) -> Hashable:
+        """What tells it from other adapters but for that rank."""
+        return self.modules if self.shared_layout is None else self.shared_layout
 
     @cached_property
     def trainable_parameters(self) -> int:
         """What PEFT's ``print_trainable_parameters`` calls trainable."""
         return sum(module.trainable_parameters for module in self.modules)
+
+    @cached_property
+    def own_parameters(self) -> int:
+        """Of those, the model's own and trained copies of them."""
+        return sum([module.own_parameters for module in self.modules])
 
     @cached_property
     def total_parameters(self) -> int:

@@ -7,14 +7,15 @@ and ``utils/freeze.py``.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, fields, replace
 from math import prod
+from operator import attrgetter
 from typing import TypeAlias
 
 from app.core.adapted import AdaptedModule, Adapter, Row, own, row_of, saved_copies, union
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import FieldError, InvalidInput
+from app.core.kept import kept
 from app.core.messages import Param, message
 from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Run
@@ -59,21 +60,62 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     if run.peft is not None:
         return resolve_peft(architecture, run.peft)
     if run.method is Method.FULL or run.lora is None:
-        return _full(architecture, run.unfrozen_parameters)
+        patterns = run.unfrozen_parameters
+        return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
     indices = getattr(run.lora, "trainable_token_indices", None)
     return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
+
+
+_AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
+_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in _AMOUNTS))
+"""What of the settings decides which modules an adapter reaches."""
 
 
 def resolve_lora(
     architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
 ) -> Adapter:
-    """What trains under the LoRA keys of a configuration.
+    """What trains under the LoRA keys of a configuration, worked out once for all ranks.
 
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
+    if trainable_token_indices or lora.rank_pattern:
+        return _resolve_lora(architecture, lora, trainable_token_indices)
+    first, rank = kept(
+        architecture, ("adapter", _reaching(lora)), lambda: (_shared(_resolve_lora(architecture, lora, None)), lora.r)
+    )
+    if rank == lora.r:
+        return first
+    if any(adapted.module.groups > 1 for adapted in first.modules):
+        return _resolve_lora(architecture, lora, None)
+    return _with_rank(first, rank, lora.r)
+
+
+def _shared(adapter: Adapter) -> Adapter:
+    return replace(adapter, shared_layout=object())
+
+
+def _with_rank(adapter: Adapter, rank: int, wanted: int) -> Adapter:
+    """The same modules at another rank: A and B grow with it."""
+    modules = tuple(
+        [
+            replace(
+                one,
+                rank=one.rank // rank * wanted,
+                lora_a_parameters=one.lora_a_parameters // rank * wanted,
+                lora_b_parameters=one.lora_b_parameters // rank * wanted,
+            )
+            for one in adapter.modules
+        ]
+    )
+    return replace(adapter, modules=modules, added_parameters=sum([one.trainable_parameters for one in modules]))
+
+
+def _resolve_lora(
+    architecture: Architecture, lora: LoraSettings, trainable_token_indices: TokenIndices | None
+) -> Adapter:
     targets = _Targets(architecture, lora)
     targets.take_modules()
     targets.take_parameters()
@@ -111,7 +153,6 @@ class _Hits:
     layers: dict[int, None] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=4096)
 def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
     """The rows that a target's name means, with path and layers, and a module holding others that it means too."""
     leaf = leaf_of(name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from itertools import count
 from math import prod
 
 
@@ -116,6 +117,10 @@ class Activation(StrEnum):
     RELU2 = "relu2"
     SILU = "silu"
     XIELU = "xielu"
+    GELU_NEW = "gelu_new"
+    """In elementary operations, with a cube."""
+    GELU_FAST = "gelu_fast"
+    """In elementary operations, with products alone."""
 
 
 class NormForm(StrEnum):
@@ -156,6 +161,12 @@ class Block:
     shared_intermediate_size: int = 0
     mixer_width: int = 0
     """Elements per token of a non-attention mixer's input projection (0: none)."""
+    state_size: int = 0
+    """Elements of a scan's state for each element of a head; of a delta net's, the width of a key."""
+    state_groups: int = 1
+    """Groups that share what a scan's heads do not have of their own."""
+    scan_chunk: int = 1
+    """Tokens that a scan takes together."""
 
     @property
     def query_width(self) -> int:
@@ -173,6 +184,9 @@ class Block:
     def key_value_width(self) -> int:
         """Width of keys plus values as projected (before any repetition)."""
         return self.key_value_heads * (self.head_dim + self.value_head_dim)
+
+
+_SERIALS = count()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +212,11 @@ class Architecture:
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""
         return hash((self.model_type, self.total_parameters))
+
+    @cached_property
+    def serial(self) -> int:
+        """A number that no other description has, not even one that is equal."""
+        return next(_SERIALS)
 
     @cached_property
     def total_parameters(self) -> int:

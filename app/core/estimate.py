@@ -89,6 +89,20 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleOfThumb:
+    """The guide's rule beside the estimate, in bytes.
+
+    ``parts`` say why the process takes ``difference_bytes`` more (or less, where negative) and sum to it: ``counted``
+    is what the rule counts too, the others what it leaves out. ``counts_gradients`` holds in full fine-tuning.
+    """
+
+    bytes: int
+    difference_bytes: int
+    counts_gradients: bool
+    parts: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """Everything that is known of one run on one kind of GPU.
 
@@ -107,7 +121,12 @@ class Estimate:
     verdict: Verdict
     capacity_bytes: int | None
     headroom_bytes: int | None
-    rule_of_thumb_bytes: int
+    rule_of_thumb: RuleOfThumb
     adapter_disk_bytes: int
     time: Time | None
     findings: tuple[Finding, ...]
+
+    @property
+    def rule_of_thumb_bytes(self) -> int:
+        """The guide's figure."""
+        return self.rule_of_thumb.bytes

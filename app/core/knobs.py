@@ -1,12 +1,14 @@
 """Knobs: the values a plan starts from.
 
-Ranks, alphas, dropout, rates and batches are the guide's templates; the full fine-tuning rate is Axolotl's advice
-(1e-5 to 5e-5, its documentation on choosing a method).
+Lengths and micro batches follow the guide's two templates; everything else is advice (``app/data/advice.yaml``).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-EFFECTIVE_BATCH = 8
+from app.core.advice import EFFECTIVE_BATCH
+from app.core.plan import Advice
+
 ROOM_SEQUENCE = 2048
 """The guide's smaller template: a method that must go below it has no room on the card."""
 
@@ -23,31 +25,34 @@ class Knobs:
     lora_dropout: float
     learning_rate: float
     num_epochs: float
+    warmup_ratio: float
     optimizer: str
     gradient_checkpointing: bool
 
 
-def starting_knobs(method: str, *, memory_gb: float, context_tokens: int | None, wanted_tokens: int | None) -> Knobs:
-    """The guide's template for the method, within the model's context.
+def starting_knobs(
+    advice: Mapping[str, Advice], *, memory_gb: float, context_tokens: int | None, wanted_tokens: int | None
+) -> Knobs:
+    """The guide's template, within the model's context, with what is advised.
 
     Its LoRA template (24 GB and more) trains 4096 tokens in micro batches of 2, its QLoRA template (8 GB and more)
-    2048 in micro batches of 1, both accumulated over 4 steps. A smaller card starts from the smaller one.
+    2048 in micro batches of 1. A smaller card starts from the smaller one.
     """
     small = memory_gb < 24
     sequence = wanted_tokens or (2048 if small else 4096)
     if context_tokens is not None and wanted_tokens is None:
         sequence = min(sequence, context_tokens)
     micro = 1 if small else 2
-    quantized = method in ("qlora", "qdora")
     return Knobs(
         sequence_len_tokens=sequence,
         micro_batch_size=micro,
-        gradient_accumulation_steps=EFFECTIVE_BATCH // micro,
-        lora_r=32,
-        lora_alpha=16,
-        lora_dropout=0.05,
-        learning_rate=0.00002 if method == "full" else 0.0002,
-        num_epochs=3.0 if method != "relora" else 1.0,
-        optimizer="paged_adamw_8bit" if quantized or method == "full" else "adamw_torch_fused",
+        gradient_accumulation_steps=max(1, round(float(advice[EFFECTIVE_BATCH].value) / micro)),
+        lora_r=int(advice["lora_r"].value),
+        lora_alpha=int(advice["lora_alpha"].value),
+        lora_dropout=float(advice["lora_dropout"].value),
+        learning_rate=float(advice["learning_rate"].value),
+        num_epochs=float(advice["num_epochs"].value),
+        warmup_ratio=float(advice["warmup_ratio"].value),
+        optimizer=str(advice["optimizer"].value),
         gradient_checkpointing=True,
     )

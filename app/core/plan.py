@@ -33,6 +33,13 @@ class Priority(StrEnum):
     SPEED = "speed"
 
 
+class Tasks(StrEnum):
+    """Whether one base is to serve one task or many, each with an adapter of its own."""
+
+    ONE = "one"
+    MANY = "many"
+
+
 class Install(StrEnum):
     """Where Axolotl runs: its Docker image (flash-attn and cut cross entropy included) or a pip install."""
 
@@ -64,6 +71,7 @@ class Wish:
 
     goal: Goal = Goal.CHAT
     priority: Priority = Priority.BALANCED
+    tasks: Tasks = Tasks.ONE
     sequence_len_tokens: int | None = None
     dataset: Dataset = field(default_factory=Dataset)
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -72,9 +80,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One node of the decision tree as walked. ``node`` is its id."""
+    """One node of the decision tree as walked. ``node`` and ``answer_id`` are the tree's ids."""
 
     node: str
+    answer_id: str
     question: Message
     answer: Message
     reason: Message
@@ -87,6 +96,18 @@ class Decision:
     path: tuple[Step, ...]
     leaf: str
     method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What one knob should be and why: ``least`` to ``most`` is usual. ``source`` is an address, or ``guide``."""
+
+    key: str
+    value: float | str
+    least: float | None
+    most: float | None
+    reason: Message
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,3 +143,5 @@ class Plan:
     findings: tuple[Finding, ...]
     changes: tuple[Change, ...] = ()
     """What was changed of the method's template to fit, in the ladder's order."""
+    advice: tuple[Advice, ...] = ()
+    """What the method's knobs start from, each with its reason."""

@@ -18,6 +18,7 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Time
 from app.core.hardware import Hardware
+from app.core.kept import kept
 from app.core.memory.states import form_of
 from app.core.run import Checkpointing, Method, Quantization, Run
 
@@ -42,6 +43,32 @@ ATTENTION_PASSES = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What one token costs in one pass, which the architecture alone decides."""
+
+    layers: int
+    """Weights of the layers that it is multiplied with."""
+    head: int
+    stored: int
+    elementwise_bytes: int
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> "Work":
+        """Worked out once."""
+        return kept(architecture, "work", lambda: cls._of(architecture))
+
+    @classmethod
+    def _of(cls, architecture: Architecture) -> "Work":
+        layers, head = linear_parameters(architecture)
+        return cls(
+            layers=layers,
+            head=head,
+            stored=stored_parameters(architecture),
+            elementwise_bytes=elementwise_bytes(architecture),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
     """The training data as far as time cares: how many samples, and tokens of an average one; None is unknown."""
 
@@ -56,7 +83,7 @@ def adapter_disk_bytes(run: Run, adapter: Adapter) -> int:
     """
     if run.method is Method.FULL:
         return 2 * adapter.base_parameters
-    own = sum(module.own_parameters for module in adapter.modules)
+    own = adapter.own_parameters
     return 4 * (adapter.trainable_parameters - own) + 2 * own
 
 
@@ -118,10 +145,10 @@ def step_parts(
     tokens = run.tokens * (2 if rl else 1)
     reference = 1 if rl in ("dpo", "ipo", "kto") else 0
     checkpointed = run.checkpointing is not Checkpointing.OFF
-    layers, head = linear_parameters(architecture)
-    stored = stored_parameters(architecture)
-    own = sum(m.own_parameters for m in adapter.modules)
-    added = sum(m.trainable_parameters - m.own_parameters for m in adapter.modules)
+    work = Work.of(architecture)
+    layers, head, stored = work.layers, work.head, work.stored
+    own = adapter.own_parameters
+    added = adapter.trainable_parameters - own
     forwards = 1 + reference
     passes = forwards + checkpointed + 1
     share_trained = min(1.0, own / max(1, adapter.base_parameters)) if full else 0.0
@@ -138,7 +165,7 @@ def step_parts(
     reading = passes * 2 * stored / bandwidth
     launching = passes * architecture.num_layers * LAUNCH_SECONDS
     busy = max(computing, reading, launching)
-    moving = passes * tokens * elementwise_bytes(architecture) / bandwidth
+    moving = passes * tokens * work.elementwise_bytes / bandwidth
 
     unpacking = 0.0
     if run.quantization in (Quantization.NF4, Quantization.INT8):

@@ -12,7 +12,7 @@ from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
 from app.core.formula import formula_of
 from app.core.hardware import Hardware
-from app.core.memory import estimate_memory, rule_of_thumb_bytes
+from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.beside import MODELLED_METHODS
 from app.core.memory.mixers import scans
 from app.core.memory.states import MODELLED_OPTIMIZERS
@@ -67,7 +67,7 @@ def estimate_resolved(
         verdict=verdict(memory, capacity),
         capacity_bytes=capacity,
         headroom_bytes=capacity - memory.process_bytes if capacity is not None else None,
-        rule_of_thumb_bytes=rule_of_thumb_bytes(run.method, architecture.total_parameters),
+        rule_of_thumb=beside_rule(run.method, rule_of_thumb_bytes(run.method, architecture.total_parameters), memory),
         adapter_disk_bytes=adapter_disk_bytes(run, adapter),
         time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
         findings=(

@@ -1,57 +1,22 @@
-"""Fitting: how much a configuration takes, measured as often as a search needs."""
+"""Fitting: the least change that fits a card, the most of one key, or the fastest; and a grid of two keys."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.library import Catalog
-from app.core.adapter import Adapter, resolve_adapter
-from app.core.architecture import Architecture
 from app.core.errors import FieldError, InvalidInput
-from app.core.estimate import Estimate, Memory, Time, Verdict
+from app.core.estimate import Estimate, Verdict
 from app.core.findings import Finding, Severity
 from app.core.fit import KEY_RUNGS, LOSSLESS, RUNG_KEYS, Fitted, Ladder, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.messages import Param, message
-from app.core.methods.settings import PeftMethod
 from app.core.objective import MOST_OF, Objective, candidates, faster, most, with_value
 from app.core.plan import Change, Dataset, Install, Outcome
-from app.core.run import Method, Run
-from app.services.estimating import estimate_resolved, memory_of, time_of, verdict
+from app.core.run import Run
+from app.services.estimating import estimate_resolved, verdict
 from app.services.inputs import ResolvedModel, resolve_model
-
-
-class Meter:
-    """Memory of variants of one configuration; what trains is resolved once for each rank."""
-
-    def __init__(self, architecture: Architecture) -> None:
-        self.architecture = architecture
-        self._adapters: dict[tuple[Method, int, PeftMethod | None], Adapter] = {}
-
-    def memory(self, config: Mapping[str, Any]) -> Memory:
-        """All of it, itemised.
-
-        Raises:
-            InvalidInput: the configuration holds values that cannot be.
-        """
-        run = Run.from_config(config)
-        return memory_of(self.architecture, run, self._adapter(run))
-
-    def _adapter(self, run: Run) -> Adapter:
-        key = (run.method, run.lora.r if run.lora else 0, run.peft)
-        adapter = self._adapters.get(key)
-        if adapter is None:
-            adapter = self._adapters[key] = resolve_adapter(self.architecture, run)
-        return adapter
-
-    def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
-        """How long a step takes, None where the card's rates are not known."""
-        run = Run.from_config(config)
-        return time_of(self.architecture, run, self._adapter(run), hardware, config, dataset)
-
-    def process_bytes(self, config: Mapping[str, Any]) -> int:
-        """What the process takes."""
-        return self.memory(config).process_bytes
+from app.services.measuring import Meter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +142,7 @@ class _Fitting:
         self.hardware = hardware
         self.install = install
         self.dataset = dataset
-        self.meter = Meter(resolved.architecture)
+        self.meter = Meter.of(resolved)
 
     def search(self, vary: Sequence[str] | None, objective: Objective) -> Fitted:
         """What fits, as the objective has it."""

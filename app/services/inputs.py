@@ -27,13 +27,15 @@ BF16_CAPABILITY = (8, 0)
 class ResolvedModel:
     """A model as asked for. ``row`` is its catalogue row where it has one; a config.json overrides its facts.
 
-    ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers.
+    ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers; ``pasted`` is whether
+    one was given.
     """
 
     id: str | None
     row: ModelRow | None
     architecture: Architecture
     unstated: tuple[str, ...] = ()
+    pasted: bool = False
 
 
 def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
@@ -54,7 +56,7 @@ def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, A
         if len(unstated) == len(SIZE_NAMES):
             raise InvalidInput(*(FieldError(f"/model/{key}", message(MISSING, field=key)) for key in unstated))
         return ResolvedModel(
-            id=row.id if row else (name or None), row=row, architecture=architecture, unstated=unstated
+            id=row.id if row else (name or None), row=row, architecture=architecture, unstated=unstated, pasted=True
         )
     if not name:
         raise _fault("/base_model", "error.base_model.missing")

@@ -5,6 +5,8 @@ from functools import cache
 from typing import Any
 
 from app.catalog.library import Catalog
+from app.core.advice import conflicts
+from app.core.axolotl.composing import is_packed
 from app.core.decision import Fact
 from app.core.errors import InvalidInput
 from app.core.estimate import Estimate
@@ -14,17 +16,22 @@ from app.core.hardware import Hardware
 from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
+from app.core.run import Run
+from app.core.timing import Samples, steps_of
 from app.services.estimating import estimate_resolved
-from app.services.fitting import Meter
 from app.services.inputs import ResolvedModel, resolve_model
+from app.services.measuring import Meter
 from app.services.reach import largest_model, smallest_gpu
-from app.services.templates import asked_method, template
+from app.services.templates import advise, asked_method, template
 
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
 
 NEXT_BEST = ("lora", "qlora", "dora", "full")
 """What is offered first where a person's own method does not fit."""
+
+HEADROOM_SHARE = 0.02
+"""Of the card's memory: what a plan leaves free where it can, beyond what it expects to take."""
 
 ROOM = (*LOSSLESS, Rung.SEQUENCE)
 """What a method may give up and still be said to have room: no rank, no bits, sequences only down to the guide's."""
@@ -59,8 +66,8 @@ class _Planner:
         self.keep = frozenset(wish.overrides) | (
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
-        self.template = cache(lambda method: template(resolved, hardware, wish, method))
-        self.meters: dict[str, Meter] = {}
+        self.template = cache(lambda method: template(catalog.advisor, resolved, hardware, wish, method))
+        self.meter = Meter.of(resolved)
         self.fitted = cache(self._fitted)
         self.asked_method = asked_method(wish.overrides)
 
@@ -77,6 +84,10 @@ class _Planner:
         found = self.fitted(method)
         estimate = self._estimate(found.config)
         alternatives = self._alternatives(method)
+        leaf = self.catalog.tree.leaves.get(method)
+        advice = advise(
+            self.catalog.advisor, self.resolved, self.hardware, self.wish, method, keys=leaf.knobs if leaf else ()
+        )
         return Plan(
             outcome=Outcome.FITS if estimate.fits else Outcome.DOES_NOT_FIT,
             method=method,
@@ -84,19 +95,47 @@ class _Planner:
             config=found.config,
             estimate=estimate,
             alternatives=alternatives,
-            findings=(*self._findings(method, decision, found, alternatives), *estimate.findings),
+            findings=(
+                *self._findings(method, decision, found, alternatives),
+                *conflicts(advice, self.wish.overrides),
+                *estimate.findings,
+            ),
             changes=found.changes,
+            advice=advice,
         )
 
     def _fact(self, name: str) -> Fact:
         match name:
             case "memory_gb":
                 return self.hardware.marketed_memory_gb
+            case "bf16":
+                return self.hardware.bf16
             case "goal":
                 return self.wish.goal.value
             case "priority":
                 return self.wish.priority.value
+            case "tasks":
+                return self.wish.tasks.value
+            case "rows":
+                return self.wish.dataset.rows
+            case "steps":
+                return self._steps()
+            case "moe":
+                return self.resolved.architecture.mixture_of_experts
+            case "packed":
+                return is_packed(self.resolved.id or "")
         return self._has_room(name.removeprefix("fits_"))
+
+    def _steps(self) -> int | None:
+        """Optimizer steps that the data comes to under ReLoRA, None where its size is not known."""
+        dataset, config = self.wish.dataset, self.template("relora")
+        return steps_of(
+            Run.from_config(config),
+            Samples(rows=dataset.rows, mean_tokens=dataset.mean_tokens),
+            epochs=float(config.get("num_epochs") or 1),
+            max_steps=None,
+            data_parallel=self.hardware.data_parallel,
+        )
 
     def _has_room(self, method: str) -> bool:
         """Whether the method fits without giving up rank, bits, or sequences of the guide's smaller template."""
@@ -110,12 +149,12 @@ class _Planner:
                 rungs=ROOM,
                 shortest_sequence=ROOM_SEQUENCE,
             )
-            least = self._meter(method).process_bytes(ladder.at(ladder.floor()))
+            least = self.meter.process_bytes(ladder.at(ladder.floor()))
         except InvalidInput:
             if method == self.asked_method:
                 raise
             return False
-        return least <= self.hardware.capacity_bytes
+        return least <= with_headroom(self.hardware.capacity_bytes)
 
     def _fitted(self, method: str) -> Fitted:
         """The method's template with the least change that fits; it stays the method that it is."""
@@ -129,10 +168,9 @@ class _Planner:
             install=self.wish.install,
             keep=keep,
         )
-        return climb(ladder, measure=self._meter(method).process_bytes, capacity_bytes=self.hardware.capacity_bytes)
-
-    def _meter(self, method: str) -> Meter:
-        return self.meters.setdefault(method, Meter(self.resolved.architecture))
+        capacity = self.hardware.capacity_bytes
+        roomy = climb(ladder, measure=self.meter.process_bytes, capacity_bytes=with_headroom(capacity))
+        return roomy if roomy.fits else climb(ladder, measure=self.meter.process_bytes, capacity_bytes=capacity)
 
     def _estimate(self, config: Mapping[str, Any]) -> Estimate:
         return estimate_resolved(
@@ -255,6 +293,11 @@ class _Planner:
             "finding.largest_model", hardware=self.hardware.name, model=model.name, id=model.id, process_bytes=takes
         )
         return [Finding(severity=Severity.INFO, key="base_model", message=said, fix=Fix(set={"base_model": model.id}))]
+
+
+def with_headroom(capacity_bytes: int) -> int:
+    """What a plan may take of a card and still leave its headroom."""
+    return int(capacity_bytes * (1 - HEADROOM_SHARE))
 
 
 def _shown(value: object) -> str:

@@ -8,12 +8,13 @@ from typing import Any
 from app.catalog.gpus import GpuRow
 from app.catalog.library import Catalog
 from app.catalog.models import ModelRow
+from app.core.axolotl.composing import is_packed
 from app.core.errors import InvalidInput
 from app.core.fit import build_ladder
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Goal, Install, Wish
-from app.services.fitting import Meter
 from app.services.inputs import ResolvedModel
+from app.services.measuring import Meter
 from app.services.templates import template
 
 SMALLEST_SHARE = 0.75
@@ -22,17 +23,19 @@ LEAST_BYTES_PER_PARAMETER = 0.5
 """Four bits; whatever takes more than a card at that is not worth estimating."""
 
 
-def least_bytes(resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str, keep: frozenset[str]) -> int:
+def least_bytes(
+    catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str, keep: frozenset[str]
+) -> int:
     """The process of the smallest configuration of ``method`` on this card, whether it fits or not.
 
     Raises:
         InvalidInput: the method or the person's keys cannot be on this model.
     """
-    config: Mapping[str, Any] = template(resolved, hardware, wish, method)
+    config: Mapping[str, Any] = template(catalog.advisor, resolved, hardware, wish, method)
     ladder = build_ladder(
         config, architecture=resolved.architecture, hardware=hardware, install=wish.install, keep=keep | {"adapter"}
     )
-    return Meter(resolved.architecture).process_bytes(ladder.at(ladder.floor()))
+    return Meter.of(resolved).process_bytes(ladder.at(ladder.floor()))
 
 
 def smallest_gpu(
@@ -46,7 +49,7 @@ def smallest_gpu(
     for row in rows:
         if row.memory_bytes < SMALLEST_SHARE * need_bytes:
             continue
-        need = least_bytes(resolved, row.hardware(), wish, method, keep)
+        need = least_bytes(catalog, resolved, row.hardware(), wish, method, keep)
         if need <= row.memory_bytes:
             return row, need
     return None
@@ -74,10 +77,12 @@ def _by_size(catalog: Catalog) -> tuple[tuple[int, str], ...]:
 
 @lru_cache(maxsize=8192)
 def _least_qlora(catalog: Catalog, model_id: str, hardware: Hardware, goal: Goal, install: Install) -> int | None:
+    if is_packed(model_id):
+        return None
     row = catalog.models.get(model_id)
     resolved = ResolvedModel(id=row.id, row=row, architecture=catalog.architecture(row.id))
     wish = Wish(goal=goal, install=install, dataset=Dataset())
     try:
-        return least_bytes(resolved, hardware, wish, "qlora", frozenset())
+        return least_bytes(catalog, resolved, hardware, wish, "qlora", frozenset())
     except InvalidInput:
         return None

@@ -1,16 +1,21 @@
 """The configuration that a method starts from, for a model, a card and a wish."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.core.adapter import default_targets
+from app.core.advice import Advisor
+from app.core.architecture import Architecture
 from app.core.axolotl.composing import Choice, apply_overrides, compose
+from app.core.decision import Fact
 from app.core.hardware import Hardware
-from app.core.knobs import Knobs, starting_knobs
-from app.core.plan import Goal, Wish
+from app.core.knobs import starting_knobs
+from app.core.plan import Advice, Goal, Wish
 from app.services.inputs import ResolvedModel
 
-METHOD_KEYS = frozenset(("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts"))
+METHOD_KEYS = frozenset(
+    ("adapter", "load_in_4bit", "load_in_8bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts")
+)
 """Keys that say which method it is; a road not taken is composed without them."""
 
 SFT_GOALS = (Goal.CHAT, Goal.INSTRUCTION, Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)
@@ -39,20 +44,45 @@ def own_keys(method: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in overrides.items() if key not in METHOD_KEYS}
 
 
-def knobs_for(resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> Knobs:
-    """What the method's template starts from."""
-    return starting_knobs(
-        method,
+FOUR_BIT = ("qlora", "qdora")
+
+
+def advise(
+    advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str, *, keys: Sequence[str] = ()
+) -> tuple[Advice, ...]:
+    """What the knobs of ``method`` should be, all of them unless ``keys`` are named."""
+    known = known_facts(wish, method, hardware=hardware, architecture=resolved.architecture)
+    return advisor.advise(keys or tuple(advisor.knobs), known.get, wish.overrides)
+
+
+def known_facts(
+    wish: Wish, method: str, *, hardware: Hardware | None, architecture: Architecture | None
+) -> Mapping[str, Fact]:
+    """What advice may read; a model or card that is not chosen yet is not known."""
+    return {
+        "memory_gb": hardware.marketed_memory_gb if hardware else None,
+        "bf16": hardware.bf16 if hardware else None,
+        "goal": wish.goal.value,
+        "priority": wish.priority.value,
+        "tasks": wish.tasks.value,
+        "rows": wish.dataset.rows,
+        "moe": architecture.mixture_of_experts if architecture else None,
+        "method": method,
+        "adapter": method != "full",
+        "quantized": method in FOUR_BIT,
+        "parameters_b": architecture.total_parameters / 1e9 if architecture else None,
+    }
+
+
+def template(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
+    """The method's template as a whole configuration, with the person's own keys."""
+    row = resolved.row
+    knobs = starting_knobs(
+        {item.key: item for item in advise(advisor, resolved, hardware, wish, method)},
         memory_gb=hardware.marketed_memory_gb,
         context_tokens=resolved.architecture.context_tokens,
         wanted_tokens=wish.sequence_len_tokens,
     )
-
-
-def template(resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
-    """The method's template as a whole configuration, with the person's own keys."""
-    row = resolved.row
-    knobs = knobs_for(resolved, hardware, wish, method)
     choice = Choice(
         base_model=resolved.id or "path/to/your/model",
         architecture=resolved.architecture,
@@ -76,5 +106,6 @@ def template(resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: st
         pad_token=row.pad_token if row else None,
         targets=default_targets(resolved.architecture),
         evaluate=True,
+        warmup_ratio=knobs.warmup_ratio,
     )
     return apply_overrides(compose(choice), own_keys(method, wish.overrides))

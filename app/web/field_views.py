@@ -13,8 +13,7 @@ from app.core.plan import Plan
 from app.texts import Texts
 from app.web import contexts
 from app.web.fields import FIELDS, Kind
-from app.web.forms import MODEL_JSON, Asked, Form
-from app.web.presenting import Address
+from app.web.forms import MODEL_JSON, Address, Asked, Form
 
 SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
 LISTS = {"model": "model-names", "dataset_type": "dataset-types", "optimizer": "optimizers"}
@@ -121,13 +120,19 @@ def _resettable(name: str) -> bool:
 
 
 def _placeholder(name: str, config: Mapping[str, Any], texts: Texts) -> str:
+    if name == "keys":
+        return "weight_decay: 0.01\nlr_scheduler: linear"
     examples = {"model": "Llama 3.1 8B", "dataset_path": "mlabonne/FineTome-100k", "vram_gib": "24"}
     if name in examples:
         return texts.text("web.field.example", example=examples[name])
     if name == "dataset_type":
         rows: Any = config.get("datasets") or ({},)
         return str(rows[0].get("type") or "")
-    value = config.get(name)
+    return shown_value(config.get(name))
+
+
+def shown_value(value: object) -> str:
+    """A plain value of a configuration as people write it; blank for what is none."""
     if isinstance(value, float):
         return f"{value:.10f}".rstrip("0").rstrip(".") if value < 1 else f"{value:g}"
     return "" if value is None or isinstance(value, bool | dict | list) else str(value)

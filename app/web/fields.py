@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.core.plan import Goal, Install, Priority
+from app.core.plan import Goal, Install, Priority, Tasks
 
 
 class Kind(StrEnum):
@@ -72,6 +72,7 @@ FIELDS: Mapping[str, Field] = {
         Field(name="vram_gib", kind=Kind.NUMBER, least=0, step="any"),
         _choice("goal", tuple(Goal), Goal.CHAT.value),
         _choice("priority", tuple(Priority), Priority.BALANCED.value),
+        _choice("tasks", tuple(Tasks), Tasks.ONE.value),
         Field(name="dataset_path", kind=Kind.TEXT, most=300),
         Field(name="dataset_type", kind=Kind.TEXT),
         _whole("rows"),
@@ -90,6 +91,8 @@ FIELDS: Mapping[str, Field] = {
         Field(name="optimizer", kind=Kind.TEXT, knob=True),
         _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
         _choice("install", tuple(Install), Install.DOCKER.value),
+        Field(name="price_per_hour", kind=Kind.NUMBER, least=0, step="any"),
+        Field(name="keys", kind=Kind.TEXT, most=6_000),
     )
 }
 
@@ -98,6 +101,7 @@ POINTERS: Mapping[str, str] = {
     "/config/base_model": "model",
     "/hardware/gpu": "gpu",
     "/hardware/vram_gib": "vram_gib",
+    "/hardware/price_per_hour": "price_per_hour",
     "/config/sequence_len": "sequence_len",
     "/sequence_len": "sequence_len",
     "/config/adapter": "method",

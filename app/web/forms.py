@@ -1,6 +1,6 @@
 """The plan's form as submitted: what was typed, kept as typed, and what it asks for."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -13,13 +13,14 @@ from app.catalog.search import tokens
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
-from app.core.plan import Dataset, Goal, Install, Priority, Wish
+from app.core.plan import Dataset, Goal, Install, Priority, Tasks, Wish
 from app.texts import LANGUAGES
-from app.web import pasted_model
+from app.web import own_keys, pasted_model
 from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, Field, Kind
 
 MODEL_JSON = "model_json"
 MOST_SUGGESTIONS = 6
+MOST_PRICE = 10**6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +32,18 @@ class Form:
     lang: str | None = None
 
     @classmethod
-    def from_query(cls, query: QueryParams) -> "Form":
-        """Read a query; parameters of other names are somebody else's."""
+    def from_query(cls, query: QueryParams, known_keys: frozenset[str] = frozenset()) -> "Form":
+        """Read a query. Axolotl's keys mean the fields that stand for them; other names are somebody else's."""
         values = {}
         for name, known in FIELDS.items():
             text = query.get(name, "").strip()
             if text and text != known.default:
                 values[name] = text
+        foreign = [pair for pair in query.multi_items() if pair[0] not in FIELDS]
+        values = own_keys.folded(values, foreign, known_keys)
         lang = query.get("lang")
         return cls(
-            values=values,
+            values={name: values[name] for name in FIELDS if name in values and values[name] != FIELDS[name].default},
             model_json=query.get(MODEL_JSON, "").strip(),
             lang=lang if lang in LANGUAGES else None,
         )
@@ -84,6 +87,10 @@ class Form:
         return f"?{urlencode(pairs)}" if pairs else ""
 
 
+Address = Callable[[Form], str]
+"""The address of the plan that a form asks for."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Asked:
     """What a form comes to: arguments for the services, and every value that cannot be."""
@@ -92,7 +99,10 @@ class Asked:
     model: Mapping[str, Any] | None = None
     gpu: str | None = None
     vram_gib: float | None = None
+    price_per_hour: float | None = None
     wish: Wish = field(default_factory=Wish)
+    own_keys: frozenset[str] = frozenset()
+    """Keys that the box for other keys sets."""
     errors: list[FieldError] = field(default_factory=list)
     """Pointers are ``/form/<field>``."""
     suggestions: tuple[str, ...] = ()
@@ -110,9 +120,17 @@ def understand(form: Form, catalog: Catalog) -> Asked:
     asked.gpu = _text(form, "gpu", asked)
     vram = _number(form, "vram_gib", asked)
     asked.vram_gib = float(vram) if vram is not None else None
+    price = _number(form, "price_per_hour", asked)
+    if price is not None and not 0 <= price <= MOST_PRICE:
+        asked.fault(
+            "price_per_hour", message("web.error.range", given=form["price_per_hour"], least=0, most=MOST_PRICE)
+        )
+        price = None
+    asked.price_per_hour = float(price) if price is not None else None
     asked.wish = Wish(
         goal=Goal(_choice(form, "goal", asked) or Goal.CHAT),
         priority=Priority(_choice(form, "priority", asked) or Priority.BALANCED),
+        tasks=Tasks(_choice(form, "tasks", asked) or Tasks.ONE),
         sequence_len_tokens=_whole(form, "sequence_len", asked),
         dataset=Dataset(
             path=_text(form, "dataset_path", asked),
@@ -171,6 +189,13 @@ def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
     neftune = _choice(form, "neftune", asked)
     if neftune:
         overrides |= NEFTUNE_KEYS[neftune]
+    try:
+        own = own_keys.parse(form["keys"])
+    except InvalidInput as error:
+        asked.errors.extend(error.errors)
+    else:
+        asked.own_keys = frozenset(own)
+        overrides |= own
     for name, known in FIELDS.items():
         if not known.knob:
             continue

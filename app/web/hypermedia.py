@@ -5,7 +5,10 @@ whole body is swapped or a part is selected, else ``partial``) and ``restoreHist
 page again, with ``HX-History-Restore-Request``).
 """
 
+from urllib.parse import parse_qs, urlsplit
+
 from starlette.requests import Request
+from starlette.responses import Response
 
 VARY = "HX-Request, HX-Request-Type, Accept-Language"
 """One address has a page and a fragment, in every language."""
@@ -19,3 +22,17 @@ def wants_fragment(request: Request) -> bool:
         and headers.get("HX-Request-Type") == "partial"
         and headers.get("HX-History-Restore-Request") != "true"
     )
+
+
+def with_address(request: Request, response: Response, address: str, *, typed: tuple[str, ...]) -> Response:
+    """``response`` with the address that shows it again, for the browser's bar.
+
+    A choice is a step that Back undoes; where only a field that is typed in differs from the page's address, as
+    ``HX-Current-URL`` has it, the new one takes the place of the old.
+    """
+    before = parse_qs(urlsplit(request.headers.get("HX-Current-URL", "")).query)
+    after = parse_qs(urlsplit(address).query)
+    differing = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    replaces = differing.issubset(typed)
+    response.headers["HX-Replace-Url" if replaces else "HX-Push-Url"] = address
+    return response

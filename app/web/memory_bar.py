@@ -1,6 +1,6 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, Memory
 from app.texts import Texts
 from app.web.contexts import MemoryBar, Segment
 
@@ -78,6 +78,13 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
             parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
         ),
     )
+
+
+def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:
+    """Code and bytes of every part of the process, in the bar's order; the last is what the peak does not hold."""
+    overhead = memory.process_bytes - memory.allocated_peak_bytes
+    terms = [(term.code, term.bytes) for term in memory.breakdown if term.bytes > 0]
+    return (*terms, ("overhead", overhead)) if overhead > 0 else tuple(terms)
 
 
 def gib(size_bytes: int, texts: Texts) -> str:

@@ -17,7 +17,10 @@ from app.web.forms import Asked, Form, understand
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of a form. ``form`` is the same one in its shortest spelling; ``plan`` and ``hardware`` go together."""
+    """What came of a form. ``form`` is the same one in its shortest spelling; ``plan`` and ``hardware`` go together.
+
+    Where ``asked`` has errors, the plan is the one without the values at fault, so that what is shown stays in place.
+    """
 
     form: Form
     asked: Asked
@@ -38,7 +41,7 @@ def answer(form: Form, catalog: Catalog) -> Answer:
     made = _plan(asked, hardware, catalog) if hardware is not None else None
     form = _canonical(form, asked, hardware)
     if asked.errors:
-        return Answer(form=form, asked=asked, state=State.INVALID)
+        return Answer(form=form, asked=asked, state=State.INVALID, plan=made, hardware=hardware if made else None)
     if made is None or hardware is None:
         return Answer(form=form, asked=asked, state=_missing(form))
     return Answer(form=form, asked=asked, state=State.READY, plan=made, hardware=hardware)
@@ -46,7 +49,9 @@ def answer(form: Form, catalog: Catalog) -> Answer:
 
 def _hardware(asked: Asked, form: Form, catalog: Catalog) -> Hardware | None:
     try:
-        return resolve_hardware(catalog=catalog, gpu=asked.gpu, vram_gib=asked.vram_gib)
+        return resolve_hardware(
+            catalog=catalog, gpu=asked.gpu, vram_gib=asked.vram_gib, price_per_hour=asked.price_per_hour
+        )
     except UnknownName as error:
         asked.fault("gpu", message("web.error.unknown_gpu", given=form["gpu"][:60], nearest=error.nearest))
     except InvalidInput as error:
@@ -70,9 +75,15 @@ def _plan(asked: Asked, hardware: Hardware, catalog: Catalog) -> Plan | None:
 def _note(error: InvalidInput, asked: Asked) -> None:
     already = {found.pointer for found in asked.errors}
     for found in error.errors:
-        name = field_of_pointer(found.pointer) or ""
+        name = field_of_pointer(found.pointer) or _box_of(found.pointer, asked)
         if f"/form/{name}" not in already:
             asked.fault(name, found.message)
+
+
+def _box_of(pointer: str, asked: Asked) -> str:
+    """The box for other keys, where it is what set the key at fault."""
+    key = pointer.removeprefix("/config/").partition("/")[0].partition(".")[0].partition("[")[0]
+    return "keys" if key in asked.own_keys else ""
 
 
 def _missing(form: Form) -> State:

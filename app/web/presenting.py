@@ -1,22 +1,22 @@
 """Turns a plan into words and figures for the page."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from app.catalog.library import Catalog
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, Time
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan
+from app.services.lengths import by_length
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web import contexts
+from app.web.durations import duration
 from app.web.fields import FIELDS, field_of_key
-from app.web.forms import Form, in_field
+from app.web.forms import Address, Form, in_field
 from app.web.highlight import highlight
+from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
-
-Address = Callable[[Form], str]
-"""The address of the plan that a form asks for."""
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -66,6 +66,16 @@ def present(
         model=model_name(plan, catalog, texts),
         hardware=hardware.name,
         bar=memory_bar(estimate, texts),
+        lengths=length_chart(
+            by_length(architecture=estimate.architecture, config=plan.config, capacity_bytes=hardware.capacity_bytes),
+            capacity_bytes=hardware.capacity_bytes,
+            own=int(plan.config.get("sequence_len") or 0),
+            form=form,
+            texts=texts,
+            address=address,
+        ),
+        time=time_view(estimate.time, texts) if estimate.time else None,
+        disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
         rule_of_thumb=t(
             "web.result.rule_of_thumb",
             rule_bytes=estimate.rule_of_thumb_bytes,
@@ -97,6 +107,20 @@ def present(
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
         download_url=download_url,
         file_name=file_name(plan),
+    )
+
+
+def time_view(time: Time, texts: Texts) -> contexts.TimeView:
+    """How long, with its band: the whole run where the data's size is known, a step otherwise."""
+    seconds, band, of = time.step_seconds, time.step_seconds_range, "step"
+    if time.run_seconds is not None and time.run_seconds_range is not None:
+        seconds, band, of = time.run_seconds, time.run_seconds_range, "run"
+    low, high = band
+    return contexts.TimeView(
+        figure=duration(seconds, texts),
+        of=texts.text(f"web.time.of.{of}", steps=time.total_steps or 0),
+        band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
+        rate=texts.text("web.time.rate", rate=round(time.tokens_per_second)),
     )
 
 
@@ -156,6 +180,12 @@ def findings(found: Iterable[Finding], form: Form, texts: Texts, address: Addres
 
 def _finding(finding: Finding, form: Form, texts: Texts, address: Address) -> contexts.FindingView:
     name = field_of_key(finding.key) if finding.key else None
+    if (
+        name is None
+        and finding.key
+        and any(line.startswith(f"{finding.key.partition('.')[0]}:") for line in form["keys"].splitlines())
+    ):
+        name = "keys"
     return contexts.FindingView(
         severity=finding.severity.value,
         text=texts.render(finding.message),

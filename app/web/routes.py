@@ -4,9 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.catalog.library import Catalog
+from app.web.contexts import State
 from app.web.forms import Form
+from app.web.home import home_page
 from app.web.hypermedia import VARY, wants_fragment
-from app.web.pages import home_page, plan_page
+from app.web.pages import model_choices, plan_page
 from app.web.planning import answer
 from app.web.presenting import file_name, yaml_file
 from app.web.templating import path_for, reader, render
@@ -32,7 +34,7 @@ def plan(request: Request) -> Response:
     address; a fragment is only where it still holds a pasted file.
     """
     catalog: Catalog = request.app.state.catalog
-    form = Form.from_query(request.query_params)
+    form = Form.from_query(request.query_params, catalog.known_keys)
     found = answer(form, catalog)
     fragment = wants_fragment(request)
     if found.status == 200 and _could_be_shorter(request, form, found.form, fragment=fragment):
@@ -47,9 +49,9 @@ def plan(request: Request) -> Response:
 def download(request: Request) -> Response:
     """The file, for the same query as the page. Where there is none to be had, the page says why."""
     catalog: Catalog = request.app.state.catalog
-    found = answer(Form.from_query(request.query_params), catalog)
+    found = answer(Form.from_query(request.query_params, catalog.known_keys), catalog)
     texts = reader(request)
-    if found.plan is None or found.hardware is None:
+    if found.state is not State.READY or found.plan is None or found.hardware is None:
         return render(request, "pages/plan.html", plan_page(request, texts, found), texts, status=422)
     return Response(
         yaml_file(found.plan, found.hardware, catalog, texts),
@@ -62,9 +64,19 @@ def download(request: Request) -> Response:
     )
 
 
+@router.api_route("/plan/models", methods=_READ, name="model_search")
+def model_search(request: Request) -> Response:
+    """What the model field lists while somebody types."""
+    texts = reader(request)
+    found = model_choices(request.app.state.catalog, texts, request.query_params.get("q", ""))
+    return render(request, "partials/_model_choices.html", found, texts)
+
+
 def _could_be_shorter(request: Request, form: Form, canonical: Form, *, fragment: bool) -> bool:
+    asked = request.query_params
     if fragment:
-        return bool(form.model_json)
-    own = {"lang", "model_json", *form.values}
-    blanks = any(not value.strip() or name not in own for name, value in request.query_params.multi_items())
-    return bool(form.model_json) or dict(canonical.values) != dict(form.values) or blanks
+        return bool(form.model_json) or asked.get("keys", "").strip() != canonical["keys"]
+    own = {"lang", "model_json", *canonical.values}
+    other = any(not value.strip() or name not in own for name, value in asked.multi_items())
+    respelt = any(asked.get(name, "").strip() != value for name, value in canonical.values.items())
+    return bool(form.model_json) or other or respelt

@@ -6,10 +6,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+from starlette.routing import NoMatchFound
 
 from app.assets import TEMPLATES, static_url
 from app.texts import Texts, choose_language, texts
-from app.web.contexts import ErrorPage, HomePage, PlanPage
+from app.web.contexts import PageContext
 from app.web.hypermedia import VARY
 
 
@@ -31,8 +32,22 @@ def reader(request: Request) -> Texts:
 
 
 def path_for(request: Request, name: str) -> str:
-    """The address of the route ``name``, below the path prefix, without a host: a proxy may call it otherwise."""
+    """The address of the route ``name``, below the path prefix, without a host: a proxy may call it otherwise.
+
+    Raises:
+        NoMatchFound: there is no such route.
+    """
     return _path(request.app, request.scope.get("root_path", ""), name)
+
+
+def path_if_any(request: Request, name: str, **parts: str) -> str | None:
+    """The address of a route that may not be there, with the parts of its path."""
+    try:
+        path = str(request.app.url_path_for(name, **parts))
+    except NoMatchFound:
+        return None
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/") + path
 
 
 @lru_cache(maxsize=64)
@@ -43,12 +58,12 @@ def _path(app: Starlette, root_path: str, name: str) -> str:
 def render(
     request: Request,
     template: str,
-    page: HomePage | PlanPage | ErrorPage,
+    page: PageContext | object,
     language: Texts,
     *,
     status: int = 200,
 ) -> HTMLResponse:
-    """``template`` filled with ``page``, in ``language``."""
+    """``template`` filled with ``page``, in ``language``; what extends ``base.html`` needs a ``PageContext``."""
     body = (
         _environment()
         .get_template(template)

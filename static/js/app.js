@@ -1,4 +1,5 @@
-// What a page gains with JavaScript: live updates that Back can undo, copying, opening a config.json.
+// What a page gains with JavaScript: live updates that Back can undo, models found while typing, copying, opening a
+// config.json.
 // Everything works without it. Listeners sit on the document, since htmx replaces what is in it.
 (() => {
   "use strict";
@@ -32,7 +33,7 @@
     }
     const field = ctx.sourceEvent.target;
     const typing = ctx.sourceEvent.type === "input";
-    if (typing && field.dataset?.live === "change" && !picksFromList(field)) {
+    if (typing && field.dataset?.live === "change") {
       event.preventDefault();
       return;
     }
@@ -53,9 +54,6 @@
     lastTyped = typing ? field.name : null;
   });
 
-  const picksFromList = (field) =>
-    [...(field.list?.options ?? [])].some((option) => option.value === field.value.trim());
-
   // A choice that the person made is "dirty" and no longer follows its attributes: bring it back to what came.
   const followAttributes = () => {
     for (const select of document.querySelectorAll("#plan-form select")) {
@@ -65,19 +63,52 @@
     for (const radio of document.querySelectorAll("#plan-form input[type=radio]")) {
       if (radio.hasAttribute("checked") && !radio.checked) radio.checked = true;
     }
-    const pasted = document.getElementById("f-model_json");
-    if (pasted && pasted !== document.activeElement) pasted.value = pasted.defaultValue;
+    for (const area of document.querySelectorAll("#plan-form textarea")) {
+      if (area !== document.activeElement) area.value = area.defaultValue;
+    }
   };
+
+  // What was opened or folded stays so, Back included: an entry that is restored comes as the server would send it.
+  const folds = new Map();
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches?.("details[id]")) folds.set(event.target.id, event.target.open);
+  }, true);
+  const refold = () => {
+    for (const [id, open] of folds) {
+      const fold = document.getElementById(id);
+      if (fold && fold.open !== open) fold.open = open;
+    }
+  };
+
+  // What needs attention is never folded away.
+  const unfold = (element) => {
+    for (let fold = element?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  };
+  const focusOn = (id, options) => {
+    const target = document.getElementById(id);
+    unfold(target);
+    const control = target?.matches("fieldset") ? target.querySelector(":checked") ?? target : target;
+    control?.focus(options);
+    return control;
+  };
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[href^='#']");
+    const id = link?.hash.slice(1);
+    if (!id || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    unfold(document.getElementById(id));
+    requestAnimationFrame(() => focusOn(id, { preventScroll: true }));
+  });
 
   document.addEventListener("htmx:after:swap", (event) => {
     const { ctx } = event.detail;
     if (!answered(ctx)) return;
     notice(null);
     followAttributes();
+    refold();
+    document.querySelectorAll("#plan-form details:has([aria-invalid])").forEach((fold) => { fold.open = true; });
     if (focusNext && document.activeElement === document.body) {
-      const field = document.getElementById(focusNext);
-      const control = field?.matches("fieldset") ? field.querySelector(":checked") ?? field : field;
-      control?.focus({ preventScroll: false });
+      focusOn(focusNext);
     } else if (ctx?.sourceEvent?.type === "submit") {
       document.getElementById("error-summary")?.focus();
     }
@@ -96,6 +127,98 @@
       if (String(value).trim() === "") event.formData.delete(name);
     }
   });
+
+  // Models, found while typing ---------------------------------------------------------------------------------------
+  // The list is a listbox that its field controls: arrows move, Enter takes, Escape closes. The server finds.
+
+  const parts = (field) => {
+    const box = field.closest(".combo");
+    return { list: box.querySelector(".combo-list"), said: box.querySelector("[data-said]") };
+  };
+  const options = (field) => [...parts(field).list.querySelectorAll("[role=option]")];
+  const chosen = (field) => options(field).find((option) => option.ariaSelected === "true");
+
+  const close = (field) => {
+    clearTimeout(field.waiting);
+    field.asking?.abort();
+    parts(field).list.hidden = true;
+    field.setAttribute("aria-expanded", "false");
+    field.removeAttribute("aria-activedescendant");
+  };
+
+  const mark = (field, option) => {
+    for (const other of options(field)) other.ariaSelected = String(other === option);
+    if (option) {
+      field.setAttribute("aria-activedescendant", option.id);
+      option.scrollIntoView({ block: "nearest" });
+    } else {
+      field.removeAttribute("aria-activedescendant");
+    }
+  };
+
+  const suggest = async (field) => {
+    field.asking?.abort();
+    field.asking = new AbortController();
+    const query = new URLSearchParams({ q: field.value.trim(), lang: page.lang });
+    try {
+      const answer = await fetch(`${field.dataset.suggests}?${query}`, { signal: field.asking.signal });
+      if (!answer.ok) return;
+      const text = await answer.text();
+      if (document.activeElement !== field) return;
+      const { list, said } = parts(field);
+      list.innerHTML = text;
+      list.hidden = false;
+      said.textContent = list.firstElementChild.dataset.said;
+      field.setAttribute("aria-expanded", String(options(field).length > 0));
+      field.removeAttribute("aria-activedescendant");
+    } catch { /* another letter came, or the server is gone: the field works without a list */ }
+  };
+
+  const take = (field, option) => {
+    field.value = option.dataset.value;
+    close(field);
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
+  document.addEventListener("input", (event) => {
+    const field = event.target;
+    if (!field.dataset?.suggests) return;
+    clearTimeout(field.waiting);
+    field.waiting = setTimeout(() => suggest(field), 120);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const field = event.target;
+    if (!field.dataset?.suggests || event.isComposing) return;
+    const open = !parts(field).list.hidden;
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      if (!open) return void suggest(field);
+      const all = options(field);
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      const place = all.indexOf(chosen(field));
+      mark(field, all[(place < 0 && step < 0 ? all.length : place + all.length + step) % all.length] ?? null);
+    } else if (event.key === "Enter" && open && chosen(field)) {
+      event.preventDefault();
+      take(field, chosen(field));
+    } else if (event.key === "Escape" && open) {
+      event.preventDefault();
+      close(field);
+    }
+  });
+
+  document.addEventListener("pointerdown", (event) => {
+    const option = event.target.closest?.(".combo-list");
+    if (option) event.preventDefault(); // the field keeps the focus
+  });
+  document.addEventListener("click", (event) => {
+    const option = event.target.closest?.("[role=option]");
+    if (option) take(option.closest(".combo").querySelector("[data-suggests]"), option);
+  });
+  document.addEventListener("focusout", (event) => { if (event.target.dataset?.suggests) close(event.target); });
+  document.addEventListener("submit", (event) => {
+    event.target.querySelectorAll?.("[data-suggests]").forEach(close);
+  }, true);
 
   // Copying ----------------------------------------------------------------------------------------------------------
 

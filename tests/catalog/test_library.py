@@ -40,10 +40,38 @@ def test_axolotls_keys_are_known(catalog: Catalog) -> None:
     assert "relora_steps" not in catalog.known_keys
 
 
-def test_a_broken_tree_is_named(tmp_path: Path) -> None:
-    """The start stops and says which file."""
-    (tmp_path / "decision_tree.yaml").write_text("root: nowhere\nswitch: nothing\nnodes: []\n", "utf-8")
-    with pytest.raises(CatalogError, match="decision_tree.yaml"):
+LEAF = """root: a
+switch: s
+nodes:
+  - {id: a, answers: [{id: x, leaf: METHOD}]}
+  - {id: s, answers: [{id: x}]}
+leaves:
+  - {method: METHOD, knobs: [KNOB]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "complaint"),
+    [
+        ("decision_tree.yaml", "root: nowhere\nswitch: nothing\nnodes: []\n", "decision_tree.yaml: no node nowhere"),
+        ("decision_tree.yaml", LEAF.replace("METHOD", "ia3"), "ia3 is no method that Axolotl runs"),
+        ("decision_tree.yaml", LEAF.replace("METHOD", "lora"), "no advice on KNOB of lora"),
+        (
+            "advice.yaml",
+            "- {key: a, rules: [{id: x, value: 1, source: guide, when: [{fact: rows, below: 1}]}]}",
+            "no rule",
+        ),
+        ("advice.yaml", "- {key: a, rules: [{id: x, value: 1, least: 2, most: 3, source: guide}]}", "its own bounds"),
+        ("advice.yaml", "- {key: a, rules: [{id: x, value: 1, least: 0, source: guide}]}", "one bound"),
+        ("advice.yaml", "- {key: a, of: b, rules: [{id: x, value: 1, source: guide}]}", "a share of b"),
+    ],
+)
+def test_a_broken_tree_or_advice_is_named(tmp_path: Path, file: str, text: str, complaint: str) -> None:
+    """The start stops and says which file and what is wrong with it."""
+    for name in ("methods.yaml", "advice.yaml", "decision_tree.yaml"):
+        (tmp_path / name).write_text((DATA / name).read_text("utf-8"), "utf-8")
+    (tmp_path / file).write_text(text, "utf-8")
+    with pytest.raises(CatalogError, match=complaint):
         load_catalog(tmp_path)
 
 

@@ -14,7 +14,7 @@ from app.core.hardware import Hardware
 from app.core.plan import Install
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN
 from app.core.units import GIB
-from app.services.fitting import Meter
+from app.services.measuring import Meter
 
 LLAMA = "meta-llama/Llama-3.1-8B"
 LORA: Mapping[str, Any] = {

@@ -11,7 +11,7 @@ from app.core.objective import candidates, faster, most, with_value
 from app.core.plan import Install
 from app.core.run import Run
 from app.core.units import GIB
-from app.services.fitting import Meter
+from app.services.measuring import Meter
 
 CATALOG = load_catalog()
 LLAMA = CATALOG.architecture("meta-llama/Llama-3.1-8B")

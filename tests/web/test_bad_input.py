@@ -195,3 +195,32 @@ def test_nothing_typed_is_a_fault_of_ours(query: dict[str, str]) -> None:
     """``_client`` raises what the service would answer with 500."""
     response = _client.get("/plan", params=PLAN | query)
     assert response.status_code in (200, 422)
+
+
+def test_with_a_bad_value_the_plan_without_it_stays_in_place(get: Get) -> None:
+    page = get("/plan", PLAN | {"lora_r": "-3", "micro_batch_size": "1"})
+    assert page.status == 422
+    assert page.one(".partial-note")
+    assert page.document.select(".bar, .path")
+    assert not page.document.select("[download]")
+    assert get("/plan/config.yaml", PLAN | {"lora_r": "-3"}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("weight_decay: [1", "not YAML"),
+        ("just words", "Write keys"),
+        ("- a\n- b", "Write keys"),
+        ("1: 2", "Write keys"),
+        ("a: &x 1\nb: *x", "Anchors"),
+        ("d: 2024-99-99", "cannot be read"),
+        ("lora_r: 8\nlora_r:\n  - [", "not YAML"),
+        ("x: " + "9" * 6000, "limit"),
+    ],
+)
+def test_a_box_of_other_keys_that_cannot_be_read_says_why(get: Get, text: str, said: str) -> None:
+    page = get("/plan", PLAN | {"keys": text})
+    assert page.status == 422
+    assert said in at_field(page, "keys")
+    assert page.value("keys").strip() == text

@@ -17,7 +17,7 @@ PLAN = {"model": MODEL, "gpu": GPU}
 
 def test_the_start_page_leads_to_a_plan(get: Get) -> None:
     page = get("/")
-    form = page.one("main form")
+    form = page.one("main .hero-form")
     assert (form["method"], form["action"]) == ("get", "/plan")
     assert {field["name"] for field in form.select("[name]")} == {"model", "gpu"}
     assert page.document.select("main h1")
@@ -103,8 +103,8 @@ def test_a_fragment_is_the_planner_alone(get: Get) -> None:
     assert page.one("#plan-form")
     assert page.one("#result .verdict")
     assert MODEL.partition("/")[2].split("-")[0] in page.text("head > title")
-    switch = page.one("template[hx][type=partial]")
-    assert switch["hx-target"] == "#languages"
+    around = page.document.select("template[hx][type=partial]")
+    assert [part["hx-target"] for part in around] == ["#languages", "#site-nav"]
 
 
 def test_a_restored_history_entry_is_a_whole_page(get: Get) -> None:

@@ -28,6 +28,8 @@ ACTIVATIONS = {
     "relu": Activation.RELU,
     "relu2": Activation.RELU2,
     "xielu": Activation.XIELU,
+    "gelu_new": Activation.GELU_NEW,
+    "gelu_fast": Activation.GELU_FAST,
 }
 GATED_ACTIVATIONS = {Activation.SILU: Activation.SWIGLU, Activation.GELU: Activation.GEGLU}
 
@@ -104,7 +106,7 @@ def activation(config: ConfigReader, default: str, *, gates: bool = True, keys: 
     """The feed-forward's form from the activation's name in Transformers' ``ACT2FN``."""
     keys = keys or ("hidden_act", "hidden_activation")
     name = config.text(*keys, default=default)
-    known = Activation.GELU if "gelu" in name else ACTIVATIONS.get(name)
+    known = ACTIVATIONS.get(name, Activation.GELU if "gelu" in name else None)
     if known is None:
         allowed = ", ".join(("gelu", *ACTIVATIONS))
         raise config.fault(keys[0], "error.config_json.activation", given=name[:60], allowed=allowed)

@@ -138,7 +138,7 @@ def jamba(config: ConfigReader) -> Architecture:
         *norms(sizes, "input_layernorm", "pre_ff_layernorm"),
     )
     facts: dict[str, Any] = {"activation": activation(config, "silu")}
-    state = without_attention(2 * inner)
+    state = without_attention(2 * inner) | {"state_size": states}
     mixture = {"experts": count, "experts_per_token": config.size("num_experts_per_tok", default=2)}
     return decoder(
         "jamba",
@@ -203,7 +203,16 @@ def falcon_h1(config: ConfigReader) -> Architecture:
         "falcon_h1",
         sizes,
         rows,
-        (plain_block(sizes, activation=activation(config, "silu"), mixer_width=inner + conv + heads),),
+        (
+            plain_block(
+                sizes,
+                activation=activation(config, "silu"),
+                mixer_width=inner + conv + heads,
+                state_size=config.size("mamba_d_state", default=256),
+                state_groups=groups,
+                scan_chunk=config.size("mamba_chunk_size", default=256),
+            ),
+        ),
         final_norm="model.final_layernorm",
     )
 
@@ -300,7 +309,16 @@ def nemotron_h(config: ConfigReader) -> Architecture:
         sizes,
         rows,
         (
-            plain_block(sizes, layers=mamba, intermediate_size=0, **shape, **without_attention(projected)),
+            plain_block(
+                sizes,
+                layers=mamba,
+                intermediate_size=0,
+                state_size=config.size("ssm_state_size", default=128),
+                state_groups=groups,
+                scan_chunk=config.size("chunk_size", "mamba_chunk_size", default=128),
+                **shape,
+                **without_attention(projected),
+            ),
             plain_block(sizes, layers=full, intermediate_size=0, **shape),
             plain_block(sizes, layers=dense, **shape, **none),
             plain_block(

@@ -196,7 +196,10 @@ def _delta_net(
             "experts_per_token": config.size("num_experts_per_tok", default=per_token),
             "shared_intermediate_size": shared,
         }
-    net_facts = without_attention(sum(width for _, width in inputs))
+    net_facts = without_attention(sum(width for _, width in inputs)) | {
+        "state_size": keys // key_heads,
+        "state_groups": key_heads,
+    }
     shape: dict[str, Any] = {
         "activation": activation(config, "silu"),
         "norm": NormForm.RMS_PLUS_ONE,

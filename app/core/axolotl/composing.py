@@ -62,6 +62,7 @@ class Choice:
     pad_token: str | None
     targets: tuple[str, ...] | str | None
     evaluate: bool
+    warmup_ratio: float = 0.03
 
     @property
     def supervised(self) -> bool:
@@ -109,12 +110,17 @@ def _checkpoint(choice: Choice) -> dict[str, Any]:
     """What reading the weights and the tokenizer takes beside the name."""
     config: dict[str, Any] = {}
     # OpenAI publishes gpt-oss in MXFP4, which trains only unpacked (Axolotl's gpt-oss examples).
-    if choice.base_model.lower().startswith("openai/gpt-oss") and not choice.four_bit:
+    if is_packed(choice.base_model) and not choice.four_bit:
         config["model_quantization_config"] = "Mxfp4Config"
         config["model_quantization_config_kwargs"] = {"dequantize": True}
     if choice.pad_token:
         config["special_tokens"] = {"pad_token": choice.pad_token}
     return config
+
+
+def is_packed(base_model: str) -> bool:
+    """Whether the checkpoint is published quantised (MXFP4), so that it cannot be quantised again."""
+    return base_model.lower().startswith("openai/gpt-oss")
 
 
 def _loss(choice: Choice) -> dict[str, Any]:
@@ -258,7 +264,7 @@ def _training(choice: Choice) -> dict[str, Any]:
     if choice.goal is Goal.SIMPO:
         config["warmup_steps"] = 10  # its trainer takes no ratio
     else:
-        config["warmup_ratio"] = 0.03
+        config["warmup_ratio"] = choice.warmup_ratio
     if choice.neftune and choice.supervised:
         config["neftune_noise_alpha"] = NEFTUNE_ALPHA
     return config

@@ -4,6 +4,6 @@
 """
 
 from app.core.memory.peak import estimate_memory
-from app.core.memory.rule_of_thumb import rule_of_thumb_bytes
+from app.core.memory.rule_of_thumb import beside_rule, rule_of_thumb_bytes
 
-__all__ = ["estimate_memory", "rule_of_thumb_bytes"]
+__all__ = ["beside_rule", "estimate_memory", "rule_of_thumb_bytes"]

@@ -47,7 +47,10 @@ class Heads:
     """Positions applied in fp32 and cast back (Cohere)."""
     interleaved: bool = False
     softcap: bool = False
-    sinks: bool = False
+    sinks: int = 0
+    """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
+    returned: bool = False
+    """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
     @property
     def query(self) -> int:
@@ -182,10 +185,48 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     mask = Tensor(None, SQUARE, t.positions)
     weights = add(t, weights, mask)
     if shape.sinks:
-        weights = join(t, (weights, t.fresh(shape.heads * TOKEN, weights.itemsize)))
+        weights = cast(t, _sunk(t, shape, weights), wanted)
+        out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
+        return copy(t, out)
     weights = cast(t, _softmax(t, weights), wanted)
+    if shape.returned and t.reentrant:
+        weights = _plus_zeros(t, weights)
     out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
     return copy(t, out)
+
+
+def _sunk(t: Tape, shape: Heads, weights: Tensor) -> Tensor:
+    """gpt-oss's: a sink beside the scores, their maximum taken off, a softmax in their own type, the sink cut off.
+
+    The maximum's gradient is scattered into zeros: two more of all scores.
+    """
+    weights = join(t, (weights, Tensor(None, shape.heads * TOKEN, shape.sinks)))
+    itemsize = weights.itemsize
+    whole, each = weights.elements, shape.heads * TOKEN
+    largest = t.fresh(each, itemsize)
+
+    def scatter(_: list[Tensor | None]) -> Gradients:
+        zeros = t.fresh(whole, itemsize)
+        found = t.fresh(whole, itemsize)
+        del zeros
+        return (found,)
+
+    t.join((largest,), (weights,), (), scatter)
+    lower = t.fresh(whole, itemsize)
+    t.join((lower,), (weights, largest), (), lambda grads: (grads[0], t.fresh(each, itemsize)))
+    del weights, largest
+    chances = keeping_output(t, lower)
+    del lower
+    return slices(t, chances, (shape.heads * SQUARE,))[0]
+
+
+def _plus_zeros(t: Tape, x: Tensor) -> Tensor:
+    """The gradient of what is handed out but not used: zeros that another's gradient is added to, out of place."""
+    out = x.view()
+    elements, itemsize = x.elements, x.itemsize
+    t.handed_out = x
+    t.join((out,), (x,), (), lambda _: (t.fresh(elements, itemsize),))
+    return out
 
 
 def _softmax(t: Tape, x: Tensor) -> Tensor:

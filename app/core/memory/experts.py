@@ -8,15 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, autocast_copy, linear, product
+from app.core.memory.middle import Middle, activate
+from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
     FULL,
     add,
     cast,
+    copy,
     custom,
     gather,
     keeping_input,
     keeping_output,
     multiply,
+    repeat,
     scale,
     slices,
     split,
@@ -53,62 +57,95 @@ class ExpertsSpec:
     router_itemsize: int
     router_trained: bool
     routed: tuple[RoutedLinear, ...]
-    middle: str
+    middle: Middle
     gated: bool
     clamped: bool = False
     """gpt-oss's gate: clamped, in elementary operations."""
     shared_gate: LinearSpec | None = None
     sigmoid: bool = False
+    """Chances by a sigmoid of logits that are computed from an fp32 copy of the input (DeepSeek V3 and its kin)."""
+    best_first: bool = False
+    """The softmax is over the chosen experts alone (gpt-oss, Granite)."""
+    router_norm: NormSpec | None = None
+    """The router's own norm of what it reads, whose result it multiplies with a trained scale (Gemma 4)."""
+    half_scores: bool = False
+    """The chances are cast to the hidden states' type before they weigh anything."""
+    every: bool = False
+    """Every expert computes every token (Llama 4)."""
 
 
 def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor] | None) -> Tensor:
-    """Routed experts, and beside them the shared feed-forward."""
-    scores = _route(t, spec, x)
-    routed = _grouped(t, spec, x, scores)
-    if shared is None:
-        return routed
-    beside = shared(x)
-    if spec.shared_gate is not None:
+    """Routed experts, and beside them the shared feed-forward: before them where a gate of its own weighs it."""
+    if shared is not None and spec.shared_gate is not None:
+        beside = shared(x)
+        routed = _routed(t, spec, x)
         beside = multiply(t, keeping_output(t, linear(t, spec.shared_gate, x)), beside)
-    return add(t, routed, beside)
+        return add(t, routed, beside)
+    routed = _routed(t, spec, x)
+    return routed if shared is None else add(t, routed, shared(x))
 
 
-def _route(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
-    """Probabilities of all experts, of which the best are kept."""
-    weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
-    logits = product(t, x, weight, spec.count, key="router")
-    chances = keeping_output(t, cast(t, logits, FULL))
-    indices = t.fresh(spec.per_token * TOKEN, 8)
-    chosen = gather(t, chances, spec.per_token * TOKEN)
+def _routed(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
+    """Router and experts of ``x``."""
+    if spec.every:
+        return _of_all(t, spec, x)
+    return grouped(t, spec, x, route(t, spec, x))
+
+
+def route(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
+    """The weights of the experts that a token goes to."""
+    logits = _router_logits(t, spec, x)
+    few = spec.per_token * TOKEN
+    indices = t.fresh(few, 8)
+    if spec.best_first:
+        chosen = keeping_output(t, cast(t, gather(t, logits, few), FULL))
+    else:
+        chances = keeping_output(t, logits if spec.sigmoid else cast(t, logits, FULL))
+        chosen = gather(t, chances, few)
     del indices
-    return scale(t, chosen)
+    return cast(t, scale(t, chosen), x.itemsize) if spec.half_scores else scale(t, chosen)
 
 
-def _grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
+def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
+    if spec.router_norm is not None:
+        scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
+        x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
+    weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
+    return product(t, cast(t, x, FULL) if spec.sigmoid else x, weight, spec.count, key="router")
+
+
+def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
     """Tokens sorted by expert, two grouped products, the weighted rows put back and summed."""
     rows = spec.per_token * TOKEN
     wide = rows * spec.hidden
     itemsize = x.itemsize
     up, down = spec.routed[0], spec.routed[-1]
-    order = t.fresh(rows, 8)
-    picked = gather(t, x, wide)
+    sorted_ids, order = t.fresh(rows, 8), t.fresh(rows, 8)
+    beyond = t.fresh(rows, 1)
+    picked = _masked(t, gather(t, x, wide), beyond)
     weights = gather(t, scores, rows)
     made = routed_linear(t, up, picked, rows)
-    del picked
-    made = _gate(t, spec, made, rows)
+    made = _gate(t, spec, made)
     made = routed_linear(t, down, made, rows)
-    made = multiply(t, made, weights)
-    back = gather(t, made, wide)
-    del made
-    out = _summed(t, back, spec.hidden * TOKEN)
-    del back, order
+    weighted = _masked(t, multiply(t, made, weights), beyond)
+    weighted = gather(t, weighted, wide)
+    out = _summed(t, weighted, spec.hidden * TOKEN)
+    del sorted_ids, order, picked, made, weighted
     return cast(t, out, itemsize)
 
 
-def _gate(t: Tape, spec: ExpertsSpec, x: Tensor, rows: int) -> Tensor:
+def _masked(t: Tape, x: Tensor, mask: Tensor) -> Tensor:
+    """``masked_fill_`` of rows that belong to no expert: in place, its gradient is not."""
+    out = x.view()
+    elements, itemsize = x.elements, x.itemsize
+    t.join((out,), (x,), (mask,), lambda _: (t.fresh(elements, itemsize),))
+    return out
+
+
+def _gate(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     """``act(gate) * up`` of the two halves."""
     if not spec.gated:
-        return keeping_input(t, x)
+        return activate(t, spec.middle, x)
     half = x.elements // 2
     if spec.clamped:
         gate, up = slices(t, x, (half, half))
@@ -116,41 +153,66 @@ def _gate(t: Tape, spec: ExpertsSpec, x: Tensor, rows: int) -> Tensor:
         glu = multiply(t, gate, keeping_output(t, scale(t, gate)))
         return multiply(t, scale(t, up), glu)
     gate, up = split(t, x, (half, half))
-    return multiply(t, keeping_input(t, gate), up)
+    return multiply(t, activate(t, spec.middle, gate), up)
 
 
 def _summed(t: Tape, x: Tensor, elements: int) -> Tensor:
-    """The sum over a token's experts, in fp32 under autocast."""
-    whole, itemsize = x.elements, x.itemsize
-    if t.compute < FULL:
-        x = cast(t, x, FULL)
-    out = t.fresh(elements, x.itemsize)
-    del whole, itemsize
-    t.join((out,), (x,), (), lambda grads: (Tensor(grads[0].storage, x_elements, FULL),) if grads[0] else (None,))
-    x_elements = x.elements
+    """The sum over a token's experts, in fp32 under autocast; its gradient is expanded, then cast."""
+    whole = x.elements
+    out = t.fresh(elements, FULL if t.compute < FULL else x.itemsize)
+
+    def run(grads: list[Tensor | None]) -> Gradients:
+        grad = grads[0]
+        return (None if grad is None else Tensor(grad.storage, whole, grad.itemsize),)
+
+    t.join((out,), (x,), (), run)
     return out
 
 
+def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
+    """Llama 4's: every expert computes every token, weighted by a sigmoid that is 0 but for the best."""
+    everyone = spec.count * TOKEN
+    logits = _router_logits(t, spec, x)
+    scores = cast(t, keeping_output(t, cast(t, scale(t, logits), FULL)), x.itemsize)
+    del logits
+    entering = repeat(t, x, everyone * spec.hidden)
+    entering = multiply(t, entering, copy(t, scores))
+    up, down = spec.routed[0], spec.routed[-1]
+    made = routed_linear(t, up, entering, everyone)
+    made = _gate(t, spec, made)
+    made = routed_linear(t, down, made, everyone)
+    return _summed(t, made, spec.hidden * TOKEN)
+
+
 def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, rows: int) -> Tensor:
-    """``torch._grouped_mm`` of all experts, with PEFT's update of the whole parameter where it is adapted."""
+    """``torch._grouped_mm`` of all experts, with PEFT's update of the whole parameter where it is adapted.
+
+    Autocast does not know it: the input is cast to the weight's type, fp32 where k-bit preparation has made it that.
+    """
     weight = t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     if spec.rank:
         weight = _with_update(t, spec)
-    x = cast(t, x, t.compute)
-    weight = autocast_copy(t, weight, f"experts.{spec.inputs}.{spec.outputs}")
-    out = t.fresh(rows * spec.outputs, t.compute)
+    itemsize = weight.itemsize
+    x = cast(t, x, itemsize)
+    out = t.fresh(rows * spec.outputs, itemsize)
     x_size = x.elements if x.node is not None else 0
     w_size = weight.elements if weight.node is not None else 0
-    compute = t.compute
 
     def run(_: list[Tensor | None]) -> Gradients:
-        return (t.fresh(x_size, compute) if x_size else None, t.fresh(w_size, compute) if w_size else None)
+        return (t.fresh(x_size, itemsize) if x_size else None, t.fresh(w_size, itemsize) if w_size else None)
 
     t.join((out,), (x, weight), (x if w_size else None, weight if x_size else None), run)
     if spec.bias:
         bias = t.parameter(spec.count * spec.outputs, spec.itemsize, trained=spec.trained)
         picked = gather(t, bias, rows * spec.outputs)
-        out = add(t, out, picked)
+        out = _added(t, out, picked)
+    return out
+
+
+def _added(t: Tape, x: Tensor, y: Tensor) -> Tensor:
+    """``x.add_(y)``: in place, its gradient goes to both."""
+    out = x.view()
+    t.join((out,), (x, y), (), lambda grads: (grads[0], grads[0]))
     return out
 
 

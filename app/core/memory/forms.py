@@ -6,16 +6,18 @@ type computes with them (``TRAITS``) from its code in Transformers 5.16.1.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from weakref import ref
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Activation, Architecture, Block, Kind, Module, NormForm, Part
+from app.core.kept import kept
 from app.core.memory.attention import Heads, Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec, Scaled
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
-from app.core.memory.layers import FeedForward, LayerSpec, Middle, Residual
+from app.core.memory.layers import FeedForward, LayerSpec, Residual, SmallInput
 from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
+from app.core.memory.middle import Middle
+from app.core.memory.mixers import FORMS as MIXERS
 from app.core.memory.mixers import MixerSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.weights import Storing, stored
@@ -54,10 +56,28 @@ NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
 WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
-GELU_NEW = frozenset(("phi", "gpt2", "gptj"))
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe"))
+SIGMOID_ROUTERS = frozenset(("deepseek_v3", "glm4_moe", "glm4_moe_lite", "nemotron_h"))
+BEST_FIRST = frozenset(("gpt_oss", "granitemoe"))
+HALF_SCORES = frozenset(
+    (
+        "gpt_oss",
+        "granitemoe",
+        "olmoe",
+        "phimoe",
+        "qwen2_moe",
+        "qwen3_5_moe",
+        "qwen3_5_moe_text",
+        "qwen3_moe",
+        "qwen3_next",
+    )
+)
+EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
+GEMMA4 = frozenset(("gemma4", "gemma4_text"))
+RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
+EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
 UNTYPED_LINEARS = frozenset(("falcon",))
 """Whose linears are of a class of their own, which bitsandbytes' integration passes over."""
 SLICED = frozenset(("phi3",))
@@ -65,6 +85,8 @@ MIDDLES = {
     Activation.RELU: Middle.SAVES_OUTPUT,
     Activation.RELU2: Middle.SQUARED,
     Activation.XIELU: Middle.XIELU,
+    Activation.GELU_NEW: Middle.GELU_NEW,
+    Activation.GELU_FAST: Middle.GELU_FAST,
 }
 
 
@@ -94,22 +116,6 @@ class Place:
     rows: tuple[Module, ...]
 
 
-def memo(architecture: Architecture) -> dict[object, object]:
-    """A place to keep what was derived from one architecture, for as long as it lives."""
-    key = id(architecture)
-    held = _MEMO.get(key)
-    if held is None or held[0]() is not architecture:
-        held = (ref(architecture, lambda _: _MEMO.pop(key, None)), {})
-        _MEMO[key] = held
-    return held[1]
-
-
-KEPT = 128
-"""Specifications kept for one architecture: of its methods, ranks and targets, no more than people try in a sitting."""
-
-_MEMO: dict[int, tuple[ref[Architecture], dict[object, object]]] = {}
-
-
 def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
@@ -125,32 +131,9 @@ def layer_specs(
     architecture: Architecture, run: Run, adapter: Adapter, *, fused: frozenset[str], row_tokens: int
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
-    held = memo(architecture)
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     kernels = tuple((window, kernel_of(run, row_tokens=row_tokens, window=window)) for window in windows)
-    key = (
-        "layers",
-        run.quantization,
-        run.method,
-        run.attention_set,
-        run.loss,
-        run.lora.dropout > 0 if run.lora else False,
-        run.lora.dora if run.lora else False,
-        run.double_quantization,
-        run.itemsize,
-        run.adapter_fp32,
-        fused,
-        kernels,
-        adapter.modules,
-        run.peft.type if run.peft is not None else None,
-        run.micro_batch_size if run.virtual_tokens else 0,
-    )
-    found = held.get(key)
-    if found is None:
-        if len(held) >= KEPT:
-            held.clear()
-        found = held[key] = _layer_specs(architecture, run, adapter, fused, dict(kernels))
-    return found  # type: ignore[return-value]
+    return _layer_specs(architecture, run, adapter, fused, dict(kernels))
 
 
 def _layer_specs(
@@ -160,26 +143,33 @@ def _layer_specs(
     for adapted in adapter.modules:
         for layer in adapted.layers:
             by_layer.setdefault(layer, {})[adapted.module.path] = adapted
-    rows: dict[int, list[Module]] = {}
-    for module in architecture.modules:
-        if module.part is Part.TEXT and module.layers is not None:
-            for layer in module.layers:
-                rows.setdefault(layer, []).append(module)
+    rows = kept(architecture, "rows", lambda: _rows_by_layer(architecture))
     unique: dict[object, LayerSpec] = {}
     found: dict[int, LayerSpec] = {}
     for block in architecture.blocks:
         for layer in block.layers:
             adapted_here = by_layer.get(layer, {})
-            mine = tuple(rows.get(layer, ()))
+            mine = rows.get(layer, ())
             key = (
                 id(block),
-                tuple(id(module) for module in mine),
+                id(mine),
                 tuple((path, a.rank, bool(a.own_parameters), a.tensors) for path, a in adapted_here.items()),
             )
             if key not in unique:
                 unique[key] = _Reader(architecture, run, block, mine, adapted_here, fused, kernels).spec()
             found[layer] = beside(unique[key], run, block, adapted_here, found.values())
     return tuple(found[layer] for layer in sorted(found))
+
+
+def _rows_by_layer(architecture: Architecture) -> Mapping[int, tuple[Module, ...]]:
+    """The language model's rows that stand in each layer; layers of the same rows share the tuple."""
+    rows: dict[int, list[Module]] = {}
+    for module in architecture.modules:
+        if module.part is Part.TEXT and module.layers is not None:
+            for layer in module.layers:
+                rows.setdefault(layer, []).append(module)
+    shared: dict[tuple[int, ...], tuple[Module, ...]] = {}
+    return {layer: shared.setdefault(tuple(map(id, found)), tuple(found)) for layer, found in rows.items()}
 
 
 def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
@@ -295,10 +285,29 @@ class _Reader:
             spec = self.with_attention(spec)
         if block.mixer_width:
             spec = replace(spec, mixer=self.mixer())
+        if "per_layer_input_gate" in (row.name for row in self.rows):
+            spec = replace(spec, small_input=self.small_input())
         if block.experts:
+            beside = [self.norm(self.plain_norms[name]) for name in EXPERT_NORMS if name in self.plain_norms]
+            if len(beside) == 3:
+                return replace(
+                    spec,
+                    experts=self.experts(),
+                    feed_forward=self.dense(),
+                    expert_norms=(beside[0], beside[1], beside[2]),
+                )
             return replace(spec, experts=self.experts(), feed_forward=self.shared())
         dense = self.dense()
         return spec if dense is None else replace(spec, feed_forward=dense)
+
+    def small_input(self) -> SmallInput:
+        """Gemma 4's small embedding as a layer takes it."""
+        named = {row.name: row for row in self.rows}
+        return SmallInput(
+            gate=self.linear(named["per_layer_input_gate"]),
+            project=self.linear(named["per_layer_projection"]),
+            norm=self.norm(named["post_per_layer_input_norm"]),
+        )
 
     def norm_places(self) -> dict[str, NormSpec | None]:
         """Which norm stands where."""
@@ -339,7 +348,8 @@ class _Reader:
         block = self.block
         holders = ATTENTION_HOLDERS | MIXER_HOLDERS
         ins = self.held_by(holders, ATTENTION_IN)
-        outs = [row for row in self.held_by(ATTENTION_HOLDERS | MIXER_HOLDERS, ATTENTION_OUT) if row.name != "c_attn"]
+        beside = ins[0].outer_path.rpartition(".")[0]
+        outs = [row for row in self.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
         numerator, denominator = PARTIAL_ROTARY.get(self.model_type, (1, 1))
         rotary = 0 if self.model_type in NO_ROTARY else block.head_dim * numerator // denominator // 2 * 2
         heads = Heads(
@@ -350,7 +360,8 @@ class _Reader:
             rotary_dim=rotary,
             rotary_full=self.model_type in ROTARY_FULL,
             softcap=block.attention_softcap,
-            sinks=self.model_type == "gpt_oss",
+            sinks=self.sink_itemsize(),
+            returned=self.model_type in RETURNS_SCORES and self.kernels[block.sliding_window] is Kernel.EAGER,
         )
         latent = {row.name: row for row in self.rows if row.kind is Kind.LINEAR}
         projections = tuple(self.linear(row) for row in ins)
@@ -364,6 +375,7 @@ class _Reader:
             projections=projections,
             sliced=self.model_type in SLICED,
             indexed=self.model_type == "falcon",
+            norms_first=self.model_type == "falcon",
             out=out,
             fused_attention=fused_attention,
             fused_out=fused_out,
@@ -371,7 +383,17 @@ class _Reader:
         )
         if "kv_b_proj" in latent:
             spec = self.with_latent(spec, latent)
-        return replace(spec, query_norm=self.head_norm("q"), key_norm=self.head_norm("k"))
+        spec = replace(spec, query_norm=self.head_norm("q"), key_norm=self.head_norm("k"))
+        if self.model_type not in GEMMA4:
+            return spec
+        width = block.key_value_heads * block.value_head_dim
+        values = self.norm(None, width=width, groups=block.key_value_heads, form=Norm.RMS_BARE)
+        return replace(spec, value_norm=values, reuses=[row.name for row in ins] == ["q_proj"])
+
+    def sink_itemsize(self) -> int:
+        """Bytes of a stored attention sink, 0 without."""
+        row = next((row for row in self.rows if row.name == "sinks"), None)
+        return 0 if row is None else stored(self.architecture, row, Storing.of(self.run))
 
     def with_latent(self, spec: LayerSpec, latent: Mapping[str, Module]) -> LayerSpec:
         """Multi-head latent attention: down, norm and up."""
@@ -408,8 +430,6 @@ class _Reader:
     @property
     def middle(self) -> Middle:
         """The activation as it computes."""
-        if self.block.activation is Activation.GELU and self.model_type in GELU_NEW:
-            return Middle.GELU_NEW
         return MIDDLES.get(self.block.activation, Middle.SAVES_INPUT)
 
     def dense(self) -> FeedForward | None:
@@ -453,14 +473,22 @@ class _Reader:
             and "gate_proj" in by_name
         )
         return FeedForward(
-            linears=tuple(ordered), middle=self.middle, gated=gated or together, together=together, fused=fused
+            linears=tuple(ordered),
+            middle=self.middle,
+            gated=gated or together,
+            together=together,
+            fused=fused,
+            scaled=self.model_type == "falcon_h1",
         )
 
     def experts(self) -> ExpertsSpec:
         """Router and experts."""
         block = self.block
         parameters = [row for row in self.rows if row.kind is Kind.EXPERTS]
-        router = next((row for row in self.rows if row.kind is Kind.ROUTER or row.name == "router"), None)
+        names = ("router", "router.proj")
+        router = next(
+            (row for row in self.rows if row.kind is Kind.ROUTER or row.path.partition("{}.")[2].endswith(names)), None
+        )
         gate = next((row for row in self.rows if row.name == "shared_expert_gate"), None)
         return ExpertsSpec(
             hidden=block.hidden_size,
@@ -473,8 +501,18 @@ class _Reader:
             gated=block.gated,
             clamped=self.model_type == "gpt_oss",
             shared_gate=self.linear(gate) if gate is not None else None,
-            sigmoid=self.model_type in ("deepseek_v3", "glm4_moe", "glm4_moe_lite", "llama4_text", "nemotron_h"),
+            sigmoid=self.model_type in SIGMOID_ROUTERS,
+            best_first=self.model_type in BEST_FIRST,
+            router_norm=self.router_norm(router),
+            half_scores=self.model_type in HALF_SCORES,
+            every=self.model_type in EVERY_EXPERT,
         )
+
+    def router_norm(self, router: Module | None) -> NormSpec | None:
+        """The norm that a router has of its own."""
+        if self.model_type not in GEMMA4 or router is None:
+            return None
+        return replace(self.norm(None, form=Norm.RMS_BARE), trained=self.run.method is Method.FULL)
 
     def routed(self, row: Module) -> RoutedLinear:
         """A 3-D parameter as the tape's grouped linear."""
@@ -493,15 +531,34 @@ class _Reader:
 
     def mixer(self) -> MixerSpec:
         """A mixer of another kind than softmax attention."""
-        rows = [
-            row
-            for row in self.rows
-            if row.kind is Kind.LINEAR and row.outer_path.rpartition(".")[0].rpartition(".")[2] in MIXER_HOLDERS
-        ]
+        rows = [row for row in self.rows if row.outer_path.rpartition(".")[0].rpartition(".")[2] in MIXER_HOLDERS]
+        named = {row.name: row for row in rows}
+        convolution = named.get("conv1d") or named["conv"]
+        decay, own = named.get("A_log"), named.get("norm")
+        norm = None
+        if own is not None:
+            width = named["out_proj"].shape[0]
+            norm = self.norm(own, width=width, groups=width // own.shape[0], form=Norm.RMS)
+        block = self.block
         return MixerSpec(
-            model_type=self.model_type,
-            hidden=self.block.hidden_size,
-            linears=tuple(self.linear(row) for row in rows),
+            form=MIXERS[self.model_type],
+            hidden=block.hidden_size,
+            linears=tuple(self.linear(row) for row in rows if row.kind is Kind.LINEAR),
+            channels=convolution.shape[0],
+            taps=convolution.shape[-1],
+            itemsize=stored(self.architecture, convolution, Storing.of(self.run)),
+            trained=self.run.method is Method.FULL,
+            heads=decay.shape[0] if decay is not None else 0,
+            state=block.state_size,
+            groups=block.state_groups,
+            chunk=block.scan_chunk,
+            norm=norm,
+            inner_norms=tuple(
+                self.norm(named[name], width=named[name].shape[0], form=Norm.RMS)
+                for name in ("dt_layernorm", "b_layernorm", "c_layernorm")
+                if name in named
+            ),
+            scaled=self.model_type == "falcon_h1",
         )
 
 

@@ -9,20 +9,18 @@ from enum import StrEnum
 
 from app.core.memory.attention import Heads, Kernel, attend, rotate
 from app.core.memory.beside import BottleneckSpec, PrefixSpec, prefixed
-from app.core.memory.experts import ExpertsSpec, run_experts
+from app.core.memory.experts import ExpertsSpec, grouped, route, run_experts
 from app.core.memory.linears import LinearSpec, bottleneck, fused_feed_forward, fused_group, linear
+from app.core.memory.middle import Middle, activate
 from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
-    FULL,
     add,
-    cast,
     gather,
     join,
     keeping_input,
     keeping_output,
     multiply,
-    power,
     repeat,
     scale,
     slices,
@@ -40,20 +38,6 @@ class Residual(StrEnum):
     """Both from the same input, one norm or one each."""
 
 
-class Middle(StrEnum):
-    """The feed-forward's activation as it computes."""
-
-    SAVES_INPUT = "saves_input"
-    """silu, gelu in one kernel."""
-    SAVES_OUTPUT = "saves_output"
-    """relu."""
-    SQUARED = "squared"
-    """relu, then its square in fp32."""
-    GELU_NEW = "gelu_new"
-    """gelu in elementary operations, whose cube autocast takes in fp32."""
-    XIELU = "xielu"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForward:
     """A dense feed-forward.
@@ -66,8 +50,17 @@ class FeedForward:
     gated: bool
     together: bool = False
     fused: bool = False
-    scaled: int = 0
-    """Products with a number on the way, as Falcon-H1's multipliers."""
+    scaled: bool = False
+    """The gate and the result are multiplied by a number (Falcon-H1)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallInput:
+    """Gemma 4's addition in every layer: down to a small width, times the token's own, and up again."""
+
+    gate: LinearSpec
+    project: LinearSpec
+    norm: NormSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +93,15 @@ class LayerSpec:
     mixer: MixerSpec | None = None
     feed_forward: FeedForward | None = None
     experts: ExpertsSpec | None = None
+    expert_norms: tuple[NormSpec, NormSpec, NormSpec] | None = None
+    """Gemma 4's, whose experts read the residual stream beside the dense feed-forward: after that, before and after
+    the experts."""
+    small_input: SmallInput | None = None
+    value_norm: NormSpec | None = None
+    reuses: bool = False
+    """Keys and values are those of an earlier layer."""
+    norms_first: bool = False
+    """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool = False
     """Both halves are multiplied before they are added (Granite)."""
     behind_attention: BottleneckSpec | None = None
@@ -125,20 +127,34 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.feed_forward is None and spec.experts is None:
         return hidden
     hidden = _normed(t, spec.feed_norm, hidden)
-    hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden))
+    hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
     hidden = _normed(t, spec.output_norm, hidden)
     if spec.multipliers:
         hidden = scale(t, hidden)
-    return add(t, residual, hidden)
+    hidden = add(t, residual, hidden)
+    return hidden if spec.small_input is None else _with_small_input(t, spec.small_input, hidden)
+
+
+def _with_small_input(t: Tape, spec: SmallInput, x: Tensor) -> Tensor:
+    """What Gemma 4 adds in every layer from a small embedding of the tokens, held by the model."""
+    hidden = keeping_input(t, linear(t, spec.gate, x))
+    given = Tensor(None, hidden.elements, hidden.itemsize)
+    hidden = linear(t, spec.project, multiply(t, hidden, given))
+    return add(t, x, normalise(t, spec.norm, hidden))
 
 
 def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     """Attention and feed-forward of the same input, both added to it."""
     hidden = _normed(t, spec.input_norm, x)
+    if spec.norms_first and spec.feed_norm is not None:
+        second = normalise(t, spec.feed_norm, x)
+        attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
+        fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, second, x))
+        return add(t, add(t, fed, attended), x)
     attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
     if spec.feed_norm is not None:
         hidden = normalise(t, spec.feed_norm, x)
-    fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden))
+    fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, x))
     return add(t, add(t, fed, attended), x)
 
 
@@ -153,7 +169,8 @@ def _mixed(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     mixed = run_mixer(t, spec.mixer, x)
     if spec.heads is None:
         return mixed
-    return add(t, mixed, _attention(t, spec, x))
+    mixed = scale(t, mixed)
+    return add(t, mixed, scale(t, _attention(t, spec, scale(t, x))))
 
 
 def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
@@ -162,6 +179,11 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if heads is None or spec.out is None:
         raise ValueError("a layer without softmax attention")
     gate: Tensor | None = None
+    if spec.reuses:
+        q = linear(t, spec.projections[0], x)
+        k, v = Tensor(None, heads.key, q.itemsize), Tensor(None, heads.value, q.itemsize)
+        q, _ = rotate(t, replace(heads, key_value_heads=0), _normed(t, spec.query_norm, q), Tensor(None, 0, q.itemsize))
+        return linear(t, spec.out, attend(t, heads, spec.kernel, q, k, v))
     if len(spec.projections) == 1:
         q, k, v = _cut(t, spec, heads, linear(t, spec.projections[0], x))
     elif spec.latent_norms:
@@ -174,6 +196,7 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         q, gate = split(t, q, (heads.query, heads.query))
         gate = scale(t, gate)
     q, k = _normed(t, spec.query_norm, q), _normed(t, spec.key_norm, k)
+    v = _normed(t, spec.value_norm, v)
     q, k = rotate(t, heads, q, k)
     if spec.prefix is not None:
         k, v = prefixed(t, spec.prefix, k, v)
@@ -188,6 +211,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
 def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Three projections of the same input; two where a layer's keys are its values (Gemma 4)."""
     q, k, *values = (linear(t, one, x) for one in spec.projections)
+    if spec.mixer is not None:
+        k = scale(t, k)
     return q, k, values[0] if values else k.view()
 
 
@@ -228,8 +253,14 @@ def _cut(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> tuple[Tensor, Ten
     return q, k, v
 
 
-def _fed(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
+def _fed(t: Tape, spec: LayerSpec, x: Tensor, residual: Tensor) -> Tensor:
     """The feed-forward, dense or of experts."""
+    if spec.experts is not None and spec.expert_norms is not None:
+        after_dense, before, after = spec.expert_norms
+        first = normalise(t, after_dense, _dense(t, spec.feed_forward, x))
+        scores = route(t, spec.experts, residual)
+        second = grouped(t, spec.experts, normalise(t, before, residual), scores)
+        return add(t, first, normalise(t, after, second))
     if spec.experts is not None:
         beside = (lambda y: _dense(t, spec.feed_forward, y)) if spec.feed_forward is not None else None
         return run_experts(t, spec.experts, x, beside)
@@ -244,7 +275,7 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         return fused_feed_forward(t, gate, up, down, x)
     if not spec.gated:
         up, down = spec.linears
-        return linear(t, down, activate(t, spec.middle, linear(t, up, x)))
+        return linear(t, down, activate(t, spec.middle, linear(t, up, x), trained=up.trained))
     if spec.together:
         both, down = spec.linears
         upper = linear(t, both, x)
@@ -252,21 +283,8 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         upper = multiply(t, upper, activate(t, spec.middle, gated))
         return linear(t, down, upper)
     gate, up, down = spec.linears
+    if spec.scaled:
+        upper = linear(t, up, x)
+        upper = multiply(t, upper, activate(t, spec.middle, scale(t, linear(t, gate, x))))
+        return scale(t, linear(t, down, upper))
     return linear(t, down, multiply(t, activate(t, spec.middle, linear(t, gate, x)), linear(t, up, x)))
-
-
-def activate(t: Tape, middle: Middle, x: Tensor) -> Tensor:
-    """The activation of a feed-forward's middle."""
-    match middle:
-        case Middle.SAVES_INPUT:
-            return keeping_input(t, x)
-        case Middle.SAVES_OUTPUT:
-            return keeping_output(t, x)
-        case Middle.SQUARED:
-            return power(t, keeping_output(t, x))
-        case Middle.GELU_NEW:
-            half = scale(t, x)
-            inner = scale(t, add(t, x, scale(t, power(t, x))))
-            return multiply(t, half, add(t, keeping_output(t, inner), Tensor(None, TOKEN, FULL)))
-        case Middle.XIELU:
-            return add(t, multiply(t, power(t, x), x), scale(t, cast(t, x, FULL)))

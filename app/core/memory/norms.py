@@ -28,8 +28,8 @@ class Norm(StrEnum):
     """OLMo's without weights: fp32 inside, cast back."""
     CENTERED = "centered"
     """Cohere's, in elementary operations."""
-    GATED = "gated"
-    """An RMSNorm times silu of a gate, in fp32 (Mamba 2, gated delta nets)."""
+    RMS_BARE = "rms_bare"
+    """An RMSNorm without a weight (Gemma 4's on values and before its router)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,8 @@ def _rms(t: Tape, spec: NormSpec, x: Tensor, weight: Tensor, statistics: int) ->
     root = _rsqrt(t, variance)
     x = multiply(t, x, root)
     match spec.form:
+        case Norm.RMS_BARE:
+            return cast(t, x, itemsize)
         case Norm.RMS_PLUS_ONE:
             return cast(t, multiply(t, x, _plus_one(t, weight)), itemsize)
         case Norm.RMS_WEIGHT_FIRST:

@@ -3,111 +3,47 @@
 Gradients are set to None after each step, so the first micro batch begins without them; with accumulation they are
 there from the start. A layer's moments come from its tape (``profile``); this module lays the layers end to end: what
 those below keep, what is above in gradients, and the layer itself.
+
+All of that is polynomials in lengths and rank (``tape``), worked out once for each combination of an architecture and
+the switches of a run and kept; an estimate puts its numbers in.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from math import prod
+from dataclasses import fields as fields_of
+from operator import attrgetter
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
+from app.core.kept import kept
 from app.core.memory.forms import head_spec, layer_specs
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.outline import Base, Group, Outline, ends
 from app.core.memory.process import process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
-from app.core.memory.states import Trained, form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
-from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, evaluate
+from app.core.memory.states import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.tape import (
+    ACTIVATIONS,
+    GRADIENTS,
+    LOGITS,
+    LOSS,
+    SLOTS,
+    TEMPORARIES,
+    TOKEN,
+    Lengths,
+    Moment,
+)
+from app.core.memory.trained import at_rank, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.methods.settings import PeftType
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Run
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Run
 
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lengths:
-    """Tokens of the micro batch, of a row, and of a chunk of the loss."""
-
-    tokens: int
-    row: int
-    chunk: int = 0
-
-    def value(self, size: int) -> int:
-        """A packed size at these lengths."""
-        return evaluate(size, self.tokens, self.row, self.chunk)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """What is live at one moment beside weights, adapter and optimizer states, in bytes."""
-
-    phase: Phase
-    gradients: int = 0
-    activations: int = 0
-    logits: int = 0
-    loss: int = 0
-    temporaries: int = 0
-
-    @property
-    def bytes(self) -> int:
-        """Their sum."""
-        return self.gradients + self.activations + self.logits + self.loss + self.temporaries
-
-
-def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
-    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
-    rows: list[Trained] = []
-    storing = Storing.of(run)
-    lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
-    for adapted in adapter.modules:
-        module = adapted.module
-        copies = adapted.copies
-        if adapted.own_parameters:
-            itemsize = stored(architecture, module, storing)
-            embedding = module.kind is Kind.EMBEDDING
-            decays = module.kind is not Kind.NORM
-            if not module.tied_to:
-                rows.append(
-                    Trained(
-                        elements=module.weight_parameters,
-                        copies=copies,
-                        itemsize=itemsize,
-                        shape=module.shape,
-                        embedding=embedding,
-                        decays=decays,
-                    )
-                )
-            if module.bias_parameters:
-                rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
-            continue
-        if adapted.tensors:
-            rows += [
-                Trained(
-                    elements=prod(shape),
-                    copies=copies,
-                    itemsize=lora_itemsize,
-                    shape=shape,
-                    embedding=module.kind is Kind.EMBEDDING,
-                    decays=len(shape) > 1,
-                )
-                for shape in adapted.tensors
-            ]
-            continue
-        for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
-            each = total // copies
-            rows.append(
-                Trained(
-                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
-                )
-            )
-        if adapted.magnitude_parameters:
-            each = adapted.magnitude_parameters // copies
-            rows.append(Trained(elements=each, copies=copies, itemsize=lora_itemsize, decays=False))
-    return tuple(rows)
+BATCH = BATCH_BYTES * TOKEN
 
 
 def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
@@ -117,77 +53,164 @@ def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
     return frozenset(run.lora_kernels or LORA_KERNEL_KEYS)
 
 
+_SWEPT = frozenset(
+    ("lora", "sequence_len_tokens", "micro_batch_size", "gradient_accumulation_steps", "optimizer", "eval_batch_size")
+)
+"""What of a run only puts numbers into its outline; the rest decides the outline itself."""
+_switches = attrgetter(*(field.name for field in fields_of(Run) if field.name not in _SWEPT))
+_lora_switches = attrgetter(
+    *(field.name for field in fields_of(LoraSettings) if field.name not in ("r", "alpha", "dropout", "rank_pattern"))
+)
+
+
+def _lora_key(lora: LoraSettings | None, rank: int) -> Hashable:
+    """What of the adapter's settings decides the outline; its rank only where it is not a variable of it."""
+    if lora is None:
+        return None
+    pattern = tuple(sorted(lora.rank_pattern.items())) if lora.rank_pattern else ()
+    return _lora_switches(lora), lora.dropout > 0, pattern, 0 if rank else lora.r
+
+
+def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> tuple[Outline, int]:
+    """The outline of a step, kept by all that decides it, and the rank to put into it (0 where it holds that)."""
+    rank = variable_rank(architecture, run, adapter)
+    rows = row_tokens(run)
+    windows: frozenset[int] = kept(architecture, "windows", lambda: _windows(architecture))
+    key = (
+        "outline",
+        kernels,
+        _switches(run),
+        _lora_key(run.lora, rank),
+        adapter.layout,
+        run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
+        run.gradient_accumulation_steps > 1,
+        tuple([rows >= window for window in windows]) if windows else (),
+    )
+    outline = kept(
+        architecture,
+        key,
+        lambda: _Step(architecture, run, by_rank(adapter, rank) if rank else adapter, kernels=kernels).outline(),
+    )
+    return outline, rank
+
+
+def _windows(architecture: Architecture) -> frozenset[int]:
+    return frozenset(block.sliding_window for block in architecture.blocks if block.sliding_window is not None)
+
+
+def row_tokens(run: Run) -> int:
+    """Tokens of one row: packed, the micro batch is one."""
+    return run.tokens + virtual_tokens(run) if run.sample_packing else run.sequence_len_tokens + virtual_tokens(run)
+
+
+def virtual_tokens(run: Run) -> int:
+    """A prompt's tokens before each row; a prefix stands in the keys and values instead."""
+    return 0 if run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
+
+
+def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
+    """What a training step puts into its outline."""
+    tokens = run.tokens + virtual_tokens(run) * (1 if run.sample_packing else run.micro_batch_size)
+    return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
+
+
+def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
+    """What evaluation puts in: rows of the same length."""
+    row = run.sequence_len_tokens + virtual_tokens(run)
+    tokens = run.eval_batch_size * row
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens), rank=rank)
+
+
+def _chunk(architecture: Architecture, run: Run, tokens: int) -> int:
+    if run.loss is not Loss.LIGER_FUSED_LINEAR:
+        return 0
+    return liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The peak beside weights, adapter and optimizer states: its phase, and bytes by slot."""
+
+    phase: Phase
+    sizes: tuple[int, ...]
+
+
+def highest(outline: Outline, training: Lengths, evaluation: Lengths | None, optimizer: Peak) -> Peak:
+    """The highest moment of a step, the optimizer's among them."""
+    most, best = sum(optimizer.sizes), None
+    for groups, lengths in ((outline.training, training), (outline.evaluation, evaluation)):
+        if lengths is None:
+            continue
+        values = lengths.values
+        for group in groups:
+            size, moment, base = group.highest(values)
+            if size > most:
+                most, best = size, (lengths, group.phase, moment, base)
+    if best is None:
+        return optimizer
+    lengths, phase, moment, base = best
+    slots = list(moment.slots)
+    slots[GRADIENTS] += base.gradients
+    slots[ACTIVATIONS] += base.activations
+    return Peak(phase=phase, sizes=tuple([lengths.value(size) for size in slots]))
+
+
 def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> Memory:
     """Memory per GPU of a steady training step, itemised at its peak.
 
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
-    trained = trained_tensors(architecture, run, adapter)
+    outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
+    trained = at_rank(outline.trained, rank)
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
-    weights = base_bytes(architecture, Storing.of(run))
     gradients = gradient_bytes(trained)
     added = 0 if run.method is Method.FULL else gradients + adapter.buffer_bytes
-    step = _Step(architecture, run, adapter, trained, kernels=kernels_of(run, fused_lora=fused_lora))
-    optimizer = Moment(phase=Phase.OPTIMIZER, gradients=gradients, temporaries=step_temporary_bytes(trained, form))
-    top = optimizer
-    for moment in step.moments():
-        if moment.bytes > top.bytes:
-            top = moment
+    lengths = lengths_of(architecture, run, rank)
+    stepping = [0] * SLOTS
+    stepping[GRADIENTS], stepping[TEMPORARIES] = gradients, step_temporary_bytes(trained, form)
+    top = highest(
+        outline,
+        lengths,
+        evaluation_lengths(architecture, run, rank) if run.evaluates else None,
+        Peak(phase=Phase.OPTIMIZER, sizes=tuple(stepping)),
+    )
     tokens, vocab_size = run.tokens, architecture.vocab_size
-    count = sum(tensor.elements * tensor.copies for tensor in trained)
     on_host = host_bytes(trained, form)
     terms = (
-        ("weights", weights, True, {"parameters": architecture.total_parameters}),
+        ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
         ("adapter", added, False, {"parameters": adapter.added_parameters}),
-        ("gradients", top.gradients, True, {"parameters": count}),
+        ("gradients", top.sizes[GRADIENTS], True, {"parameters": sum([t.elements * t.copies for t in trained])}),
         ("optimizer", states - on_host, True, {"optimizer": run.optimizer}),
-        ("activations", top.activations, False, {"tokens": tokens, "layers": architecture.num_layers}),
-        ("logits", top.logits, False, {"tokens": tokens, "vocab_size": vocab_size}),
-        ("loss", top.loss, False, {"tokens": tokens, "vocab_size": vocab_size}),
-        ("temporaries", top.temporaries, False, {"tokens": tokens}),
+        ("activations", top.sizes[ACTIVATIONS], False, {"tokens": tokens, "layers": architecture.num_layers}),
+        ("logits", top.sizes[LOGITS], False, {"tokens": tokens, "vocab_size": vocab_size}),
+        ("loss", top.sizes[LOSS], False, {"tokens": tokens, "vocab_size": vocab_size}),
+        ("temporaries", top.sizes[TEMPORARIES], False, {"tokens": tokens}),
     )
     breakdown = tuple(
-        Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
-        for code, size, sharded, params in terms
+        [
+            Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
+            for code, size, sharded, params in terms
+        ]
     )
-    peak = sum(term.bytes for term in breakdown)
+    peak = sum([term.bytes for term in breakdown])
     return Memory(
         allocated_peak_bytes=peak,
         process_bytes=process_bytes(peak),
         range_bytes=process_range_bytes(peak),
         peak_phase=top.phase,
         breakdown=breakdown,
-        host_bytes=on_host + step.offloaded_bytes,
+        host_bytes=on_host + lengths.value(outline.offloaded),
     )
 
 
-def run_lengths(run: Run) -> tuple[int, int]:
-    """Tokens of a micro batch and of a row, with a prompt's virtual tokens before each row."""
-    rows = 1 if run.sample_packing else run.micro_batch_size
-    before = 0 if run.peft is None or run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
-    return run.tokens + before * rows, run.tokens // rows + before
-
-
 class _Step:
-    """Lays the layers of one step end to end."""
+    """Lays the layers of one step end to end; all sizes are packed polynomials."""
 
-    def __init__(
-        self,
-        architecture: Architecture,
-        run: Run,
-        adapter: Adapter,
-        trained: tuple[Trained, ...],
-        *,
-        kernels: frozenset[str],
-    ) -> None:
-        self.architecture, self.run, self.trained = architecture, run, trained
-        tokens, rows = run_lengths(run)
-        chunk = 0
-        if run.loss is Loss.LIGER_FUSED_LINEAR:
-            chunk = liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
-        self.lengths = Lengths(tokens=tokens, row=rows, chunk=chunk)
-        self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=rows)
+    def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
+        self.architecture, self.run = architecture, run
+        self.trained = trained = trained_tensors(architecture, run, adapter)
+        self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
         self.present = run.gradient_accumulation_steps > 1
@@ -199,7 +222,7 @@ class _Step:
         self.first_needs = self.first_input_needs_gradient(adapter)
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
-        self.copies = sum(self.each({key: self.lengths.value(layer.copies) for key, layer in self.distinct.items()}))
+        self.copies = sum(layer.copies for layer in self.layers)
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head: HeadProfile = profile_head(
             head_spec(architecture, run, adapter),
@@ -213,8 +236,8 @@ class _Step:
         """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
         if self.full or self.checkpointed:
             return True
-        if run_lengths(self.run)[0] > self.run.tokens:
-            return True
+        if self.run.peft is not None and self.run.peft.type is PeftType.PREFIX_TUNING:
+            return False
         return any(
             adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
         )
@@ -245,96 +268,69 @@ class _Step:
             positions=self.embedding_itemsize,
         )
 
-    @property
-    def offloaded_bytes(self) -> int:
-        """Checkpoints that wait on the host."""
-        return sum(self.streams()) if self.offloaded else 0
+    def outline(self) -> Outline:
+        """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
+        return Outline(
+            weights=base_bytes(self.architecture, Storing.of(self.run)),
+            trained=merged(self.trained),
+            training=tuple(self.training()),
+            evaluation=tuple(self.evaluation()),
+            offloaded=sum(self.streams()) if self.offloaded else 0,
+        )
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
         itemsizes = [self.embedding_itemsize, *(layer.output for layer in self.layers)]
-        width = self.architecture.hidden_size * self.lengths.tokens
+        width = self.architecture.hidden_size * TOKEN
         return [width * itemsize for itemsize in itemsizes[:-1]]
 
     def kept(self) -> list[int]:
         """What each layer keeps until its backward."""
         if not self.checkpointed:
-            return self.each({key: self.lengths.value(layer.kept) for key, layer in self.distinct.items()})
+            return [layer.kept for layer in self.layers]
         streams = self.streams()
         return [0] * len(streams) if self.offloaded else streams
 
-    def each(self, values: Mapping[int, int]) -> list[int]:
-        """The values of every layer, worked out once for each distinct one."""
-        return [values[id(layer)] for layer in self.layers]
+    @property
+    def embedded(self) -> int:
+        """The embedding's output."""
+        return self.architecture.hidden_size * TOKEN * self.embedding_itemsize
 
-    def at(self, phase: Phase, stage: Stage, lengths: Lengths, *, gradients: int, activations: int) -> Moment:
-        """The largest moment of a stage on top of what else lives."""
-        _, moment = stage.highest(lengths.tokens, lengths.row, lengths.chunk)
-        sizes = [lengths.value(size) for size in moment.slots]
-        return Moment(
-            phase=phase,
-            gradients=gradients + sizes[GRADIENTS],
-            activations=activations + sizes[ACTIVATIONS],
-            logits=sizes[LOGITS],
-            loss=sizes[LOSS],
-            temporaries=sizes[TEMPORARIES],
-        )
+    def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
+        """A stage on top of what else lives."""
+        return Group.of(phase, stage.moments, (Base(gradients=gradients, activations=activations),))
 
-    def moments(self) -> Iterator[Moment]:
-        """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
-        lengths = self.lengths
-        batch = BATCH_BYTES * lengths.tokens
+    def training(self) -> Iterator[Group]:
+        """The moments of a micro batch."""
         kept = self.kept()
         everything = sum(kept)
         before = self.gradients if self.present else 0
         copies = self.copies if self.checkpointed else 0
-        embedded = self.architecture.hidden_size * lengths.tokens * self.embedding_itemsize
-        inputs = 0 if self.checkpointed and not self.offloaded else embedded
+        inputs = 0 if self.checkpointed and not self.offloaded else self.embedded
         # forward, at the last layer: all others keep theirs
         if self.layers:
             last = self.layers[-1]
             stage = last.quiet if self.checkpointed else last.forward
-            yield self.at(
-                Phase.FORWARD,
-                stage,
-                lengths,
-                gradients=before,
-                activations=batch
-                + inputs
-                + everything
-                - kept[-1]
-                + (copies - lengths.value(last.copies) if copies else 0),
-            )
-        yield self.at(
-            Phase.FORWARD, self.head.forward, lengths, gradients=before, activations=batch + everything + copies
-        )
-        yield self.at(Phase.BACKWARD, self.head.backward, lengths, gradients=before, activations=batch + everything)
-        yield from self.backward(kept, batch, before)
-        yield from self.embedding_moments(batch, before)
-        if self.run.evaluates:
-            yield from self.evaluation()
+            others = everything - kept[-1] + (copies - last.copies if copies else 0)
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=BATCH + inputs + others)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=BATCH + everything + copies)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=BATCH + everything)
+        yield from self.backward(kept, before)
+        yield from self.embedding_moments(before)
 
-    def backward(self, kept: list[int], batch: int, before: int) -> Iterator[Moment]:
+    def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        lengths = self.lengths
         below = sum(kept)
-        above = before or lengths.value(self.head.gradients)
-        tops, gradients = {}, {}
-        for key, layer in self.distinct.items():
-            tops[key], _ = layer.backward.highest(lengths.tokens, lengths.row, lengths.chunk)
-            gradients[key] = 0 if self.present else lengths.value(layer.gradients)
-        best: tuple[int, int, int, LayerProfile] | None = None
+        above = before or self.head.gradients
+        bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
-            size = tops[id(layer)] + below + above
-            if best is None or size > best[0]:
-                best = size, below, above, layer
-            above += gradients[id(layer)]
-        if best is not None:
-            _, below, above, layer = best
-            yield self.at(Phase.BACKWARD, layer.backward, lengths, gradients=above, activations=batch + below)
+            bases[id(layer)].append(Base(gradients=above, activations=BATCH + below))
+            above += 0 if self.present else layer.gradients
+        for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
+            yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))
 
-    def embedding_moments(self, batch: int, before: int) -> Iterator[Moment]:
+    def embedding_moments(self, before: int) -> Iterator[Group]:
         """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
         if not self.embedding:
             return
@@ -342,27 +338,17 @@ class _Step:
         if self.architecture.tie_word_embeddings and self.full:
             fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
             tied_copies = 1 if fused or fp32_residual(self.run) else 2
-        stream = self.architecture.hidden_size * self.lengths.tokens * self.embedding_itemsize
-        yield Moment(
-            phase=Phase.BACKWARD,
-            gradients=before or self.gradients - self.embedding,
-            activations=batch + stream,
-            temporaries=self.embedding * (1 + tied_copies),
-        )
+        slots = [0] * SLOTS
+        slots[TEMPORARIES] = self.embedding * (1 + tied_copies)
+        moment = Moment(total=slots[TEMPORARIES], slots=tuple(slots))
+        base = Base(gradients=before or self.gradients - self.embedding, activations=BATCH + self.embedded)
+        yield Group.of(Phase.BACKWARD, (moment,), (base,))
 
-    def evaluation(self) -> Iterator[Moment]:
-        """Rows of the same length without a graph: the largest layer, or the head's logits."""
-        rows = self.run.eval_batch_size
-        row = self.run.sequence_len_tokens
-        tokens = rows * row
-        chunk = 0
-        if self.run.loss is Loss.LIGER_FUSED_LINEAR:
-            chunk = liger_chunk_tokens(tokens, self.architecture.vocab_size, self.architecture.hidden_size)
-        lengths = Lengths(tokens=tokens, row=row, chunk=chunk)
-        copies = self.copies
-        held = tokens * (BATCH_BYTES + self.architecture.hidden_size * self.embedding_itemsize)
+    def evaluation(self) -> Iterator[Group]:
+        """Without a graph: the largest layer, or the head's logits."""
+        if not self.run.evaluates:
+            return
+        held = BATCH + self.embedded + self.copies
         for layer in self.distinct.values():
-            yield self.at(Phase.EVALUATION, layer.quiet, lengths, gradients=0, activations=held + copies)
-        yield self.at(
-            Phase.EVALUATION, self.head.quiet, lengths, gradients=0, activations=BATCH_BYTES * tokens + copies
-        )
+            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held)
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=BATCH + self.copies)

@@ -1,7 +1,7 @@
 """Profiles: one layer's and the head's lives, recorded once and evaluated for any length.
 
 A profile holds the moments that could be the largest of each stage as packed polynomials; ``functools.lru_cache``
-keeps them by what decides them, so that a sweep over lengths, batches and optimizers records each layer once.
+keeps them by what decides them, so that a sweep over lengths, batches, ranks and optimizers records each layer once.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ from app.core.memory.tape import (
     Storage,
     Tape,
     Tensor,
-    evaluate,
 )
 
-CACHED = 4096
+CACHED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,15 +30,6 @@ class Stage:
     """The largest moments of one stage."""
 
     moments: tuple[Moment, ...]
-
-    def highest(self, tokens: int, row_tokens: int, chunk_tokens: int = 0) -> tuple[int, Moment]:
-        """The largest at these lengths, in bytes."""
-        best, most = self.moments[0], -1
-        for moment in self.moments:
-            size = evaluate(moment.total, tokens, row_tokens, chunk_tokens)
-            if size > most:
-                best, most = moment, size
-        return most, best
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +86,7 @@ def profile_layer(
     copies = quiet.now
     quiet.end_autocast()
 
-    t = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
+    t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -108,13 +98,16 @@ def profile_layer(
     kept = t.now - out.bytes
     mark = len(t.log)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
-    held = (out.storage, grad) if holding else None
+    held = [out.storage, grad] if holding else None
+    if t.handed_out is not None and held:
+        held += (t.fresh(t.handed_out.elements, t.handed_out.itemsize, TEMPORARIES), t.handed_out.storage)
     incoming = None
     ends = [out, grad]
     del out, grad
     t.backward(*(ends.pop(0) for _ in range(2)))
     moments = t.moments() if checkpointed else _from(t, mark)
     backward = Stage(moments=moments)
+    t.handed_out = None
     del held
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []

@@ -8,8 +8,9 @@ local, argument, saved tensor or gradient buffer lets go of it. The backward fol
 run, then what it saved; two gradients meeting are added into the first where nothing else holds it
 (``input_buffer.cpp``).
 
-Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S and the tokens of a loss chunk C,
-``c + t T + s T S + k C``, packed into one integer of 64-bit fields, so that one recorded tape serves every length.
+Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C and the
+adapter's rank R, ``c + t T + s T S + k C + r R + q T R``, packed into one integer of 64-bit fields, so that one
+recorded tape serves every length and rank.
 """
 
 import sys
@@ -25,6 +26,8 @@ SQUARE = 1 << (2 * FIELD)
 """One for each pair of tokens in the same row."""
 CHUNK = 1 << (3 * FIELD)
 """One for each token in a chunk of the loss."""
+RANK = 1 << (4 * FIELD)
+"""One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 MASK = TOKEN - 1
 
 Slot: TypeAlias = int
@@ -32,16 +35,43 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS = range(5)
 SLOTS = 5
 
 
-def evaluate(size: int, tokens: int, row_tokens: int, chunk_tokens: int = 0) -> int:
-    """The value of a packed polynomial: ``c + t T + s T S + k C``."""
-    high = size >> FIELD
-    if not high:
-        return size
-    value = (size & MASK) + (high & MASK) * tokens
-    high >>= FIELD
-    if high:
-        value += (high & MASK) * tokens * row_tokens + (high >> FIELD) * chunk_tokens
-    return value
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int]
+"""Of 1, T, T S, C, R and T R."""
+
+
+def fields(size: int) -> Coefficients:
+    """A packed polynomial taken apart."""
+    return (
+        size & MASK,
+        (size >> FIELD) & MASK,
+        (size >> (2 * FIELD)) & MASK,
+        (size >> (3 * FIELD)) & MASK,
+        (size >> (4 * FIELD)) & MASK,
+        size >> (5 * FIELD),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Tokens of the micro batch, of a row, and of a chunk of the loss, and the adapter's rank."""
+
+    tokens: int
+    row: int
+    chunk: int = 0
+    rank: int = 0
+
+    @property
+    def values(self) -> tuple[int, int, int, int, int]:
+        """What the coefficients but the first are multiplied with."""
+        return self.tokens, self.tokens * self.row, self.chunk, self.rank, self.tokens * self.rank
+
+    def value(self, size: int) -> int:
+        """A packed polynomial at these lengths."""
+        if size < TOKEN:
+            return size
+        c, t, s, k, r, q = fields(size)
+        tokens, rank = self.tokens, self.rank
+        return c + t * tokens + s * tokens * self.row + k * self.chunk + r * rank + q * tokens * rank
 
 
 class Storage:
@@ -135,7 +165,13 @@ class Tape:
     """
 
     def __init__(
-        self, *, compute: int = 2, gradients_present: bool = False, recording: bool = True, positions: int = 2
+        self,
+        *,
+        compute: int = 2,
+        gradients_present: bool = False,
+        recording: bool = True,
+        positions: int = 2,
+        reentrant: bool = False,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
@@ -145,6 +181,9 @@ class Tape:
         self.gradients_present = gradients_present
         self.recording = recording
         self.positions = positions
+        self.reentrant = reentrant
+        self.handed_out: Tensor | None = None
+        """What a layer hands out beside its output."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
@@ -253,14 +292,9 @@ ALONE = 2
 """References to an object that only one name holds, as ``sys.getrefcount`` counts them."""
 
 
-def fields(size: int) -> tuple[int, int, int, int]:
-    """The coefficients of 1, T, T S and C."""
-    return size & MASK, (size >> FIELD) & MASK, (size >> (2 * FIELD)) & MASK, size >> (3 * FIELD)
-
-
 def prune(moments: Iterable[Moment]) -> tuple[Moment, ...]:
     """Leave out moments that another exceeds or equals in every coefficient."""
-    kept: list[tuple[tuple[int, int, int, int], Moment]] = []
+    kept: list[tuple[Coefficients, Moment]] = []
     for moment in sorted(moments, key=lambda moment: -moment.total):
         mine = fields(moment.total)
         if not any(all(a <= b for a, b in zip(mine, other, strict=True)) for other, _ in kept):

@@ -8,9 +8,9 @@ name: norms, embeddings and head.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from app.core.architecture import Architecture, Kind, Module
+from app.core.kept import kept
 from app.core.run import Loss, Method, Quantization, Run
 from app.core.units import ceil_div, round_up
 
@@ -101,7 +101,10 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
     return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias
 
 
-@lru_cache(maxsize=1024)
 def base_bytes(architecture: Architecture, storing: Storing) -> int:
     """The base model, frozen or trained."""
+    return kept(architecture, storing, lambda: _base_bytes(architecture, storing))
+
+
+def _base_bytes(architecture: Architecture, storing: Storing) -> int:
     return sum(module_bytes(architecture, module, storing) for module in architecture.modules)

@@ -2,29 +2,34 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory
-from app.core.memory import estimate_memory, rule_of_thumb_bytes
+from app.core.memory import estimate_memory, peak, rule_of_thumb_bytes
+from app.core.memory.profile import profile_head, profile_layer
 from app.core.memory.states import FORMS
 from app.core.run import OPTIMIZERS, Method, Run
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
+SMALL: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 512,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+    "vocab_size": 32000,
+}
+
+
 def memory(config: dict[str, Any], **model: int) -> Memory:
     """Memory of ``config`` on a small Llama."""
-    shape = {
-        "hidden_size": 512,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 8,
-        "vocab_size": 32000,
-    } | model
-    architecture = describe({"model_type": "llama"} | shape)
+    architecture = describe(SMALL | model)
     run = Run.from_config(config)
     return estimate_memory(
         architecture, run, resolve_adapter(architecture, run), fused_lora=run.fused_lora is not False
@@ -74,6 +79,30 @@ def test_a_higher_rank_never_takes_less(config: dict[str, Any], more: int) -> No
     higher = config | {"lora_r": config["lora_r"] + more}
     lower, upper = memory(config), memory(higher)
     assert upper.allocated_peak_bytes + upper.host_bytes >= lower.allocated_peak_bytes + lower.host_bytes
+
+
+@given(configs, st.sampled_from([None, {"q_proj": 24}]), st.sampled_from([None, ["embed_tokens", "lm_head"]]))
+def test_the_rank_as_a_variable_says_the_same(config: dict[str, Any], pattern: Any, saved: Any) -> None:
+    """What is worked out once for all ranks is what each rank's own tape says, to the byte."""
+    config = config | {"lora_rank_pattern": pattern, "lora_modules_to_save": saved, "val_set_size": 0.1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peak, "variable_rank", lambda *_: 0)
+        apart = memory(config)
+    assert memory(config) == apart
+
+
+def test_one_outline_serves_a_sweep() -> None:
+    """Lengths, batches, ranks and optimizers put numbers in; nothing is recorded again."""
+    architecture = describe(SMALL)
+    base = {"adapter": "lora", "lora_target_modules": TARGETS, "gradient_checkpointing": True, "sequence_len": 512}
+    before = profile_layer.cache_info().misses, profile_head.cache_info().misses
+    for number in range(2, 40):
+        config = base | {"lora_r": number, "sequence_len": 100 * number, "micro_batch_size": number}
+        run = Run.from_config(config | {"optimizer": ["sgd", "adamw_8bit"][number % 2]})
+        estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=True)
+    after = profile_layer.cache_info().misses, profile_head.cache_info().misses
+    assert after[0] - before[0] <= 2
+    assert after[1] - before[1] <= 1
 
 
 @given(configs)

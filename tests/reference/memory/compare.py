@@ -1,64 +1,143 @@
-"""Writes ``docs/accuracy.md``: the memory model against every recorded peak.
+"""Writes ``docs/accuracy.md`` and ``app/data/accuracy.json``: the memory model against every recorded peak.
 
 python -m tests.reference.memory.compare
 """
 
-import statistics
-from collections import defaultdict
+import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from tests.core.memory.test_peaks import PEAKS, estimated
+from tests.core.memory.test_peaks import PEAKS
+from tests.reference.memory.evidence import RECORDINGS, Row, Summary, grouped, method_of, others, rows, switches_of
 
-TARGET = Path(__file__).parents[3] / "docs" / "accuracy.md"
+ROOT = Path(__file__).parents[3]
+REPORT = ROOT / "docs" / "accuracy.md"
+FACTS = ROOT / "app" / "data" / "accuracy.json"
+GIB = 2**30
+
+HEADING = """# Accuracy of the memory estimate
+
+Estimated `allocated_peak_bytes` against simulated peaks: the real Transformers model wrapped by the real PEFT,
+run through forward, backward and optimizer step without data, every live storage tracked
+(`tests/reference/memory`). Made by `python -m tests.reference.memory.compare`; do not edit.
+"""
 
 
-def group_of(case: dict) -> str:
-    """What a case is listed under."""
-    config = case["config"]
-    method = config.get("adapter") or "full"
-    if config.get("peft_use_dora"):
-        method = "qdora" if method == "qlora" else "dora"
-    return method
+def facts(found: Sequence[Row]) -> dict[str, Any]:
+    """What the page shows, small enough to travel with the application."""
+    return {
+        "versions": PEAKS[0]["versions"],
+        "cases": [
+            {
+                "case": row.name,
+                "recording": row.recording,
+                "model_type": row.model_type,
+                "method": method_of(row.case),
+                "explained": row.explained,
+                "reference_bytes": row.reference_bytes,
+                "estimated_bytes": row.estimated_bytes,
+            }
+            for row in found
+        ],
+        "published": [],
+        "others": [
+            {
+                "name": other.name,
+                "version": other.version,
+                "cases": len(other.errors),
+                "refused": other.refused,
+                "median": round(summary.median, 6),
+                "p95": round(summary.p95, 6),
+                "worst": round(summary.worst, 6),
+            }
+            for other in others(found)
+            if (summary := Summary.of(other.errors.values()))
+        ],
+    }
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    rule = ["---"] * left + ["---:"] * (len(head) - left)
+    return ["| " + " | ".join(cells) + " |" for cells in (head, rule, *lines)]
+
+
+def _summaries(title: str, found: Sequence[Row], key: Callable[[Row], Any]) -> list[str]:
+    """One line a group, the hardest last."""
+    groups = [(name, Summary.of(row.error for row in group)) for name, group in grouped(found, key).items()]
+    return ["", f"## {title}", "", *_table(_HEAD, (_line(name, one) for name, one in groups))]
+
+
+_HEAD = ("", "cases", "median", "95th percentile", "worst")
+
+
+def _line(name: str, one: Summary) -> tuple[str, ...]:
+    return (name, str(one.cases), f"{one.median:.2%}", f"{one.p95:.2%}", f"{one.worst:.2%}")
+
+
+def report(found: Sequence[Row]) -> str:
+    """The page of the repository."""
+    explained = [row for row in found if row.explained]
+    versions = ", ".join(f"{name} {version}" for name, version in PEAKS[0]["versions"].items())
+    by_recording = grouped(explained, lambda row: RECORDINGS.get(row.recording, row.recording))
+    lines = [HEADING, f"Versions: {versions}.", ""]
+    lines += _table(
+        _HEAD,
+        [
+            _line("**all**", Summary.of(row.error for row in explained)),
+            *(_line(name, Summary.of(row.error for row in group)) for name, group in by_recording.items()),
+        ],
+    )
+    rest = [row for row in found if not row.explained]
+    if rest:
+        types = ", ".join(sorted({f"`{row.model_type}`" for row in rest}))
+        lines += [
+            "",
+            f"Not counted above: {len(rest)} drawn cases of model types that the model does not explain yet ({types}); "
+            f"worst {max(abs(row.error) for row in rest):.0%}. They are in the list below.",
+        ]
+    compared = others(found)
+    if compared:
+        lines += ["", "## Other calculators on the same cases", ""]
+        lines += _table(
+            ("", "version", *_HEAD[1:], "refused"),
+            [
+                (other.name, other.version, *_line("", Summary.of(other.errors.values()))[1:], str(other.refused))
+                for other in compared
+            ],
+            left=2,
+        )
+    lines += _summaries("By method", explained, lambda row: method_of(row.case))
+    lines += _summaries("By architecture", explained, lambda row: f"`{row.model_type}`")
+    lines += _summaries("By switch", explained, lambda row: switches_of(row.case))
+    for name, group in grouped(found, lambda row: row.recording).items():
+        lines += ["", f"## Every case: {RECORDINGS.get(name, name)}", ""]
+        lines += _table(
+            ("case", "simulated GiB", "estimated GiB", "difference"),
+            [
+                (row.name, f"{row.reference_bytes / GIB:.2f}", f"{row.estimated_bytes / GIB:.2f}", f"{row.error:+.1%}")
+                for row in group
+            ],
+        )
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Compare and write."""
-    rows = []
-    for case in PEAKS:
-        try:
-            memory = estimated(case)
-        except Exception as error:
-            print(f"{case['case']}: {error!r}")
-            continue
-        rows.append((case, memory, memory.allocated_peak_bytes / case["allocated_peak_bytes"] - 1))
-    groups = defaultdict(list)
-    for case, _, error in rows:
-        groups["all"].append(abs(error))
-        groups[group_of(case)].append(abs(error))
-    versions = ", ".join(f"{name} {version}" for name, version in PEAKS[0]["versions"].items())
-    lines = [
-        "# Accuracy of the memory estimate",
-        "",
-        "Estimated `allocated_peak_bytes` against simulated peaks: the real Transformers model wrapped by the real PEFT,",
-        "run through forward, backward and optimizer step without data, every live storage tracked",
-        "(`tests/reference/memory`). No GPU has measured these cases yet. Made by",
-        "`python -m tests.reference.memory.compare`; do not edit.",
-        "",
-        f"Versions: {versions}.",
-        "",
-        "| method | cases | median | 95th percentile | worst |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for name, errors in groups.items():
-        ordered = sorted(errors)
-        high = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
-        lines.append(f"| {name} | {len(ordered)} | {statistics.median(ordered):.2%} | {high:.2%} | {ordered[-1]:.2%} |")
-    lines += ["", "## Every case", "", "| case | simulated GiB | estimated GiB | difference |", "|---|---:|---:|---:|"]
-    for case, memory, error in rows:
-        simulated, ours = case["allocated_peak_bytes"] / 2**30, memory.allocated_peak_bytes / 2**30
-        lines.append(f"| {case['case']} | {simulated:.2f} | {ours:.2f} | {error:+.1%} |")
-    TARGET.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(lines[11])
+    found = rows()
+    REPORT.write_text(report(found), encoding="utf-8")
+    data = facts(found)
+    parts = [f"{json.dumps(key)}: {_rows(value)}" for key, value in data.items()]
+    FACTS.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    summary = Summary.of(row.error for row in found if row.explained)
+    print(f"{summary.cases} cases: median {summary.median:.2%}, 95 % {summary.p95:.2%}, worst {summary.worst:.2%}")
+
+
+def _rows(value: Any) -> str:
+    """A list one entry a line, so that a change is a line's."""
+    if not isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    return "[\n" + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "\n]"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from types import MethodType
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from . import autocast, bnb, flash, fused_lora, losses
+from . import autocast, bnb, flash, fused_lora, grouped, losses, scans
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
@@ -41,8 +41,9 @@ class Simulation:
 
     # ---- load -------------------------------------------------------------------------------------------------------------------
     def build(self) -> None:
-        from transformers import AutoConfig, AutoModelForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
         from transformers.initialization import no_init_weights
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
         cfg = self.cfg
         autocast.install()
@@ -50,6 +51,8 @@ class Simulation:
         fused_lora.install()
         fused_lora.restore()
         flash.install()
+        grouped.install()
+        scans.install()
         arguments = dict(self.config)
         config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
         config.use_cache = False
@@ -62,8 +65,11 @@ class Simulation:
         fused = kernels(cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
+        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         with no_init_weights():
-            base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+            base = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(
+                config, dtype=torch.bfloat16
+            )
         base.config._attn_implementation = implementation
         if cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
             nested = (cfg.get("bnb_config_kwargs") or {}).get("bnb_4bit_use_double_quant", True)

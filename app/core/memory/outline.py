@@ -1,0 +1,88 @@
+"""The outline of a step: its moments as polynomials, ready for numbers to be put in.
+
+A group's moments may each stand on each of several bases (a layer's backward at every place in the stack), so the
+highest of all is the highest moment on the highest base.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+from app.core.estimate import Phase
+from app.core.memory.states import Trained
+from app.core.memory.tape import Coefficients, Moment, fields
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What lives below a stage's own moments: packed bytes of gradients and activations."""
+
+    gradients: int = 0
+    activations: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Moments of one stage, each of which may stand on each of several bases: the highest is that of both."""
+
+    phase: Phase
+    moments: tuple[tuple[Coefficients, Moment], ...]
+    bases: tuple[tuple[Coefficients, Base], ...]
+
+    @classmethod
+    def of(cls, phase: Phase, moments: Iterable[Moment], bases: Iterable[Base]) -> "Group":
+        """Taken apart, ready to be evaluated."""
+        return cls(
+            phase=phase,
+            moments=tuple((fields(moment.total), moment) for moment in moments),
+            bases=tuple((fields(base.gradients + base.activations), base) for base in bases),
+        )
+
+    def highest(self, values: tuple[int, int, int, int, int]) -> tuple[int, Moment, Base]:
+        """The highest at these lengths, in bytes, and what it is made of."""
+        best, moment = _largest(self.moments, values)
+        below, base = _largest(self.bases, values)
+        return best + below, moment, base
+
+
+def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int, int, int]) -> tuple[int, T]:
+    """The first of the largest rows."""
+    tokens, pairs, chunk, rank, both = values
+    most, best = -1, rows[0][1]
+    for (c, t, s, k, r, q), row in rows:
+        size = c + t * tokens + s * pairs + k * chunk + r * rank + q * both
+        if size > most:
+            most, best = size, row
+    return most, best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """All of a step that its switches decide: what trains, and the moments that could be its peak.
+
+    ``weights`` are the base model's bytes; ``trained`` holds packed elements. ``evaluation`` has lengths of its own;
+    ``offloaded`` are packed bytes of checkpoints that wait on the host.
+    """
+
+    weights: int
+    trained: tuple[Trained, ...]
+    training: tuple[Group, ...]
+    evaluation: tuple[Group, ...]
+    offloaded: int
+
+
+def ends(bases: Sequence[Base]) -> list[Base]:
+    """Without those inside a run of equal steps: whatever the lengths, one end of it is at least as high."""
+    found = list(bases[:1])
+    step = None
+    for before, base in pairwise(bases):
+        change = base.gradients - before.gradients, base.activations - before.activations
+        if change == step:
+            found[-1] = base
+        else:
+            found.append(base)
+        step = change
+    return found

@@ -1,0 +1,120 @@
+"""What trains, tensor by tensor, and its sizes as multiples of the adapter's rank."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import prod
+
+from app.core.adapter import Adapter
+from app.core.architecture import Architecture, Kind
+from app.core.kept import kept
+from app.core.memory.states import Trained
+from app.core.memory.tape import RANK
+from app.core.memory.weights import Storing, stored
+from app.core.run import Run
+
+
+def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
+    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
+    rows: list[Trained] = []
+    storing = Storing.of(run)
+    lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
+    for adapted in adapter.modules:
+        module = adapted.module
+        copies = adapted.copies
+        if adapted.own_parameters:
+            itemsize = stored(architecture, module, storing)
+            embedding = module.kind is Kind.EMBEDDING
+            decays = module.kind is not Kind.NORM
+            if not module.tied_to:
+                rows.append(
+                    Trained(
+                        elements=module.weight_parameters,
+                        copies=copies,
+                        itemsize=itemsize,
+                        shape=module.shape,
+                        embedding=embedding,
+                        decays=decays,
+                    )
+                )
+            if module.bias_parameters:
+                rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
+            continue
+        if adapted.tensors:
+            rows += [
+                Trained(
+                    elements=prod(shape),
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=shape,
+                    embedding=module.kind is Kind.EMBEDDING,
+                    decays=len(shape) > 1,
+                )
+                for shape in adapted.tensors
+            ]
+            continue
+        for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
+            each = total // copies
+            rows.append(
+                Trained(
+                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
+                )
+            )
+        if adapted.magnitude_parameters:
+            each = adapted.magnitude_parameters // copies
+            rows.append(Trained(elements=each, copies=copies, itemsize=lora_itemsize, decays=False))
+    return tuple(rows)
+
+
+def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:
+    """Like tensors as one with more copies: whatever is asked of them is a sum over copies."""
+    copies: dict[Trained, int] = {}
+    for tensor in trained:
+        one = replace(tensor, copies=1)
+        copies[one] = copies.get(one, 0) + tensor.copies
+    return tuple(replace(one, copies=count) for one, count in copies.items())
+
+
+def at_rank(trained: Iterable[Trained], rank: int) -> tuple[Trained, ...]:
+    """Tensors whose packed elements ``rank`` is put into; those without it stay as they are."""
+    return tuple(
+        [
+            tensor
+            if tensor.elements < RANK
+            else replace(
+                tensor,
+                elements=tensor.elements // RANK * rank,
+                shape=tuple([side if side < RANK else side // RANK * rank for side in tensor.shape]),
+            )
+            for tensor in trained
+        ]
+    )
+
+
+def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:
+    """The rank that all of the adapter's sizes are multiples of, 0 where there is none."""
+    if run.lora is None or run.lora.rank_pattern:
+        return 0
+    rank = run.lora.r
+    multiples = kept(architecture, ("multiples", adapter.layout), lambda: _multiples(adapter, rank))
+    return rank if multiples else 0
+
+
+def _multiples(adapter: Adapter, rank: int) -> bool:
+    sizes = (size for m in adapter.modules if m.rank for size in (m.rank, m.lora_a_parameters, m.lora_b_parameters))
+    return all(size % rank == 0 for size in sizes)
+
+
+def by_rank(adapter: Adapter, rank: int) -> Adapter:
+    """The adapter with its sizes as polynomials in ``rank``."""
+    return replace(
+        adapter,
+        modules=tuple(
+            replace(
+                module,
+                rank=module.rank // rank * RANK,
+                lora_a_parameters=module.lora_a_parameters // rank * RANK,
+                lora_b_parameters=module.lora_b_parameters // rank * RANK,
+            )
+            for module in adapter.modules
+        ),
+    )

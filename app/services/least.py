@@ -1,0 +1,73 @@
+"""What fits where, at the least: each method at its smallest, for any model on any card."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+from app.catalog.library import Catalog
+from app.core.errors import InvalidInput
+from app.core.fit import LEAST_RANK, SHORTEST_SEQUENCE
+from app.core.hardware import Hardware
+from app.core.plan import Dataset, Goal, Wish
+from app.services.inputs import ResolvedModel
+from app.services.reach import LEAST_BYTES_PER_PARAMETER, least_bytes
+
+METHODS = ("qlora", "lora", "full")
+"""From the one that takes least memory to the one that takes most."""
+
+SMALLEST: Mapping[str, int] = {
+    "sequence_len": SHORTEST_SEQUENCE,
+    "lora_r": LEAST_RANK,
+    "micro_batch_size": 1,
+}
+"""What "at its smallest" means, beside checkpointing and an optimizer whose states are paged."""
+
+
+def least_process_bytes(catalog: Catalog, model_id: str, hardware: Hardware, method: str) -> int | None:
+    """What the process of ``method`` takes at its smallest; None where the method cannot be on this model.
+
+    Raises:
+        UnknownName: no model has this id.
+    """
+    return _least(catalog, catalog.models.get(model_id).id, _generation(hardware), method)
+
+
+def fitting_models(catalog: Catalog, hardware: Hardware) -> dict[str, int]:
+    """Models that QLoRA trains on one card of this kind, by id, with what that takes at the least."""
+    card = _generation(hardware)
+    found = {}
+    for row in catalog.models.rows:
+        if LEAST_BYTES_PER_PARAMETER * catalog.architecture(row.id).total_parameters > hardware.capacity_bytes:
+            continue
+        need = _least(catalog, row.id, card, METHODS[0])
+        if need is not None and need <= hardware.capacity_bytes:
+            found[row.id] = need
+    return found
+
+
+def _generation(hardware: Hardware) -> Hardware:
+    """What a card's kernels depend on: cards that differ in size and speed alone share what is found."""
+    return replace(
+        hardware,
+        name="",
+        gpu_id=None,
+        capacity_bytes=0,
+        marketed_memory_gb=0.0,
+        count=1,
+        nodes=1,
+        memory_bandwidth_bytes_s=None,
+        bf16_flops=None,
+        fp16_flops=None,
+        power_watts=None,
+        price_per_hour=None,
+    )
+
+
+@lru_cache(maxsize=16384)
+def _least(catalog: Catalog, model_id: str, card: Hardware, method: str) -> int | None:
+    row = catalog.models.get(model_id)
+    resolved = ResolvedModel(id=row.id, row=row, architecture=catalog.architecture(row.id))
+    try:
+        return least_bytes(catalog, resolved, card, Wish(goal=Goal.CHAT, dataset=Dataset()), method, frozenset())
+    except InvalidInput:
+        return None

@@ -1,0 +1,104 @@
+"""Memory against sequence length: one configuration, everything else as it is, at the lengths that matter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.architecture import Architecture
+from app.core.estimate import Memory, Verdict
+from app.services.estimating import verdict
+from app.services.measuring import Meter
+
+SHORTEST = 512
+LONGEST = 1 << 20
+MOST = 8
+FINENESS = 64
+"""Lengths are rounded down to this where the longest that fits is sought."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtLength:
+    """What one length takes on the card."""
+
+    sequence_len_tokens: int
+    memory: Memory
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """Lengths in ascending order, the configuration's own among them.
+
+    ``longest_tokens`` is the longest that fits, a multiple of ``FINENESS`` or all of the model's context; None where
+    not even the shortest one fits. ``whole_context`` tells that it is the context that ends it.
+    """
+
+    points: tuple[AtLength, ...]
+    longest_tokens: int | None
+    whole_context: bool
+
+
+def by_length(*, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int) -> Lengths:
+    """Powers of two up to the first that does not fit, and the configuration's own length.
+
+    Raises:
+        InvalidInput: the configuration holds values that cannot be.
+    """
+    own = int(config.get("sequence_len") or SHORTEST)
+    context = min(architecture.context_tokens or LONGEST, LONGEST)
+    scale = _Scale(Meter(architecture), config, capacity_bytes)
+    lengths = {own}
+    tokens = min(SHORTEST, own)
+    while tokens <= max(context, own):
+        lengths.add(tokens)
+        tokens *= 2
+    points: list[AtLength] = []
+    for tokens in sorted(lengths):
+        points.append(scale.at(tokens))
+        if tokens >= own and not scale.fits(tokens):
+            break
+    longest = scale.longest([point.sequence_len_tokens for point in points], context)
+    shown = points[-MOST:] if own >= points[-MOST:][0].sequence_len_tokens else points[:MOST]
+    return Lengths(points=tuple(shown), longest_tokens=longest, whole_context=longest == context)
+
+
+class _Scale:
+    """One configuration at any length."""
+
+    def __init__(self, meter: Meter, config: Mapping[str, Any], capacity_bytes: int) -> None:
+        self.meter = meter
+        self.config = config
+        self.capacity_bytes = capacity_bytes
+        self.known: dict[int, AtLength] = {}
+
+    def at(self, tokens: int) -> AtLength:
+        """What ``tokens`` take."""
+        known = self.known.get(tokens)
+        if known is None:
+            known = self.known[tokens] = self._measured(tokens)
+        return known
+
+    def _measured(self, tokens: int) -> AtLength:
+        memory = self.meter.memory({**self.config, "sequence_len": tokens})
+        return AtLength(sequence_len_tokens=tokens, memory=memory, verdict=verdict(memory, self.capacity_bytes))
+
+    def fits(self, tokens: int) -> bool:
+        """Whether the expected value is within the card."""
+        return self.at(tokens).memory.process_bytes <= self.capacity_bytes
+
+    def longest(self, tried: list[int], context: int) -> int | None:
+        """The longest that fits, to ``FINENESS``: between the last of ``tried`` that does and what lies above it."""
+        fitting = [tokens for tokens in tried if self.fits(tokens)]
+        if not fitting:
+            return None
+        low = max(fitting)
+        above = [tokens for tokens in tried if tokens > low]
+        if not above and (context <= low or self.fits(context)):
+            return max(low, context)
+        high = min(above) if above else context
+        while high - low > FINENESS:
+            middle = (low + high) // 2 // FINENESS * FINENESS
+            if middle <= low:
+                break
+            low, high = (middle, high) if self.fits(middle) else (low, middle)
+        return low

@@ -1,0 +1,104 @@
+"""Measuring: how much a configuration takes, as often as a search needs, and how long a step of it lasts."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from app.core.adapter import Adapter, resolve_adapter
+from app.core.architecture import Architecture
+from app.core.estimate import Memory, Time
+from app.core.hardware import Hardware
+from app.core.plan import Dataset
+from app.core.run import LoraSettings, Run
+from app.services.estimating import memory_of, time_of
+from app.services.inputs import ResolvedModel
+
+KEPT_SIZES = 1 << 15
+"""Sizes kept for models of the catalogue, some hundred bytes each: a person's next question differs by one key."""
+KEPT_ADAPTERS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A run told apart by what memory depends on."""
+
+    key: Hashable
+    run: Run = field(compare=False)
+
+
+class Meter:
+    """Measures variants of one model's configurations. What a catalogue model takes is kept between requests."""
+
+    def __init__(self, architecture: Architecture, *, kept: bool = False) -> None:
+        self.architecture = architecture
+        self.kept = kept
+        self._adapters: dict[Hashable, Adapter] = {}
+
+    @classmethod
+    def of(cls, resolved: ResolvedModel) -> "Meter":
+        """For a model as asked for; a pasted one is measured anew each time."""
+        return cls(resolved.architecture, kept=resolved.row is not None and not resolved.pasted)
+
+    def memory(self, config: Mapping[str, Any]) -> Memory:
+        """All of it, itemised.
+
+        Raises:
+            InvalidInput: the configuration holds values that cannot be.
+        """
+        run = Run.from_config(config)
+        return memory_of(self.architecture, run, self._adapter(run))
+
+    def process_bytes(self, config: Mapping[str, Any]) -> int:
+        """What the process takes."""
+        run = Run.from_config(config)
+        if self.kept:
+            key = (replace(run, lora=None), *_lora_key(run.lora))
+            return _kept_bytes(self.architecture, _Known(key, run))
+        return memory_of(self.architecture, run, self._adapter(run)).process_bytes
+
+    def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
+        """How long a step takes, None where the card's rates are not known."""
+        run = Run.from_config(config)
+        return time_of(self.architecture, run, self._adapter(run), hardware, config, dataset)
+
+    def _adapter(self, run: Run) -> Adapter:
+        key = _adapter_key(run)
+        if self.kept:
+            return _kept_adapter(self.architecture, _Known(key, run))
+        adapter = self._adapters.get(key)
+        if adapter is None:
+            adapter = self._adapters[key] = resolve_adapter(self.architecture, run)
+        return adapter
+
+
+def _adapter_key(run: Run) -> Hashable:
+    return (run.method, run.quantization, run.unfrozen_parameters, run.relora, run.peft, *_lora_key(run.lora))
+
+
+def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
+    """The keys of LoRA that size and count depend on; alpha is none of them, nor by how much is dropped out."""
+    if lora is None:
+        return ()
+    return (
+        lora.r,
+        lora.dropout > 0,
+        lora.dora,
+        lora.target_modules,
+        lora.target_linear,
+        lora.target_parameters,
+        lora.modules_to_save,
+        tuple(sorted(lora.rank_pattern.items())),
+        lora.layers_to_transform,
+    )
+
+
+@lru_cache(maxsize=KEPT_SIZES)
+def _kept_bytes(architecture: Architecture, known: _Known) -> int:
+    adapter = _kept_adapter(architecture, _Known(_adapter_key(known.run), known.run))
+    return memory_of(architecture, known.run, adapter).process_bytes
+
+
+@lru_cache(maxsize=KEPT_ADAPTERS)
+def _kept_adapter(architecture: Architecture, known: _Known) -> Adapter:
+    return resolve_adapter(architecture, known.run)

@@ -1,0 +1,59 @@
+"""Prices of a configuration's knobs: each turned alone, everything else as it is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.core.adapter import resolve_adapter
+from app.core.axolotl.overriding import apply_overrides
+from app.core.errors import InvalidInput
+from app.core.estimate import Estimate
+from app.core.hardware import Hardware
+from app.core.plan import Dataset, Install
+from app.core.prices import Knob, Knobs, Turn, turns
+from app.core.run import Run
+from app.services.estimating import memory_of, time_of, verdict
+
+
+def price_knobs(
+    config: Mapping[str, Any],
+    estimate: Estimate,
+    *,
+    hardware: Hardware | None = None,
+    dataset: Dataset | None = None,
+    install: Install = Install.DOCKER,
+) -> Knobs:
+    """The price of each knob of ``config``, which ``estimate`` is of, what saves most first.
+
+    A change that this model or PEFT refuses has no price and is left out.
+    """
+    found = []
+    for turn in turns(config, Run.from_config(config), estimate.architecture, hardware, install):
+        try:
+            found.append(_priced(turn, config, estimate, hardware, dataset))
+        except InvalidInput:
+            continue
+    return Knobs(items=tuple(sorted(found, key=lambda knob: -knob.saves_bytes)))
+
+
+def _priced(
+    turn: Turn, config: Mapping[str, Any], estimate: Estimate, hardware: Hardware | None, dataset: Dataset | None
+) -> Knob:
+    changed = apply_overrides(config, turn.patch)
+    architecture = estimate.architecture
+    run = Run.from_config(changed)
+    adapter = resolve_adapter(architecture, run)
+    memory = memory_of(architecture, run, adapter)
+    ratio = None
+    if estimate.time is not None and hardware is not None:
+        time = time_of(architecture, run, adapter, hardware, changed, dataset)
+        ratio = estimate.time.tokens_per_second / time.tokens_per_second if time is not None else None
+    capacity = estimate.capacity_bytes
+    return Knob(
+        turn=turn,
+        saves_bytes=estimate.memory.process_bytes - memory.process_bytes,
+        process_bytes=memory.process_bytes,
+        host_bytes=memory.host_bytes,
+        verdict=verdict(memory, capacity),
+        fits=memory.process_bytes <= capacity if capacity is not None else None,
+        time_ratio=ratio,
+    )

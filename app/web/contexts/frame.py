@@ -1,0 +1,74 @@
+"""What surrounds every page, and the smallest parts that all of them share."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A text that leads somewhere."""
+
+    text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """One entry of the language switch."""
+
+    code: str
+    name: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NavLink:
+    """One page of the site. ``main`` ones stand in the header where there is room."""
+
+    name: str
+    text: str
+    url: str
+    current: bool
+    main: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NavGroup:
+    """Pages that belong together."""
+
+    label: str
+    links: tuple[NavLink, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """What surrounds every page. ``here`` is the name of its route, or of the section that it belongs to."""
+
+    title: str
+    description: str
+    lang: str
+    languages: tuple[Language, ...]
+    nav: tuple[NavGroup, ...]
+    home_url: str
+    plan_url: str
+    here: str
+    version: str
+
+
+class PageContext(Protocol):
+    """What every page's context has; ``base.html`` needs no more."""
+
+    @property
+    def shell(self) -> Shell:
+        """The frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorPage:
+    """A page that says what went wrong and where to go on."""
+
+    shell: Shell
+    status: int
+    headline: str
+    detail: str

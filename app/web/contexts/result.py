@@ -1,0 +1,194 @@
+"""A plan in words and figures: what the result region shows."""
+
+from dataclasses import dataclass
+
+from app.web.contexts.form import FindingView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One part of the memory bar. Percentages are of the bar's width."""
+
+    code: str
+    number: int
+    label: str
+    value: str
+    x_percent: str
+    width_percent: str
+    middle_percent: str
+    roomy: bool
+    share: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryBar:
+    """Memory by part against the card's capacity, as the drawing and its table need it."""
+
+    segments: tuple[Segment, ...]
+    process: str
+    capacity: str
+    capacity_percent: str
+    capacity_label_end: bool
+    overflow_percent: str
+    overflow_x_percent: str
+    overflow: bool
+    range_x_percent: str
+    range_width_percent: str
+    range_low: str
+    range_high: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The answer in one line. ``kind`` chooses colour and shape."""
+
+    kind: str
+    headline: str
+    detail: str
+    range: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleView:
+    """Trainable parameters of one kind of module."""
+
+    module: str
+    layers: str
+    shape: str
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """One question of the decision tree as answered."""
+
+    question: str
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeView:
+    """One key that was changed to fit, and what that saves; ``saves`` is empty for what goes along with another."""
+
+    key: str
+    before: str
+    after: str
+    saves: str
+    field_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlternativeView:
+    """A road not taken."""
+
+    name: str
+    verdict: str
+    verdict_text: str
+    memory: str
+    trainable: str
+    reason: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A stretch of the file with the kind it is coloured by; an empty kind is left alone."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One part of a column: ``y`` and ``height`` in px of the drawing."""
+
+    number: int
+    label: str
+    value: str
+    y: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """Memory at one sequence length, stacked from the bottom. Horizontal measures are per cent of the width."""
+
+    tokens: str
+    total: str
+    verdict: str
+    verdict_text: str
+    current: bool
+    x_percent: str
+    width_percent: str
+    middle_percent: str
+    top: str
+    slices: tuple[Slice, ...]
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A line of the scale."""
+
+    y: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthChart:
+    """Memory by part against sequence length, with the card's limit as a line: the drawing and its table.
+
+    ``parts`` are the labels of the table's columns; ``rows`` hold a text for each of them, blank where there is none.
+    """
+
+    columns: tuple[Column, ...]
+    ticks: tuple[Tick, ...]
+    capacity_y: str
+    capacity: str
+    description: str
+    longest: str
+    longest_url: str
+    parts: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeView:
+    """How long it takes: the figure, what it is of, its band and what is known beside it."""
+
+    figure: str
+    of: str
+    band: str
+    rate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A plan in words and figures."""
+
+    verdict: Verdict
+    method: str
+    method_reason: str
+    model: str
+    hardware: str
+    bar: MemoryBar
+    lengths: LengthChart
+    time: TimeView | None
+    disk: str
+    rule_of_thumb: str
+    peak: str
+    host: str
+    trainable: str
+    trainable_share: str
+    total: str
+    modules: tuple[ModuleView, ...]
+    steps: tuple[StepView, ...]
+    changes: tuple[ChangeView, ...]
+    alternatives: tuple[AlternativeView, ...]
+    findings: tuple[FindingView, ...]
+    yaml_lines: tuple[tuple[Token, ...], ...]
+    download_url: str
+    file_name: str

@@ -1,0 +1,111 @@
+"""The picture of memory against sequence length: stacked columns, the card's limit across them."""
+
+from app.core.units import GIB
+from app.services.lengths import AtLength, Lengths
+from app.texts import Texts
+from app.web.contexts.result import Column, LengthChart, Slice, Tick
+from app.web.forms import Address, Form
+from app.web.memory_bar import FILLS, gib, parts_of
+
+TOP, HEIGHT, BOTTOM = 26, 190, 218
+"""px: where the drawing begins, how high a full column is, and where the columns stand."""
+
+LEFT_PERCENT, GAP_PERCENT = 9.0, 1.6
+"""Per cent of the width: room for the scale, and between columns."""
+
+STEPS_GIB = (1, 2, 4, 5, 10, 20, 25, 50, 100, 200, 400)
+MOST_TICKS = 5
+
+
+def length_chart(
+    lengths: Lengths, *, capacity_bytes: int, own: int, form: Form, texts: Texts, address: Address
+) -> LengthChart:
+    """Draw ``lengths``; the column of the plan's own length is marked."""
+    most = max(capacity_bytes, *(point.memory.process_bytes for point in lengths.points))
+    scale = HEIGHT / (most * 1.06)
+    wide = (100 - LEFT_PERCENT) / len(lengths.points)
+    columns = []
+    for place, point in enumerate(lengths.points):
+        x = LEFT_PERCENT + place * wide
+        columns.append(
+            Column(
+                tokens=texts.text("web.number", number=point.sequence_len_tokens),
+                total=gib(point.memory.process_bytes, texts),
+                verdict=point.verdict.value,
+                verdict_text=texts.text(f"web.verdict.{point.verdict.value}.short"),
+                current=point.sequence_len_tokens == own,
+                x_percent=f"{x + GAP_PERCENT / 2:.3f}%",
+                width_percent=f"{wide - GAP_PERCENT:.3f}%",
+                middle_percent=f"{x + wide / 2:.3f}%",
+                top=f"{BOTTOM - point.memory.process_bytes * scale:.1f}",
+                slices=_slices(point, scale, texts),
+                url=address(form.with_values(sequence_len=str(point.sequence_len_tokens))),
+            )
+        )
+    parts = _parts(lengths, texts)
+    return LengthChart(
+        columns=tuple(columns),
+        ticks=_ticks(most, scale, texts),
+        capacity_y=f"{BOTTOM - capacity_bytes * scale:.1f}",
+        capacity=gib(capacity_bytes, texts),
+        description=texts.text(
+            "web.lengths.description",
+            capacity_bytes=capacity_bytes,
+            points=tuple(f"{column.tokens}: {column.total}" for column in columns),
+        ),
+        longest=_longest(lengths, texts),
+        longest_url=address(form.with_values(sequence_len=str(lengths.longest_tokens)))
+        if lengths.longest_tokens not in (None, own)
+        else "",
+        parts=tuple(label for _, label in parts),
+        rows=tuple(_row(point, parts, texts) for point in lengths.points),
+    )
+
+
+def _slices(point: AtLength, scale: float, texts: Texts) -> tuple[Slice, ...]:
+    slices = []
+    below = 0
+    for code, size in parts_of(point.memory):
+        slices.append(
+            Slice(
+                number=FILLS.index(code) if code in FILLS else len(FILLS) - 1,
+                label=_label(code, texts),
+                value=gib(size, texts),
+                y=f"{BOTTOM - (below + size) * scale:.2f}",
+                height=f"{size * scale:.2f}",
+            )
+        )
+        below += size
+    return tuple(slices)
+
+
+def _parts(lengths: Lengths, texts: Texts) -> tuple[tuple[str, str], ...]:
+    """Every part that some length has, in the order of the bar."""
+    codes = dict.fromkeys(code for point in lengths.points for code, _ in parts_of(point.memory))
+    ordered = sorted(codes, key=lambda code: FILLS.index(code) if code in FILLS else len(FILLS))
+    return tuple((code, _label(code, texts)) for code in ordered)
+
+
+def _row(point: AtLength, parts: tuple[tuple[str, str], ...], texts: Texts) -> tuple[str, ...]:
+    sizes = dict(parts_of(point.memory))
+    return tuple(gib(sizes[code], texts) if code in sizes else "" for code, _ in parts)
+
+
+def _label(code: str, texts: Texts) -> str:
+    return texts.text("web.bar.overhead" if code == "overhead" else f"term.{code}")
+
+
+def _longest(lengths: Lengths, texts: Texts) -> str:
+    if lengths.longest_tokens is None:
+        return texts.text("web.lengths.none", tokens=lengths.points[0].sequence_len_tokens)
+    code = "web.lengths.context" if lengths.whole_context else "web.lengths.longest"
+    return texts.text(code, tokens=lengths.longest_tokens)
+
+
+def _ticks(most: int, scale: float, texts: Texts) -> tuple[Tick, ...]:
+    step = next((step for step in STEPS_GIB if most / GIB / step <= MOST_TICKS), STEPS_GIB[-1] * 2)
+    count = int(most * 1.06 / GIB / step)
+    return tuple(
+        Tick(y=f"{BOTTOM - place * step * GIB * scale:.1f}", text=texts.text("web.number", number=place * step))
+        for place in range(count + 1)
+    )

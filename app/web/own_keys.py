@@ -1,0 +1,125 @@
+"""Axolotl keys in an address or a text box: those that a field stands for go to it, the rest stay as YAML.
+
+``?adapter=qlora&load_in_4bit=true&weight_decay=0.01`` -> ``method=qlora`` and ``keys=weight_decay: 0.01``. So an
+address may be written with Axolotl's own names, and a whole YAML file may be pasted.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from app.core.errors import FieldError, InvalidInput
+from app.core.messages import message
+from app.core.plan import Goal
+from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS
+
+LONGEST = 6_000
+"""Characters of a pasted file; the longest of Axolotl's examples has half of that."""
+
+_SPELLINGS = {"base_model": "model"}
+_SAYS_METHOD = ("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora")
+_PREFERENCES = frozenset({Goal.DPO, Goal.ORPO, Goal.KTO, Goal.SIMPO})
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The keys of a YAML mapping; none for a blank text.
+
+    Raises:
+        InvalidInput: it is too long, no YAML, or no mapping of names.
+    """
+    if len(text) > LONGEST:
+        raise _fault("web.error.long", given=len(text), most=LONGEST)
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise _fault("web.error.keys.alias")
+        values = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _fault("web.error.keys.syntax", line=line, column=column) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _fault("web.error.keys.value") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise _fault("web.error.keys.mapping")
+    return values
+
+
+def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
+    """``values`` of fields, with what ``foreign`` parameters say by Axolotl's names.
+
+    A field that is set wins. Parameters that Axolotl does not know are somebody else's. A text that is no YAML is left
+    for the form to complain about.
+    """
+    result = dict(values)
+    lines = [f"{name}: {text}" for name, text in foreign if name in known and text.strip()]
+    text = "\n".join([*lines, *([values["keys"]] if values.get("keys") else [])])
+    if not text:
+        return result
+    result["keys"] = text
+    try:
+        keys = parse(text)
+    except InvalidInput:
+        return result
+    left = _moved(keys, result)
+    if len(left) < len(keys):
+        result["keys"] = write(left)
+    if not result["keys"]:
+        del result["keys"]
+    return result
+
+
+def write(keys: Mapping[str, Any]) -> str:
+    """Keys as YAML, one line each."""
+    return "".join(f"{name}: {_flow(value)}\n" for name, value in keys.items()).strip()
+
+
+def _flow(value: object) -> str:
+    """A value on one line; the document end that a plain scalar gets is left out."""
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100_000, default_flow_style=True)
+    return text.removesuffix("...\n").strip()
+
+
+def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
+    """Give ``fields`` what they stand for; the keys that are left."""
+    left = dict(keys)
+    says_method = {name: left[name] for name in _SAYS_METHOD if left.get(name)}
+    full = "adapter" in left and not left["adapter"] and not says_method
+    method = "full" if full else next((name for name, own in METHOD_KEYS.items() if own == says_method), None)
+    if method and "adapter" in left:
+        fields.setdefault("method", method)
+        for name in _SAYS_METHOD:
+            left.pop(name, None)
+    if left.get("neftune_noise_alpha") == NEFTUNE_KEYS["on"]["neftune_noise_alpha"]:
+        fields.setdefault("neftune", "on")
+        del left["neftune_noise_alpha"]
+    if left.get("rl") in _PREFERENCES:
+        fields.setdefault("goal", left.pop("rl"))
+    _move_dataset(left, fields)
+    for key, value in tuple(left.items()):
+        name = _SPELLINGS.get(key, key)
+        field = FIELDS.get(name)
+        if field is None or not (field.knob or name in ("model", "sequence_len")):
+            continue
+        if isinstance(value, str | int | float):
+            fields.setdefault(name, str(value).lower() if isinstance(value, bool) else str(value))
+            del left[key]
+    return left
+
+
+def _move_dataset(left: dict[str, Any], fields: dict[str, str]) -> None:
+    """One dataset of which only path and format are said has fields; anything more stays as it is written."""
+    rows = left.get("datasets")
+    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
+        return
+    row = rows[0]
+    if set(row) <= {"path", "type"} and all(isinstance(value, str) for value in row.values()):
+        for name, value in row.items():
+            fields.setdefault(f"dataset_{name}", value)
+        del left["datasets"]
+
+
+def _fault(code: str, **params: str | int) -> InvalidInput:
+    return InvalidInput(FieldError("/form/keys", message(code, **params)))

@@ -1,0 +1,1 @@
+"""``/tree``: the decision tree, drawn whole and walked."""

@@ -1,0 +1,104 @@
+"""Draws the tree: boxes where the data places them, a line from each answer to where it leads."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+
+from app.core.decision import Tree
+from app.core.units import ceil_div
+from app.web.tree.context import Box, Drawing, Edge, LeafView, NodeView
+
+COLUMN = 214
+ROW = {"en": 172, "my": 228}
+WIDTH = 196
+PADDING = 14
+LINE = {"en": 15, "my": 21}
+LETTERS_IN_LINE = {"en": 25, "my": 19}
+PORT = 10
+"""Room for the letters on the lower edge."""
+LEAF_HEIGHT = 44
+
+
+def draw(
+    tree: Tree, nodes: Sequence[NodeView], leaves: Sequence[LeafView], *, language: str, description: str
+) -> Drawing:
+    """Every question and method in its place."""
+    boxes: dict[str, Box] = {}
+    for view in nodes:
+        place = tree.nodes[view.id].place
+        if place is not None:
+            rows = [view.question, *(answer.text for answer in view.answers)]
+            height = 2 * PADDING + sum(_lines(text, language) for text in rows) * LINE[language] + 3 * len(rows) + PORT
+            boxes[view.id] = Box(
+                x=_x(place),
+                y=_y(place, language),
+                width=WIDTH,
+                height=height,
+                title=view.question,
+                answers=tuple((answer.letter, answer.text, answer.taken) for answer in view.answers),
+                number=view.number,
+                lit=view.number > 0,
+                asked=view.asked,
+                leaf=False,
+                url=f"#node-{view.id}",
+            )
+    for leaf in leaves:
+        place = tree.leaves[leaf.id].place
+        if place is not None:
+            boxes[f"leaf {leaf.id}"] = Box(
+                x=_x(place),
+                y=_y(place, language) + ROW[language] // 4,
+                width=WIDTH,
+                height=LEAF_HEIGHT,
+                title=leaf.name,
+                answers=(),
+                number=0,
+                lit=leaf.reached,
+                asked=False,
+                leaf=True,
+                url=f"#leaf-{leaf.id}",
+            )
+    edges = [edge for view in nodes for edge in _edges(tree, view, boxes)]
+    return Drawing(
+        width=max(box.x + box.width for box in boxes.values()) + PADDING,
+        height=max(box.y + box.height for box in boxes.values()) + PADDING,
+        boxes=tuple(boxes.values()),
+        edges=tuple(sorted(edges, key=lambda edge: edge.lit)),
+        description=description,
+    )
+
+
+def _x(place: tuple[float, float]) -> int:
+    return PADDING + round(place[0] * COLUMN)
+
+
+def _y(place: tuple[float, float], language: str) -> int:
+    return PADDING + round(place[1] * ROW[language])
+
+
+def _lines(text: str, language: str) -> int:
+    """Lines that a text takes; marks sit on their letters and take no room."""
+    letters = sum(not unicodedata.category(letter).startswith("M") for letter in text)
+    return ceil_div(max(1, letters), LETTERS_IN_LINE[language])
+
+
+def _edges(tree: Tree, view: NodeView, boxes: Mapping[str, Box]) -> list[Edge]:
+    start = boxes.get(view.id)
+    if start is None:
+        return []
+    found = []
+    step = start.width / (len(view.answers) + 1)
+    for position, (answer, shown) in enumerate(zip(tree.nodes[view.id].answers, view.answers, strict=True), start=1):
+        end = boxes[answer.next or f"leaf {answer.leaf}"]
+        x1, y1 = round(start.x + step * position), start.y + start.height
+        x2, y2 = end.x + end.width // 2, end.y
+        bend = max(30, (y2 - y1) // 2)
+        found.append(
+            Edge(
+                path=f"M{x1} {y1}C{x1} {y1 + bend} {x2} {y2 - bend} {x2} {y2}",
+                letter=shown.letter,
+                x=x1,
+                y=y1,
+                lit=shown.taken,
+            )
+        )
+    return found

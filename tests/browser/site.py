@@ -1,0 +1,60 @@
+"""Every HTML page that the application has, found in its route table, so that a new page is walked by itself."""
+
+import re
+from functools import cache
+
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from app.web.site import ROUTERS
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+PLAN = f"/plan?model={MODEL}&gpu=rtx-4090"
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "plan": (
+        PLAN,
+        f"{PLAN}&lora_r=24&goal=dpo&method=qlora&rows=12000&keys=weight_decay:%200.01",
+        "/plan?model=meta-llama/Llama-3.3-70B-Instruct&gpu=rtx-3060-12gb",
+        f"/plan?model={MODEL}",
+        "/plan?model=lama+8b&gpu=rtx-4091&lora_r=-3&keys=%5B",
+    ),
+}
+"""States of a page that look different, by the name of its route; its bare address is always walked."""
+
+BEYOND = ("/nothing",)
+"""Pages without a route."""
+
+
+def paths() -> tuple[str, ...]:
+    """One address of every page, and of every state that is worth a look."""
+    found = _found()
+    states = [path for name in found for path in (*found[name], *EXAMPLES.get(name, ()))]
+    return tuple(dict.fromkeys((*states, *BEYOND)))
+
+
+@cache
+def _found() -> dict[str, tuple[str, ...]]:
+    """Addresses by route. A path with parameters is filled in from the first link that leads there."""
+    client = TestClient(create_app(Settings(access_log=False)))
+    routes = [route for router in ROUTERS for route in router.routes if "GET" in getattr(route, "methods", ())]
+    pages: dict[str, tuple[str, ...]] = {}
+    links: list[str] = []
+    for route in routes:
+        if "{" in route.path:
+            continue
+        answer = client.get(route.path)
+        if answer.headers.get("content-type", "").startswith("text/html") and "<html" in answer.text:
+            pages[route.name] = (route.path,)
+            links += re.findall(r'href="(/[^"?#]*)', answer.text)
+    for route in routes:
+        if "{" in route.path:
+            there = (link for link in links if route.path_regex.match(link))
+            pages[route.name] = tuple(link for link in there if "<html" in client.get(link).text)[:1]
+    return pages
+
+
+def without_an_address() -> list[str]:
+    """Routes that no page links to: they need an entry in ``EXAMPLES``."""
+    return [name for name, addresses in _found().items() if not addresses and name not in EXAMPLES]

@@ -1,0 +1,35 @@
+"""The published accuracy is what the code says today."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.core.memory.test_peaks import DATA, estimated, recorded
+
+FACTS: dict[str, Any] = json.loads(
+    (Path(__file__).parents[3] / "app" / "data" / "accuracy.json").read_text(encoding="utf-8")
+)
+AGAIN = "run `python -m tests.reference.memory.compare`, which writes app/data/accuracy.json and docs/accuracy.md"
+EVERY = 9
+"""Of the cases, one in so many is estimated again."""
+
+
+def test_published_estimates_are_todays() -> None:
+    """On a fixed sample, to the byte."""
+    cases = {(name, case["case"]): case for name in _recordings() for case in recorded(f"{name}.jsonl")}
+    for row in FACTS["cases"][::EVERY]:
+        case = cases[row["recording"], row["case"]]
+        assert row["reference_bytes"] == case["allocated_peak_bytes"], f"{row['case']} was recorded anew: {AGAIN}"
+        assert row["estimated_bytes"] == estimated(case).allocated_peak_bytes, f"{row['case']} has changed: {AGAIN}"
+
+
+def test_every_recorded_case_is_published() -> None:
+    """None is left out because it looks bad."""
+    published = {(row["recording"], row["case"]) for row in FACTS["cases"]}
+    there = {(name, case["case"]) for name in _recordings() for case in recorded(f"{name}.jsonl")}
+    assert published == there, AGAIN
+
+
+def _recordings() -> tuple[str, ...]:
+    names = [path.stem for path in DATA.glob("*.jsonl")]
+    return tuple(name for name in names if not name.endswith("refused") and name != "others")

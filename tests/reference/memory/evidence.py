@@ -1,0 +1,184 @@
+"""What the memory model is held to: every recorded case, by what tells it from others, and what others say of it."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.core.memory.states import form_of
+from app.core.run import LORA_KERNEL_KEYS
+from tests.core.memory.test_peaks import DATA, UNCONFIRMED, estimated, recorded
+
+RECORDINGS: Mapping[str, str] = {"peaks": "chosen", "drawn": "drawn at random"}
+"""Files of recorded peaks that are described here; others are called what they are."""
+NO_RECORDINGS = ("others",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One recorded case and what is said of it."""
+
+    recording: str
+    case: Mapping[str, Any]
+    estimated_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The case's."""
+        return str(self.case["case"])
+
+    @property
+    def reference_bytes(self) -> int:
+        """The recorded peak."""
+        return int(self.case["allocated_peak_bytes"])
+
+    @property
+    def model_type(self) -> str:
+        """The architecture's."""
+        return str(self.case["model"]["model_type"])
+
+    @property
+    def error(self) -> float:
+        """Signed, as a share of the reference."""
+        return self.estimated_bytes / self.reference_bytes - 1
+
+    @property
+    def explained(self) -> bool:
+        """Whether the model claims to explain it."""
+        return self.recording == "peaks" or self.model_type not in UNCONFIRMED
+
+
+def recordings() -> tuple[str, ...]:
+    """The files of recorded peaks there are."""
+    names = sorted(path.stem for path in DATA.glob("*.jsonl"))
+    names = [name for name in names if not name.endswith("refused") and name not in NO_RECORDINGS]
+    return tuple(sorted(names, key=lambda name: name != "peaks"))
+
+
+def rows() -> list[Row]:
+    """Every recorded case, estimated now."""
+    return [
+        Row(recording=name, case=case, estimated_bytes=estimated(case).allocated_peak_bytes)
+        for name in recordings()
+        for case in recorded(f"{name}.jsonl")
+    ]
+
+
+def method_of(case: Mapping[str, Any]) -> str:
+    """What a case trains with."""
+    config = case["config"]
+    method = str(config.get("adapter") or "full")
+    if config.get("peft_use_dora"):
+        method = "qdora" if method == "qlora" else "dora"
+    return method
+
+
+def switches_of(case: Mapping[str, Any]) -> tuple[str, ...]:
+    """The switches that move this case's memory, as a table names them."""
+    config = case["config"]
+    found = [f"attention: {config.get('attn_implementation') or 'unset'}"]
+    checkpointing = config.get("gradient_checkpointing")
+    kwargs = config.get("gradient_checkpointing_kwargs") or {}
+    if config.get("activation_offloading") or checkpointing == "offload":
+        found.append("checkpointing: offloaded")
+    elif checkpointing:
+        found.append(f"checkpointing: {'not reentrant' if kwargs.get('use_reentrant') is False else 'reentrant'}")
+    else:
+        found.append("checkpointing: off")
+    losses = ("cut_cross_entropy", "chunked_cross_entropy", "liger_fused_linear_cross_entropy", "liger_cross_entropy")
+    found.append("loss: " + next((key for key in losses if config.get(key)), "plain"))
+    found.append("optimizer: " + str(config.get("optimizer") or "adamw_torch_fused"))
+    if config.get("adapter"):
+        off = any(config.get(key) is False for key in LORA_KERNEL_KEYS)
+        found.append("LoRA kernels: " + ("off" if off else "on"))
+        found.append("dropout" if config.get("lora_dropout") else "no dropout")
+    rows, _ = case["rows"]
+    found.append("one row" if rows == 1 else "several rows")
+    flags = {
+        "padded": "padded batch",
+        "load_in_8bit": "8-bit base",
+        "lora_modules_to_save": "modules_to_save",
+        "val_set_size": "evaluation",
+        "sample_packing": "packing",
+    }
+    found += [label for key, label in flags.items() if config.get(key)]
+    if form_of(str(config.get("optimizer") or "adamw_torch_fused")).paged:
+        found.append("paged states")
+    if (config.get("gradient_accumulation_steps") or 1) > 1:
+        found.append("accumulation")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Absolute errors of some cases, as shares."""
+
+    cases: int
+    median: float
+    p95: float
+    worst: float
+
+    @classmethod
+    def of(cls, errors: Iterable[float]) -> "Summary":
+        """Of signed errors."""
+        ordered = sorted(abs(error) for error in errors)
+        return cls(
+            cases=len(ordered),
+            median=statistics.median(ordered),
+            p95=ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))],
+            worst=ordered[-1],
+        )
+
+
+def grouped(found: Sequence[Row], key: Any) -> dict[str, list[Row]]:
+    """Rows by what ``key`` says of them; it may say several things."""
+    groups: dict[str, list[Row]] = {}
+    for row in found:
+        names = key(row)
+        for name in (names,) if isinstance(names, str) else names:
+            groups.setdefault(name, []).append(row)
+    return dict(sorted(groups.items()))
+
+
+OTHERS = DATA / "others.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """Another calculator's answers: signed errors on the cases that it takes."""
+
+    name: str
+    version: str
+    errors: Mapping[str, float]
+    refused: int
+
+
+def others(found: Sequence[Row]) -> list[Other]:
+    """Other calculators on the same cases, as recorded by ``others.py``."""
+    if not OTHERS.exists():
+        return []
+    reference = {(row.recording, row.name): row.reference_bytes for row in found}
+    answers = [json.loads(line) for line in OTHERS.read_text("utf-8").splitlines()]
+    kinds = dict.fromkeys((answer["name"], answer["version"]) for answer in answers)
+    return [
+        Other(
+            name=name,
+            version=version,
+            errors={
+                answer["case"]: answer["bytes"] / reference[answer["recording"], answer["case"]] - 1
+                for answer in answers
+                if (answer["name"], answer["version"]) == (name, version)
+                and answer["bytes"] is not None
+                and (answer["recording"], answer["case"]) in reference
+            },
+            refused=sum(a["bytes"] is None for a in answers if (a["name"], a["version"]) == (name, version)),
+        )
+        for name, version in kinds
+    ]
+
+
+def path_of(name: str) -> Path:
+    """A recording's file."""
+    return DATA / f"{name}.jsonl"

@@ -1,0 +1,64 @@
+"""Memory against sequence length."""
+
+import pytest
+
+from app.catalog.library import load_catalog
+from app.services.estimating import estimate_resolved
+from app.services.inputs import resolve_hardware, resolve_model
+from app.services.lengths import FINENESS, MOST, by_length
+
+CATALOG = load_catalog()
+QLORA = {
+    "adapter": "qlora",
+    "load_in_4bit": True,
+    "lora_r": 16,
+    "lora_target_linear": True,
+    "micro_batch_size": 2,
+    "gradient_checkpointing": True,
+    "optimizer": "adamw_torch_fused",
+}
+
+
+def process_bytes(model: str, gpu: str, tokens: int) -> int:
+    """What ``/estimate`` says."""
+    found = estimate_resolved(
+        catalog=CATALOG,
+        resolved=resolve_model(catalog=CATALOG, base_model=model, model=None),
+        config={**QLORA, "base_model": model, "sequence_len": tokens},
+        hardware=resolve_hardware(catalog=CATALOG, gpu=gpu, vram_gib=None),
+    )
+    return found.memory.process_bytes
+
+
+@pytest.mark.parametrize("own", [512, 2048, 3000, 32768])
+@pytest.mark.parametrize(
+    ("model", "gpu"), [("meta-llama/Llama-3.1-8B", "rtx-3060-12gb"), ("Qwen/Qwen3-4B", "rtx-4090")]
+)
+def test_every_point_is_what_the_estimate_says(model: str, gpu: str, own: int) -> None:
+    architecture = CATALOG.architecture(model)
+    capacity = CATALOG.gpus.get(gpu).memory_bytes
+    found = by_length(architecture=architecture, config={**QLORA, "sequence_len": own}, capacity_bytes=capacity)
+    tokens = [point.sequence_len_tokens for point in found.points]
+    assert own in tokens
+    assert tokens == sorted(set(tokens))
+    assert len(tokens) <= MOST
+    for point in found.points:
+        assert point.memory.process_bytes == process_bytes(model, gpu, point.sequence_len_tokens)
+    assert found.longest_tokens is not None
+    assert process_bytes(model, gpu, found.longest_tokens) <= capacity
+    if not found.whole_context:
+        assert process_bytes(model, gpu, found.longest_tokens + 2 * FINENESS) > capacity
+
+
+def test_where_nothing_fits_there_is_no_longest() -> None:
+    architecture = CATALOG.architecture("meta-llama/Llama-3.3-70B-Instruct")
+    found = by_length(architecture=architecture, config={**QLORA, "sequence_len": 2048}, capacity_bytes=8 * 2**30)
+    assert found.longest_tokens is None
+    assert found.points[-1].sequence_len_tokens == 2048
+
+
+def test_a_roomy_card_takes_the_whole_context() -> None:
+    architecture = CATALOG.architecture("HuggingFaceTB/SmolLM2-135M")
+    found = by_length(architecture=architecture, config={**QLORA, "sequence_len": 1024}, capacity_bytes=140 * 2**30)
+    assert found.whole_context
+    assert found.longest_tokens == architecture.context_tokens

@@ -1,0 +1,125 @@
+"""Prices of knobs: each is the difference of two estimates, and every one has its words."""
+
+from typing import Any
+
+import pytest
+
+from app.catalog.library import load_catalog
+from app.core.axolotl.overriding import apply_overrides
+from app.core.prices import Knobs, Trains, turns
+from app.core.run import Run
+from app.services.estimating import estimate
+from app.services.pricing import price_knobs
+from app.texts import LANGUAGES, texts
+
+CATALOG = load_catalog()
+CARD = CATALOG.gpus.get("rtx-4090").hardware()
+QLORA: dict[str, Any] = {
+    "base_model": "meta-llama/Llama-3.1-8B",
+    "adapter": "qlora",
+    "load_in_4bit": True,
+    "lora_r": 32,
+    "lora_dropout": 0.05,
+    "lora_target_linear": True,
+    "sequence_len": 2048,
+    "micro_batch_size": 2,
+    "gradient_accumulation_steps": 4,
+    "gradient_checkpointing": True,
+    "attn_implementation": "flash_attention_2",
+    "sample_packing": True,
+}
+CONFIGS: tuple[dict[str, Any], ...] = (
+    QLORA,
+    QLORA | {"adapter": "lora", "load_in_4bit": False, "peft_use_dora": True, "optimizer": "paged_adamw_8bit"},
+    QLORA | {"adapter": "lora", "load_in_4bit": False, "load_in_8bit": True, "activation_offloading": True},
+    QLORA | {"lora_modules_to_save": ["embed_tokens"], "lora_qkv_kernel": False, "chunked_cross_entropy": True},
+    QLORA | {"sample_packing": False, "val_set_size": 0.1, "eval_batch_size": 4, "gradient_checkpointing": False},
+    {"base_model": "Qwen/Qwen3-0.6B", "sequence_len": 1024, "optimizer": "adamw_8bit"},
+    {"base_model": "openai/gpt-oss-20b", "adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"]},
+)
+
+
+def priced(config: dict[str, Any]) -> Knobs:
+    """The knobs of ``config`` on the card."""
+    return price_knobs(config, estimate(catalog=CATALOG, config=config, hardware=CARD), hardware=CARD)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_price_is_the_difference_of_two_estimates(config: dict[str, Any]) -> None:
+    """Nothing is rounded or guessed, in memory or in time."""
+    before = estimate(catalog=CATALOG, config=config, hardware=CARD)
+    found = priced(config)
+    assert len(found.items) >= 8
+    for knob in found.items:
+        after = estimate(catalog=CATALOG, config=apply_overrides(config, knob.turn.patch), hardware=CARD)
+        assert knob.process_bytes == after.memory.process_bytes
+        assert knob.saves_bytes == before.memory.process_bytes - after.memory.process_bytes
+        assert (knob.fits, knob.verdict, knob.host_bytes) == (after.fits, after.verdict, after.memory.host_bytes)
+        assert before.time is not None
+        assert after.time is not None
+        assert knob.time_ratio == before.time.tokens_per_second / after.time.tokens_per_second
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_turn_changes_what_it_says(config: dict[str, Any]) -> None:
+    """Every knob changes the run: none is offered where it stands already."""
+    run = Run.from_config(config)
+    architecture = CATALOG.architecture(config["base_model"])
+    for turn in turns(config, run, architecture, CARD):
+        changed = apply_overrides(config, turn.patch)
+        kernels = [turn.patch.get("lora_qkv_kernel"), config.get("lora_qkv_kernel")]
+        assert Run.from_config(changed) != run or None not in kernels, turn.knob
+
+
+def test_what_saves_most_comes_first() -> None:
+    """And the best that leaves the training alone is told apart."""
+    found = priced(QLORA)
+    saved = [knob.saves_bytes for knob in found.items]
+    assert saved == sorted(saved, reverse=True)
+    assert found.saves_most == found.items[0].turn.knob
+    alike = next(knob for knob in found.items if knob.turn.trains is Trains.SAME)
+    assert found.saves_most_training_the_same == alike.turn.knob
+
+
+def test_known_directions() -> None:
+    """Checkpointing off costs memory and saves time; a fused loss saves where there were logits; rank costs."""
+    knobs = {knob.turn.knob: knob for knob in priced(QLORA).items}
+    off = knobs["no_checkpointing"]
+    assert off.saves_bytes < 0
+    assert off.time_ratio is not None
+    assert off.time_ratio < 0.9
+    assert knobs["fused_loss"].saves_bytes > 0
+    assert knobs["rank_lower"].saves_bytes > 0 > knobs["rank_higher"].saves_bytes
+    assert knobs["base_16bit"].saves_bytes < 0
+    assert knobs["micro_batch_smaller"].turn.patch == {"micro_batch_size": 1, "gradient_accumulation_steps": 8}
+
+
+def test_a_fused_loss_is_not_offered_where_it_stands() -> None:
+    """Its price is that of going back."""
+    fused = apply_overrides(QLORA, {"cut_cross_entropy": True})
+    knobs = {knob.turn.knob: knob for knob in priced(fused).items}
+    assert "fused_loss" not in knobs
+    assert knobs["plain_loss"].saves_bytes < 0
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_label_and_price_has_words(language: str) -> None:
+    """In every language, with all parameters filled in."""
+    words = texts(language)
+    for config in CONFIGS:
+        for knob in priced(config).items:
+            assert knob.turn.label.code in words
+            assert knob.summary.code in words
+            assert words.render(knob.turn.label)
+            assert words.render(knob.summary)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_difference_from_the_rule_of_thumb_is_explained_to_the_byte(config: dict[str, Any]) -> None:
+    """Its parts sum to it."""
+    found = estimate(catalog=CATALOG, config=config, hardware=CARD)
+    rule = found.rule_of_thumb
+    assert rule.difference_bytes == found.memory.process_bytes - found.rule_of_thumb_bytes
+    assert sum(size for _, size in rule.parts) == rule.difference_bytes
+    for language in LANGUAGES:
+        assert all(f"rule_of_thumb.{code}" in texts(language) for code, _ in rule.parts)
