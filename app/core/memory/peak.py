@@ -38,6 +38,7 @@ from app.core.memory.tape import (
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
+from app.core.methods.settings import PeftType
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Run
 
 BATCH_BYTES = 24
@@ -81,7 +82,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels:
         _switches(run),
         _lora_key(run.lora, rank),
         adapter.layout,
-        run.micro_batch_size > 1,
+        run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
         tuple([rows >= window for window in windows]) if windows else (),
     )
@@ -99,19 +100,25 @@ def _windows(architecture: Architecture) -> frozenset[int]:
 
 def row_tokens(run: Run) -> int:
     """Tokens of one row: packed, the micro batch is one."""
-    return run.tokens if run.sample_packing else run.sequence_len_tokens
+    return run.tokens + virtual_tokens(run) if run.sample_packing else run.sequence_len_tokens + virtual_tokens(run)
+
+
+def virtual_tokens(run: Run) -> int:
+    """A prompt's tokens before each row; a prefix stands in the keys and values instead."""
+    return 0 if run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
 
 
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts into its outline."""
-    return Lengths(tokens=run.tokens, row=row_tokens(run), chunk=_chunk(architecture, run, run.tokens), rank=rank)
+    tokens = run.tokens + virtual_tokens(run) * (1 if run.sample_packing else run.micro_batch_size)
+    return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
 
 
 def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What evaluation puts in: rows of the same length."""
-    tokens = run.eval_batch_size * run.sequence_len_tokens
-    chunk = _chunk(architecture, run, tokens)
-    return Lengths(tokens=tokens, row=run.sequence_len_tokens, chunk=chunk, rank=rank)
+    row = run.sequence_len_tokens + virtual_tokens(run)
+    tokens = run.eval_batch_size * row
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens), rank=rank)
 
 
 def _chunk(architecture: Architecture, run: Run, tokens: int) -> int:
@@ -158,7 +165,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
     gradients = gradient_bytes(trained)
-    added = 0 if run.method is Method.FULL else gradients
+    added = 0 if run.method is Method.FULL else gradients + adapter.buffer_bytes
     lengths = lengths_of(architecture, run, rank)
     stepping = [0] * SLOTS
     stepping[GRADIENTS], stepping[TEMPORARIES] = gradients, step_temporary_bytes(trained, form)
@@ -230,6 +237,8 @@ class _Step:
         """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
         if self.full or self.checkpointed:
             return True
+        if self.run.peft is not None and self.run.peft.type is PeftType.PREFIX_TUNING:
+            return False
         return any(
             adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import partial
+from math import prod
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
@@ -44,6 +45,19 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                 )
             if module.bias_parameters:
                 rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
+            continue
+        if adapted.tensors:
+            rows += [
+                Trained(
+                    elements=prod(shape),
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=shape,
+                    embedding=module.kind is Kind.EMBEDDING,
+                    decays=len(shape) > 1,
+                )
+                for shape in adapted.tensors
+            ]
             continue
         for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
             each = total // copies

@@ -60,7 +60,9 @@ def dequantize_4bit(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
 
 def sizes(linear) -> tuple[int, int]:
     """In and out of a linear; Transformers' ``Conv1D`` holds its weight the other way round."""
-    return tuple(linear.weight.shape) if type(linear).__name__ == "Conv1D" else (linear.in_features, linear.out_features)
+    return (
+        tuple(linear.weight.shape) if type(linear).__name__ == "Conv1D" else (linear.in_features, linear.out_features)
+    )
 
 
 class MatMul4Bit(torch.autograd.Function):

@@ -59,7 +59,9 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="record again what is already there")
     parser.add_argument("--details", action="store_true", help="print what is live at the peak and write nothing")
     parser.add_argument("--seed", type=int, help="record cases drawn from this seed to drawn.jsonl instead")
-    parser.add_argument("--wide", type=int, help="record cases over the whole catalogue, drawn from this seed, to wide.jsonl instead")
+    parser.add_argument(
+        "--wide", type=int, help="record cases over the whole catalogue, drawn from this seed, to wide.jsonl instead"
+    )
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
     parser.add_argument("--out", default="peaks", help="name of the file without .jsonl")
