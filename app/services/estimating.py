@@ -16,7 +16,7 @@ from app.core.hardware import Hardware
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.beside import MODELLED_METHODS
 from app.core.memory.mixers import scans
-from app.core.memory.states import MODELLED_OPTIMIZERS
+from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.messages import message
 from app.core.plan import Dataset
 from app.core.run import Run

@@ -7,6 +7,7 @@ from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
+from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
 from app.core.axolotl.precision_rules import PRECISION_RULES
@@ -71,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     *PREFERENCE_RULES,
     *SHARDING_RULES,
     *PLUGIN_RULES,
+    *MEMORY_RULES,
     card_memory,
 )
 

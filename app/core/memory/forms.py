@@ -14,6 +14,7 @@ from app.core.memory.attention import Heads, Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec, Scaled
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward, LayerSpec, Residual, SmallInput
+from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
 from app.core.memory.middle import Middle
@@ -124,6 +125,8 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
+    if run.attention is Attention.FLEX:
+        return Kernel.FLEX
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
@@ -137,7 +140,8 @@ def layer_specs(
     """One specification a layer, in the model's order; equal ones are the same object."""
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     kernels = tuple((window, kernel_of(run, row_tokens=row_tokens, window=window)) for window in windows)
-    return _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    specs = _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    return layers_under_liger(specs, architecture.model_type, run.liger)
 
 
 def _layer_specs(
@@ -622,6 +626,7 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         scaled=scaled_by(run, own),
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
+        full=run.computes_full,
     )
 
 
@@ -649,7 +654,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     return HeadSpec(
         hidden=architecture.hidden_size,
         vocab=architecture.vocab_size,
-        norm=norm,
+        norm=norm_under_liger(norm, architecture.model_type, run.liger),
         linear=spec,
         loss=run.loss,
         softcap=architecture.logit_softcap,

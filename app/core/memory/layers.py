@@ -50,6 +50,8 @@ class FeedForward:
     gated: bool
     together: bool = False
     fused: bool = False
+    liger: bool = False
+    """Liger's kernel makes the product and writes both gradients over what it saved (``liger``)."""
     scaled: bool = False
     """The gate and the result are multiplied by a number (Falcon-H1)."""
 
@@ -291,8 +293,24 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         upper = multiply(t, upper, activate(t, spec.middle, gated))
         return linear(t, down, upper)
     gate, up, down = spec.linears
+    if spec.liger:
+        return linear(t, down, _liger(t, linear(t, gate, x), linear(t, up, x)))
     if spec.scaled:
         upper = linear(t, up, x)
         upper = multiply(t, upper, activate(t, spec.middle, scale(t, linear(t, gate, x))))
         return scale(t, linear(t, down, upper))
     return linear(t, down, multiply(t, activate(t, spec.middle, linear(t, gate, x)), linear(t, up, x)))
+
+
+def _liger(t: Tape, gate: Tensor, up: Tensor) -> Tensor:
+    """``LigerSiLUMulFunction``."""
+    out = t.fresh(gate.elements, gate.itemsize)
+    held = [Tensor(x.storage, x.elements, x.itemsize) for x in (gate, up)]
+
+    def run(_: list[Tensor | None]) -> list[Tensor | None]:
+        found: list[Tensor | None] = list(held)
+        held.clear()
+        return found
+
+    t.join((out,), (gate, up), (gate, up), run)
+    return out

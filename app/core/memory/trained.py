@@ -8,7 +8,7 @@ from math import prod
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.kept import kept
-from app.core.memory.states import Trained
+from app.core.memory.optimizers import Trained
 from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -40,7 +40,10 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                         itemsize=itemsize,
                         shape=module.shape,
                         embedding=embedding,
+                        wide=embedding and not run.own_rates,
+                        head=module.kind is Kind.HEAD,
                         decays=decays,
+                        targeted=module.kind is Kind.LINEAR and run.targets_optimizer(module.path),
                     )
                 )
             if module.bias_parameters:
@@ -63,7 +66,11 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
             each = total // copies
             rows.append(
                 Trained(
-                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
+                    elements=each,
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=(adapted.rank, each // adapted.rank),
+                    targeted=run.targets_optimizer(module.path),
                 )
             )
         if adapted.magnitude_parameters:
