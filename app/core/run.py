@@ -12,6 +12,8 @@ from typing import Any
 from app.core.axolotl.unmodelled import room
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
+from app.core.methods.reading import read_method
+from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
 
 
@@ -21,6 +23,8 @@ class Method(StrEnum):
     FULL = "full"
     LORA = "lora"
     QLORA = "qlora"
+    PEFT = "peft"
+    """Another of PEFT's methods, or bottleneck adapters: see ``Run.peft``."""
 
 
 class Quantization(StrEnum):
@@ -102,6 +106,8 @@ ATTENTION_OF = {
     "fp8": Attention.FLASH,
 }
 
+LORA_ADAPTERS = ("lora", "qlora")
+"""What Axolotl builds itself."""
 ATTENTION_FLAGS = {
     "xformers_attention": "xformers",
     "sage_attention": "sage",
@@ -171,6 +177,8 @@ class Run:
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()
     """The kernels that the configuration switches on by name."""
+    peft: PeftMethod | None = None
+    """What trains where ``method`` is ``PEFT``."""
     computes_full: bool = False
     """``bnb_4bit_compute_dtype: float32`` under 16-bit autocast: 4-bit weights are unpacked in fp32."""
     embeddings_skip_upcast: bool = False
@@ -204,6 +212,12 @@ class Run:
     def sample_tokens(self) -> int:
         """Tokens of the samples themselves, each answer once."""
         return self.micro_batch_size * self.sequence_len_tokens
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Virtual tokens before each row's own."""
+        settings = self.peft.settings if self.peft is not None else None
+        return settings.tokens * settings.submodules if isinstance(settings, VirtualTokens) else 0
 
     def targets_optimizer(self, path: str) -> bool:
         """Whether a low-rank optimizer projects this linear's gradient: Transformers matches parts of names."""
@@ -311,16 +325,17 @@ class _Reader:
         return default
 
     def run(self) -> Run:
-        adapter = self.choice("adapter", "", ("", "lora", "qlora"))
+        adapter = self.choice("adapter", "", ("", "lora", "qlora", *PeftType))
+        peft = self.peft(adapter) if adapter in tuple(PeftType) else None
         preference = self.preference()
-        lora = self.lora() if adapter else None
+        lora = self.lora() if adapter in LORA_ADAPTERS else None
         if lora is not None and preference not in (None, Preference.REWARD):
             lora = replace(lora, dropout=0.0)  # TRL's ``disable_dropout``
         packing = self.flag("sample_packing")
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
         run = Run(
-            method=Method(adapter or "full"),
+            method=Method.PEFT if adapter in tuple(PeftType) else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
             lora=lora,
             relora=self.flag("relora"),
@@ -357,6 +372,7 @@ class _Reader:
             likelihood=preference is Preference.ORPO
             or (preference is Preference.SIMPO and self.number("cpo_alpha", 1.0, 0.0, 1e6) > 0),
             lora_kernels=tuple(key for key in LORA_KERNEL_KEYS if self.flag(key)),
+            peft=peft,
         )
         self.number("learning_rate", 1e-4, 0.0, 1e3)
         self.number("num_epochs", 1.0, 0.0, 1e6)
@@ -364,10 +380,24 @@ class _Reader:
             raise InvalidInput(*self.errors)
         return run
 
+    def peft(self, adapter: str) -> PeftMethod | None:
+        """PEFT's method of this name; prefix tuning cannot be with gradient checkpointing, as PEFT says."""
+        if adapter == PeftType.PREFIX_TUNING and self.config.get("gradient_checkpointing"):
+            self.fault("gradient_checkpointing", "error.peft.checkpointing", adapter=adapter)
+        try:
+            return read_method(PeftType(adapter), self.config.get("peft_config"))
+        except InvalidInput as error:
+            self.errors += error.errors
+            return None
+
     def quantization(self, adapter: str, bits4: bool, bits8: bool) -> Quantization:
         if not adapter and (bits4 or bits8):
             key = "load_in_4bit" if bits4 else "load_in_8bit"
             self.fault(key, "error.config.quantized_full")
+        if adapter in tuple(PeftType) and (bits4 or bits8):
+            key = "load_in_4bit" if bits4 else "load_in_8bit"
+            self.fault(key, "error.peft.quantized", adapter=adapter)
+            return Quantization.NONE
         if adapter == "qlora":
             if not bits4:
                 self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
@@ -497,7 +527,7 @@ class _Reader:
 
     def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
         """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
-        if not adapter:
+        if adapter not in LORA_ADAPTERS:
             return False
         if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
             return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None

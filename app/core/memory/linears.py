@@ -7,6 +7,7 @@ Sources: PEFT 0.20.0 ``tuners/lora/layer.py``, ``bnb.py``, ``dora.py`` and ``var
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.memory.beside import BottleneckSpec, Scaled, activated, by_output_vector, by_vector, residual
 from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, scale
 from app.core.memory.tape import Gradients, Tape, Tensor
 from app.core.run import Quantization
@@ -33,6 +34,8 @@ class LinearSpec:
     dora: bool = False
     adapter_itemsize: int = 4
     nested: bool = True
+    scaled: Scaled | None = None
+    """Where IA³ multiplies by a vector."""
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
 
@@ -49,6 +52,10 @@ class LinearSpec:
 
 def linear(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     """The linear as PEFT leaves it."""
+    if spec.scaled is Scaled.INPUTS:
+        return base(t, spec, by_vector(t, x, spec.inputs, spec.adapter_itemsize))
+    if spec.scaled is Scaled.OUTPUTS:
+        return by_output_vector(t, base(t, spec, x), spec.outputs, spec.adapter_itemsize)
     if not spec.rank:
         return base(t, spec, x)
     if spec.quantization is Quantization.NF4:
@@ -93,6 +100,17 @@ def product(t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", 
 
     t.join((out,), (x, weight, bias), (x if w_size else None, weight if x_size else None), run)
     return out
+
+
+def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
+    """``x + up(f(down(x)))``, weights in fp32; the same tensor without an adapter."""
+    if spec is None:
+        return x
+    down = t.parameter(spec.width * spec.size, FULL, trained=True)
+    up = t.parameter(spec.size * spec.width, FULL, trained=True)
+    biases = [t.parameter(size, FULL, trained=True) if spec.bias else None for size in (spec.size, spec.width)]
+    inner = activated(t, spec, product(t, x, down, spec.size, key=f"{spec.name}.down", bias=biases[0]))
+    return residual(t, x, product(t, inner, up, spec.width, key=f"{spec.name}.up", bias=biases[1]))
 
 
 def autocast_copy(t: Tape, weight: Tensor, key: str) -> Tensor:
