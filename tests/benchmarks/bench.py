@@ -204,9 +204,7 @@ def processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def report(
-    found: dict[str, Measured], startup: float, fresh: float, used: float, sweep: Sweep, load: float
-) -> str:
+def report(found: dict[str, Measured], startup: float, fresh: float, used: float, sweep: Sweep, load: float) -> str:
     """The measured part of the page."""
     bare = found["bare"].per_second
     names = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.memory.states import form_of
+from app.core.memory.optimizers import form_of
 from app.core.run import LORA_KERNEL_KEYS
 from tests.core.memory.test_peaks import DATA, UNCONFIRMED, estimated, recorded
 
