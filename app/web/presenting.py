@@ -73,6 +73,7 @@ def present(
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
+    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -116,12 +117,7 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(
-            price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install),
-            form,
-            texts,
-            address,
-        ),
+        knobs=knob_views(priced, form, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
