@@ -21,7 +21,7 @@ from app.web.highlight import highlight
 from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
-from app.web.timing import time_view
+from app.web.timing import time_detail
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -123,7 +123,7 @@ def present(
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
         download_url=download_url,
         file_name=file_name(plan),
-        beyond=Beyond(time=time_view(plan, hardware, catalog, texts), links=onward),
+        beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
 
 

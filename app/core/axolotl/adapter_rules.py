@@ -253,7 +253,7 @@ def missing_targets(subject: Subject) -> Iterator[Finding]:
         yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
     elif names:
         left = [name for name in subject.names("lora_target_modules") if name not in names]
-        fix = Fix(set={"lora_target_modules": left}, safe=True)
+        fix = Fix(set={"lora_target_modules": left})
         yield misleads(
             "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
         )

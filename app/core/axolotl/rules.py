@@ -113,7 +113,7 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         if path == key and key in OTHER_TOOLS:
             close = (OTHER_TOOLS[key],)
         if close:
-            top = path == key and close[0] not in config
+            top = path == key and key in config and close[0] not in config
             fix = Fix(set={close[0]: config[key]}, unset=(key,)) if top else None
             yield misleads("unknown_key_nearest", path, fix=fix, key=path, nearest=close[0])
         else:

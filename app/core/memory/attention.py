@@ -49,6 +49,8 @@ class Heads:
     softcap: bool = False
     sinks: int = 0
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
+    biased: bool = False
+    """An fp32 bias of distances is added to the scores, then a mask filled in (MPT)."""
     returned: bool = False
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -182,8 +184,10 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
         weights = scale(t, weights)
-    mask = Tensor(None, SQUARE, t.positions)
-    weights = add(t, weights, mask)
+    if shape.biased:
+        weights = scale(t, add(t, weights, Tensor(None, shape.heads * TOKEN, FULL)))
+    else:
+        weights = add(t, weights, Tensor(None, SQUARE, t.positions))
     if shape.sinks:
         weights = cast(t, _sunk(t, shape, weights), wanted)
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
@@ -230,8 +234,19 @@ def _plus_zeros(t: Tape, x: Tensor) -> Tensor:
 
 
 def _softmax(t: Tape, x: Tensor) -> Tensor:
-    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input."""
+    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input.
+
+    The backward's kernel makes the product of gradient and result first (ATen ``cuda/SoftMax.cu``,
+    ``softmax_backward_cuda_out``), which no trace of operations sees and every GPU allocates.
+    """
     out = t.fresh(x.elements, FULL)
     elements, itemsize = x.elements, x.itemsize
-    t.join((out,), (x,), (out,), lambda _: (t.fresh(elements, itemsize),))
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        result = t.fresh(elements, itemsize)
+        product = t.fresh(elements, FULL)
+        del product
+        return (result,)
+
+    t.join((out,), (x,), (out,), run)
     return out

@@ -97,6 +97,8 @@ class LayerSpec:
     the experts."""
     small_input: SmallInput | None = None
     value_norm: NormSpec | None = None
+    holds: bool = False
+    """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
     """Keys and values are those of an earlier layer."""
     norms_first: bool = False
@@ -110,10 +112,15 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.residual is Residual.PARALLEL:
         return _parallel(t, spec, x)
     residual = x
+    held: list[Tensor] = []
     if spec.heads is not None or spec.mixer is not None:
         hidden = _normed(t, spec.input_norm, x)
+        held.append(hidden)
         hidden = _mixed(t, spec, hidden)
         hidden = _normed(t, spec.attention_norm, hidden)
+        held.append(hidden)
+        if not spec.holds:
+            held.clear()
         if spec.multipliers:
             hidden = scale(t, hidden)
         hidden = add(t, residual, hidden)
@@ -185,7 +192,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     elif spec.latent_norms:
         return linear(t, spec.out, _latent(t, spec, heads, x))
     elif spec.fused_attention:
-        q, k, v = fused_group(t, spec.projections, x)
+        q, k, *values = fused_group(t, spec.projections, x)
+        v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
     if spec.gate_on_output:

@@ -28,6 +28,8 @@ class Norm(StrEnum):
     """OLMo's without weights: fp32 inside, cast back."""
     CENTERED = "centered"
     """Cohere's, in elementary operations."""
+    FUSED = "fused"
+    """Axolotl's kernel for Gemma 4's queries, keys and values, with positions (``kernels/gemma4_fused_rope.py``)."""
     RMS_BARE = "rms_bare"
     """An RMSNorm without a weight (Gemma 4's on values and before its router)."""
 
@@ -52,6 +54,9 @@ def normalise(t: Tape, spec: NormSpec, x: Tensor) -> Tensor:
     match spec.form:
         case Norm.LAYER | Norm.LAYER_HALF | Norm.LAYER_FULL:
             return _layer_norm(t, spec, x, weight, statistics)
+        case Norm.FUSED:
+            kept = saved_only(t, statistics, FULL)
+            return custom(t, ((x.elements, x.itemsize),), (x, weight), (x, kept))[0]
         case Norm.CENTERED:
             return _centered(t, x, weight, statistics)
         case _:

@@ -17,7 +17,7 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
-from app.core.memory.forms import head_spec, layer_specs
+from app.core.memory.forms import SCALED_EMBEDDINGS, head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.outline import Base, Group, Outline, ends
@@ -35,7 +35,7 @@ from app.core.memory.tape import (
     Lengths,
     Moment,
 )
-from app.core.memory.trained import at_rank, by_rank, merged, trained_tensors, variable_rank
+from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Run
@@ -154,7 +154,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
-    trained = at_rank(outline.trained, rank)
+    trained = outline.trained.at(rank)
     form = form_of(run.optimizer)
     states = state_bytes(trained, form)
     gradients = gradient_bytes(trained)
@@ -212,6 +212,7 @@ class _Step:
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient(adapter)
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
@@ -222,7 +223,7 @@ class _Step:
             stream=stream,
             compute=run.itemsize,
             gradients_present=self.present,
-            needs_input=True,
+            needs_input=not self.layers or self.layers[-1].differentiable,
         )
 
     def first_input_needs_gradient(self, adapter: Adapter) -> bool:
@@ -243,7 +244,7 @@ class _Step:
             if key not in held:
                 held[key] = self.profile(spec, stream, needs_input=needs)
             found.append(held[key])
-            stream, needs = held[key].output, True
+            stream, needs = held[key].output, held[key].differentiable
         return tuple(found)
 
     def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool) -> LayerProfile:
@@ -263,7 +264,7 @@ class _Step:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         return Outline(
             weights=base_bytes(self.architecture, Storing.of(self.run)),
-            trained=merged(self.trained),
+            trained=Sizes(merged(self.trained)),
             training=tuple(self.training()),
             evaluation=tuple(self.evaluation()),
             offloaded=sum(self.streams()) if self.offloaded else 0,
@@ -287,6 +288,17 @@ class _Step:
         """The embedding's output."""
         return self.architecture.hidden_size * TOKEN * self.embedding_itemsize
 
+    @property
+    def batch(self) -> int:
+        """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
+        return self.tables + self.leaf
+
+    @property
+    def leaf(self) -> int:
+        """The embedding's output before the model multiplies it, where checkpointing has made that a leaf."""
+        scaled = self.architecture.model_type in SCALED_EMBEDDINGS
+        return self.embedded if scaled and self.checkpointed and not self.full else 0
+
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""
         return Group.of(phase, stage.moments, (Base(gradients=gradients, activations=activations),))
@@ -303,9 +315,9 @@ class _Step:
             last = self.layers[-1]
             stage = last.quiet if self.checkpointed else last.forward
             others = everything - kept[-1] + (copies - last.copies if copies else 0)
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=BATCH + inputs + others)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=BATCH + everything + copies)
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=BATCH + everything)
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=self.batch + everything)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
@@ -316,7 +328,7 @@ class _Step:
         bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
-            bases[id(layer)].append(Base(gradients=above, activations=BATCH + below))
+            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below))
             above += 0 if self.present else layer.gradients
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
             yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))
@@ -332,14 +344,14 @@ class _Step:
         slots = [0] * SLOTS
         slots[TEMPORARIES] = self.embedding * (1 + tied_copies)
         moment = Moment(total=slots[TEMPORARIES], slots=tuple(slots))
-        base = Base(gradients=before or self.gradients - self.embedding, activations=BATCH + self.embedded)
+        base = Base(gradients=before or self.gradients - self.embedding, activations=self.batch + self.embedded)
         yield Group.of(Phase.BACKWARD, (moment,), (base,))
 
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         if not self.run.evaluates:
             return
-        held = BATCH + self.embedded + self.copies
+        held = self.tables + self.embedded + self.copies
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held)
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=BATCH + self.copies)
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.copies)

@@ -43,6 +43,8 @@ class LayerProfile:
     kept: int
     copies: int
     output: int
+    differentiable: bool
+    """Whether its output takes a gradient: below the first trained weight none does, and nothing is kept."""
     gradients: int
     quiet: Stage
     forward: Stage
@@ -92,6 +94,7 @@ def profile_layer(
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
     out = run_layer(t, spec, x)
+    differentiable = out.node is not None
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
@@ -116,6 +119,7 @@ def profile_layer(
         kept=kept,
         copies=copies,
         output=output,
+        differentiable=differentiable,
         gradients=gradients,
         quiet=quiet_stage,
         forward=forward,

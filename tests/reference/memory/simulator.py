@@ -8,6 +8,7 @@ order of a step Transformers' ``Trainer``. See README.md for what is stubbed.
 from __future__ import annotations
 
 import gc
+import re
 from types import MethodType
 
 import torch
@@ -19,6 +20,7 @@ from .optimizers import Optimizer
 from .tracker import MemoryTracker
 
 KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+TOWERS = re.compile(r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio)\b")
 FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
@@ -63,6 +65,8 @@ class Simulation:
         if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
             implementation = "simulated_varlen"
         fused = kernels(cfg)
+        if config.model_type in ("gemma4", "gemma4_text"):
+            fused_lora.patch_gemma4(bool(cfg.get("gradient_checkpointing")))
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
         sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -137,7 +141,8 @@ class Simulation:
     def _optimizer(self) -> Optimizer:
         """Transformers' two groups, weight decay and none; nn.Embedding weights are told apart for 8-bit states."""
         embeddings = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Embedding)}
-        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+        # a batch of text gives the towers no gradients, so that no optimizer makes states for them
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and not TOWERS.search(n)]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
         kept = {id(p) for p in decays}
         return Optimizer(
