@@ -40,7 +40,7 @@ class Lengths:
 
 
 def by_length(*, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int) -> Lengths:
-    """Powers of two up to the first that does not fit (but for a few points always), and the configuration's own length.
+    """Powers of two up to the first that does not fit, but a few at least, and the configuration's own length.
 
     Raises:
         InvalidInput: the configuration holds values that cannot be.
