@@ -31,7 +31,7 @@ LLAMA = {
 def test_from_the_start_page_to_a_file(open_page: Open, javascript: bool) -> None:
     page = open_page("/", javascript=javascript)
     page.get_by_label("Base model").fill("llama 3.1 8b instruct")
-    page.get_by_label("GPU").select_option("rtx-4090")
+    page.get_by_label("GPU", exact=True).select_option("rtx-4090")
     page.get_by_role("button", name="Plan it").click()
     page.wait_for_url("**/plan?*")
     assert page.url.endswith(PLAN.replace(MODEL, MODEL.replace("/", "%2F")))
