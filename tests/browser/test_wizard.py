@@ -128,7 +128,7 @@ def edits(page: Page) -> list[Callable[[], None]]:
         lambda: label("What the fine-tune is for").select_option("instruction") and None,
         lambda: page.get_by_role("radio", name="Quality").check(),
         lambda: label("sequence_len").fill("2048"),
-        lambda: page.get_by_role("radio", name="QLoRA").check(),
+        lambda: page.locator("input[name=method][value=qlora]").check(),
         lambda: label("lora_r", exact=True).fill("16"),
         lambda: label("lora_alpha").fill("32"),
         lambda: label("micro_batch_size").fill("1"),
