@@ -10,7 +10,11 @@ from app.core.memory.optimizers import form_of
 from app.core.run import LORA_KERNEL_KEYS
 from tests.core.memory.test_peaks import DATA, RECORDED_BEFORE, estimated, recorded
 
-RECORDINGS: Mapping[str, str] = {"peaks": "chosen", "drawn": "drawn at random", "wide": "drawn from the whole catalogue"}
+RECORDINGS: Mapping[str, str] = {
+    "peaks": "chosen",
+    "drawn": "drawn at random",
+    "wide": "drawn from the whole catalogue",
+}
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
 
