@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validat
 from pydantic_core import PydanticCustomError
 
 from app.core.estimate import Phase, Verdict
-from app.core.findings import Severity
+from app.core.findings import Effect, Severity
 from app.core.objective import Objective
 from app.core.plan import Goal, Install, Outcome, Priority, Tasks
 from app.core.prices import Trains
@@ -35,6 +35,18 @@ QLORA_EXAMPLE: dict[str, Any] = {
     "bf16": "auto",
     "datasets": [{"path": "mlabonne/FineTome-100k", "type": "chat_template"}],
 }
+YAML_EXAMPLE = """base_model: meta-llama/Llama-3.1-8B-Instruct
+datasets:
+  - path: tatsu-lab/alpaca
+    type: alpaca
+adapter: lora
+lora_r: 16
+lora_alpha: 32
+lora_target_modules: [q_proj, v_proj]
+flash_attention: true  # the old switch
+relora_steps: 200
+learning_rate: 2e-4
+"""
 MODEL_EXAMPLE: dict[str, Any] = {
     "model_type": "llama",
     "vocab_size": 32000,
@@ -80,6 +92,7 @@ VaryKey = Literal[
 ]
 GridKey = Literal["sequence_len", "micro_batch_size", "lora_r"]
 
+CHECK_MISSING = "check_missing"
 HARDWARE_MISSING = "hardware_missing"
 MODEL_MISSING = "model_missing"
 
@@ -148,6 +161,28 @@ class EstimateRequest(_Request):
     model: Model | None = None
     hardware: Hardware | None = None
     dataset: Dataset = Field(default=Dataset(), description="For the time of the whole run.")
+
+
+class CheckRequest(_Request):
+    """A file to look through, or a configuration."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"yaml": YAML_EXAMPLE, "hardware": {"gpu": "rtx-4090"}}, {"config": QLORA_EXAMPLE}]
+        }
+    )
+
+    yaml: str | None = Field(default=None, description="A configuration file as text; it need not parse.")
+    config: Config | None = Field(default=None, description="A configuration, instead of `yaml`.")
+    model: Model | None = None
+    hardware: Hardware | None = None
+    install: Annotated[Install, Field(strict=False)] = Install.DOCKER
+
+    @model_validator(mode="after")
+    def _something(self) -> "CheckRequest":
+        if (self.yaml is None) == (self.config is None):
+            raise PydanticCustomError(CHECK_MISSING, "one of yaml and config is needed")
+        return self
 
 
 class ConfigRequest(_Request):
@@ -292,7 +327,8 @@ class Finding(_Answer):
     severity: Severity
     code: str = Field(description="Stable, the same in every language.")
     key: str | None = Field(description="Axolotl's key that it concerns.")
-    line: int | None
+    line: int | None = Field(description="Where it stands in the text that was checked.")
+    effect: Effect = Field(description="What Axolotl makes of it: `ok` where it runs as meant.")
     message: str
     fix: Fix | None
 
@@ -432,6 +468,17 @@ class Estimate(_Answer):
     time: Time | None = Field(description="null without hardware, or where its rates are not known.")
     knobs: Knobs | None = Field(description="null unless asked for with `knobs=true`.")
     findings: list[Finding]
+
+
+class Check(_Answer):
+    """What is wrong with a configuration, and the same one with every safe fix applied."""
+
+    valid: bool = Field(description="What Axolotl's validator would say.")
+    verdict: Effect = Field(description="The gravest effect of any finding.")
+    findings: list[Finding]
+    config: dict[str, Any] = Field(description="Empty where the text says nothing.")
+    yaml: str = Field(description="The text as given but for the fixes, order and comments kept.")
+    estimate: Estimate | None = Field(description="Of `config`; null where its model is not known.")
 
 
 class Step(_Answer):

@@ -9,7 +9,8 @@ from pydantic_core import to_jsonable_python
 from app.api import rendering
 from app.catalog.library import Catalog
 from app.core.plan import Dataset, Wish
-from app.schemas import MODEL_EXAMPLE, QLORA_EXAMPLE
+from app.schemas import MODEL_EXAMPLE, QLORA_EXAMPLE, YAML_EXAMPLE
+from app.services.checking import check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate
 from app.services.fitting import fit
@@ -60,6 +61,11 @@ COMPARISONS: Mapping[str, Any] = {
         "dataset": {"rows": 10000, "mean_tokens": 400},
     },
     "The guide's methods": {"config": QLORA_EXAMPLE, "hardware": {"gpu": GPU}},
+}
+CHECKS: Mapping[str, Any] = {
+    "An old file": {"yaml": YAML_EXAMPLE, "hardware": {"gpu": GPU}},
+    "No YAML at all": {"yaml": "adapter: [lora"},
+    "A configuration": {"config": QLORA_EXAMPLE},
 }
 CONFIGS: Mapping[str, Any] = {"QLoRA": {"config": QLORA_EXAMPLE}}
 
@@ -125,6 +131,10 @@ def made_examples(catalog: Catalog) -> dict[str, Example]:
                 ]
             ),
             taken=COMPARISONS,
+        ),
+        "/api/v1/check": Example(
+            given=rendering.checked(check_text(catalog=catalog, text=YAML_EXAMPLE, hardware=hardware), english),
+            taken=CHECKS,
         ),
         "/api/v1/config": Example(given=write_yaml(QLORA_EXAMPLE, english), taken=CONFIGS),
     }

@@ -11,6 +11,7 @@ from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
 from app.core.findings import Finding, Fix
 from app.core.plan import Advice, Change, Decision, Plan
 from app.core.prices import Knob, Knobs
+from app.services.checking import Checked, plain
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Grid
 from app.texts import Texts
@@ -23,13 +24,26 @@ def finding(found: Finding, texts: Texts) -> dict[str, Any]:
         "code": found.code,
         "key": found.key,
         "line": found.line,
+        "effect": found.effect.value,
         "message": texts.render(found.message),
         "fix": _fix(found.fix) if found.fix else None,
     }
 
 
 def _fix(fix: Fix) -> dict[str, Any]:
-    return {"set": dict(fix.set), "unset": list(fix.unset), "safe": fix.safe}
+    return {"set": plain(fix.set), "unset": list(fix.unset), "safe": fix.safe}
+
+
+def checked(result: Checked, texts: Texts) -> dict[str, Any]:
+    """A check. ``config`` and ``yaml`` have every safe fix applied."""
+    return {
+        "valid": result.valid,
+        "verdict": result.verdict.value,
+        "findings": [finding(found, texts) for found in result.findings],
+        "config": plain(result.mended.config or {}),
+        "yaml": result.mended.text,
+        "estimate": estimate(result.estimate, texts) if result.estimate else None,
+    }
 
 
 def estimate(result: Estimate, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -16,6 +17,8 @@ from app.core.hardware import Hardware
 from app.core.messages import message
 from app.core.plan import Dataset, Wish
 from app.schemas import (
+    Check,
+    CheckRequest,
     CompareRequest,
     Comparison,
     ConfigRequest,
@@ -33,11 +36,12 @@ from app.schemas import (
 )
 from app.schemas import Fit as FitAnswer
 from app.schemas import Hardware as HardwareRequest
+from app.services.checking import check_config, check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate
 from app.services.exporting import Target, export
 from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
-from app.services.inputs import resolve_hardware
+from app.services.inputs import resolve_hardware, resolve_model
 from app.services.planning import plan
 from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
@@ -190,6 +194,31 @@ async def post_compare(request: Request) -> Response:
     texts = reader(request)
     items = [rendering.compared(item, texts) for item in found]
     return json_reply(texts, {"items": items, "total": len(items)})
+
+
+@router.post(
+    "/check",
+    tags=["planning"],
+    operation_id="check",
+    summary="Check a configuration",
+    responses={**gives(Check), **problems(400, 413, 415, 422)},
+    openapi_extra=takes(CheckRequest),
+)
+async def post_check(request: Request) -> Response:
+    """What Axolotl refuses, what fails at run time and what misleads, with the file mended and its memory."""
+    asked = await read(request, CheckRequest)
+    catalog = _catalog(request)
+    with _pointing({}):
+        hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
+        if asked.model is not None:  # a config.json that describes no model is a fault of the request
+            resolve_model(catalog=catalog, base_model=None, model=asked.model)
+    about: dict[str, Any] = {"hardware": hardware, "model": asked.model, "install": asked.install}
+    if asked.config is not None:
+        result = check_config(catalog=catalog, config=asked.config, **about)
+    else:
+        result = check_text(catalog=catalog, text=asked.yaml or "", **about)
+    texts = reader(request)
+    return json_reply(texts, rendering.checked(result, texts))
 
 
 @router.post(

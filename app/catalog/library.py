@@ -1,7 +1,7 @@
 """The whole catalogue: models, GPUs, methods, the decision tree and what Axolotl knows, loaded once."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from app.catalog.gpus import Gpus, load_gpus
 from app.catalog.methods import Methods, load_methods
 from app.catalog.models import Models, load_models
+from app.catalog.prices import PriceRow, load_prices
 from app.catalog.rows import DATA, CatalogError, read_yaml
 from app.catalog.target_modules import TargetRow, load_target_modules
 from app.core.advice import Advisor, build_advisor
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.axolotl.schema import build_schema
 from app.core.decision import Tree, build_tree
 from app.core.errors import InvalidInput
 
@@ -34,6 +36,7 @@ class Catalog:
         target_modules: tuple[TargetRow, ...],
         tree: Tree,
         advisor: Advisor,
+        prices: Mapping[str, PriceRow],
         schema: Mapping[str, Any],
     ) -> None:
         self.models = models
@@ -42,8 +45,10 @@ class Catalog:
         self.target_modules = target_modules
         self.tree = tree
         self.advisor = advisor
+        self.prices = prices
         self.schema = schema
-        self.known_keys = frozenset(_key_names(schema))
+        self.axolotl = build_schema(schema)
+        self.known_keys = self.axolotl.known
         self._architectures: dict[str, Architecture] = {}
 
     def architecture(self, model_id: str) -> Architecture:
@@ -61,14 +66,6 @@ class Catalog:
             except InvalidInput as error:
                 raise CatalogError(f"{row.id}: its config cannot be described: {error}") from error
         return known
-
-
-def _key_names(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Every spelling of every key that this Axolotl takes, its bundled plugins' included."""
-    for rows in (schema["keys"], *schema["plugins"].values()):
-        for name, facts in rows.items():
-            yield name
-            yield from facts.get("aliases", ())
 
 
 @cache
@@ -89,6 +86,7 @@ def load_catalog(directory: Path = DATA) -> Catalog:
         target_modules=load_target_modules(directory / "target_modules.yaml"),
         tree=tree,
         advisor=advisor,
+        prices=load_prices(directory / "prices.yaml"),
         schema=json.loads((directory / SCHEMA_FILE).read_text(encoding="utf-8")),
     )
 

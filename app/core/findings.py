@@ -15,6 +15,27 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Effect(StrEnum):
+    """What becomes of a run under Axolotl because of what a finding is about; the gravest first."""
+
+    REJECTED = "rejected"
+    """Axolotl's validator refuses the file."""
+    FAILS_AT_RUN = "fails_at_run"
+    """The validator lets it pass; loading, training or merging then fails."""
+    MISLEADS = "misleads"
+    """It runs, but not as the file says."""
+    OK = "ok"
+    """Nothing is wrong."""
+
+
+SEVERITY_OF = {
+    Effect.REJECTED: Severity.ERROR,
+    Effect.FAILS_AT_RUN: Severity.ERROR,
+    Effect.MISLEADS: Severity.WARNING,
+    Effect.OK: Severity.INFO,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
     """A change that resolves a finding. ``safe`` fixes never change what a working file trains."""
@@ -33,6 +54,8 @@ class Finding:
     key: str | None = None
     line: int | None = None
     fix: Fix | None = None
+    effect: Effect = Effect.OK
+    """What it does to a run; a warning about our own estimate does nothing to one."""
 
     @property
     def code(self) -> str:

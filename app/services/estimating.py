@@ -1,6 +1,7 @@
 """The estimate of a configuration: counts, memory, verdict, findings."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.library import Catalog
@@ -15,12 +16,21 @@ from app.core.hardware import Hardware
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.beside import MODELLED_METHODS
 from app.core.memory.mixers import scans
-from app.core.memory.states import MODELLED_OPTIMIZERS
+from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.messages import message
 from app.core.plan import Dataset
 from app.core.run import Run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.services.inputs import ResolvedModel, resolve_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """A configuration read, what of it trains, and the memory that this takes."""
+
+    run: Run
+    adapter: Adapter
+    memory: Memory
 
 
 def estimate(
@@ -48,12 +58,15 @@ def estimate_resolved(
     config: Mapping[str, Any],
     hardware: Hardware | None,
     dataset: Dataset | None = None,
+    measured: Measured | None = None,
 ) -> Estimate:
-    """``estimate`` for a model that is already looked up."""
+    """``estimate`` for a model that is already looked up, and for what is already measured of ``config``."""
     architecture = resolved.architecture
-    run = Run.from_config(config)
-    adapter = resolve_adapter(architecture, run)
-    memory = memory_of(architecture, run, adapter)
+    if measured is None:
+        read = Run.from_config(config)
+        trains = resolve_adapter(architecture, read)
+        measured = Measured(run=read, adapter=trains, memory=memory_of(architecture, read, trains))
+    run, adapter, memory = measured.run, measured.adapter, measured.memory
     capacity = hardware.capacity_bytes if hardware else None
     return Estimate(
         model_id=resolved.id,

@@ -1,10 +1,11 @@
 """What fits where, at the least: each method at its smallest, for any model on any card."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
 from app.catalog.library import Catalog
+from app.catalog.models import ModelRow
 from app.core.errors import InvalidInput
 from app.core.fit import LEAST_RANK, SHORTEST_SEQUENCE
 from app.core.hardware import Hardware
@@ -32,11 +33,11 @@ def least_process_bytes(catalog: Catalog, model_id: str, hardware: Hardware, met
     return _least(catalog, catalog.models.get(model_id).id, _generation(hardware), method)
 
 
-def fitting_models(catalog: Catalog, hardware: Hardware) -> dict[str, int]:
-    """Models that QLoRA trains on one card of this kind, by id, with what that takes at the least."""
+def fitting_models(catalog: Catalog, hardware: Hardware, rows: Iterable[ModelRow]) -> dict[str, int]:
+    """Those of ``rows`` that QLoRA trains on one card of this kind, by id, with what that takes at the least."""
     card = _generation(hardware)
     found = {}
-    for row in catalog.models.rows:
+    for row in rows:
         if LEAST_BYTES_PER_PARAMETER * catalog.architecture(row.id).total_parameters > hardware.capacity_bytes:
             continue
         need = _least(catalog, row.id, card, METHODS[0])

@@ -11,12 +11,14 @@ from app.core.estimate import Memory, Time
 from app.core.hardware import Hardware
 from app.core.plan import Dataset
 from app.core.run import LoraSettings, Run
-from app.services.estimating import memory_of, time_of
+from app.services.estimating import Measured, memory_of, time_of
 from app.services.inputs import ResolvedModel
 
 KEPT_SIZES = 1 << 15
 """Sizes kept for models of the catalogue, some hundred bytes each: a person's next question differs by one key."""
+KEPT_MEMORIES = 1024
 KEPT_ADAPTERS = 256
+"""Itemised memories and what trains: some thousand bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +48,25 @@ class Meter:
         Raises:
             InvalidInput: the configuration holds values that cannot be.
         """
+        return self.measured(config).memory
+
+    def measured(self, config: Mapping[str, Any]) -> Measured:
+        """The configuration read, what of it trains, and its memory.
+
+        Raises:
+            InvalidInput: the configuration holds values that cannot be.
+        """
         run = Run.from_config(config)
-        return memory_of(self.architecture, run, self._adapter(run))
+        adapter = self._adapter(run)
+        if self.kept:
+            return Measured(run=run, adapter=adapter, memory=_kept_memory(self.architecture, _Known(_key(run), run)))
+        return Measured(run=run, adapter=adapter, memory=memory_of(self.architecture, run, adapter))
 
     def process_bytes(self, config: Mapping[str, Any]) -> int:
         """What the process takes."""
         run = Run.from_config(config)
         if self.kept:
-            key = (replace(run, lora=None), *_lora_key(run.lora))
-            return _kept_bytes(self.architecture, _Known(key, run))
+            return _kept_bytes(self.architecture, _Known(_key(run), run))
         return memory_of(self.architecture, run, self._adapter(run)).process_bytes
 
     def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
@@ -70,6 +82,10 @@ class Meter:
         if adapter is None:
             adapter = self._adapters[key] = resolve_adapter(self.architecture, run)
         return adapter
+
+
+def _key(run: Run) -> Hashable:
+    return (replace(run, lora=None), *_lora_key(run.lora))
 
 
 def _adapter_key(run: Run) -> Hashable:
@@ -97,6 +113,12 @@ def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
 def _kept_bytes(architecture: Architecture, known: _Known) -> int:
     adapter = _kept_adapter(architecture, _Known(_adapter_key(known.run), known.run))
     return memory_of(architecture, known.run, adapter).process_bytes
+
+
+@lru_cache(maxsize=KEPT_MEMORIES)
+def _kept_memory(architecture: Architecture, known: _Known) -> Memory:
+    adapter = _kept_adapter(architecture, _Known(_adapter_key(known.run), known.run))
+    return memory_of(architecture, known.run, adapter)
 
 
 @lru_cache(maxsize=KEPT_ADAPTERS)

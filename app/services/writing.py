@@ -49,6 +49,15 @@ def write_yaml(config: Mapping[str, Any], texts: Texts, *, comments: bool = True
     return "\n".join(lines or ["{}"]) + "\n"
 
 
+def flow_text(value: object) -> str:
+    """A value on one line, as it may stand behind ``key: ``."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {flow_text(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow_text(inner) for inner in value) + "]"
+    return _scalar(value)
+
+
 def _comment(text: str) -> str:
     """A comment line; what YAML may not hold even in a comment is left out."""
     return f"# {Reader.NON_PRINTABLE.sub('', text)}".rstrip()

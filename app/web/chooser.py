@@ -1,4 +1,4 @@
-"""Model and card as other pages than the wizard ask for them: its fields, with all else that was asked going along."""
+"""Model and card as pages beside the wizard ask for them; everything else that it was asked goes along."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

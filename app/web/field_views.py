@@ -183,7 +183,7 @@ def _recommended(name: str, picked: str, texts: Texts, plan: Plan | None) -> con
 
 def _gpus(form: Form, catalog: Catalog, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
     """All cards by segment, and what was typed into the address where it is none of them."""
-    groups = _gpu_groups(catalog.gpus, texts)
+    groups = gpu_groups(catalog.gpus, texts)
     picked = form["gpu"]
     if not picked or any(option.value == picked for group in groups for option in group.options):
         return groups
@@ -194,7 +194,8 @@ def _gpus(form: Form, catalog: Catalog, texts: Texts) -> tuple[contexts.OptionGr
 
 
 @lru_cache(maxsize=16)
-def _gpu_groups(gpus: Gpus, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
+def gpu_groups(gpus: Gpus, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
+    """All cards, by segment."""
     rows = sorted(gpus.rows, key=lambda row: _segment_order(row.segment))
     return tuple(
         contexts.OptionGroup(

@@ -91,6 +91,12 @@ Address = Callable[[Form], str]
 """The address of the plan that a form asks for."""
 
 
+def turned(form: Form, patch: Mapping[str, Any]) -> Form:
+    """``form`` with Axolotl keys set (None takes one out), each where the form holds it."""
+    values = own_keys.patched(form.values, patch)
+    return replace(form, values={name: values[name] for name in FIELDS if values.get(name)})
+
+
 @dataclass(slots=True, kw_only=True)
 class Asked:
     """What a form comes to: arguments for the services, and every value that cannot be."""

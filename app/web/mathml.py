@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 _TOKEN = re.compile(r"\s+|\d+(?:[.,]\d+)*|[^\W\d_]+\d*[³²]?|.", re.DOTALL)
 _GREEK = {"alpha": "α", "lambda": "λ", "sigma": "σ", "epsilon": "ε"}
-_CLOSING = {"(": ")", "[": "]", "‖": "‖", "{": "}", "|": "|"}
+_CLOSING = {"(": ")", "[": "]", "‖": "‖", "|": "|"}
 _FUNCTIONS = frozenset("min max softmax dequant attention encoder input rank diag vec mean std".split())
 _PRODUCTS = frozenset("·⊙⊗×*")
 _PRODUCT_SIGNS = {"·": "\u2062", "*": "\u2062"}

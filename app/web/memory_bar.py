@@ -28,6 +28,33 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
     low, high = memory.range_bytes
     scale = max(capacity, memory.process_bytes, high) * MARGIN / 100
 
+    segments = memory_segments(estimate, scale, texts)
+    over = max(0, memory.process_bytes - capacity)
+    return MemoryBar(
+        segments=segments,
+        process=gib(memory.process_bytes, texts),
+        capacity=gib(capacity, texts),
+        capacity_percent=_percent(capacity / scale),
+        capacity_label_end=capacity / scale > 60,
+        overflow=over > 0,
+        overflow_x_percent=_percent(capacity / scale),
+        overflow_percent=_percent(over / scale),
+        range_x_percent=_percent(low / scale),
+        range_width_percent=_percent((high - low) / scale),
+        range_low=gib(low, texts),
+        range_high=gib(high, texts),
+        description=texts.text(
+            "web.bar.description",
+            process_bytes=memory.process_bytes,
+            capacity_bytes=capacity,
+            parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
+        ),
+    )
+
+
+def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Segment, ...]:
+    """The parts of ``estimate`` side by side; ``scale`` is the bytes of one per cent of the drawing's width."""
+    memory = estimate.memory
     parts = [
         (term.code, texts.text(f"term.{term.code}"), term.bytes, texts.render(term.explanation))
         for term in memory.breakdown
@@ -56,28 +83,7 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
             )
         )
         start += size
-
-    over = max(0, memory.process_bytes - capacity)
-    return MemoryBar(
-        segments=tuple(segments),
-        process=gib(memory.process_bytes, texts),
-        capacity=gib(capacity, texts),
-        capacity_percent=_percent(capacity / scale),
-        capacity_label_end=capacity / scale > 60,
-        overflow=over > 0,
-        overflow_x_percent=_percent(capacity / scale),
-        overflow_percent=_percent(over / scale),
-        range_x_percent=_percent(low / scale),
-        range_width_percent=_percent((high - low) / scale),
-        range_low=gib(low, texts),
-        range_high=gib(high, texts),
-        description=texts.text(
-            "web.bar.description",
-            process_bytes=memory.process_bytes,
-            capacity_bytes=capacity,
-            parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
-        ),
-    )
+    return tuple(segments)
 
 
 def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:

@@ -71,6 +71,29 @@ def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known:
     return result
 
 
+def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, str]:
+    """``values`` of fields after a change of keys: to their fields where they have one, to the box otherwise.
+
+    None takes a key out of a file, and a field back to its recommendation; a key of the box says so as null.
+    """
+    result = dict(values)
+    found: dict[str, str] = {}
+    left = _moved({key: value for key, value in patch.items() if value is not None}, found)
+    for key in (key for key, value in patch.items() if value is None):
+        name = _SPELLINGS.get(key, key)
+        if name in result and name in FIELDS:
+            del result[name]
+        else:
+            left[key] = None
+    if left:
+        try:
+            own = parse(values.get("keys", ""))
+        except InvalidInput:
+            own = {}
+        found["keys"] = write(own | left)
+    return result | found
+
+
 def write(keys: Mapping[str, Any]) -> str:
     """Keys as YAML, one line each."""
     return "".join(f"{name}: {_flow(value)}\n" for name, value in keys.items()).strip()

@@ -33,11 +33,13 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         result = present(
             plan,
             form=form,
+            wish=found.asked.wish,
             hardware=found.hardware,
             catalog=catalog,
             texts=texts,
             address=address,
             download_url=path_for(request, "download") + form.query(texts.language),
+            onward=_onward(request, texts, form),
         )
     blank = Form(lang=form.lang)
     fields = field_views(
@@ -62,6 +64,14 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         reset_url=address(blank),
         changed=sum(name not in ("model", "m", "gpu", "vram_gib") for name in form.values),
         lang=form.lang or "",
+    )
+
+
+def _onward(request: Request, texts: Texts, form: Form) -> tuple[contexts.Link, ...]:
+    """The pages that start from a plan, with its query."""
+    return tuple(
+        contexts.Link(text=texts.text(f"time.to.{name}"), url=path_for(request, name) + form.query())
+        for name in ("tree", "fit", "compare")
     )
 
 

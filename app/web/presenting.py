@@ -1,22 +1,27 @@
 """Turns a plan into words and figures for the page."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.estimate import Estimate, Time
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
-from app.core.plan import Alternative, Change, Plan
+from app.core.plan import Alternative, Change, Plan, Wish
 from app.services.lengths import by_length
+from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web import contexts
+from app.web.contexts.time import Beyond
 from app.web.durations import duration
-from app.web.fields import FIELDS, field_of_key
-from app.web.forms import Address, Form, in_field
+from app.web.fields import field_of_key
+from app.web.forms import Address, Form, in_field, turned
 from app.web.highlight import highlight
+from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
+from app.web.timing import time_detail
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -52,13 +57,23 @@ def file_name(plan: Plan) -> str:
 
 
 def present(
-    plan: Plan, *, form: Form, hardware: Hardware, catalog: Catalog, texts: Texts, address: Address, download_url: str
+    plan: Plan,
+    *,
+    form: Form,
+    wish: Wish,
+    hardware: Hardware,
+    catalog: Catalog,
+    texts: Texts,
+    address: Address,
+    download_url: str,
+    onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
     """Everything that the result region shows."""
     t = texts.text
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
+    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -74,7 +89,7 @@ def present(
             texts=texts,
             address=address,
         ),
-        time=time_view(estimate.time, texts) if estimate.time else None,
+        time=time_fact(estimate.time, texts) if estimate.time else None,
         disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
         rule_of_thumb=t(
             "web.result.rule_of_thumb",
@@ -102,25 +117,28 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
+        knobs=knob_views(priced, form, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
         download_url=download_url,
         file_name=file_name(plan),
+        beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
 
 
-def time_view(time: Time, texts: Texts) -> contexts.TimeView:
+def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:
     """How long, with its band: the whole run where the data's size is known, a step otherwise."""
     seconds, band, of = time.step_seconds, time.step_seconds_range, "step"
     if time.run_seconds is not None and time.run_seconds_range is not None:
         seconds, band, of = time.run_seconds, time.run_seconds_range, "run"
     low, high = band
-    return contexts.TimeView(
+    return contexts.TimeFact(
         figure=duration(seconds, texts),
         of=texts.text(f"web.time.of.{of}", steps=time.total_steps or 0),
         band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
         rate=texts.text("web.time.rate", rate=round(time.tokens_per_second)),
+        price=texts.text("web.time.price", price=time.price) if time.price is not None else "",
     )
 
 
@@ -151,11 +169,18 @@ def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.Chan
                 key=made.key,
                 before=in_field(made.before) if made.before is not None else "",
                 after=in_field(made.after) if made.after is not None else "",
-                saves=texts.text("planner.saves", saved_bytes=-made.saves_bytes) if made.saves_bytes else "",
+                saves=saved(made.saves_bytes, texts),
                 field_id=f"f-{name}" if name else None,
             )
         )
     return tuple(views)
+
+
+def saved(saves_bytes: int, texts: Texts) -> str:
+    """What a change saves as a negative size, what it costs as a positive one; nothing for what goes along."""
+    if not saves_bytes:
+        return ""
+    return texts.text("planner.saves" if saves_bytes > 0 else "planner.costs", saved_bytes=-saves_bytes)
 
 
 def _alternative(other: Alternative, form: Form, texts: Texts, address: Address) -> contexts.AlternativeView:
@@ -196,18 +221,13 @@ def _finding(finding: Finding, form: Form, texts: Texts, address: Address) -> co
 
 
 def _fix(finding: Finding, form: Form, texts: Texts, address: Address) -> contexts.Link | None:
-    """A link that applies the fix, where the form has a field for all of it."""
+    """A link that applies the fix."""
     fix = finding.fix
     if fix is None or not (fix.set or fix.unset):
         return None
-    changes: dict[str, str | None] = {}
-    for key, value in [*fix.set.items(), *((key, None) for key in fix.unset)]:
-        name = "model" if key == "base_model" else key
-        field = FIELDS.get(name)
-        if field is None or not (field.knob or name in ("sequence_len", "model")):
-            return None
-        changes[name] = None if value is None else in_field(value)
-    if form.with_values(**changes) == form:
+    changes: dict[str, Any] = {**fix.set, **dict.fromkeys(fix.unset)}
+    mended = turned(form, changes)
+    if mended == form:
         return None
-    shown = tuple(f"{key}: {value}" if value is not None else f"− {key}" for key, value in changes.items())
-    return contexts.Link(text=texts.text("web.finding.fix", changes=shown), url=address(form.with_values(**changes)))
+    shown = tuple(f"{key}: {in_field(value)}" if value is not None else f"− {key}" for key, value in changes.items())
+    return contexts.Link(text=texts.text("web.finding.fix", changes=shown), url=address(mended))

@@ -9,7 +9,16 @@ from app.web.field_views import shown_value
 from app.web.forms import Form
 
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "data": ("dataset_path", "dataset_type", "rows", "mean_tokens", "max_tokens", "sequence_len"),
+    "data": (
+        "dataset_path",
+        "dataset_type",
+        "rows",
+        "mean_tokens",
+        "max_tokens",
+        "sequence_len",
+        "tasks",
+        "price_per_hour",
+    ),
     "method": ("method", "neftune"),
     "knobs": (
         "lora_r",

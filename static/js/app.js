@@ -22,6 +22,8 @@
   let lastTyped = null; // the field whose typing made the newest history entry
   let focusNext = null; // the id to focus when a followed link has vanished with the swap
 
+  let busy = null; // the question that is being answered
+
   const isForm = (element) => element?.id === "plan-form";
 
   document.addEventListener("htmx:config:request", (event) => {
@@ -51,7 +53,19 @@
       ctx.push = null;
       ctx.replace = "true";
     }
+    // One request at a time for one question: a second press of the button is not a second one.
+    if (busy?.query === query) {
+      event.preventDefault();
+      return;
+    }
+    busy = { query, ctx };
+    document.getElementById("result")?.setAttribute("aria-busy", "true");
     lastTyped = typing ? field.name : null;
+  });
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.detail.ctx !== busy?.ctx) return; // an older one, put aside for the newest
+    busy = null;
+    document.getElementById("result")?.removeAttribute("aria-busy");
   });
 
   // A choice that the person made is "dirty" and no longer follows its attributes: bring it back to what came.
@@ -137,6 +151,19 @@
   };
   const options = (field) => [...parts(field).list.querySelectorAll("[role=option]")];
   const chosen = (field) => options(field).find((option) => option.ariaSelected === "true");
+
+  // Without this it is a plain field with the browser's own list.
+  const upgrade = () => {
+    for (const field of document.querySelectorAll("[data-suggests]")) {
+      field.removeAttribute("list");
+      field.role = "combobox";
+      field.ariaAutoComplete = "list";
+      field.setAttribute("aria-controls", "model-listbox");
+      field.setAttribute("aria-expanded", String(options(field).length > 0 && !parts(field).list.hidden));
+    }
+  };
+  upgrade();
+  document.addEventListener("htmx:after:swap", upgrade);
 
   const close = (field) => {
     clearTimeout(field.waiting);

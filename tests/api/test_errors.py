@@ -172,7 +172,7 @@ def test_an_unknown_id_in_a_path(client: TestClient, path: str, nearest: str) ->
     assert nearest in data["detail"]
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v1/", "/api/v1/check", "/api/v2/models", "/healthz/x"])
+@pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/models", "/healthz/x"])
 def test_nothing_there(client: TestClient, path: str) -> None:
     """404 in the one shape."""
     problem(client.get(path), 404)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
+from .acting import download, unfold
 from .conftest import Open
 
 pytestmark = pytest.mark.browser
@@ -24,22 +25,6 @@ LLAMA = {
     "num_key_value_heads": 4,
     "max_position_embeddings": 2048,
 }
-
-
-def unfold(page: Page, name: str) -> None:
-    """Open a part of the form that is folded."""
-    page.locator(f"#fold-{name} > summary").click()
-
-
-def download(page: Page) -> dict[str, object]:
-    """The file that the page offers, as a configuration."""
-    with page.expect_download() as waiting:
-        page.locator("#download").click()
-    file = waiting.value
-    assert re.fullmatch(r"[a-z0-9.-]+\.yaml", file.suggested_filename)
-    config = yaml.safe_load(Path(file.path()).read_text(encoding="utf-8"))
-    assert isinstance(config, dict)
-    return config
 
 
 @pytest.mark.parametrize("javascript", [True, False])

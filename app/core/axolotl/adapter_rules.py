@@ -4,16 +4,22 @@ Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``loaders/adapter.py``,
 0.20.0 ``tuners/lora``. What only shows at run time was run there.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
-from app.core.architecture import Kind, Part
+from app.core.architecture import Architecture, Kind, Part
 from app.core.axolotl.coverage import LORA_KERNELS
-from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, error, info, warning
-from app.core.findings import Finding, Fix
+from app.core.axolotl.judging import FALSE_WORDS
+from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
+from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
+from app.core.nearest import nearest
 from app.core.run import LORA_KERNEL_KEYS
 
+INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
+"""Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
+ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
 NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
 """What Axolotl has itself in place of a method, where that is not LoRA."""
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -22,49 +28,52 @@ ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 def adapter_name(subject: Subject) -> Iterator[Finding]:
     """Axolotl builds lora and qlora; other adapters need a plugin."""
     adapter = subject.config.get("adapter")
-    if adapter and adapter not in LORA_ADAPTERS and not _plugin_adapters(subject):
-        yield error("adapter_not_axolotl", "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
+    if adapter == "llama-adapter":
+        yield fails("llama_adapter", "adapter", fix=Fix(set={"adapter": "lora"}))
+    elif adapter == "mora" and "mora" in subject.listed_plugins:
+        return
+    elif adapter and adapter not in LORA_ADAPTERS and not subject.own_plugins:
+        yield rejected("adapter_not_axolotl", "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
         if adapter in tuple(PeftType):
-            nearest = NEAREST_NATIVE.get(PeftType(str(adapter)), "adapter: lora")
+            native = NEAREST_NATIVE.get(PeftType(str(adapter)), "adapter: lora")
             code = "adapter_by_script" if adapter == PeftType.BOTTLENECK else "adapter_by_export"
-            yield info(code, "adapter", given=str(adapter), nearest=nearest)
+            yield info(code, "adapter", given=str(adapter), nearest=native)
 
 
 def virtual_tokens_packed(subject: Subject) -> Iterator[Finding]:
     """A prompt stands before each packed row once, not before each sample in it."""
     if subject.text("adapter") in VIRTUAL_TOKENS and subject.on("sample_packing"):
-        yield warning("virtual_tokens_packed", "sample_packing", fix=Fix(set={"sample_packing": False}))
-
-
-def _plugin_adapters(subject: Subject) -> bool:
-    """Whether a plugin is listed that is none of the bundled ones and so may bring an adapter."""
-    bundled = subject.schema.plugin_classes if subject.schema is not None else {}
-    return any(name not in bundled for name in subject.names("plugins"))
+        yield misleads("virtual_tokens_packed", "sample_packing", fix=Fix(set={"sample_packing": False}))
 
 
 def lora_in_4bit(subject: Subject) -> Iterator[Finding]:
     """Only qlora builds the 4-bit configuration; under lora the flag casts every linear to fp32."""
     if subject.text("adapter") == "lora" and subject.on("load_in_4bit"):
-        yield error("lora_load_in_4bit", "load_in_4bit", fix=Fix(set={"adapter": "qlora"}))
+        yield misleads("lora_load_in_4bit", "load_in_4bit", fix=Fix(set={"adapter": "qlora"}))
 
 
 def qlora_bits(subject: Subject) -> Iterator[Finding]:
     """QLoRA wants 4 bits and nothing else."""
     if subject.text("adapter") != "qlora":
         return
-    if subject.on("load_in_8bit"):
-        yield error(
+    if subject.flag("gptq"):
+        yield rejected("qlora_gptq", "gptq", fix=Fix(set={"adapter": "lora"}))
+    if subject.flag("merge_lora"):
+        if any(map(subject.flag, ("load_in_4bit", "load_in_8bit"))):
+            yield rejected("merge_quantized", "merge_lora", fix=Fix(unset=("merge_lora",), safe=True))
+    elif subject.flag("load_in_8bit"):
+        yield rejected(
             "qlora_8bit", "load_in_8bit", fix=Fix(set={"load_in_4bit": True}, unset=("load_in_8bit",), safe=True)
         )
-    elif not subject.on("load_in_4bit"):
-        yield error("qlora_needs_4bit", "load_in_4bit", fix=Fix(set={"load_in_4bit": True}, safe=True))
+    elif not subject.flag("load_in_4bit"):
+        yield rejected("qlora_needs_4bit", "load_in_4bit", fix=Fix(set={"load_in_4bit": True}, safe=True))
 
 
 def quantized_full(subject: Subject) -> Iterator[Finding]:
     """A quantised base cannot train by itself."""
     for key in ("load_in_4bit", "load_in_8bit"):
-        if subject.on(key) and not subject.on("adapter"):
-            yield error("quantized_full", key, key=key)
+        if subject.on(key) and not subject.on("adapter") and not subject.on("inference"):
+            yield rejected("quantized_full", key, key=key)
 
 
 def lora_needs(subject: Subject) -> Iterator[Finding]:
@@ -72,13 +81,13 @@ def lora_needs(subject: Subject) -> Iterator[Finding]:
     if not subject.lora or subject.on("lora_model_dir"):
         return
     if subject.config.get("lora_r") is None:
-        yield error("lora_r_missing", "lora_r", fix=Fix(set={"lora_r": 16}, safe=True))
+        yield fails("lora_r_missing", "lora_r", fix=Fix(set={"lora_r": 16}, safe=True))
     if subject.config.get("lora_alpha") is None:
         rank = subject.config.get("lora_r")
         alpha = 2 * rank if type(rank) is int else 32
-        yield error("lora_alpha_missing", "lora_alpha", fix=Fix(set={"lora_alpha": alpha}, safe=True))
+        yield fails("lora_alpha_missing", "lora_alpha", fix=Fix(set={"lora_alpha": alpha}, safe=True))
     if not any(map(subject.on, ("lora_target_linear", "lora_target_modules", "lora_target_parameters"))):
-        yield error("targets_missing", "lora_target_modules")
+        yield fails("targets_missing", "lora_target_modules")
 
 
 def targets_twice(subject: Subject) -> Iterator[Finding]:
@@ -93,12 +102,12 @@ def target_linear(subject: Subject) -> Iterator[Finding]:
     if architecture is None or not subject.lora or not subject.on("lora_target_linear"):
         return
     if any(module.part is not Part.TEXT for module in architecture.modules):
-        yield warning("targets_towers", "lora_target_linear")
+        yield misleads("targets_towers", "lora_target_linear")
     if architecture.model_type == "gpt_neox":
-        yield warning("targets_head", "lora_target_linear")
+        yield misleads("targets_head", "lora_target_linear")
     linear = any(module.kind is Kind.LINEAR for module in architecture.modules)
     if not linear and not subject.on("lora_target_modules"):
-        yield error("targets_conv1d", "lora_target_linear", model_type=architecture.model_type)
+        yield fails("targets_conv1d", "lora_target_linear", model_type=architecture.model_type)
 
 
 def target_experts(subject: Subject) -> Iterator[Finding]:
@@ -110,17 +119,17 @@ def target_experts(subject: Subject) -> Iterator[Finding]:
     if names:
         attention = [name for name in architecture.module_names if name in ATTENTION_TARGETS]
         fix = Fix(set={"lora_target_modules": attention}) if attention else None
-        yield warning("targets_experts", "lora_target_modules", fix=fix, names=tuple(names))
+        yield misleads("targets_experts", "lora_target_modules", fix=fix, names=tuple(names))
 
 
 def expert_parameters(subject: Subject) -> Iterator[Finding]:
     """LoRA on bare parameters takes neither dropout nor DoRA."""
-    if not subject.lora or not subject.on("lora_target_parameters"):
+    if not subject.on("lora_target_parameters"):
         return
-    if subject.on("lora_dropout"):
-        yield error("parameters_dropout", "lora_dropout", fix=Fix(set={"lora_dropout": 0.0}, safe=True))
-    if subject.on("peft_use_dora"):
-        yield error("parameters_dora", "peft_use_dora", fix=Fix(unset=("peft_use_dora",)))
+    if subject.number("lora_dropout"):
+        yield rejected("parameters_dropout", "lora_dropout", fix=Fix(set={"lora_dropout": 0.0}, safe=True))
+    if subject.lora and subject.on("peft_use_dora"):
+        yield fails("parameters_dora", "peft_use_dora", fix=Fix(unset=("peft_use_dora",)))
 
 
 def quantized_experts(subject: Subject) -> Iterator[Finding]:
@@ -129,41 +138,47 @@ def quantized_experts(subject: Subject) -> Iterator[Finding]:
     amd = subject.hardware is not None and subject.hardware.vendor is Vendor.AMD
     quantized = subject.on("load_in_4bit") or subject.on("load_in_8bit")
     if asked and subject.on("lora_target_linear"):
-        yield error("experts_target_linear", "quantize_moe_experts")
+        yield rejected("experts_target_linear", "quantize_moe_experts")
     elif asked and not (subject.lora and quantized):
         fix = Fix(unset=("quantize_moe_experts",), safe=True)
-        yield error("experts_unquantized_base", "quantize_moe_experts", fix=fix)
+        yield rejected("experts_unquantized_base", "quantize_moe_experts", fix=fix)
     elif asked and amd:
-        yield error("experts_cuda", "quantize_moe_experts", fix=Fix(unset=("quantize_moe_experts",), safe=True))
+        yield rejected("experts_cuda", "quantize_moe_experts", fix=Fix(unset=("quantize_moe_experts",), safe=True))
     elif not asked and subject.text("adapter") == "qlora" and subject.on("load_in_4bit"):
         architecture = subject.architecture
         if architecture is not None and any(module.kind is Kind.EXPERTS for module in architecture.modules):
             helps = not amd and not subject.on("lora_target_linear")
             mend = Fix(set={"quantize_moe_experts": True}) if helps else None
-            yield warning("experts_16bit", "quantize_moe_experts", fix=mend)
+            yield misleads("experts_16bit", "quantize_moe_experts", fix=mend)
 
 
 def packed_checkpoint(subject: Subject) -> Iterator[Finding]:
     """gpt-oss is published in MXFP4; Transformers refuses a second quantisation on top."""
     if subject.text("base_model").lower().startswith("openai/gpt-oss") and subject.on("load_in_4bit"):
-        yield warning("mxfp4_checkpoint", "base_model", base_model=subject.text("base_model"))
+        yield misleads("mxfp4_checkpoint", "base_model", base_model=subject.text("base_model"))
 
 
 def kernels(subject: Subject) -> Iterator[Finding]:
     """The fused LoRA kernels, on by default, cannot patch every architecture, nor work over 8 bits or remote code."""
+    if chosen_kernels(subject) and subject.on("trust_remote_code"):
+        fix = Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False), safe=True)
+        yield rejected("kernels_remote_code", "trust_remote_code", fix=fix)
     if not subject.lora:
         return
     unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
-    chosen = any(subject.on(key) for key in LORA_KERNEL_KEYS)
+    chosen = chosen_kernels(subject)
     fix = Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False), safe=True)
-    if chosen and subject.on("trust_remote_code"):
-        yield error("kernels_remote_code", "trust_remote_code", fix=fix)
-    elif chosen and subject.text("adapter") == "lora" and subject.on("load_in_8bit"):
-        yield error("kernels_8bit", "load_in_8bit", fix=fix)
+    if chosen and subject.text("adapter") == "lora" and subject.on("load_in_8bit"):
+        yield rejected("kernels_8bit", "load_in_8bit", fix=fix)
     elif subject.model_type is not None and subject.model_type not in LORA_KERNELS:
         automatic = unset and not any(map(subject.on, ("rl", "load_in_8bit", "trust_remote_code")))
         if automatic or subject.on("lora_qkv_kernel") or subject.on("lora_o_kernel"):
-            yield error("kernels_unpatchable", "lora_qkv_kernel", fix=fix, model_type=subject.model_type)
+            yield fails("kernels_unpatchable", "lora_qkv_kernel", fix=fix, model_type=subject.model_type)
+
+
+def chosen_kernels(subject: Subject) -> bool:
+    """Whether a fused kernel that Axolotl's checks look at is switched on by name."""
+    return any(subject.on(key) for key in LORA_KERNEL_KEYS if key != "lora_embedding_kernel")
 
 
 def loftq(subject: Subject) -> Iterator[Finding]:
@@ -172,27 +187,119 @@ def loftq(subject: Subject) -> Iterator[Finding]:
     if not subject.lora or not isinstance(peft, Mapping) or not peft.get("loftq_config"):
         return
     if subject.on("load_in_4bit"):
-        yield error("loftq_in_4bit", "peft.loftq_config", fix=Fix(unset=("peft",)))
+        yield fails("loftq_in_4bit", "peft.loftq_config", fix=Fix(unset=("peft",)))
     else:
         yield info("loftq_stays_16bit", "peft.loftq_config")
 
 
 def relora(subject: Subject) -> Iterator[Finding]:
     """ReLoRA needs restarts, an adapter to merge and an Adam whose state it prunes."""
-    if not subject.on("relora"):
+    if not subject.flag("relora"):
         return
-    if not subject.on("jagged_restart_steps"):
+    if not subject.number("jagged_restart_steps"):
         fix = Fix(set={"jagged_restart_steps": 200}, safe=True)
-        yield error("relora_restart", "jagged_restart_steps", fix=fix)
-    if not subject.on("adapter"):
-        yield error("relora_adapter", "adapter", fix=Fix(unset=("relora",)))
+        yield rejected("relora_restart", "jagged_restart_steps", fix=fix)
+    if not subject.lora and not (subject.on("adapter") and subject.own_plugins):
+        yield rejected("relora_adapter", "adapter", fix=Fix(unset=("relora",)))
     for key in ("deepspeed", "fsdp", "fsdp_config"):
         if subject.on(key):
-            yield error("relora_sharded", key, key=key)
+            yield rejected("relora_sharded", key, key=key)
+    if subject.text("lr_scheduler") == "one_cycle":
+        yield rejected("relora_one_cycle", "lr_scheduler", fix=Fix(set={"lr_scheduler": "cosine"}))
+    if subject.flag("flash_attn_fuse_mlp"):
+        yield rejected("fused_mlp", "flash_attn_fuse_mlp", fix=Fix(unset=("flash_attn_fuse_mlp",), safe=True))
     if "adam" not in (subject.text("optimizer") or "adamw_torch_fused"):
-        yield error("relora_optimizer", "optimizer", given=subject.text("optimizer"))
+        yield fails("relora_optimizer", "optimizer", given=subject.text("optimizer"))
     if subject.on("peft_use_dora"):
-        yield warning("relora_dora", "peft_use_dora")
+        yield misleads("relora_dora", "peft_use_dora")
+
+
+def restart_keys(subject: Subject) -> Iterator[Finding]:
+    """Keys of ReLoRA without ReLoRA."""
+    if subject.flag("relora"):
+        return
+    for key in ("relora_prune_ratio", "relora_prune_method", "relora_cpu_offload"):
+        if subject.on(key):
+            yield misleads("relora_off", key, fix=Fix(set={"relora": True}), key=key)
+
+
+def initialisation(subject: Subject) -> Iterator[Finding]:
+    """How PEFT starts the two factors."""
+    given = subject.config.get("peft_init_lora_weights")
+    key = "peft_init_lora_weights"
+    if given is False:
+        yield misleads("init_false", key)
+    if not isinstance(given, str) or given.lower() in (*TRUE_WORDS, *FALSE_WORDS) or not subject.lora:
+        return
+    if given in {"corda", "eva"}:
+        yield (fails if given == "corda" else misleads)("init_prepared", key, given=given)
+    elif given.startswith("pissa") and subject.on("load_in_4bit"):
+        yield fails("init_pissa_4bit", key, fix=Fix(set={key: "olora"}))
+    elif given == "loftq" and not subject.mapping("peft").get("loftq_config"):
+        yield fails("init_loftq", key, fix=Fix(set={"peft.loftq_config": {"loftq_bits": 4}}))
+    elif given not in INITIALISATIONS and not re.fullmatch(r"pissa_niter_\d+", given):
+        close = nearest(given, INITIALISATIONS, count=1)
+        fix = Fix(set={key: close[0]}) if close else None
+        yield fails("init_unknown", key, fix=fix, given=given[:60], allowed=INITIALISATIONS)
+
+
+def adapter_keys_alone(subject: Subject) -> Iterator[Finding]:
+    """Keys of an adapter that nothing builds."""
+    if not subject.on("adapter"):
+        keys = [key for key in ALONE if subject.on(key)]
+        if keys:
+            yield misleads("adapter_missing", keys[0], fix=Fix(set={"adapter": "lora"}), names=tuple(keys))
+
+
+def missing_targets(subject: Subject) -> Iterator[Finding]:
+    """Target names that this model has none of; PEFT only fails where no name matches."""
+    architecture = subject.architecture
+    if architecture is None or not subject.lora or architecture.approximate:
+        return
+    given = subject.config.get("lora_target_modules")
+    if not isinstance(given, list | tuple) or subject.on("lora_target_linear"):
+        return
+    have = {*architecture.by_leaf, *architecture.expert_names}
+    names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, architecture)]
+    if names and len(names) == len(given) and not subject.on("lora_target_parameters"):
+        fix = Fix(set={"lora_target_modules": list(_linear(architecture))})
+        yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
+    elif names:
+        left = [name for name in subject.names("lora_target_modules") if name not in names]
+        fix = Fix(set={"lora_target_modules": left})
+        yield misleads(
+            "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
+        )
+
+
+def _matches(name: str, have: set[str], architecture: Architecture) -> bool:
+    """Whether a name of a list is a leaf of the model or the end of a path of it, as PEFT compares."""
+    if name in have:
+        return True
+    layered = re.sub(r"(?<=\.)\d+(?=\.)", "{}", f".{name}")
+    return any(f".{module.outer_path}".endswith(layered) for module in architecture.modules)
+
+
+def _linear(architecture: Architecture) -> tuple[str, ...]:
+    kinds = (Kind.LINEAR, Kind.CONV1D)
+    return tuple(dict.fromkeys(m.name for m in architecture.modules if m.kind in kinds and m.part is Part.TEXT))
+
+
+def regexes(subject: Subject) -> Iterator[Finding]:
+    """Each target of a list is held to be a regular expression."""
+    given = subject.config.get("lora_target_modules")
+    if isinstance(given, list):
+        wrong = [name for name in given if isinstance(name, str) and not _compiles(name)]
+        if wrong:
+            yield rejected("targets_regex", "lora_target_modules", names=tuple(name[:60] for name in wrong[:9]))
+
+
+def _compiles(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 ADAPTER_RULES: tuple[Rule, ...] = (
@@ -211,4 +318,65 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     kernels,
     loftq,
     relora,
+    restart_keys,
+    initialisation,
+    adapter_keys_alone,
+    missing_targets,
+    regexes,
+    Row(
+        code="groups_plus",
+        key="loraplus_lr_ratio",
+        when=lambda s: s.on("lr_groups") and s.on("loraplus_lr_ratio"),
+    ),
+    Row(
+        code="layers_frozen",
+        key="unfrozen_parameters",
+        when=lambda s: all(map(s.on, ("adapter", "peft_layers_to_transform", "unfrozen_parameters"))),
+        fix=Fix(unset=("unfrozen_parameters",)),
+    ),
+    Row(
+        code="layers_pattern",
+        key="peft_layers_pattern",
+        when=lambda s: s.on("peft_layers_pattern") and not s.on("peft_layers_to_transform"),
+        fix=Fix(unset=("peft_layers_pattern",)),
+    ),
+    Row(
+        code="fused_mlp",
+        key="flash_attn_fuse_mlp",
+        when=lambda s: s.lora and s.flag("flash_attn_fuse_mlp") and not s.flag("relora"),
+        fix=Fix(unset=("flash_attn_fuse_mlp",), safe=True),
+    ),
+    Row(
+        code="onebit_lora",
+        key="use_onebitllms",
+        when=lambda s: s.lora and s.flag("use_onebitllms"),
+    ),
+    Row(
+        code="exclude_unread",
+        key="lora_exclude_modules",
+        when=lambda s: s.on("lora_exclude_modules") and not s.own_plugins,
+        effect=Effect.MISLEADS,
+    ),
+    Row(
+        code="unquantized_plugin",
+        key="adapter",
+        when=lambda s: (
+            bool(s.text("adapter"))
+            and not s.lora
+            and bool(s.own_plugins)
+            and (s.on("load_in_4bit") or s.on("load_in_8bit"))
+        ),
+        effect=Effect.MISLEADS,
+    ),
+    Row(
+        code="merge_refuses",
+        key="peft_init_lora_weights",
+        when=lambda s: (
+            s.lora
+            and s.text("peft_init_lora_weights").startswith(("pissa", "olora", "orthogonal", "mica"))
+            and s.text("merge_method") != "legacy"
+        ),
+        effect=Effect.OK,
+        fix=Fix(set={"merge_method": "legacy"}, safe=True),
+    ),
 )

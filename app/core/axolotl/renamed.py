@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.axolotl.subject import Subject, error, warning
+from app.core.axolotl.subject import Subject, misleads, rejected, warning
 from app.core.findings import Finding, Fix
 
 Mend = Callable[[Any], Mapping[str, Any]]
@@ -68,7 +68,11 @@ RENAMED: Mapping[str, Renamed] = {
     ),
     "gc_steps": Renamed(
         successor="torch_empty_cache_steps",
-        mend=lambda value: {"torch_empty_cache_steps": value, "gc_collect_steps": value},
+        mend=lambda value: (
+            {"torch_empty_cache_steps": value, "gc_collect_steps": value}
+            if isinstance(value, int) and value > 0
+            else {"gc_collect_steps": value}
+        ),
     ),
     "liger_swiglu": Renamed(successor="liger_glu_activation", mend=_same("liger_glu_activation")),
 }
@@ -98,23 +102,109 @@ UNBUILT_OPTIMIZERS: Mapping[str, str] = {
 """Optimizers that the schema still names but nothing builds, with what took their place."""
 
 
+REFUSED_AT_ALL = ("rpo_alpha", "dpo_norm_loss", "dpo_use_logits_to_keep", "dpo_generate_during_eval")
+"""Removed keys that are refused whatever they are set to, but for null; the others only where they are on."""
+
+TOGETHER_REFUSED: Mapping[str, str] = {
+    "noisy_embedding_alpha": "neftune_noise_alpha",
+    "pretrain_multipack_buffer_size": "streaming_multipack_buffer_size",
+    "liger_swiglu": "liger_glu_activation",
+}
+"""Old names that Axolotl refuses beside the new one."""
+
+SUPERSEDED: Mapping[str, tuple[str, ...]] = {
+    "eval_table_size": ("generate_samples", "num_generation_samples"),
+    "eval_max_new_tokens": ("generation_max_new_tokens",),
+    "fsdp": ("fsdp_config",),
+    "fsdp_final_state_dict_type": ("fsdp_config.final_state_dict_type",),
+}
+"""Keys that are being given up for something that is not the same under another name."""
+
+NEVER_READ: Mapping[str, tuple[str, ...]] = {
+    "gptq_groupsize": (),
+    "gptq_model_v1": (),
+    "adam_eps": ("adam_epsilon",),
+    "eta_min": ("cosine_min_lr_ratio",),
+    "debug": (),
+    "strict_load": (),
+}
+"""Keys of long ago or of other tools that are seen in people's files and mean nothing to this Axolotl."""
+
+
+OTHER_TOOLS: Mapping[str, str] = {
+    "alpha": "lora_alpha",
+    "bnb_4bit": "load_in_4bit",
+    "dropout": "lora_dropout",
+    "epochs": "num_epochs",
+    "gradient_accumulation": "gradient_accumulation_steps",
+    "lora_rank": "lora_r",
+    "lora_target": "lora_target_modules",
+    "lr": "learning_rate",
+    "lr_scheduler_type": "lr_scheduler",
+    "max_length": "sequence_len",
+    "max_seq_len": "sequence_len",
+    "max_seq_length": "sequence_len",
+    "model": "base_model",
+    "model_name": "base_model",
+    "model_name_or_path": "base_model",
+    "neftune_alpha": "neftune_noise_alpha",
+    "num_train_epochs": "num_epochs",
+    "optim": "optimizer",
+    "packing": "sample_packing",
+    "per_device_eval_batch_size": "eval_batch_size",
+    "per_device_train_batch_size": "micro_batch_size",
+    "quantization_bit": "load_in_4bit",
+    "r": "lora_r",
+    "rank": "lora_r",
+    "seq_len": "sequence_len",
+    "target_modules": "lora_target_modules",
+    "use_dora": "peft_use_dora",
+    "use_rslora": "peft_use_rslora",
+}
+"""What Transformers, TRL, PEFT and other trainers call a key of Axolotl's."""
+
+
 def renamed_keys(subject: Subject) -> Iterator[Finding]:
     """A key that has another name today; the fix leaves a successor that is already there as it is."""
     for key, row in RENAMED.items():
         if key not in subject.config:
             continue
-        mended = {name: value for name, value in row.mend(subject.config[key]).items() if name not in subject.config}
+        value = subject.config[key]
+        mended = row.mend(value)
+        if key == "gc_steps" and mended.keys() & subject.config.keys():
+            mended = {}  # either of the new keys rules the old one out
+        mended = {name: value for name, value in mended.items() if name not in subject.config}
+        other = TOGETHER_REFUSED.get(key)
         fix = Fix(set=mended, unset=(key,), safe=row.mapped)
-        code = "renamed_key" if row.mapped else "ignored_key"
-        yield warning(code, key, fix=fix, key=key, successor=row.successor)
+        if other is not None and value and subject.config.get(other):
+            yield rejected("renamed_twice", key, fix=fix, key=key, successor=other)
+        elif row.mapped:
+            yield warning("renamed_key", key, fix=fix, key=key, successor=row.successor)
+        else:
+            yield misleads("ignored_key", key, fix=fix, key=key, successor=row.successor)
+
+
+def superseded_keys(subject: Subject) -> Iterator[Finding]:
+    """A key that works today and is being given up."""
+    for key, successors in SUPERSEDED.items():
+        if subject.given(key):
+            yield warning("superseded_key", key, key=key, successors=successors)
+
+
+def never_read(subject: Subject) -> Iterator[Finding]:
+    """A key that means nothing here."""
+    for key, successors in NEVER_READ.items():
+        if key in subject.config and not subject.own_plugins:
+            code = "never_read_successor" if successors else "never_read"
+            yield misleads(code, key, fix=Fix(unset=(key,), safe=True), key=key, successors=successors)
 
 
 def removed_keys(subject: Subject) -> Iterator[Finding]:
     """A key whose mere presence makes Axolotl stop."""
     for key, successors in REMOVED.items():
-        if subject.on(key):
+        if subject.on(key) or (key in REFUSED_AT_ALL and subject.given(key)):
             code = "removed_key_successor" if successors else "removed_key"
-            yield error(code, key, fix=Fix(unset=(key,), safe=True), key=key, successors=successors)
+            yield rejected(code, key, fix=Fix(unset=(key,), safe=True), key=key, successors=successors)
 
 
 def renamed_values(subject: Subject) -> Iterator[Finding]:

@@ -5,11 +5,30 @@ from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
-from app.core.axolotl.renamed import REMOVED, RENAMED, removed_keys, renamed_keys, renamed_values
+from app.core.axolotl.attention_rules import ATTENTION_RULES
+from app.core.axolotl.data_rules import DATA_RULES
+from app.core.axolotl.memory_rules import MEMORY_RULES
+from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
+from app.core.axolotl.plugin_rules import PLUGIN_RULES
+from app.core.axolotl.precision_rules import PRECISION_RULES
+from app.core.axolotl.preference_rules import PREFERENCE_RULES
+from app.core.axolotl.renamed import (
+    NEVER_READ,
+    OTHER_TOOLS,
+    REMOVED,
+    RENAMED,
+    never_read,
+    removed_keys,
+    renamed_keys,
+    renamed_values,
+    superseded_keys,
+)
+from app.core.axolotl.schedule_rules import SCHEDULE_RULES
 from app.core.axolotl.schema import Schema
-from app.core.axolotl.subject import Rule, Subject, warning
-from app.core.axolotl.training_rules import TRAINING_RULES
-from app.core.findings import Finding, Severity
+from app.core.axolotl.sharding_rules import SHARDING_RULES
+from app.core.axolotl.subject import Rule, Subject, info, misleads
+from app.core.axolotl.type_rules import TYPE_RULES
+from app.core.findings import Finding, Fix, Severity
 from app.core.hardware import Hardware
 from app.core.methods.settings import PeftType
 from app.core.nearest import nearest
@@ -17,10 +36,45 @@ from app.core.nearest import nearest
 MOST_SUGGESTIONS = 12
 """Unknown keys for which the nearest known one is looked up; more are typed by nobody."""
 
-RULES: tuple[Rule, ...] = (renamed_keys, removed_keys, renamed_values, *ADAPTER_RULES, *TRAINING_RULES)
+ELSEWHERE = frozenset(("inference", "beta", "mlp_kernel", "lora_exclude_modules"))
+"""Keys that some code of Axolotl looks for although no model holds them; each has a rule where it matters."""
 
-EXPLAINED = frozenset((*RENAMED, *REMOVED))
+EXPLAINED = frozenset((*RENAMED, *REMOVED, *NEVER_READ, *ELSEWHERE))
 """Keys that have a finding of their own, known to this Axolotl or not."""
+
+
+def card_memory(subject: Subject) -> Iterator[Finding]:
+    """What the box says against what the driver offers."""
+    hardware = subject.hardware
+    if hardware is not None and hardware.gpu_id is not None:
+        yield info(
+            "card_memory",
+            None,
+            hardware=hardware.name,
+            memory_gb=hardware.marketed_memory_gb,
+            capacity_bytes=hardware.capacity_bytes,
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    *TYPE_RULES,
+    renamed_keys,
+    removed_keys,
+    renamed_values,
+    superseded_keys,
+    never_read,
+    *ADAPTER_RULES,
+    *DATA_RULES,
+    *ATTENTION_RULES,
+    *SCHEDULE_RULES,
+    *OPTIMIZER_RULES,
+    *PRECISION_RULES,
+    *PREFERENCE_RULES,
+    *SHARDING_RULES,
+    *PLUGIN_RULES,
+    *MEMORY_RULES,
+    card_memory,
+)
 
 _SEVERITY = {severity: position for position, severity in enumerate(Severity)}
 
@@ -39,7 +93,8 @@ def check(
     whole = schema if isinstance(schema, Schema) else None
     subject = Subject(config=config, architecture=architecture, hardware=hardware, schema=whole)
     found = [finding for rule in RULES for finding in rule(subject)]
-    found += unknown_keys(config, schema)
+    spoken_of = {finding.key for finding in found}
+    found += (finding for finding in unknown_keys(config, schema) if finding.key not in spoken_of)
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 
 
@@ -51,13 +106,32 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
     if isinstance(schema, Schema):
         for key in config:
             if key in schema.nested and isinstance(config[key], Mapping | list | tuple):
-                unknown += schema.unknown_in(config[key], _models(key, config, schema), key)
+                inside = schema.unknown_in(config[key], _models(key, config, schema), key)
+                unknown += (found for found in inside if not _prefixed(*found))
+    # A plugin that is none of Axolotl's own may know any top-level key.
+    foreign = isinstance(schema, Schema) and any(name not in schema.plugin_classes for name in _plugins(config))
     for position, (path, key, allowed) in enumerate(unknown):
+        if foreign and path == key:
+            continue
         close = nearest(key, allowed, count=1) if position < MOST_SUGGESTIONS else ()
+        if path == key and key in OTHER_TOOLS:
+            close = (OTHER_TOOLS[key],)
         if close:
-            yield warning("unknown_key_nearest", path, key=path, nearest=close[0])
+            top = path == key and key in config and close[0] not in config
+            fix = Fix(set={close[0]: config[key]}, unset=(key,)) if top else None
+            yield misleads("unknown_key_nearest", path, fix=fix, key=path, nearest=close[0])
         else:
-            yield warning("unknown_key", path, key=path)
+            yield misleads("unknown_key", path, key=path)
+
+
+def _prefixed(path: str, key: str, allowed: frozenset[str]) -> bool:
+    """Whether this is FSDP's old spelling, which is read (``check_fsdp_config_kwargs_prefix``)."""
+    return path.startswith("fsdp_config.") and key.startswith("fsdp_") and key.replace("fsdp_", "") in allowed
+
+
+def _plugins(config: Mapping[str, Any]) -> tuple[str, ...]:
+    given = config.get("plugins")
+    return tuple(name for name in given if isinstance(name, str)) if isinstance(given, list | tuple) else ()
 
 
 def _models(key: str, config: Mapping[str, Any], schema: Schema) -> tuple[str, ...]:

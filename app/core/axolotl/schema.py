@@ -1,10 +1,13 @@
 """What one release of Axolotl accepts, as recorded from it: every key, its types, values, default and state.
 
 The recording (``app/data/axolotl-<version>.json``) is made by ``tests/reference/axolotl/record_schema.py``:
-``keys`` (top level), ``plugins`` (keys by bundled package), ``plugin_classes`` (class path to package) and ``models``
-(nested ones by name). A key's facts: ``types`` out of boolean, integer, number, text, list, mapping, model, value,
-null and any; ``values`` a value may have; ``models`` that describe what is nested; ``default``; ``required``;
-``aliases``; ``deprecated``; bounds ``gt``, ``ge``, ``lt``, ``le``.
+``keys`` (top level), ``plugins`` (keys by bundled package), ``plugin_classes`` (class path to package), ``models``
+(nested ones by name), ``strict_models`` (those that refuse what they do not know) and ``validators`` (name to a
+fingerprint of the code, to see what a release changes). A key's facts: ``accepts``, the alternatives that a value may
+be (``boolean``, ``integer``, ``number``, ``text``, ``null``, ``mapping``, ``any``, or an object: ``{"list": [...]}``,
+``{"tuple": [[...], ...]}``, ``{"mapping": [[key kinds], [value kinds]]}``, ``{"values": [...]}``, ``{"model": name}``,
+``{"bounded": [...], "min_length": 1}``); ``default``; ``required``; ``aliases``; ``deprecated`` and ``successors``;
+bounds ``gt``, ``ge``, ``lt``, ``le``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,17 +22,43 @@ class Key:
     """One key: what it takes. ``default`` is None where there is none; a bound is None where it has none."""
 
     name: str
-    types: frozenset[str]
-    values: tuple[str | int | bool, ...] = ()
-    models: tuple[str, ...] = ()
+    accepts: tuple[Any, ...]
     default: object = None
     required: bool = False
     deprecated: bool = False
+    successors: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
     le: float | None = None
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values that are named, where some are."""
+        return tuple(dict.fromkeys(value for part in walk(self.accepts, "values") for value in part))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that describe what is nested."""
+        return tuple(dict.fromkeys(walk(self.accepts, "model")))
+
+    @property
+    def bounds(self) -> Mapping[str, float]:
+        """The limits that it has."""
+        limits = {"gt": self.gt, "ge": self.ge, "lt": self.lt, "le": self.le}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def walk(alternatives: object, kind: str) -> Iterator[Any]:
+    """What stands under ``kind`` anywhere in some alternatives."""
+    if isinstance(alternatives, list | tuple):
+        for part in alternatives:
+            yield from walk(part, kind)
+    elif isinstance(alternatives, Mapping):
+        if kind in alternatives:
+            yield alternatives[kind]
+        yield from walk([part for part in alternatives.values() if isinstance(part, list)], kind)
 
 
 Keys: TypeAlias = Mapping[str, Key]
@@ -45,6 +74,7 @@ class Schema:
     plugins: Mapping[str, Keys]
     plugin_classes: Mapping[str, str]
     models: Mapping[str, Keys]
+    strict_models: frozenset[str] = frozenset()
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -107,14 +137,15 @@ def build_schema(recording: Mapping[str, Any]) -> Schema:
         plugins={package: _keys(rows) for package, rows in recording["plugins"].items()},
         plugin_classes=MappingProxyType(dict(recording["plugin_classes"])),
         models={name: _keys(rows) for name, rows in recording["models"].items()},
+        strict_models=frozenset(recording["strict_models"]),
     )
 
 
 def _keys(rows: Mapping[str, Mapping[str, Any]]) -> Keys:
     found: dict[str, Key] = {}
     for name, row in rows.items():
-        facts: dict[str, Any] = {"name": name, **row, "types": frozenset(row["types"])}
-        facts |= {fact: tuple(row[fact]) for fact in ("values", "models", "aliases") if fact in row}
+        facts: dict[str, Any] = {"name": name, **row}
+        facts |= {fact: tuple(row[fact]) for fact in ("accepts", "successors", "aliases") if fact in row}
         key = Key(**facts)
         for spelling in (name, *key.aliases):
             found[spelling] = key

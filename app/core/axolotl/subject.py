@@ -1,16 +1,17 @@
 """What a rule looks at: a configuration, the model and card it is for, and the schema it is held to."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from app.core.architecture import Architecture
 from app.core.axolotl.schema import Schema
-from app.core.findings import Finding, Fix, Severity
+from app.core.findings import SEVERITY_OF, Effect, Finding, Fix, Severity
 from app.core.hardware import Hardware
 from app.core.messages import Param, message
 
 LORA_ADAPTERS = ("lora", "qlora")
+TRUE_WORDS = ("1", "on", "t", "true", "y", "yes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +27,30 @@ class Subject:
         """Whether a key is set to something that counts as yes."""
         return bool(self.config.get(key))
 
+    def flag(self, key: str) -> bool:
+        """A key's value as a boolean the way Axolotl's types read it: the text ``"false"`` is no yes."""
+        value = self.config.get(key)
+        return value.strip().lower() in TRUE_WORDS if isinstance(value, str) else bool(value)
+
+    def given(self, key: str) -> bool:
+        """Whether a key is set to anything but null."""
+        return self.config.get(key) is not None
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """A key's value where it is a mapping, else an empty one."""
+        value = self.config.get(key)
+        return value if isinstance(value, Mapping) else {}
+
     def text(self, key: str) -> str:
         """A key's value where it is text, else nothing."""
         value = self.config.get(key)
         return value if isinstance(value, str) else ""
 
     def number(self, key: str) -> float | None:
-        """A key's value where it is a number or, as Axolotl takes it, a number in text."""
+        """A key's value where it is a number or, as pydantic takes it, a number in text or a boolean."""
         value = self.config.get(key)
         try:
-            return None if isinstance(value, bool) or not isinstance(value, str | int | float) else float(value)
+            return float(value) if isinstance(value, str | int | float) else None
         except (ValueError, OverflowError):
             return None
 
@@ -45,6 +60,30 @@ class Subject:
         if isinstance(value, str):
             return (value,)
         return tuple(v for v in value if isinstance(v, str)) if isinstance(value, list | tuple) else ()
+
+    @property
+    def fsdp2(self) -> bool:
+        """Whether the configuration asks for FSDP's second version."""
+        version = self.config.get("fsdp_version")
+        inner = self.mapping("fsdp_config")
+        return str(version or inner.get("fsdp_version") or inner.get("version")) == "2"
+
+    @property
+    def gpus(self) -> int:
+        """Processes of the run, one where no hardware is given."""
+        return self.hardware.data_parallel if self.hardware is not None else 1
+
+    @property
+    def listed_plugins(self) -> frozenset[str]:
+        """The bundled plugins' packages that the file lists."""
+        classes = self.schema.plugin_classes if self.schema is not None else {}
+        return frozenset(classes[name] for name in self.names("plugins") if name in classes)
+
+    @property
+    def own_plugins(self) -> tuple[str, ...]:
+        """Plugins that are none of the bundled ones: they may bring any key and any adapter."""
+        classes = self.schema.plugin_classes if self.schema is not None else {}
+        return tuple(name for name in self.names("plugins") if name not in classes)
 
     @property
     def lora(self) -> bool:
@@ -60,20 +99,52 @@ class Subject:
 Rule: TypeAlias = Callable[[Subject], Iterator[Finding]]
 
 
-def error(code: str, key: str | None, /, *, fix: Fix | None = None, **params: Param) -> Finding:
-    """Axolotl refuses the file, or the run fails."""
-    return _finding(Severity.ERROR, code, key, fix, params)
+def rejected(code: str, key: str | None, /, *, fix: Fix | None = None, **params: Param) -> Finding:
+    """Axolotl's validator refuses the file."""
+    return _finding(Effect.REJECTED, code, key, fix, params)
+
+
+def fails(code: str, key: str | None, /, *, fix: Fix | None = None, **params: Param) -> Finding:
+    """The file passes validation and the run fails."""
+    return _finding(Effect.FAILS_AT_RUN, code, key, fix, params)
+
+
+def misleads(code: str, key: str | None, /, *, fix: Fix | None = None, **params: Param) -> Finding:
+    """The run goes on, but not as meant."""
+    return _finding(Effect.MISLEADS, code, key, fix, params)
 
 
 def warning(code: str, key: str | None, /, *, fix: Fix | None = None, **params: Param) -> Finding:
-    """The run goes on, but not as meant."""
-    return _finding(Severity.WARNING, code, key, fix, params)
+    """It works today as meant, and will not for long."""
+    return replace(_finding(Effect.OK, code, key, fix, params), severity=Severity.WARNING)
 
 
 def info(code: str, key: str | None, /, *, fix: Fix | None = None, **params: Param) -> Finding:
     """Worth knowing."""
-    return _finding(Severity.INFO, code, key, fix, params)
+    return _finding(Effect.OK, code, key, fix, params)
 
 
-def _finding(severity: Severity, code: str, key: str | None, fix: Fix | None, params: Mapping[str, Param]) -> Finding:
-    return Finding(severity=severity, message=message(f"finding.{code}", **params), key=key, fix=fix)
+def _finding(effect: Effect, code: str, key: str | None, fix: Fix | None, params: Mapping[str, Param]) -> Finding:
+    return Finding(
+        severity=SEVERITY_OF[effect],
+        message=message(f"finding.{code}", **params),
+        key=key,
+        fix=fix,
+        effect=effect,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A rule that needs no more than a condition. Called like any other rule."""
+
+    code: str
+    key: str
+    when: Callable[[Subject], bool]
+    effect: Effect = Effect.REJECTED
+    fix: Fix | None = None
+
+    def __call__(self, subject: Subject) -> Iterator[Finding]:
+        """The finding, where the condition holds."""
+        if self.when(subject):
+            yield _finding(self.effect, self.code, self.key, self.fix, {})

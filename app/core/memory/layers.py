@@ -50,6 +50,8 @@ class FeedForward:
     gated: bool
     together: bool = False
     fused: bool = False
+    liger: bool = False
+    """Liger's kernel makes the product and writes both gradients over what it saved (``liger``)."""
     scaled: bool = False
     """The gate and the result are multiplied by a number (Falcon-H1)."""
 
@@ -98,6 +100,8 @@ class LayerSpec:
     the experts."""
     small_input: SmallInput | None = None
     value_norm: NormSpec | None = None
+    holds: bool = False
+    """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
     """Keys and values are those of an earlier layer."""
     norms_first: bool = False
@@ -114,10 +118,15 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.residual is Residual.PARALLEL:
         return _parallel(t, spec, x)
     residual = x
+    held: list[Tensor] = []
     if spec.heads is not None or spec.mixer is not None:
         hidden = _normed(t, spec.input_norm, x)
+        held.append(hidden)
         hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden))
         hidden = _normed(t, spec.attention_norm, hidden)
+        held.append(hidden)
+        if not spec.holds:
+            held.clear()
         if spec.multipliers:
             hidden = scale(t, hidden)
         hidden = add(t, residual, hidden)
@@ -189,7 +198,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     elif spec.latent_norms:
         return linear(t, spec.out, _latent(t, spec, heads, x))
     elif spec.fused_attention:
-        q, k, v = fused_group(t, spec.projections, x)
+        q, k, *values = fused_group(t, spec.projections, x)
+        v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
     if spec.gate_on_output:
@@ -283,8 +293,24 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         upper = multiply(t, upper, activate(t, spec.middle, gated))
         return linear(t, down, upper)
     gate, up, down = spec.linears
+    if spec.liger:
+        return linear(t, down, _liger(t, linear(t, gate, x), linear(t, up, x)))
     if spec.scaled:
         upper = linear(t, up, x)
         upper = multiply(t, upper, activate(t, spec.middle, scale(t, linear(t, gate, x))))
         return scale(t, linear(t, down, upper))
     return linear(t, down, multiply(t, activate(t, spec.middle, linear(t, gate, x)), linear(t, up, x)))
+
+
+def _liger(t: Tape, gate: Tensor, up: Tensor) -> Tensor:
+    """``LigerSiLUMulFunction``."""
+    out = t.fresh(gate.elements, gate.itemsize)
+    held = [Tensor(x.storage, x.elements, x.itemsize) for x in (gate, up)]
+
+    def run(_: list[Tensor | None]) -> list[Tensor | None]:
+        found: list[Tensor | None] = list(held)
+        held.clear()
+        return found
+
+    t.join((out,), (gate, up), (gate, up), run)
+    return out

@@ -36,6 +36,8 @@ class LinearSpec:
     nested: bool = True
     scaled: Scaled | None = None
     """Where IA³ multiplies by a vector."""
+    full: bool = False
+    """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
 
     @property
     def elements(self) -> int:
@@ -129,17 +131,19 @@ def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     absmax = t.fresh(2 * spec.absmax_bytes, 1)
     del absmax
     absmax = t.fresh(spec.absmax_bytes, 1)
+    whole = t.fresh(spec.elements, FULL) if spec.full else None
     weight = t.fresh(spec.elements, t.compute)
     del absmax
     rows = x.elements // spec.inputs
     out = t.fresh(rows * spec.outputs, t.compute)
-    del weight
-    elements, compute, statistics, whole = x.elements, t.compute, spec.absmax_bytes, spec.elements
+    del weight, whole
+    elements, compute, statistics, size, wide = x.elements, t.compute, spec.absmax_bytes, spec.elements, spec.full
 
     def run(_: list[Tensor | None]) -> Gradients:
         absmax = t.fresh(statistics, 1)
-        weight = t.fresh(whole, compute)
-        del absmax
+        unpacked = t.fresh(size, FULL) if wide else None
+        weight = t.fresh(size, compute)
+        del absmax, unpacked
         grad = t.fresh(elements, compute)
         del weight
         return (grad,)
@@ -239,7 +243,7 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
     """The whole weight of a quantised base, as ``kernels/quantize.py`` makes it."""
     if spec.quantization is not Quantization.NF4:
         return None
-    weight = t.fresh(spec.elements, t.compute)
+    weight = t.fresh(spec.elements, FULL if spec.full else t.compute)
     absmax = t.fresh(FULL * ceil_div(spec.elements, 64), 1)
     del absmax
     return weight

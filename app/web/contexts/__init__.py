@@ -18,6 +18,7 @@ from app.web.contexts.result import (
     AlternativeView,
     ChangeView,
     Column,
+    KnobView,
     LengthChart,
     MemoryBar,
     ModuleView,
@@ -26,7 +27,7 @@ from app.web.contexts.result import (
     Slice,
     StepView,
     Tick,
-    TimeView,
+    TimeFact,
     Token,
     Verdict,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "FieldView",
     "FindingView",
     "HomePage",
+    "KnobView",
     "Language",
     "LengthChart",
     "Link",
@@ -65,7 +67,7 @@ __all__ = [
     "State",
     "StepView",
     "Tick",
-    "TimeView",
+    "TimeFact",
     "Token",
     "Verdict",
 ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.web.contexts.form import FindingView
+from app.web.contexts.time import Beyond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,13 +157,26 @@ class LengthChart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeView:
+class KnobView:
+    """A change that would save memory, with its price and what becomes of the training."""
+
+    label: str
+    price: str
+    trains: str
+    verdict: str
+    verdict_text: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeFact:
     """How long it takes: the figure, what it is of, its band and what is known beside it."""
 
     figure: str
     of: str
     band: str
     rate: str
+    price: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +190,7 @@ class Result:
     hardware: str
     bar: MemoryBar
     lengths: LengthChart
-    time: TimeView | None
+    time: TimeFact | None
     disk: str
     rule_of_thumb: str
     peak: str
@@ -187,8 +201,10 @@ class Result:
     modules: tuple[ModuleView, ...]
     steps: tuple[StepView, ...]
     changes: tuple[ChangeView, ...]
+    knobs: tuple[KnobView, ...]
     alternatives: tuple[AlternativeView, ...]
     findings: tuple[FindingView, ...]
     yaml_lines: tuple[tuple[Token, ...], ...]
     download_url: str
     file_name: str
+    beyond: Beyond

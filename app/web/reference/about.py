@@ -67,6 +67,5 @@ def about_page(request: Request, texts: Texts) -> AboutPage:
         ),
         docs_url=path_for(request, "docs"),
         openapi_url=f"{root}/openapi.json",
-        accuracy_url="",
-        address="",
+        accuracy_url=path_for(request, "accuracy"),
     )

@@ -359,4 +359,89 @@ class AboutPage:
     docs_url: str
     openapi_url: str
     accuracy_url: str
-    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One case of the scatter plot."""
+
+    x: str
+    y: str
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One value of both axes."""
+
+    x: str
+    y: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scatter:
+    """Estimated against recorded, in the drawing's units."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    points: tuple[Point, ...]
+    ticks: tuple[Tick, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsView:
+    """How large the errors of some cases are."""
+
+    name: str
+    cases: str
+    median: str
+    high: str
+    worst: str
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One published run in figures."""
+
+    name: str
+    url: str
+    quantity: str
+    setup: str
+    measured: str
+    estimated: str
+    error: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """One case in figures."""
+
+    name: str
+    reference: str
+    estimated: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyPage:
+    """``/accuracy``."""
+
+    shell: Shell
+    lead: str
+    scatter: Scatter
+    summary: tuple[ErrorsView, ...]
+    aside: str
+    methods: tuple[ErrorsView, ...]
+    architectures: tuple[ErrorsView, ...]
+    published: tuple[ErrorsView, ...]
+    runs: tuple[RunView, ...]
+    others: tuple[ErrorsView, ...]
+    versions: tuple[Fact, ...]
+    cases: tuple[CaseView, ...]

@@ -82,8 +82,8 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
             )
             for row in VERSUS
         ),
-        cards=_cards([row for row in rows if row.document.support != "absent"], request, along, texts),
-        more=_cards([row for row in rows if row.document.support == "absent"], request, along, texts),
+        cards=_cards([row for row in rows if _taught(row)], request, along, texts),
+        more=_cards([row for row in rows if not _taught(row)], request, along, texts),
         supports=tuple(
             SupportView(
                 name=row.name,
@@ -98,7 +98,7 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
                 note=t(row.difference or row.note),
             )
             for row in rows
-            if row.number is not None or row.document.support not in ("none", "absent")
+            if _taught(row) and row.id != "full"
         ),
         targets=_targets(request, catalog, texts),
         rules=tuple(
@@ -113,6 +113,11 @@ def methods_page(request: Request, texts: Texts) -> MethodsPage:
         rules_about=t("reference.rule.text", model=catalog.models.get(RULE_MODEL).name),
         plan_url=path_for(request, "plan") + (f"?{urlencode(along)}" if along else ""),
     )
+
+
+def _taught(row: MethodRow) -> bool:
+    """Whether the guide teaches it."""
+    return row.number is not None or row.family == "full"
 
 
 def _cards(

@@ -66,7 +66,7 @@ def models_page(request: Request, texts: Texts) -> tuple[ModelsPage, Query]:
     hardware = asked_hardware(query, catalog)
     rows = list(catalog.models.search(text))
     rows = [row for row in rows if family in ("", row.family) and architecture in ("", row.model_type)]
-    needs = fitting_models(catalog, hardware) if hardware else {}
+    needs = fitting_models(catalog, hardware, rows) if hardware else {}
     if hardware and only_fitting:
         rows = [row for row in rows if row.id in needs]
     if sort:

@@ -8,6 +8,7 @@ from app.core.errors import UnknownName
 from app.web.forms import Form
 from app.web.hypermedia import wants_fragment, with_address
 from app.web.reference.about import about_page
+from app.web.reference.accuracy import accuracy_page
 from app.web.reference.downloads import download
 from app.web.reference.gpus import gpus_page
 from app.web.reference.method import chosen, method_page, understood
@@ -124,3 +125,10 @@ def about(request: Request) -> Response:
     """What this is."""
     texts = reader(request)
     return render(request, "pages/about.html", about_page(request, texts), texts)
+
+
+@router.api_route("/accuracy", methods=_READ, name="accuracy")
+def accuracy(request: Request) -> Response:
+    """How near the memory estimate comes."""
+    texts = reader(request)
+    return render(request, "pages/accuracy.html", accuracy_page(request, texts), texts)

@@ -8,7 +8,7 @@ from app.core.units import ceil_div
 from app.web.tree.context import Box, Drawing, Edge, LeafView, NodeView
 
 COLUMN = 214
-ROW = {"en": 172, "my": 228}
+ROW = {"en": 172, "my": 246}
 WIDTH = 196
 PADDING = 14
 LINE = {"en": 15, "my": 21}

@@ -56,6 +56,8 @@ def test_every_method_and_goal_is_without_errors_on_every_model_and_card(method:
                 install=install,
                 method=method,
                 goal=goal,
+                targets=tuple(leaf for leaf in model.by_leaf if leaf not in model.expert_names),
+                chat_template=None,
             )
         )
         unavoidable = ("experts_16bit",) if card is INSTINCT else ()
@@ -256,7 +258,17 @@ def test_goals_have_the_keys_that_axolotl_refuses_to_go_without() -> None:
 @pytest.mark.parametrize(
     ("goal", "block"),
     [
-        (Goal.CHAT, {"path": "d.jsonl", "ds_type": "json", "type": "chat_template", "field_messages": "messages"}),
+        (
+            Goal.CHAT,
+            {
+                "path": "d.jsonl",
+                "ds_type": "json",
+                "type": "chat_template",
+                "field_messages": "messages",
+                "roles_to_train": ["assistant"],
+                "train_on_eos": "turn",
+            },
+        ),
         (Goal.INSTRUCTION, {"path": "d.jsonl", "ds_type": "json", "type": "alpaca"}),
         (Goal.COMPLETION, {"path": "d.jsonl", "ds_type": "json", "type": "completion", "field": "text"}),
         (

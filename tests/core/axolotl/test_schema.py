@@ -16,7 +16,7 @@ def test_the_recording_is_of_the_release_that_the_product_writes_for() -> None:
 def test_a_key_has_its_facts() -> None:
     bf16 = schema().key("bf16")
     assert bf16 is not None
-    assert bf16.types == {"boolean", "null", "value"}
+    assert bf16.accepts == ({"values": ["auto"]}, "boolean", "null")
     assert bf16.values == ("auto",)
     assert bf16.default == "auto"
     assert not bf16.required

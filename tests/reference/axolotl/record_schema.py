@@ -7,13 +7,17 @@ second file, an older recording, it prints what changed since. The shape of the 
 ``app/core/axolotl/schema.py``, which reads it.
 """
 
+import ast
 import enum
+import hashlib
 import importlib.util
+import inspect
 import json
 import os
 import pkgutil
 import re
 import sys
+import textwrap
 import types
 import typing
 import warnings
@@ -28,7 +32,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
 
 SIMPLE = {bool: "boolean", int: "integer", float: "number", str: "text", type(None): "null", dict: "mapping"}
-BOUNDS = ("gt", "ge", "lt", "le")
+BOUNDS = ("gt", "ge", "lt", "le", "min_length", "pattern")
 
 
 class Recorder:
@@ -36,26 +40,29 @@ class Recorder:
 
     def __init__(self) -> None:
         self.models: dict[str, dict[str, Any]] = {}
+        self.strict: set[str] = set()
+        self.validators: dict[str, str] = {}
 
     def fields(self, model: type) -> dict[str, Any]:
         """Facts of every field of a pydantic model, by name."""
-        by_name = bool(model.model_config.get("populate_by_name"))  # type: ignore[attr-defined]
-        rows = {name: self.facts(name, field, by_name) for name, field in model.model_fields.items()}  # type: ignore[attr-defined]
+        self.note_validators(model)
+        known = model.model_fields  # type: ignore[attr-defined]
+        rows = {name: self.facts(name, field, known) for name, field in known.items()}
         return dict(sorted(rows.items()))
 
-    def facts(self, name: str, field: Any, by_name: bool) -> dict[str, Any]:
+    def note_validators(self, model: type) -> None:
+        """Names of a model's validators with a fingerprint of each one's code: a release may change what is allowed."""
+        decorators = model.__pydantic_decorators__  # type: ignore[attr-defined]
+        for kind in ("model_validators", "field_validators"):
+            for name, decorator in getattr(decorators, kind).items():
+                function = getattr(decorator.func, "__func__", decorator.func)
+                source = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
+                self.validators[name] = hashlib.sha256(source.encode()).hexdigest()[:12]
+
+    def facts(self, name: str, field: Any, known: Any) -> dict[str, Any]:
         """What one field takes."""
-        found: dict[str, list[Any]] = {"types": [], "values": [], "models": []}
-        self.gather(field.annotation, found)
-        row: dict[str, Any] = {"types": sorted(set(found["types"]))}
-        if found["values"]:
-            row["values"] = list(dict.fromkeys(found["values"]))
-        if found["models"]:
-            row["models"] = list(dict.fromkeys(found["models"]))
-        for constraint in field.metadata:
-            row |= {
-                bound: getattr(constraint, bound) for bound in BOUNDS if getattr(constraint, bound, None) is not None
-            }
+        row: dict[str, Any] = {"accepts": self.alternatives(field.annotation)}
+        row |= bounds(field.metadata)
         if field.is_required():
             row["required"] = True
         elif (default := plain(field.get_default(call_default_factory=True))) is not None:
@@ -65,40 +72,57 @@ class Recorder:
             row["aliases"] = others
         if field.deprecated:
             row["deprecated"] = True
+            row["successors"] = successors(name, str(field.deprecated), known)
         return row
 
-    def gather(self, annotation: Any, found: dict[str, list[Any]]) -> None:
-        """Walk an annotation into JSON-like type names, allowed values and nested models."""
+    def alternatives(self, annotation: Any) -> list[Any]:
+        """What an annotation lets pass, in its order: names of simple kinds, or one-key objects around what is inside."""
         from pydantic import BaseModel
 
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
         if origin in (typing.Union, types.UnionType):
-            for argument in arguments:
-                self.gather(argument, found)
-        elif origin is typing.Annotated:
-            self.gather(arguments[0], found)
-        elif origin is typing.Literal:
-            found["values"] += arguments
-            found["types"] += ["value"]
-        elif origin in (list, set, tuple):
-            found["types"] += ["list"]
-            inner: dict[str, list[Any]] = {"types": [], "values": [], "models": []}
-            for argument in arguments:
-                self.gather(argument, inner)
-            found["models"] += inner["models"]
-        elif origin is dict:
-            found["types"] += ["mapping"]
-        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            found["types"] += ["model"]
-            found["models"] += [annotation.__name__]
-            if annotation.__name__ not in self.models:
-                self.models[annotation.__name__] = {}
-                self.models[annotation.__name__] = self.fields(annotation)
-        elif isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-            found["types"] += ["value"]
-            found["values"] += [m.value if isinstance(m.value, str | int) else m.name for m in annotation]
-        else:
-            found["types"] += [SIMPLE.get(annotation, "any")]
+            return [kind for argument in arguments for kind in self.alternatives(argument)]
+        if origin is typing.Annotated:
+            limits = bounds(arguments[1:])
+            inner = self.alternatives(arguments[0])
+            return [{"bounded": inner, **limits}] if limits else inner
+        if origin is typing.Literal:
+            return [{"values": list(arguments)}]
+        if origin in (list, set):
+            return [{"list": self.alternatives(arguments[0])}]
+        if origin is tuple:
+            return [{"tuple": [self.alternatives(argument) for argument in arguments]}]
+        if origin is dict:
+            return [{"mapping": [self.alternatives(argument) for argument in arguments]}]
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            name = annotation.__name__
+            if name not in self.models:
+                self.models[name] = {}
+                self.models[name] = self.fields(annotation)
+                if annotation.model_config.get("extra") == "forbid":
+                    self.strict.add(name)
+            return [{"model": name}]
+        if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+            return [{"values": [m.value if isinstance(m.value, str | int) else m.name for m in annotation]}]
+        return [SIMPLE.get(annotation, "any")]
+
+
+def bounds(metadata: Any) -> dict[str, Any]:
+    """The limits among a field's or an annotation's metadata."""
+    found = {}
+    for constraint in metadata:
+        general = getattr(constraint, "__dict__", {}).get("_general_metadata", {})
+        for bound in BOUNDS:
+            value = getattr(constraint, bound, None) if not general else general.get(bound)
+            if value is not None:
+                found[bound] = value
+    return found
+
+
+def successors(name: str, notice: str, known: Any) -> list[str]:
+    """The keys that a notice of deprecation names, in its order."""
+    words = dict.fromkeys(re.findall(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*", notice))
+    return [word for word in words if word != name and word.partition(".")[0] in known]
 
 
 def spellings(field: Any) -> list[str]:
@@ -139,10 +163,21 @@ def plugins(recorder: Recorder) -> tuple[dict[str, Any], dict[str, str]]:
             for value in vars(arguments).values()
             if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == arguments.__name__
         ]
-        nested = {name for cls in own for row in recorder.fields(cls).values() for name in row.get("models", ())}
+        nested = {name for cls in own for row in recorder.fields(cls).values() for name in models_in(row["accepts"])}
         rows = {key: row for cls in own if cls.__name__ not in nested for key, row in recorder.fields(cls).items()}
         keys[package.name] = dict(sorted(rows.items()))
     return keys, dict(sorted(classes.items()))
+
+
+def models_in(accepts: Any) -> Iterator[str]:
+    """Names of the models below some alternatives."""
+    if isinstance(accepts, list):
+        for part in accepts:
+            yield from models_in(part)
+    elif isinstance(accepts, dict):
+        if "model" in accepts:
+            yield accepts["model"]
+        yield from models_in([part for part in accepts.values() if isinstance(part, list)])
 
 
 def load_alone(name: str, file: Path) -> types.ModuleType:
@@ -163,10 +198,14 @@ def plugin_classes(folder: Path) -> Iterator[str]:
 
 def record() -> dict[str, Any]:
     """The whole recording."""
-    from axolotl.utils.schemas.config import AxolotlInputConfig
+    from axolotl.utils.schemas import datasets
+    from axolotl.utils.schemas.config import AxolotlConfigWCapabilities, AxolotlInputConfig
 
     recorder = Recorder()
     keys = recorder.fields(AxolotlInputConfig)
+    recorder.note_validators(AxolotlConfigWCapabilities)
+    for model in (datasets.SFTDataset, datasets.DPODataset, datasets.KTODataset, datasets.SyntheticDataset):
+        recorder.alternatives(model)
     plugin_keys, classes = plugins(recorder)
     return {
         "axolotl": version("axolotl"),
@@ -174,6 +213,8 @@ def record() -> dict[str, Any]:
         "plugins": plugin_keys,
         "plugin_classes": classes,
         "models": dict(sorted(recorder.models.items())),
+        "strict_models": sorted(recorder.strict),
+        "validators": dict(sorted(recorder.validators.items())),
     }
 
 
@@ -191,6 +232,12 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
                 yield f"+ {name}"
             elif had[key] != has[key]:
                 yield f"~ {name}: {json.dumps(had[key])} -> {json.dumps(has[key])}"
+    for name in ("plugin_classes", "validators"):
+        had, has = old.get(name, {}), new.get(name, {})
+        for key in sorted({*had, *has}):
+            if had.get(key) != has.get(key):
+                sign = "+" if key not in had else "-" if key not in has else "~"
+                yield f"{sign} {name.partition('_')[0].removesuffix('s')} {key}"
 
 
 def main(target: str, older: str | None = None) -> None:
@@ -199,6 +246,8 @@ def main(target: str, older: str | None = None) -> None:
     recording = record()
     lines = [f'"{name}": {json.dumps(part)}' for name, part in recording.items() if isinstance(part, str)]
     for name, part in recording.items():
+        if isinstance(part, list):
+            lines.append(f'"{name}": {json.dumps(part)}')
         if isinstance(part, dict):
             rows = ",\n".join(f"  {json.dumps(key)}: {json.dumps(row)}" for key, row in part.items())
             lines.append(f'"{name}": {{\n{rows}\n }}')

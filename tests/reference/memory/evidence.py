@@ -4,10 +4,10 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from app.core.memory.states import form_of
+
 from app.core.run import LORA_KERNEL_KEYS
 from tests.core.memory.test_peaks import DATA, UNCONFIRMED, estimated, recorded
 
@@ -147,11 +147,17 @@ OTHERS = DATA / "others.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Other:
-    """Another calculator's answers: signed errors on the cases that it takes."""
+    """Another calculator's answers: signed errors on the cases that it takes.
+
+    ``errors`` are of the tensors that it counts, ``with_overhead`` of its total; ``plain`` are the errors of cases with
+    the plain loss alone, which is the only one that it knows.
+    """
 
     name: str
     version: str
-    errors: Mapping[str, float]
+    errors: tuple[float, ...]
+    with_overhead: tuple[float, ...]
+    plain: tuple[float, ...]
     refused: int
 
 
@@ -159,26 +165,26 @@ def others(found: Sequence[Row]) -> list[Other]:
     """Other calculators on the same cases, as recorded by ``others.py``."""
     if not OTHERS.exists():
         return []
-    reference = {(row.recording, row.name): row.reference_bytes for row in found}
-    answers = [json.loads(line) for line in OTHERS.read_text("utf-8").splitlines()]
-    kinds = dict.fromkeys((answer["name"], answer["version"]) for answer in answers)
-    return [
-        Other(
-            name=name,
-            version=version,
-            errors={
-                answer["case"]: answer["bytes"] / reference[answer["recording"], answer["case"]] - 1
-                for answer in answers
-                if (answer["name"], answer["version"]) == (name, version)
-                and answer["bytes"] is not None
-                and (answer["recording"], answer["case"]) in reference
-            },
-            refused=sum(a["bytes"] is None for a in answers if (a["name"], a["version"]) == (name, version)),
+    known = {(row.recording, row.name): row for row in found}
+    answers: dict[tuple[str, str], list[tuple[Row, int | None, int | None]]] = {}
+    for line in OTHERS.read_text("utf-8").splitlines():
+        answer = json.loads(line)
+        row = known.get((answer["recording"], answer["case"]))
+        if row is not None:
+            kind = answer["name"], answer["version"]
+            answers.setdefault(kind, []).append((row, answer["bytes"], answer["process_bytes"]))
+    result = []
+    for (name, version), mine in answers.items():
+        taken = [(row, size, total) for row, size, total in mine if size is not None and total is not None]
+        errors = [(row, size / row.reference_bytes - 1) for row, size, _ in taken]
+        result.append(
+            Other(
+                name=name,
+                version=version,
+                errors=tuple(error for _, error in errors),
+                with_overhead=tuple(total / row.reference_bytes - 1 for row, _, total in taken),
+                plain=tuple(error for row, error in errors if "loss: plain" in switches_of(row.case)),
+                refused=len(mine) - len(taken),
+            )
         )
-        for name, version in kinds
-    ]
-
-
-def path_of(name: str) -> Path:
-    """A recording's file."""
-    return DATA / f"{name}.jsonl"
+    return result

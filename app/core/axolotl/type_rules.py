@@ -1,0 +1,234 @@
+"""Rules about kinds of values: what pydantic refuses before any of Axolotl's own checks looks at it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_model
+from app.core.axolotl.schema import Key, Schema
+from app.core.axolotl.subject import TRUE_WORDS, Rule, Subject, info, misleads, rejected
+from app.core.findings import Finding, Fix
+from app.core.nearest import nearest
+
+LONGEST_SHOWN = 80
+ROUGHLY_NUMBERS = ("optim_args", "lr_scheduler_kwargs", "gradient_checkpointing_kwargs", "bnb_config_kwargs")
+"""Mappings that are handed on as they are: a number in text stays text there."""
+CONVERTED = frozenset(
+    """image_resize_algorithm qat.weight_dtype qat.activation_dtype quantization.weight_dtype
+    quantization.activation_dtype""".split()
+)
+"""Where text passes through a table of Axolotl's first; ``precision_rules`` knows it."""
+TAKEN_OUT = frozenset(
+    "flash_attention sdp_attention eager_attention flex_attention xformers_attention sage_attention".split()
+)
+"""Old switches that are looked at and taken out before anything is read."""
+READ_AS_NUMBER = (
+    ("gc_steps", ("torch_empty_cache_steps", "gc_collect_steps")),
+    ("tensor_parallel_size", ()),
+)
+"""Keys that Axolotl compares before pydantic has read them, with those that keep it from doing so."""
+NAMES_OF_SWITCHES = {True: ("on", "yes"), False: ("no", "off")}
+CODES = {
+    "bound": "value_bound",
+    "length": "value_length",
+    "missing": "key_missing",
+    "key": "key_kind",
+}
+
+
+def key_kinds(subject: Subject) -> Iterator[Finding]:
+    """Top-level keys are names; ``on:`` and ``1:`` are none in YAML."""
+    keys: Iterable[object] = subject.config
+    for key in keys:
+        if not isinstance(key, str):
+            yield rejected("key_not_text", None, given=str(key)[:LONGEST_SHOWN])
+
+
+def types(subject: Subject) -> Iterator[Finding]:
+    """Every value against what its key accepts."""
+    schema = subject.schema
+    if schema is None:
+        return
+    for name, value in subject.config.items():
+        key = _key(name, subject, schema)
+        if key is None or name == "datasets" or name in TAKEN_OUT:
+            continue
+        for fault in judge(value, key.accepts, schema, str(name), key.bounds):
+            if fault.path in CONVERTED and isinstance(fault.given, str):
+                continue
+            yield complaint(fault, key if fault.path == name else None)
+
+
+def required(subject: Subject) -> Iterator[Finding]:
+    """Keys without a default."""
+    schema = subject.schema
+    if schema is None:
+        return
+    for name, key in schema.keys.items():
+        if key.required and key.name == name and not any(s in subject.config for s in (name, *key.aliases)):
+            fix = Fix(set={name: 0.0002}) if name == "learning_rate" else None
+            yield rejected("key_missing", name, fix=fix, key=name)
+
+
+def dataset_types(subject: Subject) -> Iterator[Finding]:
+    """Each dataset as the kind that ``rl`` calls for."""
+    schema, given = subject.schema, subject.config.get("datasets")
+    if schema is None or given is None:
+        return
+    if not isinstance(given, list | tuple) or not given:
+        for fault in judge(given, schema.keys["datasets"].accepts, schema, "datasets"):
+            yield complaint(fault, schema.keys["datasets"])
+        return
+    for position, item in enumerate(given):
+        path = f"datasets[{position}]"
+        if not isinstance(item, Mapping):
+            yield complaint(Fault(path=path, kind="type", given=item, expected=("mapping",)), None)
+            continue
+        for name in item:
+            if not isinstance(name, str):
+                yield rejected("key_not_text", path, given=str(name)[:LONGEST_SHOWN])
+        for fault in judge_model(item, dataset_model(subject, item), schema, path):
+            yield complaint(fault, None)
+
+
+def dataset_model(subject: Subject, item: Mapping[Any, Any]) -> str:
+    """The model that Axolotl turns this dataset into (``validate_config``)."""
+    rl = subject.text("rl")
+    if rl in ("dpo", "ipo", "simpo"):
+        return "DPODataset"
+    if rl == "kto":
+        return "KTODataset"
+    return "SyntheticDataset" if item.get("type") == "_synthetic" else "SFTDataset"
+
+
+def numbers_in_text(subject: Subject) -> Iterator[Finding]:
+    """``2e-4`` is text in YAML 1.1. Axolotl's own keys are converted; what it hands on to others is not."""
+    for name in ROUGHLY_NUMBERS:
+        for key, value in subject.mapping(name).items():
+            if isinstance(value, str) and (number := _number(value)) is not None:
+                fix = Fix(set={f"{name}.{key}": number})
+                yield misleads("number_in_text", f"{name}.{key}", fix=fix, key=f"{name}.{key}", given=value[:40])
+
+
+def exponents(subject: Subject) -> Iterator[Finding]:
+    """Where Axolotl converts it, the text of a number does no harm; the next tool may read it otherwise."""
+    schema = subject.schema
+    if schema is None:
+        return
+    for name, value in subject.config.items():
+        key = _key(name, subject, schema)
+        if key is not None and isinstance(value, str) and "number" in key.accepts and _number(value) is not None:
+            yield info(
+                "exponent_text", name, fix=Fix(set={name: _number(value)}, safe=True), key=name, given=value[:40]
+            )
+
+
+def compared_early(subject: Subject) -> Iterator[Finding]:
+    """A number in text is compared with a number before it is read as one, which is an error in Python."""
+    for key, others in READ_AS_NUMBER:
+        given = subject.config.get(key)
+        if isinstance(given, str) and subject.number(key) is not None and not any(map(subject.given, others)):
+            fix = Fix(set={key: int(given)}, safe=True) if given.strip().isdigit() else None
+            yield rejected("compared_early", key, fix=fix, key=key, given=given[:40])
+
+
+def read_through_null(subject: Subject) -> Iterator[Finding]:
+    """A key that is there and empty, where Axolotl looks inside without asking."""
+    trl = "trl" in subject.config and subject.config["trl"] is None
+    if trl and (subject.text("rl") == "gdpo" or subject.on("beta")):
+        yield rejected("read_through_null", "trl", fix=Fix(unset=("trl",), safe=True), key="trl")
+    tensor = "tensor_parallel_size" in subject.config and subject.config["tensor_parallel_size"] is None
+    if tensor and "liger" in subject.listed_plugins and subject.on("liger_rms_norm"):
+        key = "tensor_parallel_size"
+        yield rejected("read_through_null", key, fix=Fix(unset=(key,), safe=True), key=key)
+
+
+def processor(subject: Subject) -> Iterator[Finding]:
+    """Two settings of the processor have keys of their own."""
+    for key in ("revision", "trust_remote_code"):
+        if key in subject.mapping("processor_kwargs"):
+            path = f"processor_kwargs.{key}"
+            yield rejected("processor_reserved", path, fix=Fix(unset=(path,)), key=key)
+
+
+def complaint(fault: Fault, key: Key | None) -> Finding:
+    """A fault in words, with a fix where what was meant is plain."""
+    shown = _shown(fault.given)
+    match fault.kind:
+        case "type":
+            fix = _mended(fault)
+            return rejected("value_type", fault.path, fix=fix, key=fault.path, given=shown, expected=fault.expected)
+        case "values":
+            allowed = fault.allowed or tuple(str(value) for value in (key.values if key else ()))
+            close = nearest(str(fault.given), allowed, count=1)
+            fix = Fix(set={fault.path: close[0]}) if close else None
+            if close:
+                return rejected(
+                    "value_choice_nearest",
+                    fault.path,
+                    fix=fix,
+                    key=fault.path,
+                    given=shown,
+                    nearest=close[0],
+                    allowed=allowed[:40],
+                )
+            return rejected("value_choice", fault.path, key=fault.path, given=shown, allowed=fault.expected[:40])
+        case "extra":
+            close = nearest(str(fault.given), fault.allowed, count=1)
+            return rejected("key_refused", fault.path, key=fault.path, allowed=close or fault.allowed)
+        case _:
+            return rejected(CODES[fault.kind], fault.path, key=fault.path, given=shown, expected=fault.expected)
+
+
+def _mended(fault: Fault) -> Fix | None:
+    """What a value of the wrong kind plainly was to be; Axolotl refuses the file as it is, so nothing can break."""
+    given = fault.given
+    if isinstance(given, bool):
+        words = [word for word in NAMES_OF_SWITCHES[given] if word in fault.expected]
+        if not words and fault.path in ("save_strategy", "eval_strategy", "evaluation_strategy", "hub_strategy"):
+            words = ["no"] if given is False else []
+        return Fix(set={fault.path: words[0]}, safe=True) if words else None
+    if isinstance(given, int | float) and "string" in fault.expected:
+        return Fix(set={fault.path: str(given)}, safe=True)
+    if isinstance(given, str) and "list of string" in fault.expected:
+        return Fix(set={fault.path: [given]}, safe=True)
+    if isinstance(given, Mapping) and "list" in fault.expected and fault.path.endswith(("datasets", "dataset")):
+        return Fix(set={fault.path: [given]}, safe=True)
+    if isinstance(given, str) and "true/false" in fault.expected:
+        word = nearest(given, (*TRUE_WORDS[3:4], *FALSE_WORDS[3:4]), count=1)
+        return Fix(set={fault.path: word[0] == "true"}) if word else None
+    return None
+
+
+def _key(name: Any, subject: Subject, schema: Schema) -> Key | None:
+    """The key as it is read: a plugin's only where the plugin is listed."""
+    if not isinstance(name, str):
+        return None
+    if name in schema.keys:
+        return schema.keys[name]
+    package = schema.plugin_of.get(name)
+    return schema.plugins[package][name] if package in subject.listed_plugins and package else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _shown(value: object) -> str:
+    text = str(value) if not isinstance(value, bytes) else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+
+
+TYPE_RULES: tuple[Rule, ...] = (
+    key_kinds,
+    types,
+    required,
+    dataset_types,
+    numbers_in_text,
+    exponents,
+    compared_early,
+    read_through_null,
+    processor,
+)

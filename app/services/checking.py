@@ -1,0 +1,225 @@
+"""Looks through a configuration, anybody's YAML or our own keys: findings, a verdict, a mended file, an estimate."""
+
+import base64
+import datetime as dt
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.catalog.library import Catalog
+from app.core.architecture import Architecture
+from app.core.axolotl.rules import check
+from app.core.axolotl.subject import info
+from app.core.errors import InvalidInput, UnknownName
+from app.core.estimate import Estimate
+from app.core.findings import Effect, Finding, Fix
+from app.core.hardware import Hardware
+from app.core.messages import message
+from app.core.plan import Install
+from app.core.run import CCE_PLUGIN
+from app.services.estimating import estimate_resolved
+from app.services.inputs import ResolvedModel, resolve_model
+from app.services.mending import apply
+from app.services.reading import Place, Reading, read
+from app.services.writing import write_yaml
+from app.texts import texts
+
+MOST_ROUNDS = 4
+"""Times that safe fixes are applied: a mended key may bring another to light."""
+MOST_FINDINGS = 200
+
+_GRAVITY = {effect: position for position, effect in enumerate(Effect)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of a check. ``mended`` is the file with every safe fix; ``estimate`` is of that one."""
+
+    reading: Reading
+    findings: tuple[Finding, ...]
+    mended: Reading
+    estimate: Estimate | None
+    resolved: ResolvedModel | None
+
+    @property
+    def valid(self) -> bool:
+        """What Axolotl's validator would say of the file as given."""
+        return self.verdict is not Effect.REJECTED
+
+    @property
+    def verdict(self) -> Effect:
+        """The gravest effect of any finding."""
+        return min((finding.effect for finding in self.findings), key=_GRAVITY.__getitem__, default=Effect.OK)
+
+    @property
+    def safe_fixes(self) -> tuple[Fix, ...]:
+        """Every fix that may be applied without asking."""
+        return _safe(self.findings)
+
+
+def check_text(
+    *,
+    catalog: Catalog,
+    text: str | bytes,
+    hardware: Hardware | None = None,
+    model: Mapping[str, Any] | None = None,
+    install: Install = Install.DOCKER,
+) -> Checked:
+    """Check a YAML file. Whatever it holds, the answer is findings."""
+    return _check(read(text), catalog, hardware, model, install)
+
+
+def check_config(
+    *,
+    catalog: Catalog,
+    config: Mapping[str, Any],
+    hardware: Hardware | None = None,
+    model: Mapping[str, Any] | None = None,
+    install: Install = Install.DOCKER,
+) -> Checked:
+    """Check a configuration that is no text yet; lines are those of the file that it is written as."""
+    reading = read(write_yaml(config, texts("en"), comments=False))
+    return _check(replace(reading, config=dict(config)), catalog, hardware, model, install)
+
+
+def _check(
+    reading: Reading,
+    catalog: Catalog,
+    hardware: Hardware | None,
+    model: Mapping[str, Any] | None,
+    install: Install,
+) -> Checked:
+    if reading.config is None:
+        return Checked(reading=reading, findings=reading.findings, mended=reading, estimate=None, resolved=None)
+    resolved, unknown = _resolved(catalog, reading.config, model)
+    architecture = resolved.architecture if resolved else None
+    findings = _findings(reading, catalog, architecture, hardware, install)
+    mended = reading
+    left = _safe(findings)
+    for _ in range(MOST_ROUNDS):
+        if not left:
+            break
+        again = apply(mended, left)
+        if again.text == mended.text:
+            break
+        mended = again
+        left = _safe(_findings(mended, catalog, architecture, hardware, install))
+    estimate, doubts = _estimate(catalog, mended.config or {}, resolved, hardware)
+    own = _told(estimate, findings)
+    extra = tuple(f for f in (*unknown, *doubts, *own) if f.key is None or f.key not in {g.key for g in findings})
+    lined = tuple(replace(f, line=reading.line(f.key)) for f in extra)
+    return Checked(
+        reading=reading,
+        findings=(*findings, *lined)[:MOST_FINDINGS],
+        mended=mended,
+        estimate=replace(estimate, findings=()) if estimate else None,
+        resolved=resolved,
+    )
+
+
+def _findings(
+    reading: Reading,
+    catalog: Catalog,
+    architecture: Architecture | None,
+    hardware: Hardware | None,
+    install: Install,
+) -> tuple[Finding, ...]:
+    """Everything to say of one text, each at its line, the gravest first."""
+    config = reading.config or {}
+    found = [_worded(f, reading) for f in check(config, architecture, hardware, catalog.axolotl)]
+    found += (f for f in _installed(config, install) if f.key not in {g.key for g in found})
+    lined = [replace(f, line=f.line if f.line is not None else reading.line(f.key)) for f in found]
+    ordered = sorted((*reading.findings, *lined), key=lambda f: _GRAVITY[f.effect])
+    return tuple(ordered[:MOST_FINDINGS])
+
+
+def _worded(finding: Finding, reading: Reading) -> Finding:
+    """A switch where text belongs is put right as the word that was written: ``no``, not ``False``."""
+    if finding.code != "value_type" or finding.key is None:
+        return finding
+    place: Place | None = reading.places.get(finding.key)
+    expected = finding.message.params.get("expected") or ()
+    if place is None or not place.text or not isinstance(expected, tuple) or "string" not in expected:
+        return finding
+    word = place.text
+    allowed = [str(value) for value in expected]
+    if finding.message.params.get("given") in ("True", "False") and "true/false" not in allowed:
+        said = message(finding.message.code, **{**finding.message.params, "given": word})
+        return replace(finding, message=said, fix=Fix(set={finding.key: word}, safe=True))
+    return finding
+
+
+def _installed(config: Mapping[Any, Any], install: Install) -> Iterable[Finding]:
+    """What a pip install lacks that Axolotl's Docker image has."""
+    if install is not Install.PIP:
+        return
+    if str(config.get("attn_implementation")) == "flash_attention_2" or config.get("flash_attention"):
+        yield info("pip_flash", "attn_implementation")
+    plugins = config.get("plugins")
+    if isinstance(plugins, list) and CCE_PLUGIN in plugins:
+        yield info("pip_cut", "plugins")
+
+
+def _resolved(
+    catalog: Catalog, config: Mapping[Any, Any], model: Mapping[str, Any] | None
+) -> tuple[ResolvedModel | None, tuple[Finding, ...]]:
+    """The model, or why it is not known; that is no fault of the file."""
+    base = config.get("base_model")
+    try:
+        return resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model), ()
+    except UnknownName as error:
+        code = "model_unknown_nearest" if error.nearest else "model_unknown"
+        return None, (info(code, "base_model", given=error.given[:100], nearest=error.nearest),)
+    except InvalidInput as error:
+        if base is None or not isinstance(base, str):
+            return None, ()
+        return None, tuple(replace(info("model_unread", "base_model"), message=e.message) for e in error.errors)
+
+
+def _estimate(
+    catalog: Catalog, config: Mapping[Any, Any], resolved: ResolvedModel | None, hardware: Hardware | None
+) -> tuple[Estimate | None, tuple[Finding, ...]]:
+    if resolved is None:
+        return None, ()
+    try:
+        return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware), ()
+    except InvalidInput as error:
+        doubts = tuple(
+            replace(info("not_estimated", e.pointer.removeprefix("/config/")), message=e.message) for e in error.errors
+        )
+        return None, doubts
+
+
+def _told(estimate: Estimate | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """What the estimate says of itself, without what the rules have said."""
+    if estimate is None:
+        return ()
+    said = {finding.code for finding in findings}
+    return tuple(f for f in estimate.findings if f.code not in said and f.effect is Effect.OK)
+
+
+def _safe(findings: Iterable[Finding]) -> tuple[Fix, ...]:
+    return tuple(finding.fix for finding in findings if finding.fix is not None and finding.fix.safe)
+
+
+def plain(value: Any) -> Any:
+    """A configuration as JSON holds it: dates, bytes, sets and numbers that are none become text or lists."""
+    if isinstance(value, Mapping):
+        return {_name(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 1 << 63:
+        return str(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    return value
+
+
+def _name(key: object) -> str:
+    """A key as text; switches and nothing as YAML writes them."""
+    return str(key).lower() if key is None or isinstance(key, bool) else str(key)

@@ -1,0 +1,236 @@
+"""Applies fixes to a text: only the lines concerned change, so order, comments and spelling stay the author's.
+
+Each fix is worked out as edits at the places that ``reading`` found, and the result is read again: where it does not
+say exactly what was meant, the whole file is written anew instead. See ``docs/decisions/0005-mend-at-the-line.md``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from app.core.axolotl.keys import ORDER
+from app.core.findings import Fix
+from app.services.reading import Place, Reading, read, spelled
+from app.services.writing import flow_text, write_yaml
+from app.texts import texts
+
+_RANK = {key: position for position, key in enumerate(ORDER)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    start: int
+    end: int
+    text: str
+
+
+class _Unplaced(Exception):
+    pass
+
+
+def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
+    """``reading`` with every fix applied, those that touch what another one touched left out."""
+    if reading.config is None:
+        return reading
+    config = deepcopy(reading.config)
+    edits: list[_Edit] = []
+    touched: set[str] = set()
+    for fix in fixes:
+        names = {*fix.set, *fix.unset}
+        if any(_overlap(name, other) for name in names for other in touched):
+            continue
+        touched |= names
+        if not changed(config, fix):
+            continue
+        try:
+            edits += _edits(reading, fix, config)
+        except (_Unplaced, KeyError, IndexError):
+            edits.append(_Edit(-1, -1, ""))
+    if not edits:
+        return reading
+    mended = None
+    if all(edit.start >= 0 for edit in edits) and not _clash(edits):
+        text = reading.text
+        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end), reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
+        mended = read(text)
+    if mended is None or not _same(mended.config, config):
+        mended = read(write_yaml({str(key): value for key, value in config.items()}, texts("en"), comments=False))
+    return mended
+
+
+def changed(config: dict[Any, Any], fix: Fix) -> bool:
+    """Apply ``fix`` to ``config`` in place; whether it changed anything."""
+    before = repr(config)
+    for name in fix.unset:
+        holder, key = _holder(config, name, make=False)
+        if isinstance(holder, dict):
+            holder.pop(key, None)
+    for name, value in fix.set.items():
+        holder, key = _holder(config, name, make=True)
+        reached = isinstance(holder, dict) or (isinstance(holder, list) and isinstance(key, int) and key < len(holder))
+        if reached:
+            holder[key] = deepcopy(value)
+    return repr(config) != before
+
+
+def steps(name: str) -> tuple[str | int, ...]:
+    """The path that a key's spelling means: ``datasets[0].type``."""
+    found: list[str | int] = []
+    for part in name.split("."):
+        head, *positions = part.split("[")
+        found.append(head)
+        found += [int(position.rstrip("]")) for position in positions if position.rstrip("]").isdigit()]
+    return tuple(found)
+
+
+def _holder(config: dict[Any, Any], name: str, *, make: bool) -> tuple[Any, str | int]:
+    """What holds ``name``, and by which key; mappings on the way are made where asked for."""
+    *way, last = steps(name)
+    here: Any = config
+    for part in way:
+        if isinstance(here, list):
+            here = here[part] if isinstance(part, int) and part < len(here) else None
+        elif isinstance(here, dict):
+            if make and not isinstance(here.get(part), dict | list):
+                here[part] = {}
+            here = here.get(part)
+    return here, last
+
+
+def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit]:
+    """The edits that one fix comes to. ``config`` has it applied already."""
+    text = reading.text
+    fresh: dict[str, Any] = {}
+    for name, value in fix.set.items():
+        place = reading.places.get(name)
+        if place is None:
+            fresh[name] = value
+        else:
+            yield _replacement(text, place, flow_text(value))
+    removed = [reading.places[name] for name in fix.unset if name in reading.places]
+    top = {name: value for name, value in fresh.items() if len(steps(name)) == 1}
+    for name in fresh.keys() - top.keys():
+        yield from _nested(reading, name, config, removed)
+    ending = "\r\n" if "\r\n" in text else "\n"
+    if len(removed) == len(top) == 1 and removed[0].scalar and len(removed[0].path) == 1 and removed[0].key:
+        # One key takes the place of another: what stands behind them on the line stays.
+        ((name, value),) = top.items()
+        yield _Edit(*removed[0].key, name)
+        yield _replacement(text, removed[0], flow_text(value))
+        return
+    lines = "".join(f"{name}: {flow_text(value)}{ending}" for name, value in top.items())
+    emptied = {place.path[:-1] for place in removed if len(place.path) > 1 and _alone(reading, place, removed)}
+    for path in emptied:
+        yield _replacement(text, reading.places[spelled(path)], "{}")
+    for position, place in enumerate(removed):
+        if place.path[:-1] in emptied:
+            continue
+        start, end = _whole(text, place)
+        if len(place.path) > 1 and text[start : place.key[0] if place.key else start].strip():
+            raise _Unplaced
+        yield _Edit(start, end, lines if not position and len(place.path) == 1 else "")
+    if lines and not any(len(place.path) == 1 for place in removed[:1]):
+        where = _after(reading, next(iter(top)))
+        before = "" if not where or text[where - 1 : where] == "\n" else ending
+        yield _Edit(where, where, before + lines)
+
+
+def _alone(reading: Reading, place: Place, removed: list[Place]) -> bool:
+    """Whether nothing stays beside an entry that goes."""
+    beside = [other for other in reading.places.values() if other.path[:-1] == place.path[:-1]]
+    return all(other in removed for other in beside)
+
+
+def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[Place]) -> Iterator[_Edit]:
+    """A new key below another: a line of its own at the end of a block, else the whole parent anew."""
+    parent_name = name[: max(name.rfind("."), 0)]
+    parent = reading.places.get(parent_name)
+    while parent is None and parent_name:
+        name, parent_name = parent_name, parent_name[: max(parent_name.rfind("."), 0)]
+        parent = reading.places.get(parent_name)
+    holder, key = _holder(config, name, make=False)
+    if not isinstance(holder, dict) or key not in holder:
+        raise _Unplaced
+    value: Any = holder[key]
+    if parent is None:
+        where = _after(reading, str(steps(name)[0]))
+        yield _Edit(where, where, f"{name}: {flow_text(value)}\n")
+        return
+    inside = [p for p in reading.places.values() if p.path[:-1] == parent.path and p not in removed and p.key]
+    if parent.flow or parent.scalar or not inside:
+        raise _Unplaced
+    last = max(inside, key=lambda place: place.value[1])
+    _, end = _whole(reading.text, last)
+    first = min(inside, key=lambda place: place.line)
+    assert first.key is not None  # noqa: S101 - only those with a key were taken
+    column = first.key[0] - (reading.text.rfind("\n", 0, first.key[0]) + 1)
+    before = "" if reading.text[end - 1 : end] == "\n" else "\n"
+    yield _Edit(end, end, f"{before}{' ' * column}{steps(name)[-1]}: {flow_text(value)}\n")
+
+
+def _replacement(text: str, place: Place, value: str) -> _Edit:
+    """A value exchanged; one that began on a line below its key moves up beside it."""
+    start, end = place.value
+    if not place.scalar and not place.flow:
+        end = _trimmed(text, start, end)
+    if place.key is not None:
+        between = text[place.key[1] : start]
+        if not between.strip(" ").startswith(":"):
+            raise _Unplaced
+        if start == end or "\n" in between:
+            comment = between.partition("\n")[0].partition("#")[2] if "\n" in between else ""
+            tail = f"  #{comment.rstrip()}" if comment else ""
+            return _Edit(place.key[1], max(end, place.key[1] + 1), f": {value}{tail}")
+    return _Edit(start, end, value)
+
+
+def _whole(text: str, place: Place) -> tuple[int, int]:
+    """The lines of an entry, from the start of its first to the start of what follows."""
+    first = place.key[0] if place.key is not None else place.value[0]
+    start = text.rfind("\n", 0, first) + 1
+    end = max(place.value[1], place.key[1] + 1 if place.key is not None else 0)
+    if not place.scalar and not place.flow:
+        end = _trimmed(text, place.value[0], end)
+    if text[end - 1 : end] == "\n":
+        return start, end
+    newline = text.find("\n", end)
+    return start, len(text) if newline < 0 else newline + 1
+
+
+def _trimmed(text: str, start: int, end: int) -> int:
+    """A block's end without the blank lines and comments below it, which belong to what follows."""
+    block = text[start:end]
+    while True:
+        block = block.rstrip()
+        line = block.rfind("\n") + 1
+        if line == 0 or not block[line:].lstrip().startswith("#"):
+            return start + len(block)
+        block = block[:line]
+
+
+def _after(reading: Reading, name: str) -> int:
+    """Where a new top-level key goes: behind the last one that is written before it, else at the end."""
+    top = [place for place in reading.places.values() if len(place.path) == 1 and place.key is not None]
+    rank = _RANK.get(name)
+    ranked = [p for p in top if rank is not None and _RANK.get(str(p.path[0]), len(_RANK)) < rank]
+    best = max(ranked, key=lambda place: _RANK[str(place.path[0])], default=None) or max(
+        top, key=lambda place: place.value[1], default=None
+    )
+    return _whole(reading.text, best)[1] if best is not None else len(reading.text)
+
+
+def _clash(edits: list[_Edit]) -> bool:
+    ordered = sorted(edits, key=lambda edit: (edit.start, edit.end))
+    return any(one.end > other.start for one, other in pairwise(ordered))
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith((other + ".", other + "[")) or other.startswith((one + ".", one + "["))
+
+
+def _same(one: Mapping[Any, Any] | None, other: Mapping[Any, Any]) -> bool:
+    """Equal, numbers that are none included."""
+    return one is not None and (one == other or repr(one) == repr(other))

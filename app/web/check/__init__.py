@@ -1,0 +1,1 @@
+"""``/check``: anybody's file looked through, mended, and sized."""

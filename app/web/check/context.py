@@ -1,0 +1,96 @@
+"""What ``/check`` shows."""
+
+from dataclasses import dataclass
+
+from app.web.contexts import Link, MemoryBar, Option, OptionGroup, Shell, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixView:
+    """A button that applies a fix; ``name`` finds it again."""
+
+    name: str
+    text: str
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundView:
+    """One finding in words."""
+
+    severity: str
+    effect: str
+    effect_text: str
+    code: str
+    key: str | None
+    line: int | None
+    text: str
+    fix: FixView | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineView:
+    """One line of the file, with what stands out in it."""
+
+    number: int
+    text: str
+    worst: str
+    found: tuple[FoundView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffLine:
+    """One line of the difference: kept, added or taken out."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryView:
+    """The estimate of the mended file."""
+
+    verdict: Verdict | None
+    bar: MemoryBar
+    peak: str
+    host: str
+    rule_of_thumb: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """Everything found out about one file."""
+
+    verdict: str
+    icon: str
+    headline: str
+    detail: str
+    counts: str
+    lines: tuple[LineView, ...]
+    general: tuple[FoundView, ...]
+    safe_count: int
+    diff: tuple[DiffLine, ...]
+    mended: str
+    memory: MemoryView | None
+    no_memory: str
+    wizard: Link | None
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPage:
+    """``/check``."""
+
+    shell: Shell
+    action: str
+    yaml: str
+    gpu_groups: tuple[OptionGroup, ...]
+    gpu: str
+    vram_gib: str
+    installs: tuple[Option, ...]
+    install: str
+    problems: tuple[str, ...]
+    result: CheckResult | None
+    from_plan: Link | None
+    sample: Link
+    lang: str

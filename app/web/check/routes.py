@@ -1,0 +1,47 @@
+"""``/check``."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.web.check.builder import Asked, Builder, asked_from, plan_text
+from app.web.check.sharing import posted, unpack
+from app.web.hypermedia import VARY
+from app.web.templating import reader, render
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/check", methods=["GET", "HEAD"], name="check")
+def check(request: Request) -> Response:
+    """The form, and what was found in the file that the address holds."""
+    query = request.query_params
+    packed = query.get("c", "")
+    text = unpack(packed) if packed else ""
+    texts = reader(request)
+    if query.get("from") == "plan" and not packed:
+        text = plan_text(request, texts) or ""
+    asked = Asked(
+        text=text or "",
+        gpu=query.get("gpu", "").strip()[:200],
+        vram_gib=query.get("vram_gib", "").strip()[:200],
+        install=query.get("install", "").strip()[:200],
+    )
+    builder = Builder(request, texts, asked, damaged=text is None)
+    return render(request, "pages/check.html", builder.page(), texts, status=builder.status)
+
+
+@router.post("/check", name="check_post")
+async def check_post(request: Request) -> Response:
+    """Look through what was posted, with a fix applied where one was asked for; on to its own address if it has one."""
+    fields = posted(await request.body(), request.headers.get("content-type", ""))
+    texts = reader(request)
+    asked = asked_from(fields)
+    builder = Builder(request, texts, asked)
+    wanted = fields.get("apply")
+    if isinstance(wanted, str) and wanted and (mended := builder.mended(wanted)) is not None:
+        asked = Asked(text=mended, gpu=asked.gpu, vram_gib=asked.vram_gib, install=asked.install)
+        builder = Builder(request, texts, asked)
+    address = builder.address(asked.text) if builder.checked and isinstance(asked.text, str) else None
+    if address is not None and builder.status == 200:
+        return RedirectResponse(address, 303, {"Vary": VARY})
+    return render(request, "pages/check.html", builder.page(), texts, status=builder.status)

@@ -1,0 +1,1 @@
+"""``/compare``: methods or variants side by side."""

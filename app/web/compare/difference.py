@@ -1,0 +1,68 @@
+"""The difference of two YAML files: by key, and line by line."""
+
+from collections.abc import Mapping
+from difflib import unified_diff
+from typing import Any
+
+import yaml
+
+from app.web.compare.context import DifferenceView, DiffView, LineView
+
+LONGEST = 20_000
+KINDS = {"+": "added", "-": "removed", "@": "place"}
+
+
+class NotYaml(ValueError):
+    """A pasted text that is no mapping in YAML; the message says where it breaks."""
+
+
+def read_file(text: str) -> Mapping[str, Any]:
+    """A pasted file's keys.
+
+    Raises:
+        NotYaml: it is none.
+    """
+    if len(text) > LONGEST:
+        raise NotYaml(f"> {LONGEST}")
+    try:
+        found = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark
+        raise NotYaml(f"{place.line + 1}:{place.column + 1}" if place else "?") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise NotYaml("?") from error
+    if not isinstance(found, dict):
+        raise NotYaml("1:1")
+    return found
+
+
+def difference(
+    left: tuple[str, Mapping[str, Any], str], right: tuple[str, Mapping[str, Any], str], unset: str
+) -> DiffView:
+    """Two files, each by name, keys and text."""
+    keys = [*left[1], *(key for key in right[1] if key not in left[1])]
+    lines = unified_diff(left[2].splitlines(), right[2].splitlines(), lineterm="", n=2)
+    return DiffView(
+        left=left[0],
+        right=right[0],
+        keys=tuple(
+            DifferenceView(key=str(key), left=_shown(left[1], key, unset), right=_shown(right[1], key, unset))
+            for key in keys
+            if left[1].get(key) != right[1].get(key) or (key in left[1]) != (key in right[1])
+        ),
+        lines=tuple(
+            LineView(kind=KINDS.get(line[:1], "same"), text=line)
+            for line in lines
+            if not line.startswith(("+++", "---"))
+        ),
+    )
+
+
+def _shown(config: Mapping[str, Any], key: str, unset: str) -> str:
+    if key not in config:
+        return unset
+    value = config[key]
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text if len(text) <= 200 else text[:199] + "…"

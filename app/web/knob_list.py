@@ -1,0 +1,26 @@
+"""What would save most: the prices of a plan's knobs, with links that turn them."""
+
+from app.core.prices import SAME_BYTES, Knob, Knobs
+from app.texts import Texts
+from app.web.contexts.result import KnobView
+from app.web.forms import Address, Form, turned
+
+MOST = 6
+
+
+def knob_views(priced: Knobs, form: Form, texts: Texts, address: Address) -> tuple[KnobView, ...]:
+    """The changes that save anything to speak of, what saves most first."""
+    saving = [knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES][:MOST]
+    return tuple(_view(knob, form, texts, address) for knob in saving)
+
+
+def _view(knob: Knob, form: Form, texts: Texts, address: Address) -> KnobView:
+    patch = knob.turn.patch
+    return KnobView(
+        label=texts.render(knob.turn.label),
+        price=texts.render(knob.summary),
+        trains=texts.text(f"web.knobs.trains.{knob.turn.trains.value}"),
+        verdict=knob.verdict.value,
+        verdict_text=texts.text(f"web.verdict.{knob.verdict.value}.short"),
+        url=address(turned(form, patch)),
+    )

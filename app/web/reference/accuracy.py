@@ -1,0 +1,176 @@
+"""How near the memory estimate comes, drawn and in tables."""
+
+from collections.abc import Callable, Iterable, Sequence
+from math import floor, log10
+
+from starlette.requests import Request
+
+from app.catalog.accuracy import AccuracyCase, Errors, PublishedRun, errors_of, load_accuracy
+from app.core.units import GIB
+from app.texts import Texts
+from app.web.memory_bar import gib
+from app.web.reference.contexts import AccuracyPage, CaseView, ErrorsView, Fact, Point, RunView, Scatter, Tick
+from app.web.shell import shell
+
+LEFT, TOP, RIGHT, BOTTOM = 56, 12, 548, 376
+"""The drawing's field in its own units."""
+TICKS_GIB = (1, 2, 5, 10, 20, 50, 100, 200)
+
+
+def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
+    """The page."""
+    t = texts.text
+    facts = load_accuracy()
+    counted = [case for case in facts.cases if case.explained]
+    aside = [case for case in facts.cases if not case.explained]
+    everything = errors_of(counted)
+    lead = (
+        t(
+            "reference.accuracy.lead",
+            count=everything.cases,
+            median=100 * everything.median,
+            high=100 * everything.high,
+            worst=100 * everything.worst,
+        )
+        if everything
+        else ""
+    )
+    return AccuracyPage(
+        shell=shell(request, texts, here="accuracy", title=t("reference.accuracy.title"), description=lead),
+        lead=lead,
+        scatter=_scatter(facts.cases, texts),
+        summary=(
+            *_rows(t("reference.accuracy.all"), counted, texts),
+            *_rows(t("reference.accuracy.chosen"), [case for case in counted if case.recording == "peaks"], texts),
+            *_rows(t("reference.accuracy.drawn"), [case for case in counted if case.recording == "drawn"], texts),
+        ),
+        aside=t(
+            "reference.accuracy.aside",
+            count=len(aside),
+            types=tuple(sorted({case.model_type for case in aside})),
+            worst=100 * max(abs(case.error) for case in aside),
+        )
+        if aside
+        else "",
+        methods=_grouped(counted, lambda case: case.method, lambda name: t(f"method.{name}"), texts),
+        architectures=_grouped(counted, lambda case: case.model_type, str, texts),
+        published=tuple(
+            row
+            for group in ("axolotl", "fitcheck")
+            for row in _rows(t(f"accuracy.runs.{group}"), _known(facts.published, group), texts)
+        ),
+        runs=tuple(_run(run, texts) for run in sorted(facts.published, key=_family)),
+        others=tuple(
+            ErrorsView(
+                name=f"{other.name} {other.version}",
+                cases=t("web.number", number=other.cases),
+                median=_percent(other.median, texts),
+                high=_percent(other.high, texts),
+                worst=_percent(other.worst, texts),
+                refused=t("web.number", number=other.refused),
+            )
+            for other in facts.others
+        ),
+        versions=tuple(Fact(name=name, value=version) for name, version in facts.versions.items()),
+        cases=tuple(
+            CaseView(
+                name=case.case,
+                reference=gib(case.reference_bytes, texts),
+                estimated=gib(case.estimated_bytes, texts),
+                error=f"{100 * case.error:+.2f}\u00a0%".replace("-", "\u2212"),
+            )
+            for case in facts.cases
+        ),
+    )
+
+
+def _family(run: PublishedRun) -> str:
+    """Whose run it is."""
+    return run.run.partition("/")[0]
+
+
+def _known(runs: Iterable[PublishedRun], family: str) -> list[PublishedRun]:
+    """Those of one family whose setup is known in full."""
+    return [run for run in runs if run.setup == "full" and _family(run) == family]
+
+
+def _run(run: PublishedRun, texts: Texts) -> RunView:
+    t = texts.text
+    return RunView(
+        name=run.run,
+        url=run.source,
+        quantity=t(f"accuracy.quantity.{run.quantity}"),
+        setup=t(f"accuracy.setup.{run.setup}"),
+        measured=gib(run.measured_bytes, texts),
+        estimated=gib(run.estimated_bytes, texts),
+        error=f"{100 * run.error:+.1f}\u00a0%".replace("-", "\u2212"),
+        remark=t(f"accuracy.why.{run.why}") if run.why else "",
+    )
+
+
+def _percent(share: float, texts: Texts) -> str:
+    return texts.text("web.percent", share=100 * share)
+
+
+def _rows(name: str, cases: Iterable[AccuracyCase | PublishedRun], texts: Texts) -> tuple[ErrorsView, ...]:
+    """One row, or none of no case."""
+    found = errors_of(cases)
+    return (_view(name, found, texts),) if found else ()
+
+
+def _view(name: str, found: Errors, texts: Texts) -> ErrorsView:
+    return ErrorsView(
+        name=name,
+        cases=texts.text("web.number", number=found.cases),
+        median=_percent(found.median, texts),
+        high=_percent(found.high, texts),
+        worst=_percent(found.worst, texts),
+    )
+
+
+def _grouped(
+    cases: Sequence[AccuracyCase], key: Callable[[AccuracyCase], str], name: Callable[[str], str], texts: Texts
+) -> tuple[ErrorsView, ...]:
+    groups = sorted({key(case) for case in cases})
+    return tuple(
+        row for group in groups for row in _rows(name(group), [case for case in cases if key(case) == group], texts)
+    )
+
+
+def _scatter(cases: Sequence[AccuracyCase], texts: Texts) -> Scatter:
+    """Estimated against recorded, both axes logarithmic, the same on both."""
+    sizes = [size for case in cases for size in (case.reference_bytes, case.estimated_bytes)]
+    low, high = log10(min(sizes) / GIB) - 0.05, log10(max(sizes) / GIB) + 0.05
+
+    def across(size_gib: float) -> str:
+        return f"{LEFT + (log10(size_gib) - low) / (high - low) * (RIGHT - LEFT):.1f}"
+
+    def up(size_gib: float) -> str:
+        return f"{BOTTOM - (log10(size_gib) - low) / (high - low) * (BOTTOM - TOP):.1f}"
+
+    shown = errors_of(cases)
+    return Scatter(
+        left=LEFT,
+        top=TOP,
+        right=RIGHT,
+        bottom=BOTTOM,
+        points=tuple(
+            Point(
+                x=across(case.reference_bytes / GIB),
+                y=up(case.estimated_bytes / GIB),
+                kind=case.method if case.explained else "aside",
+                label=f"{case.case}: {gib(case.reference_bytes, texts)} → {gib(case.estimated_bytes, texts)}",
+            )
+            for case in cases
+        ),
+        ticks=tuple(
+            Tick(x=across(size), y=up(size), label=f"{size:g}") for size in TICKS_GIB if low < log10(size) < high
+        ),
+        description=texts.text(
+            "reference.accuracy.drawing",
+            count=len(cases),
+            low=10 ** (floor(low * 10) / 10),
+            high=10**high,
+            worst=100 * shown.worst if shown else 0,
+        ),
+    )

@@ -1,0 +1,69 @@
+"""The page on accuracy says what is recorded, and draws every case."""
+
+from statistics import median
+
+import pytest
+
+from app.catalog.accuracy import errors_of, load_accuracy
+from app.texts import LANGUAGES
+
+from .conftest import Get
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_case_is_drawn_and_listed(get: Get, language: str) -> None:
+    facts = load_accuracy()
+    page = get("/accuracy", {"lang": language})
+    assert page.status == 200
+    drawn = page.document.select(".scatter svg :is(circle, .sc-aside) > title")
+    rows = page.document.select("details.every-case tbody tr")
+    assert len(drawn) == len(rows) == len(facts.cases)
+    assert {row.th.text for row in rows} == {case.case for case in facts.cases}
+    assert page.text("#scatter-text")
+    assert {str(number) for number in facts.versions.values()} <= {
+        dd.text for dd in page.document.select(".fact-list dd")
+    }
+
+
+def test_points_lie_where_their_cases_say(get: Get) -> None:
+    """Higher where more is estimated, farther right where more was recorded; inside the field."""
+    cases = [case for case in load_accuracy().cases if case.explained]
+    points = [
+        (float(str(tag["cx"])), float(str(tag["cy"]))) for tag in get("/accuracy").document.select("circle.sc-point")
+    ]
+    across = [
+        x for _, x in sorted(zip(cases, (x for x, _ in points), strict=True), key=lambda pair: pair[0].reference_bytes)
+    ]
+    up = [
+        y for _, y in sorted(zip(cases, (y for _, y in points), strict=True), key=lambda pair: pair[0].estimated_bytes)
+    ]
+    assert across == sorted(across)
+    assert up == sorted(up, reverse=True)
+    assert all(56 <= x <= 548 and 12 <= y <= 376 for x, y in points)
+
+
+def test_the_summary_is_of_the_cases(get: Get) -> None:
+    cases = [case for case in load_accuracy().cases if case.explained]
+    cells = [
+        td.text for td in get("/accuracy").document.select("[aria-labelledby=summary-title] tbody tr")[0].select("td")
+    ]
+    errors = [abs(case.estimated_bytes / case.reference_bytes - 1) for case in cases]
+    assert cells[0] == str(len(cases))
+    assert cells[1] == f"{100 * median(errors):.2f}\u00a0%"
+    assert cells[3] == f"{100 * max(errors):.2f}\u00a0%"
+    assert errors_of([]) is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_published_runs_are_listed_with_their_sources(get: Get, language: str) -> None:
+    """Each with its figures, and with a remark where something about it is not known."""
+    runs = load_accuracy().published
+    rows = get("/accuracy", {"lang": language}).document.select(".published-runs tbody tr")
+    assert len(rows) == len(runs) >= 60
+    sources = {run.run: run.source for run in runs}
+    for row in rows:
+        link = row.select_one("a")
+        assert link is not None
+        assert link["href"] == sources[link.text]
+        assert "accuracy." not in row.text
+    assert all(run.why for run in runs if run.setup != "full")

@@ -1,0 +1,81 @@
+"""What fits: four answers and a map, each leading to exactly that plan."""
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.catalog.library import Catalog
+from app.web.forms import Form
+from app.web.planning import answer
+
+from .conftest import GPU, MODEL, Get
+
+PLAN = {"model": MODEL, "gpu": GPU}
+
+
+def planned_gib(catalog: Catalog, url: str) -> str:
+    """What the plan behind an address takes, as pages show it."""
+    from starlette.datastructures import QueryParams
+
+    found = answer(Form.from_query(QueryParams(parse_qsl(urlsplit(url).query))), catalog)
+    assert found.plan is not None
+    return f"{found.plan.estimate.memory.process_bytes / 2**30:,.1f}\u00a0GiB"
+
+
+@pytest.mark.parametrize("query", [PLAN, {"model": "Qwen/Qwen3-4B", "gpu": "rtx-3060-12gb", "goal": "dpo"}])
+def test_every_cell_and_answer_leads_to_that_plan(get: Get, catalog: Catalog, query: dict[str, str]) -> None:
+    page = get("/fit", query)
+    assert page.status == 200
+    cells = page.document.select(".fit-cell a")
+    assert len(cells) >= 35
+    for cell in cells[::4]:
+        assert cell.select_one(".num").text == planned_gib(catalog, str(cell["href"]))  # type: ignore[union-attr]
+    cards = page.document.select(".fit-card")
+    assert len(cards) == 4
+    for card in cards:
+        link = card.select_one("a")
+        assert link is not None
+        assert planned_gib(catalog, str(link["href"])) in card.text
+
+
+def test_what_fits_on_the_map_is_what_the_verdict_says(get: Get) -> None:
+    page = get("/fit", PLAN)
+    current = page.one(".fit-cell.is-current a")
+    assert current["aria-current"] == "true"
+    for row in page.document.select(".fit-map tbody tr"):
+        kinds = [str(cell["class"]) for cell in row.select("td")]
+        fits = ["does_not_fit" not in kind for kind in kinds]
+        assert fits == sorted(fits, reverse=True)
+
+
+def test_a_model_in_full_has_no_rank(get: Get) -> None:
+    page = get("/fit", {"model": "Qwen/Qwen3-0.6B", "gpu": GPU, "method": "full"})
+    assert "no adapter" in page.text(".fit-most")
+
+
+def test_without_rates_nothing_is_called_fastest(get: Get) -> None:
+    page = get("/fit", {"model": MODEL, "vram_gib": "24"})
+    assert "rates" in page.text(".fit-most")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"x": "sequence"}, "sequence_len"),
+        ({"x": "lora_r", "y": "lora_r"}, "lora_r"),
+        ({"vary": "rank"}, "rank"),
+        ({"gpu": "zzz"}, "zzz"),
+    ],
+)
+def test_what_cannot_be_is_named(get: Get, query: dict[str, str], said: str) -> None:
+    page = get("/fit", PLAN | query)
+    assert page.status == 422
+    assert said in page.text(".error-summary")
+    assert page.document.select("form.tool-form")
+
+
+def test_a_page_without_a_model_asks_for_one(client: TestClient) -> None:
+    answered = client.get("/fit")
+    assert answered.status_code == 200
+    assert "Choose a model" in answered.text
