@@ -18,6 +18,7 @@ from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import FieldError, InvalidInput
 from app.core.kept import kept
 from app.core.messages import Param, message
+from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (
     REFUSED_NAMES,
@@ -57,6 +58,8 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
+    if run.peft is not None:
+        return resolve_peft(architecture, run.peft)
     if run.method is Method.FULL or run.lora is None:
         patterns = run.unfrozen_parameters
         return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))

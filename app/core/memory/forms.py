@@ -4,15 +4,17 @@ What a description's rows say (which linears stand in a layer, which norms, how 
 type computes with them (``TRAITS``) from its code in Transformers 5.16.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Activation, Architecture, Block, Kind, Module, NormForm, Part
 from app.core.kept import kept
 from app.core.memory.attention import Heads, Kernel
+from app.core.memory.beside import BottleneckSpec, PrefixSpec, Scaled
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward, LayerSpec, Residual, SmallInput
+from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
 from app.core.memory.middle import Middle
@@ -20,6 +22,9 @@ from app.core.memory.mixers import FORMS as MIXERS
 from app.core.memory.mixers import MixerSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.weights import Storing, stored
+from app.core.methods.bottleneck import ATTENTION, FEED_FORWARD
+from app.core.methods.settings import Activation as BottleneckActivation
+from app.core.methods.settings import Bottleneck, PeftType
 from app.core.run import Attention, Method, Quantization, Run
 
 ATTENTION_IN = frozenset(
@@ -120,6 +125,8 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
+    if run.attention is Attention.FLEX:
+        return Kernel.FLEX
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
@@ -133,7 +140,8 @@ def layer_specs(
     """One specification a layer, in the model's order; equal ones are the same object."""
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     kernels = tuple((window, kernel_of(run, row_tokens=row_tokens, window=window)) for window in windows)
-    return _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    specs = _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    return layers_under_liger(specs, architecture.model_type, run.liger)
 
 
 def _layer_specs(
@@ -153,11 +161,11 @@ def _layer_specs(
             key = (
                 id(block),
                 id(mine),
-                tuple((path, a.rank, bool(a.own_parameters)) for path, a in adapted_here.items()),
+                tuple((path, a.rank, bool(a.own_parameters), a.tensors) for path, a in adapted_here.items()),
             )
             if key not in unique:
                 unique[key] = _Reader(architecture, run, block, mine, adapted_here, fused, kernels).spec()
-            found[layer] = unique[key]
+            found[layer] = beside(unique[key], run, block, adapted_here, found.values())
     return tuple(found[layer] for layer in sorted(found))
 
 
@@ -184,6 +192,39 @@ def _rows_by_layer(architecture: Architecture) -> Mapping[int, tuple[Module, ...
                 rows.setdefault(layer, []).append(module)
     shared: dict[tuple[int, ...], tuple[Module, ...]] = {}
     return {layer: shared.setdefault(tuple(map(id, found)), tuple(found)) for layer, found in rows.items()}
+
+
+def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
+    """Where IA³ multiplies a module."""
+    if own is None or run.peft is None or run.peft.type is not PeftType.IA3 or not own.tensors:
+        return None
+    return Scaled.INPUTS if own.on_inputs else Scaled.OUTPUTS
+
+
+def beside(
+    spec: LayerSpec, run: Run, block: Block, adapted: Mapping[str, AdaptedModule], known: Iterable[LayerSpec]
+) -> LayerSpec:
+    """The layer with what a method puts into it beside its linears; an equal one among ``known`` where there is."""
+    settings = run.peft.settings if run.peft is not None else None
+    made = spec
+    if isinstance(settings, Bottleneck):
+        found = {path.rpartition(".")[2]: row.module.shape for path, row in adapted.items()}
+
+        def behind(name: str) -> BottleneckSpec | None:
+            if name not in found:
+                return None
+            width, size = found[name]
+            relu = settings.activation is BottleneckActivation.RELU
+            return BottleneckSpec(name=name, width=width, size=size, bias=settings.bias, relu=relu)
+
+        made = replace(spec, behind_attention=behind(ATTENTION), behind_feed_forward=behind(FEED_FORWARD))
+    elif run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING and spec.heads is not None:
+        tokens = run.virtual_tokens * run.micro_batch_size
+        widths = block.key_value_heads * block.head_dim, block.key_value_heads * block.value_head_dim
+        kernel = Kernel.SDPA_MASKED if run.attention is Attention.SDPA else spec.kernel
+        prefix = PrefixSpec(keys=tokens * widths[0], values=tokens * widths[1])
+        made = replace(spec, prefix=prefix, kernel=kernel, fused_attention=False)
+    return next((one for one in known if one == made), made)
 
 
 class _Reader:
@@ -582,8 +623,10 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         rank=own.rank if own is not None else 0,
         dropout=bool(lora and lora.dropout > 0),
         dora=bool(lora and lora.dora and own is not None and own.rank),
+        scaled=scaled_by(run, own),
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
+        full=run.computes_full,
     )
 
 
@@ -611,7 +654,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     return HeadSpec(
         hidden=architecture.hidden_size,
         vocab=architecture.vocab_size,
-        norm=norm,
+        norm=norm_under_liger(norm, architecture.model_type, run.liger),
         linear=spec,
         loss=run.loss,
         softcap=architecture.logit_softcap,

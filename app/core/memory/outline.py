@@ -63,11 +63,13 @@ def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int
 class Outline:
     """All of a step that its switches decide: what trains, and the moments that could be its peak.
 
-    ``weights`` are the base model's bytes; ``trained`` takes the rank. ``evaluation`` has lengths of its own;
-    ``offloaded`` are packed bytes of checkpoints that wait on the host.
+    ``weights`` are the base model's bytes (a reference's too), ``loading`` their most while they are loaded;
+    ``trained`` takes the rank. ``evaluation`` has lengths of its own; ``offloaded`` are packed bytes of checkpoints
+    that wait on the host.
     """
 
     weights: int
+    loading: int
     trained: Sizes
     training: tuple[Group, ...]
     evaluation: tuple[Group, ...]

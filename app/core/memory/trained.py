@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import partial
+from math import prod
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.kept import kept
-from app.core.memory.states import Trained
+from app.core.memory.optimizers import Trained
 from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -39,17 +40,37 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                         itemsize=itemsize,
                         shape=module.shape,
                         embedding=embedding,
+                        wide=embedding and not run.own_rates,
+                        head=module.kind is Kind.HEAD,
                         decays=decays,
+                        targeted=module.kind is Kind.LINEAR and run.targets_optimizer(module.path),
                     )
                 )
             if module.bias_parameters:
                 rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
             continue
+        if adapted.tensors:
+            rows += [
+                Trained(
+                    elements=prod(shape),
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=shape,
+                    embedding=module.kind is Kind.EMBEDDING,
+                    decays=len(shape) > 1,
+                )
+                for shape in adapted.tensors
+            ]
+            continue
         for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
             each = total // copies
             rows.append(
                 Trained(
-                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
+                    elements=each,
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=(adapted.rank, each // adapted.rank),
+                    targeted=run.targets_optimizer(module.path),
                 )
             )
         if adapted.magnitude_parameters:

@@ -60,7 +60,9 @@ def dequantize_4bit(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
 
 def sizes(linear) -> tuple[int, int]:
     """In and out of a linear; Transformers' ``Conv1D`` holds its weight the other way round."""
-    return tuple(linear.weight.shape) if type(linear).__name__ == "Conv1D" else (linear.in_features, linear.out_features)
+    return (
+        tuple(linear.weight.shape) if type(linear).__name__ == "Conv1D" else (linear.in_features, linear.out_features)
+    )
 
 
 class MatMul4Bit(torch.autograd.Function):
@@ -171,12 +173,14 @@ def install() -> None:
     sys.modules["bitsandbytes"] = root
 
 
-def quantize(model: nn.Module, keep: set[str], bits: int, nested: bool = True) -> None:
+def quantize(
+    model: nn.Module, keep: set[str], bits: int, nested: bool = True, compute_dtype: torch.dtype = torch.bfloat16
+) -> None:
     """Replace every nn.Linear (its subclasses not: FalconLinear stays) and Conv1D whose path does not end in one of `keep`, as Transformers' bnb integration does."""
     for path, module in list(model.named_modules()):
         if (type(module) is nn.Linear or type(module).__name__ == "Conv1D") and path.rsplit(".", 1)[-1] not in keep:
             parent = model.get_submodule(path.rpartition(".")[0])
-            new = Linear4bit(module, nested=nested) if bits == 4 else Linear8bitLt(module)
+            new = Linear4bit(module, compute_dtype, nested) if bits == 4 else Linear8bitLt(module)
             setattr(parent, path.rpartition(".")[2], new)
     setattr(model, f"is_loaded_in_{bits}bit", True)
     model.is_quantized = True
