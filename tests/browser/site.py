@@ -20,6 +20,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/plan?model={MODEL}",
         "/plan?model=lama+8b&gpu=rtx-4091&lora_r=-3&keys=%5B",
     ),
+    "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
+    "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),
+    "gpus": ("/gpus?q=40&model=qwen3-8b",),
 }
 """States of a page that look different, by the name of its route; its bare address is always walked."""
 
