@@ -355,6 +355,7 @@ class ModuleCount(_Answer):
     layers: int
     shape: list[int] = Field(description="[in, out]")
     trainable_parameters: int
+    formula: str = Field(description="The count of one instance with its numbers filled in.")
 
 
 class Term(_Answer):

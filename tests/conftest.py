@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from starlette.testclient import TestClient
 
 from app.catalog.library import Catalog, load_catalog
 from app.main import create_app
 from app.settings import Settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+"""Speed is what the benchmarks measure: a machine that is busy for a moment is no failure."""
 
 collect_ignore = ["reference"]
 """The oracles run in an environment of their own, with PyTorch; their tests too (``.ci/run``)."""

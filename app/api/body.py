@@ -55,23 +55,27 @@ def parse(body: bytes) -> Any:
 
 
 def _within_bounds(value: Any, pointer: str, depth: int) -> None:
-    if isinstance(value, dict):
-        if depth >= DEEPEST:
-            raise InvalidInput(FieldError(pointer, message("error.request.depth", most=DEEPEST)))
-        for key, item in value.items():
-            if isinstance(item, (dict, list, float, int)):
-                _within_bounds(item, f"{pointer}/{escape(key)}", depth + 1)
-    elif isinstance(value, list):
-        if depth >= DEEPEST:
-            raise InvalidInput(FieldError(pointer, message("error.request.depth", most=DEEPEST)))
-        for index, item in enumerate(value):
-            if isinstance(item, (dict, list, float, int)):
-                _within_bounds(item, f"{pointer}/{index}", depth + 1)
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidInput(FieldError(pointer, message("error.request.number_size")))
-    elif isinstance(value, int) and not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:
-        raise InvalidInput(FieldError(pointer, message("error.request.number_size")))
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None:
+        _check_number(value, pointer)
+        return
+    if depth >= DEEPEST:
+        raise InvalidInput(FieldError(pointer, message("error.request.depth", most=DEEPEST)))
+    for key, item in items:
+        kind = type(item)
+        if kind is dict or kind is list:
+            _within_bounds(item, f"{pointer}/{escape(str(key))}", depth + 1)
+        elif kind is int or kind is float:
+            _check_number(item, pointer, key)
+
+
+def _check_number(value: object, pointer: str, key: object = None) -> None:
+    good = math.isfinite(value) if isinstance(value, float) else True
+    if isinstance(value, int) and not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:
+        good = False
+    if not good:
+        where = pointer if key is None else f"{pointer}/{escape(str(key))}"
+        raise InvalidInput(FieldError(where, message("error.request.number_size")))
 
 
 def escape(key: str) -> str:

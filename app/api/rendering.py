@@ -70,6 +70,7 @@ def estimate(result: Estimate, texts: Texts, priced: Knobs | None = None) -> dic
                 "layers": row.layers,
                 "shape": row.shape,
                 "trainable_parameters": row.trainable_parameters,
+                "formula": texts.render(row.formula) if row.formula else "",
             }
             for row in result.modules
         ],

@@ -1,6 +1,5 @@
 """The REST resources. Each parses, calls one service and renders."""
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,6 @@ from app.core.errors import FieldError, InvalidInput, UnknownName
 from app.core.hardware import Hardware
 from app.core.messages import message
 from app.core.plan import Dataset, Wish
-from app.core.run import Run
 from app.schemas import (
     Check,
     CheckRequest,
@@ -41,6 +39,7 @@ from app.schemas import Hardware as HardwareRequest
 from app.services.checking import check_config, check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate
+from app.services.exporting import Target, export
 from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
 from app.services.inputs import resolve_hardware, resolve_model
 from app.services.planning import plan
@@ -48,7 +47,7 @@ from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 
 PREFIX = "/api/v1"
-TARGETS = ("axolotl",)
+TARGETS = tuple(Target)
 
 router = APIRouter(prefix=PREFIX)
 """Routes are tried in order, so those that are asked most stand first."""
@@ -231,7 +230,12 @@ async def post_check(request: Request) -> Response:
     responses={
         200: {
             "description": "The file, as a download.",
-            "content": {"application/yaml": {"schema": {"$ref": reference("Config")}}},
+            "content": {
+                "application/yaml": {"schema": {"$ref": reference("Config")}},
+                "application/json": {"schema": {"type": "object"}},
+                "application/zip": {"schema": {"type": "string", "format": "binary"}},
+                "text/x-python": {"schema": {"type": "string"}},
+            },
             "headers": {"Content-Disposition": {"schema": {"type": "string"}}},
         },
         **problems(400, 413, 415, 422),
@@ -242,8 +246,9 @@ async def post_check(request: Request) -> Response:
             {
                 "name": "target",
                 "in": "query",
-                "description": "What the file is for.",
-                "schema": {"type": "string", "enum": list(TARGETS), "default": TARGETS[0]},
+                "description": "What the file is for: Axolotl's YAML, a plugin with its YAML (zip), PEFT's "
+                "adapter_config.json, or a training script.",
+                "schema": {"type": "string", "enum": [target.value for target in TARGETS], "default": TARGETS[0].value},
             },
             {
                 "name": "comments",
@@ -256,16 +261,20 @@ async def post_check(request: Request) -> Response:
 )
 async def post_config(request: Request) -> Response:
     """A configuration as a file: keys in a human order, each group with its reason."""
-    comments = _query(request)
+    target, comments = _query(request)
     asked = await read(request, ConfigRequest)
-    _check_config(asked.config)
     texts = reader(request)
-    disposition = {"content-disposition": f'attachment; filename="{file_name(asked.config)}"'}
-    return Response(
-        write_yaml(asked.config, texts, comments=comments),
-        headers={**language_headers(texts), **disposition},
-        media_type="application/yaml",
-    )
+    with _pointing({"/base_model": "/config/base_model"}):
+        file = export(
+            catalog=_catalog(request),
+            config=asked.config,
+            model=asked.model,
+            target=target,
+            texts=texts,
+            comments=comments,
+        )
+    disposition = {"content-disposition": f'attachment; filename="{file.name}"'}
+    return Response(file.content, headers={**language_headers(texts), **disposition}, media_type=file.media_type)
 
 
 @router.get(
@@ -332,23 +341,8 @@ async def get_method(request: Request, id: str) -> Response:  # noqa: A002 - the
     return json_reply(texts, rendering.method(_catalog(request).methods.get(id), texts))
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
-    """A file is worth writing where it names a model and holds no value that cannot be."""
-    Run.from_config(config)
-    if not config.get("base_model") or not isinstance(config["base_model"], str):
-        raise InvalidInput(FieldError("/config/base_model", message("error.base_model.missing")))
-
-
-def file_name(config: Mapping[str, Any]) -> str:
-    """What the download is called: ``llama-3.1-8b-instruct-qlora.yml``."""
-    model = str(config.get("base_model") or "").rstrip("/").rpartition("/")[2]
-    method = str(config.get("adapter") or "full")
-    words = re.sub(r"[^a-z0-9.]+", "-", f"{model}-{method}".lower()[:100]).strip("-.")
-    return f"{words or 'axolotl'}.yml"
-
-
-def _query(request: Request) -> bool:
-    """Check ``target`` and ``comments``; whether comments are wanted."""
+def _query(request: Request) -> tuple[Target, bool]:
+    """What the file is for, and whether comments are wanted."""
     errors = []
     target = request.query_params.get("target", TARGETS[0])
     if target not in TARGETS:
@@ -358,7 +352,7 @@ def _query(request: Request) -> bool:
         errors.append(FieldError("/query/comments", no_choice("comments", comments, ("true", "false"))))
     if errors:
         raise InvalidInput(*errors)
-    return comments == "true"
+    return Target(target), comments == "true"
 
 
 def _flag(request: Request, name: str) -> bool:

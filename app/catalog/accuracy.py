@@ -57,15 +57,37 @@ class OtherCalculator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRun:
+    """One run on a real GPU: what its authors measured (``quantity``: allocated, reserved, process) and our estimate.
+
+    ``setup`` is ``full`` where all that moves memory is known; ``why`` is the code of a remark.
+    """
+
+    run: str
+    source: str
+    quantity: str
+    setup: str
+    why: str | None
+    measured_bytes: int
+    estimated_bytes: int
+
+    @property
+    def error(self) -> float:
+        """Signed, as a share of what was measured."""
+        return self.estimated_bytes / self.measured_bytes - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
     """All that is published."""
 
     versions: Mapping[str, str]
     cases: tuple[AccuracyCase, ...]
+    published: tuple[PublishedRun, ...]
     others: tuple[OtherCalculator, ...]
 
 
-def errors_of(cases: Iterable[AccuracyCase]) -> Errors | None:
+def errors_of(cases: Iterable[AccuracyCase | PublishedRun]) -> Errors | None:
     """Median, 95th percentile and worst; None of no case."""
     ordered = sorted(abs(case.error) for case in cases)
     if not ordered:
@@ -85,6 +107,7 @@ def load_accuracy(path: Path = DATA / "accuracy.json") -> Accuracy:
     return Accuracy(
         versions=facts["versions"],
         cases=tuple(AccuracyCase(**row) for row in facts["cases"]),
+        published=tuple(PublishedRun(**row) for row in facts["published"]),
         others=tuple(
             OtherCalculator(
                 name=row["name"],

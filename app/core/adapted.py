@@ -1,7 +1,7 @@
 """What trains: rows of modules with their counts, whichever method trains them; copies that train beside a model."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TypeAlias
@@ -19,7 +19,7 @@ class AdaptedModule:
     With an adapter the counts are A, B and DoRA's magnitude; in full fine-tuning, of a trained copy or of trained
     tokens ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
     once. ``tensors`` are the shapes that another method than LoRA trains in one instance, ``formula`` their count with
-    this row's numbers.
+    this row's numbers; ``on_inputs`` whether an IA³ vector multiplies what goes in.
     """
 
     module: Module
@@ -30,7 +30,8 @@ class AdaptedModule:
     magnitude_parameters: int = 0
     own_parameters: int = 0
     tensors: tuple[tuple[int, ...], ...] = ()
-    formula: Message | None = None
+    on_inputs: bool = False
+    formula: Message | None = field(default=None, compare=False)
 
     @property
     def copies(self) -> int:

@@ -8,6 +8,7 @@ and ``utils/freeze.py``.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from math import prod
 from operator import attrgetter
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import FieldError, InvalidInput
 from app.core.kept import kept
 from app.core.messages import Param, message
+from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (
     REFUSED_NAMES,
@@ -56,6 +58,8 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
+    if run.peft is not None:
+        return resolve_peft(architecture, run.peft)
     if run.method is Method.FULL or run.lora is None:
         patterns = run.unfrozen_parameters
         return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
@@ -80,34 +84,50 @@ def resolve_lora(
     """
     if trainable_token_indices or lora.rank_pattern:
         return _resolve_lora(architecture, lora, trainable_token_indices)
-    first, rank = kept(
-        architecture, ("adapter", _reaching(lora)), lambda: (_shared(_resolve_lora(architecture, lora, None)), lora.r)
+    found = kept(
+        architecture,
+        ("adapter", _reaching(lora)),
+        lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r),
     )
-    if rank == lora.r:
-        return first
-    if any(adapted.module.groups > 1 for adapted in first.modules):
-        return _resolve_lora(architecture, lora, None)
-    return _with_rank(first, rank, lora.r)
+    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora, None)
 
 
 def _shared(adapter: Adapter) -> Adapter:
     return replace(adapter, shared_layout=object())
 
 
-def _with_rank(adapter: Adapter, rank: int, wanted: int) -> Adapter:
-    """The same modules at another rank: A and B grow with it."""
-    modules = tuple(
-        [
-            replace(
-                one,
-                rank=one.rank // rank * wanted,
-                lora_a_parameters=one.lora_a_parameters // rank * wanted,
-                lora_b_parameters=one.lora_b_parameters // rank * wanted,
+_GROWING = frozenset(("rank", "lora_a_parameters", "lora_b_parameters"))
+_STAYING = tuple(each.name for each in fields(AdaptedModule) if each.name not in _GROWING)
+
+
+class _AnyRank:
+    """An adapter at whatever rank: A and B grow with it, all else stays."""
+
+    def __init__(self, adapter: Adapter, rank: int) -> None:
+        self.adapter, self.rank = _shared(adapter), rank
+        self.scales = all(one.module.groups == 1 for one in adapter.modules)
+        self.modules = [
+            (
+                partial(AdaptedModule, **{name: getattr(one, name) for name in _STAYING}),
+                one.rank // rank,
+                one.lora_a_parameters // rank,
+                one.lora_b_parameters // rank,
             )
             for one in adapter.modules
         ]
-    )
-    return replace(adapter, modules=modules, added_parameters=sum([one.trainable_parameters for one in modules]))
+
+    def at(self, rank: int) -> Adapter:
+        """At one rank."""
+        if rank == self.rank:
+            return self.adapter
+        modules = tuple(
+            [
+                make(rank=each * rank, lora_a_parameters=down * rank, lora_b_parameters=up * rank)
+                for make, each, down, up in self.modules
+            ]
+        )
+        added = sum([one.trainable_parameters for one in modules])
+        return replace(self.adapter, modules=modules, added_parameters=added)
 
 
 def _resolve_lora(

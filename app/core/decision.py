@@ -26,6 +26,7 @@ FACTS = (
     "steps",
     "moe",
     "packed",
+    "saves_4bit",
     "fits_lora",
     "fits_dora",
     "fits_qdora",

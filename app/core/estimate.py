@@ -61,6 +61,8 @@ class ModuleCount:
     layers: int
     shape: tuple[int, ...]
     trainable_parameters: int
+    formula: Message | None = None
+    """The count of one instance with this row's numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import four_bit_keys, fused_loss
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
-from app.core.memory.states import form_of
+from app.core.memory.optimizers import form_of
 from app.core.plan import Change, Install
 from app.core.run import Checkpointing, Loss, Method, Quantization, Run
 from app.core.units import ceil_div

@@ -15,7 +15,7 @@ from app.core.axolotl.composing import four_bit_keys, fused_loss
 from app.core.axolotl.coverage import LORA_KERNELS, NO_FLASH_ATTENTION
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware, Vendor
-from app.core.memory.states import form_of
+from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
 from app.core.run import LORA_KERNEL_KEYS, Attention, Checkpointing, Loss, Method, Quantization, Run

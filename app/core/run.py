@@ -5,12 +5,15 @@ configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from app.core.axolotl.unmodelled import room
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
+from app.core.methods.reading import read_method
+from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
 
 
@@ -20,6 +23,8 @@ class Method(StrEnum):
     FULL = "full"
     LORA = "lora"
     QLORA = "qlora"
+    PEFT = "peft"
+    """Another of PEFT's methods, or bottleneck adapters: see ``Run.peft``."""
 
 
 class Quantization(StrEnum):
@@ -51,6 +56,34 @@ class Checkpointing(StrEnum):
     OFFLOAD = "offload"
 
 
+class Offloading(StrEnum):
+    """Which saved tensors wait on the host, and how (``activation_offloading``)."""
+
+    NONE = "none"
+    ALL = "all"
+    """``true`` and ``disk``: TRL's hooks with copies that overlap."""
+    ALL_AT_ONCE = "all_at_once"
+    """``legacy``: the same hooks, one copy after the other."""
+    INPUTS = "inputs"
+    """``hidden_states``: the inputs of checkpointed layers alone."""
+
+
+class Preference(StrEnum):
+    """Preference and reward training: which trainer computes the loss."""
+
+    DPO = "dpo"
+    IPO = "ipo"
+    KTO = "kto"
+    ORPO = "orpo"
+    SIMPO = "simpo"
+    REWARD = "reward"
+
+    @property
+    def paired(self) -> bool:
+        """Whether a sample is a chosen and a rejected answer, two rows of the batch."""
+        return self is not Preference.KTO
+
+
 class Attention(StrEnum):
     """The attention kernel's family: what it saves for backward."""
 
@@ -66,13 +99,29 @@ ATTENTION_OF = {
     "flash_attention_2": Attention.FLASH,
     "flash_attention_3": Attention.FLASH,
     "flash_attention_4": Attention.FLASH,
+    "flash_attention_torch": Attention.FLASH,
     "flex_attention": Attention.FLEX,
     "xformers": Attention.FLASH,
     "sage": Attention.FLASH,
     "fp8": Attention.FLASH,
 }
 
+LORA_ADAPTERS = ("lora", "qlora")
+"""What Axolotl builds itself."""
+ATTENTION_FLAGS = {
+    "xformers_attention": "xformers",
+    "sage_attention": "sage",
+    "flex_attention": "flex_attention",
+    "flash_attention": "flash_attention_2",
+    "sdp_attention": "sdpa",
+    "eager_attention": "eager",
+}
+"""The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
+
 LORA_KERNEL_KEYS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+
+OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
+LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
 CCE_PLUGIN = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
 LIGER_PLUGIN = "axolotl.integrations.liger.LigerPlugin"
@@ -118,6 +167,9 @@ class Run:
     eval_batch_size: int
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
+    offloading: Offloading = Offloading.NONE
+    reentrant: bool = True
+    """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True
     """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
     double_quantization: bool = True
@@ -125,6 +177,26 @@ class Run:
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()
     """The kernels that the configuration switches on by name."""
+    peft: PeftMethod | None = None
+    """What trains where ``method`` is ``PEFT``."""
+    computes_full: bool = False
+    """``bnb_4bit_compute_dtype: float32`` under 16-bit autocast: 4-bit weights are unpacked in fp32."""
+    embeddings_skip_upcast: bool = False
+    own_rates: bool = False
+    """Learning rates by group make Axolotl build the optimizer itself, which forgets the embeddings' 32-bit states."""
+    room_percent: tuple[int, int] = (0, 0)
+    """How far below and above the figure the truth could lie for keys that are not priced (``axolotl.unmodelled``)."""
+    liger: frozenset[str] = frozenset()
+    """Liger's kernels that are switched on, its losses apart."""
+    optimizer_targets: tuple[str, ...] | str = ()
+    """``optim_target_modules``: parts of names, a pattern, or ``all_linear``."""
+    optimizer_rank: int = 128
+    """Of a low-rank optimizer's projection: ``optim_args.rank``, or ``qgalore_rank``."""
+    preference: Preference | None = None
+    reference_precomputed: bool = False
+    """``precompute_ref_log_probs``: the reference runs once before training and not in the step."""
+    likelihood: bool = False
+    """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
 
     @property
     def itemsize(self) -> int:
@@ -133,8 +205,31 @@ class Run:
 
     @property
     def tokens(self) -> int:
-        """Tokens in one micro batch."""
+        """Tokens in one micro batch; a pair of answers is two rows."""
+        return self.micro_batch_size * self.rows_per_sample * self.sequence_len_tokens
+
+    @property
+    def sample_tokens(self) -> int:
+        """Tokens of the samples themselves, each answer once."""
         return self.micro_batch_size * self.sequence_len_tokens
+
+    @property
+    def virtual_tokens(self) -> int:
+        """Virtual tokens before each row's own."""
+        settings = self.peft.settings if self.peft is not None else None
+        return settings.tokens * settings.submodules if isinstance(settings, VirtualTokens) else 0
+
+    def targets_optimizer(self, path: str) -> bool:
+        """Whether a low-rank optimizer projects this linear's gradient: Transformers matches parts of names."""
+        targets = self.optimizer_targets
+        if isinstance(targets, str):
+            return targets.replace("_", "-") == "all-linear" or targets in path
+        return any(target in path for target in targets)
+
+    @property
+    def rows_per_sample(self) -> int:
+        """Rows of the batch that one sample makes."""
+        return 2 if self.preference is not None and self.preference.paired else 1
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Run":
@@ -230,13 +325,17 @@ class _Reader:
         return default
 
     def run(self) -> Run:
-        adapter = self.choice("adapter", "", ("", "lora", "qlora"))
-        lora = self.lora() if adapter else None
+        adapter = self.choice("adapter", "", ("", "lora", "qlora", *PeftType))
+        peft = self.peft(adapter) if adapter in tuple(PeftType) else None
+        preference = self.preference()
+        lora = self.lora() if adapter in LORA_ADAPTERS else None
+        if lora is not None and preference not in (None, Preference.REWARD):
+            lora = replace(lora, dropout=0.0)  # TRL's ``disable_dropout``
         packing = self.flag("sample_packing")
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
         run = Run(
-            method=Method(adapter or "full"),
+            method=Method.PEFT if adapter in tuple(PeftType) else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
             lora=lora,
             relora=self.flag("relora"),
@@ -245,20 +344,35 @@ class _Reader:
             gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
             sample_packing=packing,
             attention=self.attention(),
-            attention_set=self.config.get("attn_implementation") not in (None, "sdpa", "eager"),
+            attention_set=self.attention_name() not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
+            offloading=self.offloading(),
+            reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),
             fused_lora=self.fused_lora(adapter, bits8),
             bf16=not (self.flag("fp16") or self.flag("float16")),
             evaluates=self.evaluates(),
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
-            neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0,
+            neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
+            or self.number("noisy_embedding_alpha", 0.0, 0.0, 1e6) > 0,
+            computes_full=self.computes_full(),
+            embeddings_skip_upcast=self.flag("embeddings_skip_upcast"),
+            own_rates=any(self.config.get(key) is not None for key in OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
             half=self.half(),
             double_quantization=self.double_quantization(),
-            adapter_fp32=self.flag("peft_autocast_adapter_dtype", default=True),
+            adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
+            room_percent=room(self.config),
+            liger=self.liger(),
+            optimizer_targets=self.optimizer_targets(),
+            optimizer_rank=self.optimizer_rank(),
+            preference=preference,
+            reference_precomputed=self.flag("precompute_ref_log_probs"),
+            likelihood=preference is Preference.ORPO
+            or (preference is Preference.SIMPO and self.number("cpo_alpha", 1.0, 0.0, 1e6) > 0),
             lora_kernels=tuple(key for key in LORA_KERNEL_KEYS if self.flag(key)),
+            peft=peft,
         )
         self.number("learning_rate", 1e-4, 0.0, 1e3)
         self.number("num_epochs", 1.0, 0.0, 1e6)
@@ -266,10 +380,24 @@ class _Reader:
             raise InvalidInput(*self.errors)
         return run
 
+    def peft(self, adapter: str) -> PeftMethod | None:
+        """PEFT's method of this name; prefix tuning cannot be with gradient checkpointing, as PEFT says."""
+        if adapter == PeftType.PREFIX_TUNING and self.config.get("gradient_checkpointing"):
+            self.fault("gradient_checkpointing", "error.peft.checkpointing", adapter=adapter)
+        try:
+            return read_method(PeftType(adapter), self.config.get("peft_config"))
+        except InvalidInput as error:
+            self.errors += error.errors
+            return None
+
     def quantization(self, adapter: str, bits4: bool, bits8: bool) -> Quantization:
         if not adapter and (bits4 or bits8):
             key = "load_in_4bit" if bits4 else "load_in_8bit"
             self.fault(key, "error.config.quantized_full")
+        if adapter in tuple(PeftType) and (bits4 or bits8):
+            key = "load_in_4bit" if bits4 else "load_in_8bit"
+            self.fault(key, "error.peft.quantized", adapter=adapter)
+            return Quantization.NONE
         if adapter == "qlora":
             if not bits4:
                 self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
@@ -306,11 +434,29 @@ class _Reader:
             layers_to_transform=tuple(layers) if layers is not None else None,
         )
 
-    def attention(self) -> Attention:
+    def attention_name(self) -> object:
+        """The key's value, or what an old switch stands for."""
         value = self.config.get("attn_implementation")
+        if value is not None:
+            return value
+        return next((name for key, name in ATTENTION_FLAGS.items() if self.flag(key)), None)
+
+    def attention(self) -> Attention:
+        value = self.attention_name()
         if isinstance(value, str) and "/" in value:
             return Attention.FLASH
+        if self.config.get("attn_implementation") is None and isinstance(value, str):
+            return ATTENTION_OF[value]
         return ATTENTION_OF[self.choice("attn_implementation", "sdpa", tuple(ATTENTION_OF))]
+
+    def offloading(self) -> Offloading:
+        value = self.config.get("activation_offloading")
+        if self.config.get("gradient_checkpointing") in ("offload", "offload_disk"):
+            return Offloading.ALL
+        if not value or not self.flag("gradient_checkpointing"):
+            return Offloading.NONE
+        named = {"legacy": Offloading.ALL_AT_ONCE, "hidden_states": Offloading.INPUTS}
+        return named.get(value, Offloading.ALL) if isinstance(value, str) else Offloading.ALL
 
     def checkpointing(self) -> Checkpointing:
         value = self.config.get("gradient_checkpointing")
@@ -320,10 +466,19 @@ class _Reader:
             return Checkpointing.OFF
         if self.config.get("activation_offloading"):
             return Checkpointing.OFFLOAD
+        return Checkpointing.REENTRANT if self.asks_reentrant() else Checkpointing.NON_REENTRANT
+
+    def asks_reentrant(self) -> bool:
+        """``use_reentrant``: Axolotl's own default is true, for supervised training alone."""
         kwargs = self.config.get("gradient_checkpointing_kwargs")
-        if isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is False:
-            return Checkpointing.NON_REENTRANT
-        return Checkpointing.REENTRANT
+        if kwargs is None and self.config.get("activation_offloading") != "hidden_states":
+            return not self.config.get("rl") and not self.config.get("unfrozen_parameters")
+        return isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
+
+    def reentrant(self, adapter: str) -> bool:
+        """Offloading in full fine-tuning wraps each layer in a checkpoint that is not, whatever is asked."""
+        wrapped = not adapter and self.offloading() in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+        return self.asks_reentrant() and not wrapped
 
     def loss(self) -> Loss:
         plugins = self.names("plugins")
@@ -338,11 +493,43 @@ class _Reader:
     def optimizer(self) -> str:
         return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
 
+    def liger(self) -> frozenset[str]:
+        """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""
+        if LIGER_PLUGIN not in self.names("plugins"):
+            return frozenset()
+        found = {key for key in LIGER_KERNEL_KEYS if self.flag(key)}
+        return frozenset(found | ({"liger_glu_activation"} if self.flag("liger_swiglu") else set()))
+
+    def optimizer_targets(self) -> tuple[str, ...] | str:
+        value = self.config.get("optim_target_modules")
+        return value if isinstance(value, str) else self.names("optim_target_modules")
+
+    def optimizer_rank(self) -> int:
+        """``optim_args`` is a mapping, or text of ``key=value`` parts."""
+        given = self.config.get("optim_args")
+        if isinstance(given, str):
+            given = dict(part.split("=", 1) for part in given.replace(" ", "").split(",") if "=" in part)
+        rank = str(given.get("rank", "")) if isinstance(given, Mapping) else ""
+        return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else 128
+
+    def preference(self) -> Preference | None:
+        if self.flag("reward_model"):
+            return Preference.REWARD
+        name = self.config.get("rl")
+        return Preference(name) if isinstance(name, str) and name in set(Preference) - {Preference.REWARD} else None
+
+    def adapter_fp32(self, preference: Preference | None, quantized: bool) -> bool:
+        """TRL wraps the model itself for DPO, IPO and KTO: its adapters are bf16 on a quantised base, else fp32."""
+        if preference in (Preference.DPO, Preference.IPO, Preference.KTO):
+            return not quantized
+        return self.flag("peft_autocast_adapter_dtype", default=True)
+
     def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
-        if not adapter:
+        """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
+        if adapter not in LORA_ADAPTERS:
             return False
         if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
-            return False if bits8 or self.config.get("trust_remote_code") else None
+            return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
         return any(self.flag(key) for key in LORA_KERNEL_KEYS)
 
     def half(self) -> bool:
@@ -355,6 +542,10 @@ class _Reader:
         given = self.config.get("bnb_config_kwargs")
         value = given.get("bnb_4bit_use_double_quant", True) if isinstance(given, Mapping) else True
         return value is not False
+
+    def computes_full(self) -> bool:
+        given = self.config.get("bnb_config_kwargs")
+        return isinstance(given, Mapping) and given.get("bnb_4bit_compute_dtype") == "float32" and self.half()
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))

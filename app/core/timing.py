@@ -19,7 +19,7 @@ from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.kept import kept
-from app.core.memory.states import form_of
+from app.core.memory.optimizers import Scratch, form_of
 from app.core.run import Checkpointing, Method, Quantization, Run
 
 ARITHMETIC_SHARE = 0.5
@@ -142,7 +142,7 @@ def step_parts(
     bandwidth = (hardware.memory_bandwidth_bytes_s or 0) * BANDWIDTH_SHARE
     arithmetic = flops_per_second * ARITHMETIC_SHARE
     full = run.method is Method.FULL
-    tokens = run.tokens * (2 if rl else 1)
+    tokens = run.sample_tokens * (2 if rl else 1)
     reference = 1 if rl in ("dpo", "ipo", "kto") else 0
     checkpointed = run.checkpointing is not Checkpointing.OFF
     work = Work.of(architecture)
@@ -183,8 +183,13 @@ def step_parts(
     micro = run.gradient_accumulation_steps
     itemsize = 2 if full else 4
     form = form_of(run.optimizer)
-    state = form.states * (1 if form.eight_bit else form.itemsize or itemsize)
-    stepping = adapter.trainable_parameters * (3 * itemsize + 2 * state) * (2.5 if form.foreach else 1) / bandwidth
+    state = form.states * form.value_bytes(itemsize)
+    stepping = (
+        adapter.trainable_parameters
+        * (3 * itemsize + 2 * state)
+        * (2.5 if form.scratch is Scratch.FOREACH else 1)
+        / bandwidth
+    )
     return {
         "arithmetic": micro * computing,
         "launching": micro * (busy - computing),
@@ -233,7 +238,7 @@ def estimate_time(
     span = min(samples.mean_tokens or run.sequence_len_tokens, run.sequence_len_tokens)
     parts = step_parts(architecture, run, adapter, hardware, flops_per_second=rate, span_tokens=span, rl=rl)
     step = sum(parts.values())
-    tokens = run.tokens * run.gradient_accumulation_steps * hardware.data_parallel
+    tokens = run.sample_tokens * run.gradient_accumulation_steps * hardware.data_parallel
     steps = steps_of(run, samples, epochs=epochs, max_steps=max_steps, data_parallel=hardware.data_parallel)
     total = None if steps is None else steps * step
     gpu_hours = None if total is None else total / 3600 * hardware.data_parallel

@@ -12,6 +12,7 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate
 from app.core.hardware import Hardware
 from app.core.messages import Message
+from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Dataset
 from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
@@ -113,13 +114,21 @@ def as_method(config: Mapping[str, Any], row: MethodRow, resolved: ResolvedModel
     if row.id == "full":
         return apply_overrides(bare, {"adapter": None})
     if keys.get("adapter") not in ("lora", "qlora"):
-        lora = {key: value for key, value in bare.items() if key.startswith("lora_") and not key.endswith("_kernel")}
-        return apply_overrides({key: value for key, value in bare.items() if key not in lora}, keys)
+        kept = {key: value for key, value in bare.items() if not key.startswith("lora_") or key.endswith("_kernel")}
+        return apply_overrides(kept, {**keys, **_unfit(str(keys.get("adapter")), kept)})
     defaults = {key: value for key, value in LORA_DEFAULTS.items() if key not in bare}
     if not any(bare.get(key) for key in ("lora_target_modules", "lora_target_linear")):
         targets = default_targets(resolved.architecture)
         defaults["lora_target_modules"] = targets if isinstance(targets, str) else list(targets)
     return apply_overrides(bare, {**defaults, **keys})
+
+
+def _unfit(adapter: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a method cannot be with, switched off where it is on."""
+    unfit = ["sample_packing"] if adapter in VIRTUAL_TOKENS else []
+    if adapter == PeftType.PREFIX_TUNING:
+        unfit.append("gradient_checkpointing")
+    return {key: False for key in unfit if config.get(key)}
 
 
 def _related(found: Sequence[Compared]) -> tuple[Compared, ...]:

@@ -11,10 +11,12 @@ from app.core.axolotl.coverage import LORA_KERNELS
 from app.core.axolotl.rules import check
 from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
+from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
+from app.core.memory.beside import MODELLED_METHODS
 from app.core.memory.mixers import scans
-from app.core.memory.states import MODELLED_OPTIMIZERS
+from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.messages import message
 from app.core.plan import Dataset
 from app.core.run import Run
@@ -135,6 +137,7 @@ def _module_counts(adapter: Adapter) -> tuple[ModuleCount, ...]:
             layers=adapted.copies,
             shape=adapted.module.shape,
             trainable_parameters=adapted.trainable_parameters,
+            formula=formula_of(adapted),
         )
         for adapted in adapter.modules
     )
@@ -158,6 +161,13 @@ def _own_findings(resolved: ResolvedModel, run: Run, hardware: Hardware | None) 
         found.append(
             Finding(
                 severity=Severity.WARNING, message=message("finding.config_json_defaults", fields=resolved.unstated)
+            )
+        )
+    if run.peft is not None and run.peft.type not in MODELLED_METHODS:
+        adapter = run.peft.type.value
+        found.append(
+            Finding(
+                severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=adapter)
             )
         )
     if run.optimizer not in MODELLED_OPTIMIZERS:

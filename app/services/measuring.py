@@ -89,7 +89,7 @@ def _key(run: Run) -> Hashable:
 
 
 def _adapter_key(run: Run) -> Hashable:
-    return (run.method, run.quantization, run.unfrozen_parameters, run.relora, *_lora_key(run.lora))
+    return (run.method, run.quantization, run.unfrozen_parameters, run.relora, run.peft, *_lora_key(run.lora))
 
 
 def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.core.axolotl.keys import ORDER
 from app.core.findings import Fix
-from app.services.reading import Place, Reading, read
+from app.services.reading import Place, Reading, read, spelled
 from app.services.writing import flow_text, write_yaml
 from app.texts import texts
 
@@ -122,7 +122,12 @@ def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit
         yield _replacement(text, removed[0], flow_text(value))
         return
     lines = "".join(f"{name}: {flow_text(value)}{ending}" for name, value in top.items())
+    emptied = {place.path[:-1] for place in removed if len(place.path) > 1 and _alone(reading, place, removed)}
+    for path in emptied:
+        yield _replacement(text, reading.places[spelled(path)], "{}")
     for position, place in enumerate(removed):
+        if place.path[:-1] in emptied:
+            continue
         start, end = _whole(text, place)
         if len(place.path) > 1 and text[start : place.key[0] if place.key else start].strip():
             raise _Unplaced
@@ -133,6 +138,12 @@ def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit
         yield _Edit(where, where, before + lines)
 
 
+def _alone(reading: Reading, place: Place, removed: list[Place]) -> bool:
+    """Whether nothing stays beside an entry that goes."""
+    beside = [other for other in reading.places.values() if other.path[:-1] == place.path[:-1]]
+    return all(other in removed for other in beside)
+
+
 def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[Place]) -> Iterator[_Edit]:
     """A new key below another: a line of its own at the end of a block, else the whole parent anew."""
     parent_name = name[: max(name.rfind("."), 0)]
@@ -141,6 +152,8 @@ def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[P
         name, parent_name = parent_name, parent_name[: max(parent_name.rfind("."), 0)]
         parent = reading.places.get(parent_name)
     holder, key = _holder(config, name, make=False)
+    if not isinstance(holder, dict) or key not in holder:
+        raise _Unplaced
     value: Any = holder[key]
     if parent is None:
         where = _after(reading, str(steps(name)[0]))

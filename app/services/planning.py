@@ -124,6 +124,8 @@ class _Planner:
                 return self.resolved.architecture.mixture_of_experts
             case "packed":
                 return is_packed(self.resolved.id or "")
+            case "saves_4bit":
+                return self._least("qlora") < self._least("lora")
         return self._has_room(name.removeprefix("fits_"))
 
     def _steps(self) -> int | None:
@@ -137,19 +139,23 @@ class _Planner:
             data_parallel=self.hardware.data_parallel,
         )
 
+    def _least(self, method: str) -> int:
+        """What the method takes without giving up rank, bits, or sequences of the guide's smaller template."""
+        ladder = build_ladder(
+            self.template(method),
+            architecture=self.resolved.architecture,
+            hardware=self.hardware,
+            install=self.wish.install,
+            keep=self.keep | {"adapter"},
+            rungs=ROOM,
+            shortest_sequence=ROOM_SEQUENCE,
+        )
+        return self.meter.process_bytes(ladder.at(ladder.floor()))
+
     def _has_room(self, method: str) -> bool:
-        """Whether the method fits without giving up rank, bits, or sequences of the guide's smaller template."""
+        """Whether the method fits, headroom and all, without giving up what ``_least`` keeps."""
         try:
-            ladder = build_ladder(
-                self.template(method),
-                architecture=self.resolved.architecture,
-                hardware=self.hardware,
-                install=self.wish.install,
-                keep=self.keep,
-                rungs=ROOM,
-                shortest_sequence=ROOM_SEQUENCE,
-            )
-            least = self.meter.process_bytes(ladder.at(ladder.floor()))
+            least = self._least(method)
         except InvalidInput:
             if method == self.asked_method:
                 raise

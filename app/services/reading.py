@@ -243,6 +243,8 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Finding:
     code = next((code for words, code in _PROBLEMS if words in problem), "yaml_syntax")
     rows = text.splitlines()
     row = rows[line - 1] if line <= len(rows) else ""
+    if code == "yaml_bracket" and line > len(rows):
+        code = "yaml_unclosed"
     if (
         code in ("yaml_character", "yaml_syntax", "yaml_indent", "yaml_colon")
         and "\t" in row[: len(row) - len(row.lstrip())]

@@ -39,7 +39,7 @@ def home_page(request: Request, texts: Texts) -> contexts.HomePage:
         gpu_count=texts.text("web.number", number=len(catalog.gpus.rows)),
         check_url=there["check"].url if "check" in there else "",
         methods_url=there["methods"].url if "methods" in there else "",
-        methods=_methods(request, catalog, texts, form.lang),
+        methods=_methods(request, catalog, form.lang),
         tree_url=there["tree"].url if "tree" in there else "",
         suggestions={},
         action=path,
@@ -48,14 +48,14 @@ def home_page(request: Request, texts: Texts) -> contexts.HomePage:
     )
 
 
-def _methods(request: Request, catalog: Catalog, texts: Texts, lang: str | None) -> tuple[contexts.Link, ...]:
+def _methods(request: Request, catalog: Catalog, lang: str | None) -> tuple[contexts.Link, ...]:
     """Where the methods are taught, if they are; a method's own page has the route ``method``."""
-    known = {row.id for row in catalog.methods.rows}
+    known = {row.id: row.name for row in catalog.methods.rows}
     links = []
     for name in METHODS:
         path = path_if_any(request, "method", id_=name) if name in known else None
         if path is not None:
-            links.append(contexts.Link(text=texts.text(f"method.{name}"), url=path + Form(lang=lang).query()))
+            links.append(contexts.Link(text=known[name], url=path + Form(lang=lang).query()))
     return tuple(links)
 
 

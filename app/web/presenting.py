@@ -21,7 +21,7 @@ from app.web.highlight import highlight
 from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
-from app.web.timing import time_view
+from app.web.timing import time_detail
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -73,6 +73,7 @@ def present(
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
+    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -116,18 +117,13 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(
-            price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install),
-            form,
-            texts,
-            address,
-        ),
+        knobs=knob_views(priced, form, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
         download_url=download_url,
         file_name=file_name(plan),
-        beyond=Beyond(time=time_view(plan, hardware, catalog, texts), links=onward),
+        beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
 
 

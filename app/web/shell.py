@@ -19,7 +19,7 @@ from app.web.templating import path_for
 PAGES = {
     "work": ("plan", "check", "compare", "fit"),
     "learn": ("methods", "tree", "models", "gpus"),
-    "about": ("accuracy", "about", "docs"),
+    "about": ("accuracy", "about", "docs", "styleguide"),
 }
 """The pages by group, as route names, in the order of the navigation. Names without a route are skipped."""
 

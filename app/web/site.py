@@ -5,10 +5,12 @@ from app.web.check import routes as check
 from app.web.compare import routes as compare
 from app.web.fit import routes as fit
 from app.web.reference import routes as reference
+from app.web.styleguide import routes as styleguide
 from app.web.tree import routes as tree
 
 ROUTERS = (
     routes.router,
+    styleguide.router,
     reference.router,
     tree.router,
     fit.router,

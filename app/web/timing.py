@@ -7,14 +7,14 @@ from app.core.hardware import Hardware
 from app.core.plan import Plan
 from app.texts import Texts
 from app.web.contexts import Link
-from app.web.contexts.time import TimePartView, TimeView
+from app.web.contexts.time import TimeDetail, TimePartView
 
 PARTS = ("arithmetic", "launching", "moving", "unpacking", "weighing", "offloading", "stepping")
 """The order in which the parts are drawn, and so their fills."""
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def time_view(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) -> TimeView | None:
+def time_detail(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) -> TimeDetail | None:
     """Everything about time; None where the card's rates are not known."""
     time = plan.estimate.time
     if time is None:
@@ -23,7 +23,7 @@ def time_view(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) ->
     low, high = time.step_seconds_range
     slow, fast = time.tokens_per_second_range
     t = texts.text
-    return TimeView(
+    return TimeDetail(
         speed=t("time.speed", rate=round(time.tokens_per_second), low=round(slow), high=round(fast)),
         step=t("time.range", value=span(time.step_seconds, texts), low=span(low, texts), high=span(high, texts)),
         run=_run(time, texts),

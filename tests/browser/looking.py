@@ -29,7 +29,7 @@ CUT_OFF = """() => {
     const drawn = element.closest("svg");
     if (drawn && drawn !== element) {
       const frame = drawn.getBoundingClientRect();
-      if (element.matches("text") && (box.left < -1 || box.right > wide + 1)) found.push(`drawn off: ${named(element)}`);
+      if (element.matches("text") && !scrolls(drawn) && (box.left < -1 || box.right > wide + 1)) found.push(`drawn off: ${named(element)}`);
       if (element.matches("text") && box.bottom > frame.bottom + 4) found.push(`drawn below: ${named(element)}`);
       continue;
     }

@@ -1,6 +1,6 @@
 """Every page at three widths, in two themes and both languages: nothing overflows or is cut off, and axe finds nothing.
 
-By default axe looks at each page and language twice, on a light desktop and a dark phone. With ``AXOPLAN_EVERY=1`` it
+By default axe looks at each page on a light desktop and a dark phone, in Burmese on the phone alone. With ``AXOPLAN_EVERY=1`` it
 looks at every combination: ``AXOPLAN_EVERY=1 .venv/bin/pytest -m browser tests/browser/test_every_page.py``.
 """
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.browser
 WIDTHS = (390, 768, 1440)
 THEMES = ("light", "dark")
 EVERY = bool(os.environ.get("AXOPLAN_EVERY"))
-SAMPLE = {(1440, "light"), (390, "dark")}
+SAMPLE = {"en": {(1440, "light"), (390, "dark")}, "my": {(390, "dark")}}
 
 
 def test_no_page_is_left_out() -> None:
@@ -43,7 +43,7 @@ def test_a_page_is_whole_and_open_to_everyone(open_page: Open, path: str, lang: 
         page.set_viewport_size({"width": width, "height": 900})
         found += [f"{width}: {what}" for what in cut_off(page)]
         for theme in THEMES:
-            if EVERY or (width, theme) in SAMPLE:
+            if EVERY or (width, theme) in SAMPLE[lang]:
                 page.emulate_media(color_scheme=theme)
                 found += [f"{width} {theme}: {what}" for what in violations(page)]
     assert not found, "\n".join(found)

@@ -361,7 +361,7 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
     ),
     (
         "processor",
-        "full",
+        "full lora",
         (
             {"processor_kwargs": {"revision": "x"}},
             {"processor_kwargs": {"trust_remote_code": True}},
@@ -866,6 +866,7 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
         (
             {"tensor_parallel_size": 2},
             {"tensor_parallel_size": "2"},
+            {"tensor_parallel_size": " 4 "},
             {"tensor_parallel_size": 2, "optimizer": "paged_adamw_8bit"},
             {"tensor_parallel_size": 1},
             {"tensor_parallel_size": 0},
@@ -987,7 +988,7 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
     ),
     (
         "gptq",
-        "lora full",
+        "lora full qlora",
         (
             {"gptq": True, "revision_of_model": "main"},
             {"gptq": True, "model_revision": "main"},

@@ -44,6 +44,7 @@ WHY = {
     ("room_8", "quality"): "small enough for 16 bits, quality first",
     ("room_8", "speed"): "small enough for 16 bits, speed first",
     ("room_24", "short"): "16 bits do not fit",
+    ("packed", "useless"): "4 bits would save nothing",
     ("full", "too_large"): "all parameters do not fit",
     ("precision", "fp16"): "no bf16",
 }

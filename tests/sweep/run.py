@@ -3,7 +3,7 @@
     nice -n 10 .venv/bin/python -m tests.sweep.run                # every model, GPU and priority, goals in turn
     nice -n 10 .venv/bin/python -m tests.sweep.run --goals all    # every goal too
 
-Prints what was checked, how long it took, and every complaint; fails where there is one.
+Prints what was checked, how long it took, and the first complaints about each model; fails where there is one.
 """
 
 import argparse
@@ -94,9 +94,9 @@ def main() -> int:
             whole.seconds += found.seconds
             whole.outcomes += found.outcomes
             whole.complaints += found.complaints
+            for complaint in found.complaints[:3]:
+                print(complaint)
             print(f"{number}/{len(models)} models, {whole.plans} plans, {len(whole.complaints)} complaints", flush=True)
-    for complaint in whole.complaints[:200]:
-        print(complaint)
     print(
         f"{whole.plans} plans of {len(models)} models in {time.monotonic() - began:.0f} s on {chosen.workers} processes"
     )

@@ -16,7 +16,7 @@ def test_every_case_is_drawn_and_listed(get: Get, language: str) -> None:
     page = get("/accuracy", {"lang": language})
     assert page.status == 200
     drawn = page.document.select(".scatter svg :is(circle, .sc-aside) > title")
-    rows = page.document.select("details tbody tr")
+    rows = page.document.select("details.every-case tbody tr")
     assert len(drawn) == len(rows) == len(facts.cases)
     assert {row.th.text for row in rows} == {case.case for case in facts.cases}
     assert page.text("#scatter-text")
@@ -52,3 +52,18 @@ def test_the_summary_is_of_the_cases(get: Get) -> None:
     assert cells[1] == f"{100 * median(errors):.2f}\u00a0%"
     assert cells[3] == f"{100 * max(errors):.2f}\u00a0%"
     assert errors_of([]) is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_published_runs_are_listed_with_their_sources(get: Get, language: str) -> None:
+    """Each with its figures, and with a remark where something about it is not known."""
+    runs = load_accuracy().published
+    rows = get("/accuracy", {"lang": language}).document.select(".published-runs tbody tr")
+    assert len(rows) == len(runs) >= 60
+    sources = {run.run: run.source for run in runs}
+    for row in rows:
+        link = row.select_one("a")
+        assert link is not None
+        assert link["href"] == sources[link.text]
+        assert "accuracy." not in row.text
+    assert all(run.why for run in runs if run.setup != "full")

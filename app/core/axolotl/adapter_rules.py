@@ -13,12 +13,15 @@ from app.core.axolotl.judging import FALSE_WORDS
 from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
+from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
 from app.core.run import LORA_KERNEL_KEYS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
 """Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
 ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
+NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
+"""What Axolotl has itself in place of a method, where that is not LoRA."""
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -31,6 +34,16 @@ def adapter_name(subject: Subject) -> Iterator[Finding]:
         return
     elif adapter and adapter not in LORA_ADAPTERS and not subject.own_plugins:
         yield rejected("adapter_not_axolotl", "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
+        if adapter in tuple(PeftType):
+            native = NEAREST_NATIVE.get(PeftType(str(adapter)), "adapter: lora")
+            code = "adapter_by_script" if adapter == PeftType.BOTTLENECK else "adapter_by_export"
+            yield info(code, "adapter", given=str(adapter), nearest=native)
+
+
+def virtual_tokens_packed(subject: Subject) -> Iterator[Finding]:
+    """A prompt stands before each packed row once, not before each sample in it."""
+    if subject.text("adapter") in VIRTUAL_TOKENS and subject.on("sample_packing"):
+        yield misleads("virtual_tokens_packed", "sample_packing", fix=Fix(set={"sample_packing": False}))
 
 
 def lora_in_4bit(subject: Subject) -> Iterator[Finding]:
@@ -253,7 +266,7 @@ def missing_targets(subject: Subject) -> Iterator[Finding]:
         yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
     elif names:
         left = [name for name in subject.names("lora_target_modules") if name not in names]
-        fix = Fix(set={"lora_target_modules": left}, safe=True)
+        fix = Fix(set={"lora_target_modules": left})
         yield misleads(
             "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
         )
@@ -291,6 +304,7 @@ def _compiles(pattern: str) -> bool:
 
 ADAPTER_RULES: tuple[Rule, ...] = (
     adapter_name,
+    virtual_tokens_packed,
     lora_in_4bit,
     qlora_bits,
     quantized_full,

@@ -45,8 +45,8 @@ SAMPLES: Mapping[Goal, Mapping[str, Any]] = {
 }
 """Public datasets that Axolotl's documentation and examples use for each type, with what they need to be read."""
 
-FIELDS: Mapping[str, Mapping[str, str]] = {
-    "chat_template": {"field_messages": "messages"},
+FIELDS: Mapping[str, Mapping[str, Any]] = {
+    "chat_template": {"field_messages": "messages", "roles_to_train": ["assistant"], "train_on_eos": "turn"},
     "completion": {"field": "text"},
     "chat_template.default": {
         "field_messages": "messages",
@@ -70,6 +70,8 @@ def data_keys(
     config["datasets"] = [_block(goal, dataset, chat_template)]
     if goal not in (*RAW_TEXT_GOALS, Goal.INSTRUCTION, Goal.KTO):
         config["chat_template"] = chat_template if chat_template in CHAT_TEMPLATES else FALLBACK_TEMPLATE
+    if goal is Goal.INSTRUCTION:
+        config["train_on_inputs"] = False
     config["dataset_prepared_path"] = "./prepared"
     config["val_set_size"] = VALIDATION_SHARE if evaluate else 0.0
     config["output_dir"] = output_dir
@@ -108,4 +110,4 @@ def _block(goal: Goal, dataset: Dataset, chat_template: str | None) -> dict[str,
         block["ds_type"] = "json"
     block["type"] = kind
     block = {**FIELDS.get(kind, {}), **block}
-    return {key: block[key] for key in sorted(block, key=lambda key: key.startswith("field"))}
+    return {key: block[key] for key in sorted(block, key=lambda key: key in FIELDS.get(kind, {}))}

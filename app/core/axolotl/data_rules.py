@@ -279,7 +279,7 @@ DATA_RULES: tuple[Rule, ...] = (
         key="pretraining_dataset",
         when=lambda s: s.on("pretraining_dataset") and not s.on("streaming"),
         effect=Effect.OK,
-        fix=Fix(set={"streaming": True}, safe=True),
+        fix=Fix(set={"streaming": True}),
     ),
     Row(
         code="metrics_packed",

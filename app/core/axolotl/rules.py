@@ -7,6 +7,7 @@ from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
+from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
 from app.core.axolotl.precision_rules import PRECISION_RULES
@@ -29,6 +30,7 @@ from app.core.axolotl.subject import Rule, Subject, info, misleads
 from app.core.axolotl.type_rules import TYPE_RULES
 from app.core.findings import Finding, Fix, Severity
 from app.core.hardware import Hardware
+from app.core.methods.settings import PeftType
 from app.core.nearest import nearest
 
 MOST_SUGGESTIONS = 12
@@ -70,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     *PREFERENCE_RULES,
     *SHARDING_RULES,
     *PLUGIN_RULES,
+    *MEMORY_RULES,
     card_memory,
 )
 
@@ -98,7 +101,8 @@ def check(
 def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> Iterator[Finding]:
     """Keys that Axolotl drops without a word, nested ones too, with the nearest that it knows."""
     known = schema.known if isinstance(schema, Schema) else schema
-    unknown = [(str(key), str(key), known) for key in config if key not in known and key not in EXPLAINED]
+    explained = EXPLAINED | {"peft_config"} if config.get("adapter") in tuple(PeftType) else EXPLAINED
+    unknown = [(str(key), str(key), known) for key in config if key not in known and key not in explained]
     if isinstance(schema, Schema):
         for key in config:
             if key in schema.nested and isinstance(config[key], Mapping | list | tuple):
@@ -113,7 +117,7 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         if path == key and key in OTHER_TOOLS:
             close = (OTHER_TOOLS[key],)
         if close:
-            top = path == key and close[0] not in config
+            top = path == key and key in config and close[0] not in config
             fix = Fix(set={close[0]: config[key]}, unset=(key,)) if top else None
             yield misleads("unknown_key_nearest", path, fix=fix, key=path, nearest=close[0])
         else:

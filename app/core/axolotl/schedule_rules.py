@@ -160,6 +160,17 @@ def evaluation_batch(subject: Subject) -> Iterator[Finding]:
         yield info("eval_batch", "eval_batch_size", given=int(min(evaluation, 1e9)), micro=int(min(micro, 1e9)))
 
 
+def _noise(subject: Subject) -> float:
+    """NEFTune's noise after the old name is mapped; 1 where there is none."""
+    for key in ("neftune_noise_alpha", "noisy_embedding_alpha"):
+        if subject.on(key) or (
+            key == "neftune_noise_alpha" and subject.given(key) and not subject.on("noisy_embedding_alpha")
+        ):
+            number = subject.number(key)
+            return 1 if number is None else number
+    return 1
+
+
 SCHEDULE_RULES: tuple[Rule, ...] = (
     positive,
     learning_rate_text,
@@ -174,8 +185,8 @@ SCHEDULE_RULES: tuple[Rule, ...] = (
     Row(
         code="neftune_zero",
         key="neftune_noise_alpha",
-        when=lambda s: (s.number("neftune_noise_alpha") or (0 if s.given("neftune_noise_alpha") else 1)) <= 0,
-        fix=Fix(unset=("neftune_noise_alpha",), safe=True),
+        when=lambda s: _noise(s) <= 0,
+        fix=Fix(unset=("neftune_noise_alpha", "noisy_embedding_alpha"), safe=True),
     ),
     Row(
         code="offloading_alone",

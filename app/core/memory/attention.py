@@ -32,6 +32,7 @@ class Kernel(StrEnum):
     SDPA_MASKED = "sdpa_masked"
     SDPA_PACKED = "sdpa_packed"
     EAGER = "eager"
+    FLEX = "flex"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,10 @@ class Heads:
     softcap: bool = False
     sinks: int = 0
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
+    biased: bool = False
+    """An fp32 bias of distances is added to the scores, then a mask filled in (MPT)."""
+    in_place: bool = False
+    """Liger's kernel turns queries and keys where they are."""
     returned: bool = False
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -72,6 +77,10 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
     """``apply_rotary_pos_emb``: ``x cos + rotate_half(x) sin`` on the first ``rotary_dim`` of each head."""
     if not shape.rotary_dim:
         return q, k
+    if shape.in_place:
+        turned = q.view(), k.view()
+        t.join(turned, (q, k), (), list)
+        return turned
     if shape.rotary_full:
         wanted = q.itemsize
         q, k = cast(t, q, FULL), cast(t, k, FULL)
@@ -113,6 +122,9 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
             k, v = _widened(t, shape, k, v)
             q, k, v = (copy(t, cast(t, x, t.compute)) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=False)
+        case Kernel.FLEX:
+            q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
+            return flash(t, shape, q, k, v, grouped=False, accumulates=False)
         case Kernel.FLASH:
             q, k, v = (cast(t, x, min(2, t.compute)) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
@@ -123,8 +135,11 @@ def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tenso
     return repeat(t, k, shape.query), repeat(t, v, shape.heads * shape.value_dim * TOKEN)
 
 
-def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bool) -> Tensor:
-    """Saves q, k, v, the output and a log-sum-exp a head; the backward accumulates dq in fp32 and widens dk and dv."""
+def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bool, accumulates: bool = True) -> Tensor:
+    """Saves q, k, v, the output and a log-sum-exp a head; the backward accumulates dq in fp32 and widens dk and dv.
+
+    Flex attention's compiled backward does neither (``torch/_inductor/kernel/flex``).
+    """
     itemsize = q.itemsize
     width = shape.heads * shape.value_dim * TOKEN
     out = t.fresh(width, itemsize)
@@ -136,7 +151,7 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     def run(_: list[Tensor | None]) -> Gradients:
         made = [t.fresh(elements, itemsize) for elements, _ in sizes]
         delta = t.fresh(heads, FULL)
-        accumulator = t.fresh(rounded, FULL)
+        accumulator = t.fresh(rounded, FULL) if accumulates else None
         wide = [t.fresh(query, itemsize), t.fresh(width, itemsize)] if grouped else []
         del delta, accumulator, wide
         return [grad if needed else None for grad, (_, needed) in zip(made, sizes, strict=True)]
@@ -182,8 +197,10 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
         weights = scale(t, weights)
-    mask = Tensor(None, SQUARE, t.positions)
-    weights = add(t, weights, mask)
+    if shape.biased:
+        weights = scale(t, add(t, weights, Tensor(None, shape.heads * TOKEN, FULL)))
+    else:
+        weights = add(t, weights, Tensor(None, SQUARE, t.positions))
     if shape.sinks:
         weights = cast(t, _sunk(t, shape, weights), wanted)
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
@@ -230,8 +247,19 @@ def _plus_zeros(t: Tape, x: Tensor) -> Tensor:
 
 
 def _softmax(t: Tape, x: Tensor) -> Tensor:
-    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input."""
+    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input.
+
+    The backward's kernel makes the product of gradient and result first (ATen ``cuda/SoftMax.cu``,
+    ``softmax_backward_cuda_out``), which no trace of operations sees and every GPU allocates.
+    """
     out = t.fresh(x.elements, FULL)
     elements, itemsize = x.elements, x.itemsize
-    t.join((out,), (x,), (out,), lambda _: (t.fresh(elements, itemsize),))
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        result = t.fresh(elements, itemsize)
+        product = t.fresh(elements, FULL)
+        del product
+        return (result,)
+
+    t.join((out,), (x,), (out,), run)
     return out

@@ -4,15 +4,17 @@ What a description's rows say (which linears stand in a layer, which norms, how 
 type computes with them (``TRAITS``) from its code in Transformers 5.16.1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Activation, Architecture, Block, Kind, Module, NormForm, Part
 from app.core.kept import kept
 from app.core.memory.attention import Heads, Kernel
+from app.core.memory.beside import BottleneckSpec, PrefixSpec, Scaled
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward, LayerSpec, Residual, SmallInput
+from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.linears import LinearSpec
 from app.core.memory.loss import HeadSpec
 from app.core.memory.middle import Middle
@@ -20,6 +22,9 @@ from app.core.memory.mixers import FORMS as MIXERS
 from app.core.memory.mixers import MixerSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.weights import Storing, stored
+from app.core.methods.bottleneck import ATTENTION, FEED_FORWARD
+from app.core.methods.settings import Activation as BottleneckActivation
+from app.core.methods.settings import Bottleneck, PeftType
 from app.core.run import Attention, Method, Quantization, Run
 
 ATTENTION_IN = frozenset(
@@ -72,6 +77,10 @@ HALF_SCORES = frozenset(
 )
 EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
 GEMMA4 = frozenset(("gemma4", "gemma4_text"))
+SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "falcon_h1"))
+"""Whose model multiplies the embedding's output, which checkpointing has made a leaf that lives on."""
+TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
+"""Whose windowed layers have positions of their own."""
 RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
 EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
 UNTYPED_LINEARS = frozenset(("falcon",))
@@ -116,6 +125,8 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
+    if run.attention is Attention.FLEX:
+        return Kernel.FLEX
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
@@ -129,7 +140,8 @@ def layer_specs(
     """One specification a layer, in the model's order; equal ones are the same object."""
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     kernels = tuple((window, kernel_of(run, row_tokens=row_tokens, window=window)) for window in windows)
-    return _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    specs = _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    return layers_under_liger(specs, architecture.model_type, run.liger)
 
 
 def _layer_specs(
@@ -149,12 +161,26 @@ def _layer_specs(
             key = (
                 id(block),
                 id(mine),
-                tuple((path, a.rank, bool(a.own_parameters)) for path, a in adapted_here.items()),
+                tuple((path, a.rank, bool(a.own_parameters), a.tensors) for path, a in adapted_here.items()),
             )
             if key not in unique:
                 unique[key] = _Reader(architecture, run, block, mine, adapted_here, fused, kernels).spec()
-            found[layer] = unique[key]
+            found[layer] = beside(unique[key], run, block, adapted_here, found.values())
     return tuple(found[layer] for layer in sorted(found))
+
+
+def position_elements(architecture: Architecture) -> int:
+    """Elements a token of the tables of sines and cosines, which live through the step."""
+    model_type = architecture.model_type
+    if model_type in NO_ROTARY:
+        return 0
+    numerator, denominator = PARTIAL_ROTARY.get(model_type, (1, 1))
+    kinds = {
+        (block.head_dim, model_type in TWO_POSITIONS and block.sliding_window is not None)
+        for block in architecture.blocks
+        if block.attention_heads
+    }
+    return 2 * sum(width * numerator // denominator for width, _ in kinds)
 
 
 def _rows_by_layer(architecture: Architecture) -> Mapping[int, tuple[Module, ...]]:
@@ -166,6 +192,39 @@ def _rows_by_layer(architecture: Architecture) -> Mapping[int, tuple[Module, ...
                 rows.setdefault(layer, []).append(module)
     shared: dict[tuple[int, ...], tuple[Module, ...]] = {}
     return {layer: shared.setdefault(tuple(map(id, found)), tuple(found)) for layer, found in rows.items()}
+
+
+def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
+    """Where IA³ multiplies a module."""
+    if own is None or run.peft is None or run.peft.type is not PeftType.IA3 or not own.tensors:
+        return None
+    return Scaled.INPUTS if own.on_inputs else Scaled.OUTPUTS
+
+
+def beside(
+    spec: LayerSpec, run: Run, block: Block, adapted: Mapping[str, AdaptedModule], known: Iterable[LayerSpec]
+) -> LayerSpec:
+    """The layer with what a method puts into it beside its linears; an equal one among ``known`` where there is."""
+    settings = run.peft.settings if run.peft is not None else None
+    made = spec
+    if isinstance(settings, Bottleneck):
+        found = {path.rpartition(".")[2]: row.module.shape for path, row in adapted.items()}
+
+        def behind(name: str) -> BottleneckSpec | None:
+            if name not in found:
+                return None
+            width, size = found[name]
+            relu = settings.activation is BottleneckActivation.RELU
+            return BottleneckSpec(name=name, width=width, size=size, bias=settings.bias, relu=relu)
+
+        made = replace(spec, behind_attention=behind(ATTENTION), behind_feed_forward=behind(FEED_FORWARD))
+    elif run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING and spec.heads is not None:
+        tokens = run.virtual_tokens * run.micro_batch_size
+        widths = block.key_value_heads * block.head_dim, block.key_value_heads * block.value_head_dim
+        kernel = Kernel.SDPA_MASKED if run.attention is Attention.SDPA else spec.kernel
+        prefix = PrefixSpec(keys=tokens * widths[0], values=tokens * widths[1])
+        made = replace(spec, prefix=prefix, kernel=kernel, fused_attention=False)
+    return next((one for one in known if one == made), made)
 
 
 class _Reader:
@@ -239,6 +298,7 @@ class _Reader:
             hidden=block.hidden_size,
             residual=Residual.PARALLEL if block.parallel else Residual.PRE,
             multipliers=self.model_type in MULTIPLIERS,
+            holds=self.model_type == "stablelm",
             input_norm=norms.get("input_norm"),
             attention_norm=norms.get("attention_norm"),
             feed_norm=norms.get("feed_norm"),
@@ -314,7 +374,10 @@ class _Reader:
         beside = ins[0].outer_path.rpartition(".")[0]
         outs = [row for row in self.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
         numerator, denominator = PARTIAL_ROTARY.get(self.model_type, (1, 1))
-        rotary = 0 if self.model_type in NO_ROTARY else block.head_dim * numerator // denominator // 2 * 2
+        within_norm = self.model_type in GEMMA4
+        rotary = (
+            0 if self.model_type in NO_ROTARY or within_norm else block.head_dim * numerator // denominator // 2 * 2
+        )
         heads = Heads(
             heads=block.attention_heads,
             key_value_heads=block.key_value_heads,
@@ -324,11 +387,13 @@ class _Reader:
             rotary_full=self.model_type in ROTARY_FULL,
             softcap=block.attention_softcap,
             sinks=self.sink_itemsize(),
+            biased=self.model_type == "mpt",
             returned=self.model_type in RETURNS_SCORES and self.kernels[block.sliding_window] is Kernel.EAGER,
         )
         latent = {row.name: row for row in self.rows if row.kind is Kind.LINEAR}
         projections = tuple(self.linear(row) for row in ins)
-        fused_attention = "lora_qkv_kernel" in self.fused and len(projections) == 3 and all(p.rank for p in projections)
+        apart = len(projections) == 3 or (len(projections) == 2 and self.model_type in GEMMA4)
+        fused_attention = "lora_qkv_kernel" in self.fused and apart and all(p.rank for p in projections)
         out = self.linear(outs[0]) if outs else None
         fused_out = "lora_o_kernel" in self.fused and out is not None and bool(out.rank) and outs[0].name == "o_proj"
         spec = replace(
@@ -350,7 +415,7 @@ class _Reader:
         if self.model_type not in GEMMA4:
             return spec
         width = block.key_value_heads * block.value_head_dim
-        values = self.norm(None, width=width, groups=block.key_value_heads, form=Norm.RMS_BARE)
+        values = self.norm(None, width=width, groups=block.key_value_heads, form=Norm.FUSED)
         return replace(spec, value_norm=values, reuses=[row.name for row in ins] == ["q_proj"])
 
     def sink_itemsize(self) -> int:
@@ -385,7 +450,8 @@ class _Reader:
         for row in self.rows:
             if row.kind is Kind.NORM and row.name in names:
                 groups = heads if row.shape[0] == block.head_dim else 1
-                return self.norm(row, width=width, groups=groups)
+                form = Norm.FUSED if self.model_type in GEMMA4 else None
+                return self.norm(row, width=width, groups=groups, form=form)
         if any(row.kind is Kind.NORM and f"{letter}_layernorm.norms" in row.path for row in self.rows):
             return self.norm(None, width=width, groups=heads)
         return None
@@ -557,8 +623,10 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         rank=own.rank if own is not None else 0,
         dropout=bool(lora and lora.dropout > 0),
         dora=bool(lora and lora.dora and own is not None and own.rank),
+        scaled=scaled_by(run, own),
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
+        full=run.computes_full,
     )
 
 
@@ -586,7 +654,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     return HeadSpec(
         hidden=architecture.hidden_size,
         vocab=architecture.vocab_size,
-        norm=norm,
+        norm=norm_under_liger(norm, architecture.model_type, run.liger),
         linear=spec,
         loss=run.loss,
         softcap=architecture.logit_softcap,

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from app.core.memory.attention import Heads, Kernel, attend, rotate
+from app.core.memory.beside import BottleneckSpec, PrefixSpec, prefixed
 from app.core.memory.experts import ExpertsSpec, grouped, route, run_experts
-from app.core.memory.linears import LinearSpec, fused_feed_forward, fused_group, linear
+from app.core.memory.linears import LinearSpec, bottleneck, fused_feed_forward, fused_group, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
@@ -49,6 +50,8 @@ class FeedForward:
     gated: bool
     together: bool = False
     fused: bool = False
+    liger: bool = False
+    """Liger's kernel makes the product and writes both gradients over what it saved (``liger``)."""
     scaled: bool = False
     """The gate and the result are multiplied by a number (Falcon-H1)."""
 
@@ -97,12 +100,17 @@ class LayerSpec:
     the experts."""
     small_input: SmallInput | None = None
     value_norm: NormSpec | None = None
+    holds: bool = False
+    """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
     """Keys and values are those of an earlier layer."""
     norms_first: bool = False
     """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool = False
     """Both halves are multiplied before they are added (Granite)."""
+    behind_attention: BottleneckSpec | None = None
+    behind_feed_forward: BottleneckSpec | None = None
+    prefix: PrefixSpec | None = None
 
 
 def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
@@ -110,10 +118,15 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.residual is Residual.PARALLEL:
         return _parallel(t, spec, x)
     residual = x
+    held: list[Tensor] = []
     if spec.heads is not None or spec.mixer is not None:
         hidden = _normed(t, spec.input_norm, x)
-        hidden = _mixed(t, spec, hidden)
+        held.append(hidden)
+        hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden))
         hidden = _normed(t, spec.attention_norm, hidden)
+        held.append(hidden)
+        if not spec.holds:
+            held.clear()
         if spec.multipliers:
             hidden = scale(t, hidden)
         hidden = add(t, residual, hidden)
@@ -123,7 +136,7 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.feed_forward is None and spec.experts is None:
         return hidden
     hidden = _normed(t, spec.feed_norm, hidden)
-    hidden = _fed(t, spec, hidden, residual)
+    hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
     hidden = _normed(t, spec.output_norm, hidden)
     if spec.multipliers:
         hidden = scale(t, hidden)
@@ -144,13 +157,13 @@ def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     hidden = _normed(t, spec.input_norm, x)
     if spec.norms_first and spec.feed_norm is not None:
         second = normalise(t, spec.feed_norm, x)
-        attended = _attention(t, spec, hidden)
-        fed = _fed(t, spec, second, x)
+        attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
+        fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, second, x))
         return add(t, add(t, fed, attended), x)
-    attended = _attention(t, spec, hidden)
+    attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
     if spec.feed_norm is not None:
         hidden = normalise(t, spec.feed_norm, x)
-    fed = _fed(t, spec, hidden, x)
+    fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, x))
     return add(t, add(t, fed, attended), x)
 
 
@@ -185,7 +198,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     elif spec.latent_norms:
         return linear(t, spec.out, _latent(t, spec, heads, x))
     elif spec.fused_attention:
-        q, k, v = fused_group(t, spec.projections, x)
+        q, k, *values = fused_group(t, spec.projections, x)
+        v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
     if spec.gate_on_output:
@@ -194,6 +208,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     q, k = _normed(t, spec.query_norm, q), _normed(t, spec.key_norm, k)
     v = _normed(t, spec.value_norm, v)
     q, k = rotate(t, heads, q, k)
+    if spec.prefix is not None:
+        k, v = prefixed(t, spec.prefix, k, v)
     out = attend(t, heads, spec.kernel, q, k, v)
     if gate is not None:
         out = multiply(t, out, keeping_output(t, gate))
@@ -277,8 +293,24 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         upper = multiply(t, upper, activate(t, spec.middle, gated))
         return linear(t, down, upper)
     gate, up, down = spec.linears
+    if spec.liger:
+        return linear(t, down, _liger(t, linear(t, gate, x), linear(t, up, x)))
     if spec.scaled:
         upper = linear(t, up, x)
         upper = multiply(t, upper, activate(t, spec.middle, scale(t, linear(t, gate, x))))
         return scale(t, linear(t, down, upper))
     return linear(t, down, multiply(t, activate(t, spec.middle, linear(t, gate, x)), linear(t, up, x)))
+
+
+def _liger(t: Tape, gate: Tensor, up: Tensor) -> Tensor:
+    """``LigerSiLUMulFunction``."""
+    out = t.fresh(gate.elements, gate.itemsize)
+    held = [Tensor(x.storage, x.elements, x.itemsize) for x in (gate, up)]
+
+    def run(_: list[Tensor | None]) -> list[Tensor | None]:
+        found: list[Tensor | None] = list(held)
+        held.clear()
+        return found
+
+    t.join((out,), (gate, up), (gate, up), run)
+    return out

@@ -7,6 +7,7 @@ Sources: PEFT 0.20.0 ``tuners/lora/layer.py``, ``bnb.py``, ``dora.py`` and ``var
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.core.memory.beside import BottleneckSpec, Scaled, activated, by_output_vector, by_vector, residual
 from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, scale
 from app.core.memory.tape import Gradients, Tape, Tensor
 from app.core.run import Quantization
@@ -33,6 +34,10 @@ class LinearSpec:
     dora: bool = False
     adapter_itemsize: int = 4
     nested: bool = True
+    scaled: Scaled | None = None
+    """Where IA³ multiplies by a vector."""
+    full: bool = False
+    """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
 
     @property
     def elements(self) -> int:
@@ -47,6 +52,10 @@ class LinearSpec:
 
 def linear(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     """The linear as PEFT leaves it."""
+    if spec.scaled is Scaled.INPUTS:
+        return base(t, spec, by_vector(t, x, spec.inputs, spec.adapter_itemsize))
+    if spec.scaled is Scaled.OUTPUTS:
+        return by_output_vector(t, base(t, spec, x), spec.outputs, spec.adapter_itemsize)
     if not spec.rank:
         return base(t, spec, x)
     if spec.quantization is Quantization.NF4:
@@ -93,6 +102,17 @@ def product(t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", 
     return out
 
 
+def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
+    """``x + up(f(down(x)))``, weights in fp32; the same tensor without an adapter."""
+    if spec is None:
+        return x
+    down = t.parameter(spec.width * spec.size, FULL, trained=True)
+    up = t.parameter(spec.size * spec.width, FULL, trained=True)
+    biases = [t.parameter(size, FULL, trained=True) if spec.bias else None for size in (spec.size, spec.width)]
+    inner = activated(t, spec, product(t, x, down, spec.size, key=f"{spec.name}.down", bias=biases[0]))
+    return residual(t, x, product(t, inner, up, spec.width, key=f"{spec.name}.up", bias=biases[1]))
+
+
 def autocast_copy(t: Tape, weight: Tensor, key: str) -> Tensor:
     """A weight in autocast's type."""
     if weight.itemsize == t.compute:
@@ -111,17 +131,19 @@ def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     absmax = t.fresh(2 * spec.absmax_bytes, 1)
     del absmax
     absmax = t.fresh(spec.absmax_bytes, 1)
+    whole = t.fresh(spec.elements, FULL) if spec.full else None
     weight = t.fresh(spec.elements, t.compute)
     del absmax
     rows = x.elements // spec.inputs
     out = t.fresh(rows * spec.outputs, t.compute)
-    del weight
-    elements, compute, statistics, whole = x.elements, t.compute, spec.absmax_bytes, spec.elements
+    del weight, whole
+    elements, compute, statistics, size, wide = x.elements, t.compute, spec.absmax_bytes, spec.elements, spec.full
 
     def run(_: list[Tensor | None]) -> Gradients:
         absmax = t.fresh(statistics, 1)
-        weight = t.fresh(whole, compute)
-        del absmax
+        unpacked = t.fresh(size, FULL) if wide else None
+        weight = t.fresh(size, compute)
+        del absmax, unpacked
         grad = t.fresh(elements, compute)
         del weight
         return (grad,)
@@ -221,7 +243,7 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
     """The whole weight of a quantised base, as ``kernels/quantize.py`` makes it."""
     if spec.quantization is not Quantization.NF4:
         return None
-    weight = t.fresh(spec.elements, t.compute)
+    weight = t.fresh(spec.elements, FULL if spec.full else t.compute)
     absmax = t.fresh(FULL * ceil_div(spec.elements, 64), 1)
     del absmax
     return weight

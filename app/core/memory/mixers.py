@@ -126,7 +126,7 @@ def convolve(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     weight = t.parameter(spec.channels * spec.taps, spec.itemsize, trained=spec.trained)
     wide = cast(t, x, t.compute)
     kernel = cast(t, weight, t.compute)
-    (out,) = custom(t, ((wide.elements, t.compute),), (wide, kernel), (wide if weight.node else None, kernel))
+    (out,) = custom(t, ((wide.elements, t.compute),), (wide, kernel), (wide, kernel))
     (cut,) = slices(t, out, (out.elements,))
     return cast(t, keeping_input(t, cut), x.itemsize)
 

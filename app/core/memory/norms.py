@@ -28,6 +28,8 @@ class Norm(StrEnum):
     """OLMo's without weights: fp32 inside, cast back."""
     CENTERED = "centered"
     """Cohere's, in elementary operations."""
+    FUSED = "fused"
+    """Axolotl's kernel for Gemma 4's queries, keys and values, with positions (``kernels/gemma4_fused_rope.py``)."""
     RMS_BARE = "rms_bare"
     """An RMSNorm without a weight (Gemma 4's on values and before its router)."""
 
@@ -43,15 +45,26 @@ class NormSpec:
     itemsize: int = 2
     trained: bool = False
     bias: bool = False
+    liger: bool = False
+    """Liger's kernel (``liger``)."""
+
+
+PARTS = 132
+"""Rows in which Liger gathers a weight's gradient: one a multiprocessor, as many as an H100 has."""
 
 
 def normalise(t: Tape, spec: NormSpec, x: Tensor) -> Tensor:
     """Apply the norm to ``x``."""
     weight = t.parameter(spec.width // spec.groups, spec.itemsize, trained=spec.trained)
     statistics = spec.groups * TOKEN
+    if spec.liger:
+        return _liger(t, x, weight, statistics)
     match spec.form:
         case Norm.LAYER | Norm.LAYER_HALF | Norm.LAYER_FULL:
             return _layer_norm(t, spec, x, weight, statistics)
+        case Norm.FUSED:
+            kept = saved_only(t, statistics, FULL)
+            return custom(t, ((x.elements, x.itemsize),), (x, weight), (x, kept))[0]
         case Norm.CENTERED:
             return _centered(t, x, weight, statistics)
         case _:
@@ -74,6 +87,21 @@ def _rms(t: Tape, spec: NormSpec, x: Tensor, weight: Tensor, statistics: int) ->
             return cast(t, multiply(t, weight, x), itemsize)
         case _:
             return multiply(t, weight, cast(t, x, itemsize))
+
+
+def _liger(t: Tape, x: Tensor, weight: Tensor, statistics: int) -> Tensor:
+    """One kernel that saves its input and a reciprocal a row, and writes its gradient over the result's."""
+    out = t.fresh(x.elements, x.itemsize)
+    sums = saved_only(t, statistics, FULL)
+    width, itemsize = weight.elements, weight.itemsize
+
+    def run(grads: list[Tensor | None]) -> tuple[Tensor | None, Tensor]:
+        parts = t.fresh(PARTS * width, FULL)
+        del parts
+        return grads[0], t.fresh(width, itemsize)
+
+    t.join((out,), (x, weight), (x, sums), run)
+    return out
 
 
 def _rsqrt(t: Tape, x: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import TypeVar
 
 from app.core.estimate import Phase
-from app.core.memory.states import Trained
 from app.core.memory.tape import Coefficients, Moment, fields
+from app.core.memory.trained import Sizes
 
 T = TypeVar("T")
 
@@ -63,12 +63,14 @@ def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int
 class Outline:
     """All of a step that its switches decide: what trains, and the moments that could be its peak.
 
-    ``weights`` are the base model's bytes; ``trained`` holds packed elements. ``evaluation`` has lengths of its own;
-    ``offloaded`` are packed bytes of checkpoints that wait on the host.
+    ``weights`` are the base model's bytes (a reference's too), ``loading`` their most while they are loaded;
+    ``trained`` takes the rank. ``evaluation`` has lengths of its own; ``offloaded`` are packed bytes of checkpoints
+    that wait on the host.
     """
 
     weights: int
-    trained: tuple[Trained, ...]
+    loading: int
+    trained: Sizes
     training: tuple[Group, ...]
     evaluation: tuple[Group, ...]
     offloaded: int

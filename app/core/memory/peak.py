@@ -17,13 +17,23 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
-from app.core.memory.forms import head_spec, layer_specs
+from app.core.memory.forms import SCALED_EMBEDDINGS, head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
+from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.offloading import hooks_see_layers, loss_on_host, streams_held
+from app.core.memory.optimizers import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.outline import Base, Group, Outline, ends
-from app.core.memory.process import process_bytes, process_range_bytes
+from app.core.memory.preference import (
+    PreferenceProfile,
+    profile_preference,
+    reference_bytes,
+    refers,
+    trained_head,
+    with_reward_head,
+)
+from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
-from app.core.memory.states import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
 from app.core.memory.tape import (
     ACTIVATIONS,
     GRADIENTS,
@@ -35,10 +45,11 @@ from app.core.memory.tape import (
     Lengths,
     Moment,
 )
-from app.core.memory.trained import at_rank, by_rank, merged, trained_tensors, variable_rank
+from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Run
+from app.core.methods.settings import PeftType
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Offloading, Preference, Run
 
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
@@ -81,8 +92,9 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels:
         _switches(run),
         _lora_key(run.lora, rank),
         adapter.layout,
-        run.micro_batch_size > 1,
+        run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
+        form_of(run.optimizer).immediate,
         tuple([rows >= window for window in windows]) if windows else (),
     )
     outline = kept(
@@ -99,22 +111,30 @@ def _windows(architecture: Architecture) -> frozenset[int]:
 
 def row_tokens(run: Run) -> int:
     """Tokens of one row: packed, the micro batch is one."""
-    return run.tokens if run.sample_packing else run.sequence_len_tokens
+    return run.tokens + virtual_tokens(run) if run.sample_packing else run.sequence_len_tokens + virtual_tokens(run)
+
+
+def virtual_tokens(run: Run) -> int:
+    """A prompt's tokens before each row; a prefix stands in the keys and values instead."""
+    return 0 if run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
 
 
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts into its outline."""
-    return Lengths(tokens=run.tokens, row=row_tokens(run), chunk=_chunk(architecture, run, run.tokens), rank=rank)
+    tokens = run.tokens + virtual_tokens(run) * (1 if run.sample_packing else run.micro_batch_size)
+    return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
 
 
 def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What evaluation puts in: rows of the same length."""
-    tokens = run.eval_batch_size * run.sequence_len_tokens
-    chunk = _chunk(architecture, run, tokens)
-    return Lengths(tokens=tokens, row=run.sequence_len_tokens, chunk=chunk, rank=rank)
+    row = run.sequence_len_tokens + virtual_tokens(run)
+    tokens = run.eval_batch_size * run.rows_per_sample * row
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens), rank=rank)
 
 
 def _chunk(architecture: Architecture, run: Run, tokens: int) -> int:
+    if run.preference is not None:
+        return run.sequence_len_tokens
     if run.loss is not Loss.LIGER_FUSED_LINEAR:
         return 0
     return liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
@@ -153,15 +173,19 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
 
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
+    if run.preference is Preference.REWARD:
+        architecture = with_reward_head(architecture)
+        adapter = trained_head(architecture, adapter)
     outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
-    trained = at_rank(outline.trained, rank)
+    trained = outline.trained.at(rank)
     form = form_of(run.optimizer)
-    states = state_bytes(trained, form)
+    states = state_bytes(trained, form, rank=run.optimizer_rank)
     gradients = gradient_bytes(trained)
-    added = 0 if run.method is Method.FULL else gradients
+    added = 0 if run.method is Method.FULL else gradients + adapter.buffer_bytes
     lengths = lengths_of(architecture, run, rank)
     stepping = [0] * SLOTS
-    stepping[GRADIENTS], stepping[TEMPORARIES] = gradients, step_temporary_bytes(trained, form)
+    used = max((t.elements * t.itemsize for t in trained), default=0) if form.immediate else gradients
+    stepping[GRADIENTS], stepping[TEMPORARIES] = used, step_temporary_bytes(trained, form)
     top = highest(
         outline,
         lengths,
@@ -189,8 +213,8 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     peak = sum([term.bytes for term in breakdown])
     return Memory(
         allocated_peak_bytes=peak,
-        process_bytes=process_bytes(peak),
-        range_bytes=process_range_bytes(peak),
+        process_bytes=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
+        range_bytes=process_range_bytes(peak, outline.loading, run.room_percent),
         peak_phase=top.phase,
         breakdown=breakdown,
         host_bytes=on_host + lengths.value(outline.offloaded),
@@ -206,29 +230,48 @@ class _Step:
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
-        self.present = run.gradient_accumulation_steps > 1
+        self.immediate = form_of(run.optimizer).immediate
+        self.present = run.gradient_accumulation_steps > 1 and not self.immediate
         self.checkpointed = run.checkpointing is not Checkpointing.OFF
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient(adapter)
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
         self.copies = sum(layer.copies for layer in self.layers)
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
-        self.head: HeadProfile = profile_head(
-            head_spec(architecture, run, adapter),
+        self.head = self.head_profile(adapter, stream)
+
+    def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
+        """Final norm, head and loss: of next tokens, or of answers that are preferred."""
+        run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        if run.preference is not None:
+            return profile_preference(
+                spec,
+                run.preference,
+                stream=stream,
+                compute=run.itemsize,
+                gradients_present=self.present,
+                likelihood=run.likelihood,
+                refer=refers(run),
+            )
+        return profile_head(
+            spec,
             stream=stream,
             compute=run.itemsize,
             gradients_present=self.present,
-            needs_input=True,
+            needs_input=not self.layers or self.layers[-1].differentiable,
         )
 
     def first_input_needs_gradient(self, adapter: Adapter) -> bool:
         """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
         if self.full or self.checkpointed:
             return True
+        if self.run.peft is not None and self.run.peft.type is PeftType.PREFIX_TUNING:
+            return False
         return any(
             adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
         )
@@ -243,7 +286,7 @@ class _Step:
             if key not in held:
                 held[key] = self.profile(spec, stream, needs_input=needs)
             found.append(held[key])
-            stream, needs = held[key].output, True
+            stream, needs = held[key].output, held[key].differentiable
         return tuple(found)
 
     def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool) -> LayerProfile:
@@ -253,21 +296,28 @@ class _Step:
             stream=stream,
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
-            holding=self.run.checkpointing in (Checkpointing.REENTRANT, Checkpointing.OFFLOAD),
+            holding=self.checkpointed and self.run.reentrant,
             gradients_present=self.present,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
+            offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
         )
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         return Outline(
-            weights=base_bytes(self.architecture, Storing.of(self.run)),
-            trained=merged(self.trained),
+            weights=base_bytes(self.architecture, Storing.of(self.run)) + reference_bytes(self.architecture, self.run),
+            loading=load_bytes(self.architecture, self.run),
+            trained=Sizes(merged(self.trained)),
             training=tuple(self.training()),
             evaluation=tuple(self.evaluation()),
-            offloaded=sum(self.streams()) if self.offloaded else 0,
+            offloaded=self.on_host() if self.offloaded else 0,
         )
+
+    def on_host(self) -> int:
+        """Checkpoints that wait on the host, and one layer's saved tensors where they do too."""
+        most = max((layer.moved for layer in self.layers), default=0)
+        return sum(self.streams()) + most + loss_on_host(self.run, self.architecture.vocab_size)
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
@@ -287,6 +337,17 @@ class _Step:
         """The embedding's output."""
         return self.architecture.hidden_size * TOKEN * self.embedding_itemsize
 
+    @property
+    def batch(self) -> int:
+        """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
+        return self.tables + self.leaf
+
+    @property
+    def leaf(self) -> int:
+        """The embedding's output before the model multiplies it, where checkpointing has made that a leaf."""
+        scaled = self.architecture.model_type in SCALED_EMBEDDINGS
+        return self.embedded if scaled and self.checkpointed and not self.full else 0
+
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""
         return Group.of(phase, stage.moments, (Base(gradients=gradients, activations=activations),))
@@ -303,21 +364,29 @@ class _Step:
             last = self.layers[-1]
             stage = last.quiet if self.checkpointed else last.forward
             others = everything - kept[-1] + (copies - last.copies if copies else 0)
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=BATCH + inputs + others)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=BATCH + everything + copies)
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=BATCH + everything)
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
+        if isinstance(self.head, PreferenceProfile) and refers(self.run):
+            held = self.batch + everything + self.embedded + copies + self.head.held
+            for layer in self.distinct.values():
+                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=self.batch + everything)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         below = sum(kept)
-        above = before or self.head.gradients
+        if self.offloaded and self.layers:
+            below += streams_held(self.run) * self.streams()[0]
+        pinned = 0
+        above = 0 if self.immediate else before or self.head.gradients
         bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
-            bases[id(layer)].append(Base(gradients=above, activations=BATCH + below))
-            above += 0 if self.present else layer.gradients
+            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned))
+            above += 0 if self.present or self.immediate else layer.gradients
+            pinned = layer.pinned
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
             yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))
 
@@ -328,18 +397,19 @@ class _Step:
         tied_copies = 0
         if self.architecture.tie_word_embeddings and self.full:
             fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
-            tied_copies = 1 if fused or fp32_residual(self.run) else 2
+            tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
         slots = [0] * SLOTS
         slots[TEMPORARIES] = self.embedding * (1 + tied_copies)
         moment = Moment(total=slots[TEMPORARIES], slots=tuple(slots))
-        base = Base(gradients=before or self.gradients - self.embedding, activations=BATCH + self.embedded)
+        others = 0 if self.immediate else before or self.gradients - self.embedding
+        base = Base(gradients=others, activations=self.batch + self.embedded)
         yield Group.of(Phase.BACKWARD, (moment,), (base,))
 
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         if not self.run.evaluates:
             return
-        held = BATCH + self.embedded + self.copies
+        held = self.tables + self.embedded + self.copies
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held)
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=BATCH + self.copies)
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.copies)

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
     ACTIVATIONS,
     GRADIENTS,
@@ -21,6 +22,7 @@ from app.core.memory.tape import (
     Tape,
     Tensor,
 )
+from app.core.run import Offloading
 
 CACHED = 1024
 
@@ -43,10 +45,16 @@ class LayerProfile:
     kept: int
     copies: int
     output: int
+    differentiable: bool
+    """Whether its output takes a gradient: below the first trained weight none does, and nothing is kept."""
     gradients: int
     quiet: Stage
     forward: Stage
     backward: Stage
+    pinned: int = 0
+    """What came back from the host for this layer and stays through the next one's backward (``offloading``)."""
+    moved: int = 0
+    """What it sends there of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,7 @@ def profile_layer(
     gradients_present: bool,
     needs_input: bool,
     positions: int,
+    offloading: Offloading = Offloading.NONE,
 ) -> LayerProfile:
     """Record one layer.
 
@@ -87,11 +96,15 @@ def profile_layer(
     quiet.end_autocast()
 
     t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
+    if offloading is not Offloading.NONE:
+        streams = offloading is Offloading.ALL
+        t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
     out = run_layer(t, spec, x)
+    differentiable = out.node is not None
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
@@ -105,17 +118,21 @@ def profile_layer(
     ends = [out, grad]
     del out, grad
     t.backward(*(ends.pop(0) for _ in range(2)))
-    moments = t.moments() if checkpointed else _from(t, mark)
+    moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
     del held
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
+    pinned, moved = (t.pinned_bytes, t.moved) if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
+        pinned=pinned,
+        moved=moved,
         kept=kept,
         copies=copies,
         output=output,
+        differentiable=differentiable,
         gradients=gradients,
         quiet=quiet_stage,
         forward=forward,
@@ -145,7 +162,7 @@ def profile_head(
     mark = len(t.log)
     t.backward(loss, t.fresh(1, 4, LOSS))
     del loss
-    backward = Stage(moments=_from(t, mark))
+    backward = Stage(moments=moments_from(t, mark))
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
@@ -156,7 +173,7 @@ def _live(t: Tape, slot: int) -> list[int]:
     return [size for at, size in t.log if at == slot]
 
 
-def _from(t: Tape, mark: int) -> tuple[Moment, ...]:
+def moments_from(t: Tape, mark: int) -> tuple[Moment, ...]:
     """The moments of the log behind ``mark``, with what lived before."""
     before: dict[int, int] = {}
     for slot, size in t.log[:mark]:

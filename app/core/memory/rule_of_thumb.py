@@ -7,11 +7,11 @@ from app.core.estimate import Memory, RuleOfThumb
 from app.core.run import Method
 from app.core.units import GB
 
-GB_FOR_7B = {Method.FULL: 28, Method.LORA: 14, Method.QLORA: 6}
+GB_FOR_7B = {Method.FULL: 28, Method.LORA: 14, Method.QLORA: 6, Method.PEFT: 14}
 
 
 def rule_of_thumb_bytes(method: Method, total_parameters: int) -> int:
-    """``GB_FOR_7B x total_parameters / 7e9``, in bytes; DoRA counts as LoRA."""
+    """``GB_FOR_7B x total_parameters / 7e9``, in bytes; whatever trains beside a frozen 16-bit base counts as LoRA."""
     return GB_FOR_7B[method] * GB * total_parameters // (7 * 10**9)
 
 

@@ -1,19 +1,25 @@
 """What trains, tensor by tensor, and its sizes as multiples of the adapter's rank."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
+from functools import partial
+from math import prod
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind
+from app.core.architecture import Architecture, Kind, Part
 from app.core.kept import kept
-from app.core.memory.states import Trained
+from app.core.memory.optimizers import Trained
 from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
 
 
 def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
-    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own."""
+    """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own.
+
+    Batches are of text: what trains in the towers of a multimodal model is not reached by them, and an optimizer makes
+    states where gradients are.
+    """
     rows: list[Trained] = []
     storing = Storing.of(run)
     lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
@@ -21,6 +27,8 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
         module = adapted.module
         copies = adapted.copies
         if adapted.own_parameters:
+            if module.part is not Part.TEXT:
+                continue
             itemsize = stored(architecture, module, storing)
             embedding = module.kind is Kind.EMBEDDING
             decays = module.kind is not Kind.NORM
@@ -32,17 +40,37 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                         itemsize=itemsize,
                         shape=module.shape,
                         embedding=embedding,
+                        wide=embedding and not run.own_rates,
+                        head=module.kind is Kind.HEAD,
                         decays=decays,
+                        targeted=module.kind is Kind.LINEAR and run.targets_optimizer(module.path),
                     )
                 )
             if module.bias_parameters:
                 rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
             continue
+        if adapted.tensors:
+            rows += [
+                Trained(
+                    elements=prod(shape),
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=shape,
+                    embedding=module.kind is Kind.EMBEDDING,
+                    decays=len(shape) > 1,
+                )
+                for shape in adapted.tensors
+            ]
+            continue
         for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
             each = total // copies
             rows.append(
                 Trained(
-                    elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
+                    elements=each,
+                    copies=copies,
+                    itemsize=lora_itemsize,
+                    shape=(adapted.rank, each // adapted.rank),
+                    targeted=run.targets_optimizer(module.path),
                 )
             )
         if adapted.magnitude_parameters:
@@ -60,20 +88,34 @@ def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:
     return tuple(replace(one, copies=count) for one, count in copies.items())
 
 
-def at_rank(trained: Iterable[Trained], rank: int) -> tuple[Trained, ...]:
-    """Tensors whose packed elements ``rank`` is put into; those without it stay as they are."""
-    return tuple(
-        [
-            tensor
-            if tensor.elements < RANK
-            else replace(
-                tensor,
-                elements=tensor.elements // RANK * rank,
-                shape=tuple([side if side < RANK else side // RANK * rank for side in tensor.shape]),
+_STAYING = tuple(each.name for each in fields(Trained) if each.name not in {"elements", "shape"})
+
+
+class Sizes:
+    """Tensors whose packed elements a rank is put into; those without it stay as they are."""
+
+    def __init__(self, trained: Iterable[Trained]) -> None:
+        found = tuple(trained)
+        self.fixed = tuple(tensor for tensor in found if tensor.elements < RANK)
+        self.growing = [
+            (
+                partial(Trained, **{name: getattr(tensor, name) for name in _STAYING}),
+                tensor.elements // RANK,
+                tuple((side // RANK, side % RANK) for side in tensor.shape),
             )
-            for tensor in trained
+            for tensor in found
+            if tensor.elements >= RANK
         ]
-    )
+
+    def at(self, rank: int) -> tuple[Trained, ...]:
+        """At one rank."""
+        return (
+            *self.fixed,
+            *[
+                make(elements=each * rank, shape=tuple([part * rank + rest for part, rest in shape]))
+                for make, each, shape in self.growing
+            ],
+        )
 
 
 def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:

@@ -46,3 +46,23 @@ def _adapter(path: str, width: int, settings: Bottleneck, layers: tuple[int, ...
         tensors=shapes,
         formula=message(code, width=width, size=size),
     )
+
+
+ATTENDING = frozenset(("self_attn", "attn", "attention", "self_attention", "linear_attn", "mamba", "conv", "mixer"))
+
+
+def places_of(architecture: Architecture, settings: Bottleneck) -> tuple[str, tuple[str, ...]]:
+    """A pattern of the layers' paths, and the names in a layer behind which an adapter stands."""
+    linears = [
+        m
+        for m in architecture.modules
+        if m.part is Part.TEXT and m.layers is not None and m.kind in (Kind.LINEAR, Kind.CONV1D, Kind.EXPERTS)
+    ]
+    inside = tuple(dict.fromkeys(m.path.partition("{}.")[2] for m in linears))
+    heads = tuple(dict.fromkeys(path.partition(".")[0] for path in inside))
+    attending = tuple(name for name in heads if name in ATTENDING)
+    feeding = tuple(name for name in heads if name not in ATTENDING)
+    if inside[-1] == feeding[-1]:
+        feeding = feeding[-1:]
+    names = feeding if settings.placement is Placement.PFEIFFER else (*attending, *feeding)
+    return linears[0].path.partition("{}")[0] + "{}", names

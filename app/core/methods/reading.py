@@ -144,16 +144,16 @@ class _Reader:
             self.fault(key, "error.config.choice", **params)
         return default
 
-    def ranks(self, key: str) -> Mapping[str, int]:
+    def ranks(self, key: str) -> tuple[tuple[str, int], ...]:
         value = self.values.get(key)
         if value is None:
-            return {}
+            return ()
         if isinstance(value, Mapping) and all(
             isinstance(name, str) and type(rank) is int and 0 < rank <= MOST_RANK for name, rank in value.items()
         ):
-            return dict(value)
+            return tuple(value.items())
         self.fault(key, "error.config.rank_pattern", given=_shown(value))
-        return {}
+        return ()
 
     def targets(self, *, save: bool = True) -> Targets:
         layers = self.values.get("layers_to_transform")

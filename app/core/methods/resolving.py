@@ -150,7 +150,7 @@ def _scaling(architecture: Architecture, settings: Scaling) -> Adapter:
         if inside is None:
             rows.append(_row(found, found.layers, ia3(found.module, feedforward=False)))
             continue
-        rows.append(_row(found, inside, ia3(found.module, feedforward=True)))
+        rows.append(replace(_row(found, inside, ia3(found.module, feedforward=True)), on_inputs=True))
         outside = tuple(layer for layer in found.layers if layer not in inside)
         if outside:
             rows.append(_row(found, outside, ia3(found.module, feedforward=False)))
@@ -167,9 +167,7 @@ def _decomposed(architecture: Architecture, type_: PeftType, settings: Decompose
     """One row for each rank; AdaLoRA counts a frozen number a module, VeRA holds its matrices as buffers."""
     matches = _taken(architecture, type_, settings.targets)
     count = DECOMPOSITIONS[type_]
-    ranks = [
-        (pattern_of("rank_pattern", key, whole=r"(.*\.)?({})$"), rank) for key, rank in settings.rank_pattern.items()
-    ]
+    ranks = [(pattern_of("rank_pattern", key, whole=r"(.*\.)?({})$"), rank) for key, rank in settings.rank_pattern]
     rows = []
     for found in matches:
         for rank, layers in _by_rank(found, ranks, settings.rank):

@@ -1,7 +1,6 @@
 """What a method is told: PEFT's own settings, as far as they shape what trains or what it costs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -98,7 +97,7 @@ class Decomposed:
 
     targets: Targets
     rank: int
-    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    rank_pattern: tuple[tuple[str, int], ...] = ()
     dropout: bool = False
     bias: Bias = Bias.NONE
     effective_convolution: bool = False

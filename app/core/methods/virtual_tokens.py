@@ -8,13 +8,17 @@ arXiv:2110.07602.
 from dataclasses import dataclass
 
 from app.core.adapted import AdaptedModule
-from app.core.architecture import Architecture, Kind, Module
+from app.core.architecture import Architecture, Block, Kind, Module
 from app.core.messages import message
 from app.core.methods.matching import peft_fault
 from app.core.methods.settings import Encoder, PeftType, VirtualTokens
 
-UNGROUPED = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
-"""Whose configurations know no key and value heads, so that PEFT takes the whole width for each."""
+UNGROUPED = frozenset(("falcon",))
+"""Whose configurations call key and value heads otherwise, so that PEFT takes the whole width for each."""
+TURNED = frozenset(("deepseek_v2", "deepseek_v3"))
+"""Whose configurations call a head's turned part its width."""
+WHOLE = frozenset(("glm4_moe_lite",))
+"""Whose configurations give no width of a head, so that PEFT divides the model's."""
 HEADLESS = frozenset(("mpt",))
 """Whose configurations name their heads in a way that PEFT does not know."""
 WIDTH = "prompt_encoder.default."
@@ -46,13 +50,23 @@ def sizes_of(architecture: Architecture, type_: PeftType, settings: VirtualToken
     if type_ is PeftType.PREFIX_TUNING and architecture.model_type not in UNGROUPED:
         widest = max(attending, key=lambda block: block.head_dim)
         heads = widest.key_value_heads
-        token_dim = widest.head_dim * heads
+        token_dim = _head_dim(architecture, widest) * heads
     return Sizes(
         layers=settings.layers or architecture.num_layers,
         token_dim=token_dim,
         heads=heads,
         encoder_hidden_size=settings.encoder_hidden_size or token_dim,
     )
+
+
+def _head_dim(architecture: Architecture, block: Block) -> int:
+    """A head's width as the configuration has it, which multi-head latent attention does not compute with."""
+    if architecture.model_type in WHOLE:
+        return architecture.hidden_size // block.attention_heads
+    if architecture.model_type in TURNED:
+        by_name = {module.name: module.shape for module in architecture.modules}
+        return by_name["kv_a_proj_with_mqa"][1] - by_name["kv_b_proj"][0]
+    return block.head_dim
 
 
 def count_virtual_tokens(

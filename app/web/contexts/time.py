@@ -17,7 +17,7 @@ class TimePartView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimeView:
+class TimeDetail:
     """Time, price and energy, each with its range; ``missing`` says what they wait for."""
 
     speed: str
@@ -36,5 +36,5 @@ class TimeView:
 class Beyond:
     """What follows a plan: its time, and pages that start from it."""
 
-    time: TimeView | None
+    time: TimeDetail | None
     links: tuple[Link, ...]

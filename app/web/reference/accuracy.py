@@ -5,11 +5,11 @@ from math import floor, log10
 
 from starlette.requests import Request
 
-from app.catalog.accuracy import AccuracyCase, Errors, errors_of, load_accuracy
+from app.catalog.accuracy import AccuracyCase, Errors, PublishedRun, errors_of, load_accuracy
 from app.core.units import GIB
 from app.texts import Texts
 from app.web.memory_bar import gib
-from app.web.reference.contexts import AccuracyPage, CaseView, ErrorsView, Fact, Point, Scatter, Tick
+from app.web.reference.contexts import AccuracyPage, CaseView, ErrorsView, Fact, Point, RunView, Scatter, Tick
 from app.web.shell import shell
 
 LEFT, TOP, RIGHT, BOTTOM = 56, 12, 548, 376
@@ -54,6 +54,12 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
         else "",
         methods=_grouped(counted, lambda case: case.method, lambda name: t(f"method.{name}"), texts),
         architectures=_grouped(counted, lambda case: case.model_type, str, texts),
+        published=tuple(
+            row
+            for group in ("axolotl", "fitcheck")
+            for row in _rows(t(f"accuracy.runs.{group}"), _known(facts.published, group), texts)
+        ),
+        runs=tuple(_run(run, texts) for run in sorted(facts.published, key=_family)),
         others=tuple(
             ErrorsView(
                 name=f"{other.name} {other.version}",
@@ -78,11 +84,35 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
     )
 
 
+def _family(run: PublishedRun) -> str:
+    """Whose run it is."""
+    return run.run.partition("/")[0]
+
+
+def _known(runs: Iterable[PublishedRun], family: str) -> list[PublishedRun]:
+    """Those of one family whose setup is known in full."""
+    return [run for run in runs if run.setup == "full" and _family(run) == family]
+
+
+def _run(run: PublishedRun, texts: Texts) -> RunView:
+    t = texts.text
+    return RunView(
+        name=run.run,
+        url=run.source,
+        quantity=t(f"accuracy.quantity.{run.quantity}"),
+        setup=t(f"accuracy.setup.{run.setup}"),
+        measured=gib(run.measured_bytes, texts),
+        estimated=gib(run.estimated_bytes, texts),
+        error=f"{100 * run.error:+.1f}\u00a0%".replace("-", "\u2212"),
+        remark=t(f"accuracy.why.{run.why}") if run.why else "",
+    )
+
+
 def _percent(share: float, texts: Texts) -> str:
     return texts.text("web.percent", share=100 * share)
 
 
-def _rows(name: str, cases: Iterable[AccuracyCase], texts: Texts) -> tuple[ErrorsView, ...]:
+def _rows(name: str, cases: Iterable[AccuracyCase | PublishedRun], texts: Texts) -> tuple[ErrorsView, ...]:
     """One row, or none of no case."""
     found = errors_of(cases)
     return (_view(name, found, texts),) if found else ()

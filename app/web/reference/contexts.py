@@ -405,6 +405,20 @@ class ErrorsView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """One published run in figures."""
+
+    name: str
+    url: str
+    quantity: str
+    setup: str
+    measured: str
+    estimated: str
+    error: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
     """One case in figures."""
 
@@ -425,6 +439,8 @@ class AccuracyPage:
     aside: str
     methods: tuple[ErrorsView, ...]
     architectures: tuple[ErrorsView, ...]
+    published: tuple[ErrorsView, ...]
+    runs: tuple[RunView, ...]
     others: tuple[ErrorsView, ...]
     versions: tuple[Fact, ...]
     cases: tuple[CaseView, ...]

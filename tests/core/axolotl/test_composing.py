@@ -258,7 +258,17 @@ def test_goals_have_the_keys_that_axolotl_refuses_to_go_without() -> None:
 @pytest.mark.parametrize(
     ("goal", "block"),
     [
-        (Goal.CHAT, {"path": "d.jsonl", "ds_type": "json", "type": "chat_template", "field_messages": "messages"}),
+        (
+            Goal.CHAT,
+            {
+                "path": "d.jsonl",
+                "ds_type": "json",
+                "type": "chat_template",
+                "field_messages": "messages",
+                "roles_to_train": ["assistant"],
+                "train_on_eos": "turn",
+            },
+        ),
         (Goal.INSTRUCTION, {"path": "d.jsonl", "ds_type": "json", "type": "alpaca"}),
         (Goal.COMPLETION, {"path": "d.jsonl", "ds_type": "json", "type": "completion", "field": "text"}),
         (

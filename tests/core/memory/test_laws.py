@@ -10,8 +10,8 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory, peak, rule_of_thumb_bytes
+from app.core.memory.optimizers import FORMS
 from app.core.memory.profile import profile_head, profile_layer
-from app.core.memory.states import FORMS
 from app.core.run import OPTIMIZERS, Method, Run
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

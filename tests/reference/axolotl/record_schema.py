@@ -237,7 +237,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
         for key in sorted({*had, *has}):
             if had.get(key) != has.get(key):
                 sign = "+" if key not in had else "-" if key not in has else "~"
-                yield f"{sign} {name.removesuffix('s').removesuffix('_classe')} {key}"
+                yield f"{sign} {name.partition('_')[0].removesuffix('s')} {key}"
 
 
 def main(target: str, older: str | None = None) -> None:

@@ -58,6 +58,13 @@ def dequantize_4bit(packed: torch.Tensor, state: QuantState) -> torch.Tensor:
     return out
 
 
+def sizes(linear) -> tuple[int, int]:
+    """In and out of a linear; Transformers' ``Conv1D`` holds its weight the other way round."""
+    return (
+        tuple(linear.weight.shape) if type(linear).__name__ == "Conv1D" else (linear.in_features, linear.out_features)
+    )
+
+
 class MatMul4Bit(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, packed, bias, state):
@@ -84,7 +91,7 @@ class Linear4bit(nn.Linear):
 
     def __init__(self, linear: nn.Linear, compute_dtype=torch.bfloat16, nested=True):
         nn.Module.__init__(self)
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.in_features, self.out_features = sizes(linear)
         shape = (self.out_features, self.in_features)
         self.compute_dtype = compute_dtype
         self.bias = linear.bias
@@ -126,9 +133,10 @@ class MatMul8bitLt(torch.autograd.Function):
 class Linear8bitLt(nn.Linear):
     def __init__(self, linear: nn.Linear):
         nn.Module.__init__(self)
-        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.in_features, self.out_features = sizes(linear)
         self.bias = linear.bias
-        self.weight = nn.Parameter(torch.empty(linear.weight.shape, dtype=torch.int8), requires_grad=False)
+        shape = (self.out_features, self.in_features)
+        self.weight = nn.Parameter(torch.empty(shape, dtype=torch.int8), requires_grad=False)
         self.weight.SCB = torch.empty(self.out_features, dtype=torch.float32)
         self.weight.CB = None
         self.index = None
@@ -165,12 +173,14 @@ def install() -> None:
     sys.modules["bitsandbytes"] = root
 
 
-def quantize(model: nn.Module, keep: set[str], bits: int, nested: bool = True) -> None:
-    """Replace every nn.Linear (its subclasses not: FalconLinear stays) whose path does not end in one of `keep`, as Transformers' bnb integration does."""
+def quantize(
+    model: nn.Module, keep: set[str], bits: int, nested: bool = True, compute_dtype: torch.dtype = torch.bfloat16
+) -> None:
+    """Replace every nn.Linear (its subclasses not: FalconLinear stays) and Conv1D whose path does not end in one of `keep`, as Transformers' bnb integration does."""
     for path, module in list(model.named_modules()):
-        if type(module) is nn.Linear and path.rsplit(".", 1)[-1] not in keep:
+        if (type(module) is nn.Linear or type(module).__name__ == "Conv1D") and path.rsplit(".", 1)[-1] not in keep:
             parent = model.get_submodule(path.rpartition(".")[0])
-            new = Linear4bit(module, nested=nested) if bits == 4 else Linear8bitLt(module)
+            new = Linear4bit(module, compute_dtype, nested) if bits == 4 else Linear8bitLt(module)
             setattr(parent, path.rpartition(".")[2], new)
     setattr(model, f"is_loaded_in_{bits}bit", True)
     model.is_quantized = True

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from .cases import CCE, OFF, SEVEN, TARGETS, UNFUSED, _model
-from .drawn import MORE_TARGETS
+from .cases import CCE, CHUNKED, LIGER, OFF, SEVEN, TARGETS, UNFUSED, _model
+from .drawn import MORE_TARGETS, OPTIMIZERS
 
 CATALOGUE = Path(__file__).parents[3] / "app" / "data" / "models"
 BARE = {
@@ -36,19 +37,18 @@ BARE = {
 
 EAGER_ONLY = frozenset(("bloom", "mpt", "gptj"))
 """Which Transformers computes eagerly alone, or (GPT-J) with a flash class that is no kernel function."""
-SDPA = frozenset(("falcon", "gpt2", "opt", "llama4", "gpt_neox"))
-MAMBA_SEVEN = [*SEVEN]
+SDPA = frozenset(("falcon", "gpt2", "opt", "llama4_text", "gpt_neox"))
 ALL_TARGETS = MORE_TARGETS | {
     "bloom": TARGETS["falcon"], "mpt": ["Wqkv", "out_proj", "up_proj", "down_proj"],
     "gptj": ["q_proj", "k_proj", "v_proj", "out_proj", "fc_in", "fc_out"],
     "glm": TARGETS["glm4"], "glm4_moe_lite": ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"],
     "deepseek_v3": ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"],
-    "jamba": SEVEN[:4], "nemotron_h": SEVEN[:4], "falcon_h1": SEVEN, "qwen3_5_moe": SEVEN[:4], "llama4": SEVEN[:4],
+    "jamba": SEVEN[:4], "nemotron_h": SEVEN[:4], "falcon_h1": SEVEN, "qwen3_5_moe": SEVEN[:4], "llama4_text": SEVEN[:4],
 }  # fmt: skip
 LANGUAGE = r".*language_model\.layers\.\d+\.(mlp|self_attn|feed_forward)\.({})"
-TOWERS = frozenset(("gemma3", "gemma4", "llama4", "mistral3", "qwen3_5", "qwen3_5_moe"))
+TOWERS = frozenset(("gemma3", "gemma4", "mistral3", "qwen3_5", "qwen3_5_moe"))
 NO_KERNELS = UNFUSED | frozenset(
-    """bloom cohere deepseek_v2 deepseek_v3 falcon_h1 glm4_moe glm4_moe_lite gpt2 gptj lfm2 llama4 mpt olmo olmo3
+    """bloom cohere deepseek_v2 deepseek_v3 falcon_h1 glm4_moe glm4_moe_lite gpt2 gptj lfm2 llama4_text mpt olmo olmo3
     olmoe opt qwen3_5_text qwen3_5_moe_text""".split()
 )
 LAYER_LISTS = ("layer_types", "layers_block_type", "mlp_layer_types", "no_rope_layers", "attn_layer_indices")
@@ -60,6 +60,10 @@ def pool() -> dict[str, list[dict[str, Any]]]:
     for path in sorted(CATALOGUE.glob("*.yaml")):
         for row in yaml.safe_load(path.read_text("utf-8")):
             config = json.loads(json.dumps(row["config"]))
+            if (
+                config["model_type"] == "llama4"
+            ):  # its language model alone: the wrapper's loss is not one that kernels replace
+                config = config["text_config"] | {"model_type": "llama4_text"}
             if config not in found[config["model_type"]]:
                 found[config["model_type"]].append(config)
     for kind, config in BARE.items():
@@ -102,35 +106,72 @@ def targets(kind: str) -> list[str] | str:
     return LANGUAGE.format("|".join(names)) if kind in TOWERS else list(names)
 
 
-LAYERS = {"nemotron_h": 12, "jamba": 9, "lfm2": 4, "gemma4": 6, "gemma3": 6, "gemma3_text": 6, "llama4": 4, "qwen3_next": 4,
+LAYERS = {"nemotron_h": 12, "jamba": 9, "lfm2": 4, "gemma4": 6, "gemma3": 6, "gemma3_text": 6, "llama4_text": 4, "qwen3_next": 4, "qwen3_5": 4, "qwen3_5_moe": 4, "qwen3_5_text": 4, "qwen3_5_moe_text": 4,
           "deepseek_v3": 4, "olmo3": 4, "cohere2": 4}  # fmt: skip
-EXPLORED = (
-    {"gradient_checkpointing": False} | CCE,
-    {"gradient_checkpointing": True} | CCE,
-)
+NOT_QUANTIZED = frozenset(("falcon_h1", "nemotron_h", "jamba"))
+"""Whose scan reads the weights of linears itself, which fails where bitsandbytes holds them."""
 
 
-def attention_of(kind: str) -> str:
-    """The fastest backend that the type takes."""
+def attention_of(kind: str, random_: random.Random) -> str | None:
+    """A backend that the type takes."""
     if kind in EAGER_ONLY or kind == "gpt_oss":
         return "eager"
-    return "sdpa" if kind in SDPA else "flash_attention_2"
+    if kind in SDPA:
+        return random_.choice(["sdpa", "sdpa", "eager"]) if kind in ("gpt_neox", "gpt2") else "sdpa"
+    return random_.choices(["flash_attention_2", "sdpa", "eager", None], [70, 12, 8, 10])[0]
 
 
-def explore() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
-    """For each type: full, LoRA and QLoRA, with and without checkpointing, where only the layers matter."""
-    for kind, configs in pool().items():
-        model = shrunk(min(configs, key=lambda c: len(json.dumps(c))), LAYERS.get(kind, 3))
-        attention = {"attn_implementation": attention_of(kind)}
-        lora = {"lora_r": 16, "lora_alpha": 32, "lora_target_modules": targets(kind)}
-        for name, method in {
-            "full": {}, "lora": {"adapter": "lora"} | lora | OFF, "qlora": {"adapter": "qlora", "load_in_4bit": True} | lora | OFF,
-            "fused": {"adapter": "lora"} | lora,
-        }.items():  # fmt: skip
-            if name == "fused" and kernels_off(kind, model):
-                continue
-            for gc in (False, True):
-                config = (
-                    method | attention | CCE | ({"gradient_checkpointing": True} if gc else {}) | {"optimizer": "sgd"}
-                )
-                yield f"explore-{kind}-{name}-{'gc' if gc else 'nogc'}", model, config, (1, 2048)
+def wide(seed: int, count: int, only: str = "") -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """``count`` cases from ``seed``, each model type in turn: a row of the catalogue, a method, the switches."""
+    random_ = random.Random(seed)
+    models = pool()
+    kinds = [kind for kind in models if only in kind]
+    random_.shuffle(kinds)
+    for index in range(count):
+        kind = kinds[index % len(kinds)]
+        model = shrunk(random_.choice(models[kind]), LAYERS.get(kind, random_.choice([2, 3])))
+        yield f"wide-{seed}-{index}-{kind}", model, *_switches(random_, kind, model)
+
+
+def _switches(random_: random.Random, kind: str, model: dict[str, Any]) -> tuple[dict, tuple[int, int]]:
+    pick = random_.choice
+    methods = {"full": 30, "lora": 30, "qlora": 0 if kind in NOT_QUANTIZED else 25, "dora": 8, "int8": 0}
+    method = random_.choices(list(methods), list(methods.values()))[0]
+    config: dict[str, Any] = {}
+    if method != "full":
+        rank = pick([4, 8, 16, 32, 64, 128])
+        config |= {"adapter": "qlora" if method == "qlora" else "lora", "lora_r": rank, "lora_alpha": 2 * rank}
+        config["lora_target_modules"] = targets(kind)
+        if method == "qlora":
+            config["load_in_4bit"] = True
+        if method == "dora":
+            config["peft_use_dora"] = True
+        if random_.random() < 0.3:
+            config["lora_dropout"] = 0.05
+        if kernels_off(kind, model) or method == "dora" or random_.random() < 0.5:
+            config |= OFF
+        elif kind in ("apertus", "arcee", "nemotron", "starcoder2", "glm", "glm4", "jamba", "nemotron_h"):
+            config |= OFF if kind == "nemotron_h" else {"lora_qkv_kernel": True, "lora_o_kernel": True}
+    attention = attention_of(kind, random_)
+    if attention:
+        config["attn_implementation"] = attention
+    loss = random_.choices([{}, CHUNKED, CCE, LIGER], [15, 20, 50, 15])[0]
+    if loss is LIGER and any(part.get("final_logit_softcapping") for part in (model, model.get("text_config", {}))):
+        loss = CCE
+    config |= loss
+    if random_.random() < 0.6:
+        config["gradient_checkpointing"] = True
+        if random_.random() < 0.3:
+            config["gradient_checkpointing_kwargs"] = {"use_reentrant": False}
+    config["optimizer"] = pick(OPTIMIZERS)
+    if random_.random() < 0.25:
+        config["gradient_accumulation_steps"] = pick([2, 4])
+    rows, tokens = random_.choices(
+        [(1, 512), (1, 1024), (1, 2048), (2, 1024), (1, 4096), (4, 1024)], [1, 2, 3, 2, 2, 1]
+    )[0]
+    if attention == "eager":
+        rows, tokens = 1, min(tokens, 2048)
+    if attention == "flash_attention_2" and random_.random() < 0.3:
+        config["sample_packing"] = True
+        rows, tokens = 1, rows * tokens
+    return config, (rows, tokens)

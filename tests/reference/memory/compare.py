@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.texts import DEFAULT_LANGUAGE, texts
 from tests.core.memory.test_peaks import PEAKS
 from tests.reference.memory.evidence import (
     RECORDINGS,
@@ -20,6 +21,7 @@ from tests.reference.memory.evidence import (
     rows,
     switches_of,
 )
+from tests.reference.memory.published import FULL, Published, published
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "docs" / "accuracy.md"
@@ -30,7 +32,7 @@ HEADING = """# Accuracy of the memory estimate
 
 Estimated `allocated_peak_bytes` against simulated peaks: the real Transformers model wrapped by the real PEFT,
 run through forward, backward and optimizer step without data, every live storage tracked
-(`tests/reference/memory`). Made by `python -m tests.reference.memory.compare`; do not edit.
+(`tests/reference/memory`); and published runs on real GPUs. Made by `python -m tests.reference.memory.compare`; do not edit.
 """
 
 
@@ -50,8 +52,21 @@ def facts(found: Sequence[Row]) -> dict[str, Any]:
             }
             for row in found
         ],
-        "published": [],
+        "published": [_run(run) for run in published()],
         "others": [_other(other) for other in others(found)],
+    }
+
+
+def _run(run: Published) -> dict[str, Any]:
+    """A published run."""
+    return {
+        "run": run.id,
+        "source": run.source,
+        "quantity": run.quantity,
+        "setup": run.setup,
+        "why": run.why,
+        "measured_bytes": run.measured_bytes,
+        "estimated_bytes": run.estimated_bytes,
     }
 
 
@@ -87,6 +102,46 @@ _HEAD = ("", "cases", "median", "95th percentile", "worst")
 
 def _line(name: str, one: Summary) -> tuple[str, ...]:
     return (name, str(one.cases), f"{one.median:.2%}", f"{one.p95:.2%}", f"{one.worst:.2%}")
+
+
+def _measured() -> list[str]:
+    """Published runs, one by one."""
+    runs, words = published(), texts(DEFAULT_LANGUAGE)
+    known = [run for run in runs if run.setup == FULL]
+    groups = {name: [run.error for run in known if run.id.startswith(f"{name}/")] for name in ("axolotl", "fitcheck")}
+    lines = [
+        "",
+        "## Runs on real GPUs, as published",
+        "",
+        "Each against the quantity that its source measured: `allocated` and `reserved` by PyTorch's allocator, `process` by",
+        "the driver. `axolotl`: the figures beside Axolotl's own example files. `fitcheck`: its authors' measurements on a",
+        "Tesla T4 with Transformers and PEFT alone, whose loop holds the logits through the backward (one copy is added).",
+        "`peft`: PEFT's comparison of methods on an L40S. Sources and settings: `tests/data/memory/published.yaml` and",
+        "`fitcheck-t4.json`. Left out: examples whose config.json could not be read (Hunyuan, MiMo), whose figure is an",
+        'upper bound ("fits on 24 GB"), or that other libraries with models of their own ran (LitGPT, torchtune).',
+        "",
+    ]
+    head = ("setup fully known", "runs", "median", "95th percentile", "worst")
+    lines += _table(head, [_line(name, Summary.of(errors)) for name, errors in groups.items()])
+    lines += [""]
+    shown = sorted(runs, key=lambda run: run.id.partition("/")[0])
+    lines += _table(
+        ("run", "quantity", "setup", "measured GiB", "estimated GiB", "difference", "remark"),
+        [
+            (
+                f"[{run.id}]({run.source})",
+                run.quantity,
+                run.setup,
+                f"{run.measured_bytes / GIB:.2f}",
+                f"{run.estimated_bytes / GIB:.2f}",
+                f"{run.error:+.1%}",
+                words.text(f"accuracy.why.{run.why}") if run.why else "",
+            )
+            for run in shown
+        ],
+        left=3,
+    )
+    return lines
 
 
 def _beside(found: Sequence[Row]) -> list[str]:
@@ -153,6 +208,7 @@ def report(found: Sequence[Row]) -> str:
             f"Not counted above: {len(rest)} drawn cases of model types that the model does not explain yet",
             f"({types}); worst {worst:.0%}. They are in the list below.",
         ]
+    lines += _measured()
     lines += _beside(found)
     lines += _summaries("By method", explained, lambda row: method_of(row.case))
     lines += _summaries("By architecture", explained, lambda row: f"`{row.model_type}`")

@@ -47,6 +47,33 @@ class FlashAttention(torch.autograd.Function):
         return dq, dk, dv, None
 
 
+class FlexAttention(torch.autograd.Function):
+    """The compiled kernel (``torch/_inductor/kernel/flex``): saves q, k, v, out and a log-sum-exp; its backward makes the three gradients
+    and a delta a row, keys' and values' of grouped queries at their own width."""
+
+    @staticmethod
+    def forward(ctx, q, k, v):
+        batch, tokens, heads, dim = q.shape
+        out = torch.empty((batch, tokens, heads, v.shape[-1]), dtype=q.dtype)
+        ctx.save_for_backward(q, k, v, out, torch.empty((batch, heads, tokens), dtype=torch.float32))
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        q, k, v, out, sums = ctx.saved_tensors
+        delta = torch.empty(sums.shape, dtype=torch.float32)
+        grads = [torch.empty(t.shape, dtype=t.dtype) for t in (q, k, v)]
+        del delta
+        return tuple(grads)
+
+
+def flex_attention(module, query, key, value, attention_mask, **kwargs):
+    """``flex_attention_forward`` of Transformers; autocast's cast first."""
+    if torch.is_autocast_enabled("cpu"):
+        query, key, value = (t.to(torch.get_autocast_dtype("cpu")) for t in (query, key, value))
+    return FlexAttention.apply(*(t.transpose(1, 2) for t in (query, key, value))), None
+
+
 class EfficientAttention(torch.autograd.Function):
     """SDPA with a mask: [batch, heads, tokens, head_dim], equal head counts, an additive bias of the query's dtype that is saved."""
 
@@ -125,6 +152,10 @@ def install() -> None:
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     torch.nn.functional.scaled_dot_product_attention = sdpa
-    for name, function in {"simulated_flash": flash_attention, "simulated_varlen": sdpa_varlen}.items():
+    for name, function in {
+        "simulated_flash": flash_attention,
+        "simulated_varlen": sdpa_varlen,
+        "simulated_flex": flex_attention,
+    }.items():
         ALL_ATTENTION_FUNCTIONS.register(name, function)
         ALL_MASK_ATTENTION_FUNCTIONS.register(name, no_mask)

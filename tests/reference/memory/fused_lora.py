@@ -51,6 +51,43 @@ def _dora_scale(weight, state, a, b, scaling, magnitude, dtype):
     return result
 
 
+class _NormRope(torch.autograd.Function):
+    """``kernels/gemma4_fused_rope.py``: norm and positions at once; saves the input and a statistic a row."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        rstd = torch.empty(x.shape[0], dtype=torch.float32)
+        ctx.save_for_backward(x, weight, rstd)
+        return torch.empty_like(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight, rstd = ctx.saved_tensors
+        grad = grad.contiguous()
+        return torch.empty_like(x), None if weight is None else torch.empty_like(weight)
+
+
+def _fused_rms_norm_rope(x, weight, cos, sin, eps=1e-6, unit_offset=False):
+    return _NormRope.apply(x.reshape(-1, x.shape[-1]).contiguous(), weight).view(x.shape)
+
+
+def _fused_rms_norm_noscale(x, eps=1e-6):
+    return _NormRope.apply(x.reshape(-1, x.shape[-1]).contiguous(), None).view(x.shape)
+
+
+def patch_gemma4(checkpointing: bool) -> None:
+    """``patch_gemma4_fused_attn``, which Axolotl applies to every Gemma 4 (``loaders/patch_manager.py``)."""
+    from axolotl.monkeypatch.models.gemma4 import fused_attn
+    from transformers.models.gemma4.modeling_gemma4 import Gemma4TextAttention
+
+    if Gemma4TextAttention.forward.__name__ != "fused_forward":
+        fused_attn.patch_gemma4_fused_attn()
+    if checkpointing:
+        fused_attn._patch_decoder_layer_call()
+    else:
+        fused_attn._set_shared_kv_states(None)
+
+
 def install() -> None:
     """Put the stubs where ``axolotl.kernels.lora`` imports them. Once a process, after ``bnb.install``."""
     if "axolotl.kernels.lora" in sys.modules:
@@ -60,6 +97,10 @@ def install() -> None:
         "geglu": {"geglu_forward": _glu_forward, "geglu_backward": _glu_backward},
         "quantize": {"dequantize": dequantize},
         "dora": {"triton_dora_scale": triton_dora_scale},
+        "gemma4_fused_rope": {
+            "fused_rms_norm_rope": _fused_rms_norm_rope,
+            "fused_rms_norm_noscale": _fused_rms_norm_noscale,
+        },
         "utils": {
             "torch_amp_custom_fwd": torch.amp.custom_fwd(device_type="cpu"),
             "torch_amp_custom_bwd": torch.amp.custom_bwd(device_type="cpu"),

@@ -12,12 +12,13 @@ import json
 import sys
 import time
 import traceback
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from .cases import cases
+from .catalogue import wide
 from .drawn import draw
-from .simulator import Simulation
+from .preference import simulation as prepare
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "axolotl")
@@ -34,17 +35,50 @@ def _write(path: Path, records: dict[str, dict], order: dict[str, int]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
+def _again(path: Path, key: str, value: str, *, only: str) -> int:
+    """Simulate the records of one file that hold ``value`` anew, the others staying as they are."""
+    lines = path.read_text().splitlines()
+    for position, line in enumerate(lines):
+        record = json.loads(line)
+        if str(record["config"].get(key)) != value or only not in record["case"]:
+            continue
+        simulation = prepare(record["model"], record["config"], tuple(record["rows"]))
+        before = record["allocated_peak_bytes"]
+        record |= simulation.run()
+        lines[position] = json.dumps(record)
+        print(f"{record['case']}: {before / 2**30:.3f} -> {record['allocated_peak_bytes'] / 2**30:.3f} GiB", flush=True)
+        path.write_text("".join(f"{line}\n" for line in lines))
+        del simulation
+        gc.collect()
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help="only cases whose name contains this")
     parser.add_argument("--again", action="store_true", help="record again what is already there")
     parser.add_argument("--details", action="store_true", help="print what is live at the peak and write nothing")
     parser.add_argument("--seed", type=int, help="record cases drawn from this seed to drawn.jsonl instead")
+    parser.add_argument(
+        "--wide", type=int, help="record cases over the whole catalogue, drawn from this seed, to wide.jsonl instead"
+    )
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
-    parser.add_argument("--out", default="peaks", help="name of the file without .jsonl")
+    parser.add_argument("--out", help="name of the file without .jsonl")
+    parser.add_argument(
+        "--cases", default="cases", help="module of this package that holds the cases; names the file too"
+    )
+    parser.add_argument("--where", metavar="KEY=VALUE", help="record again what the file holds with this in its config")
     given = parser.parse_args()
-    todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
+    if given.wide is not None:
+        given.seed, given.out = given.wide, given.out or "wide"
+        todo = list(wide(given.wide, given.count, given.model))
+    given.out = given.out or ("peaks" if given.cases == "cases" else given.cases)
+    if given.where:
+        return _again(DATA / f"{given.out}.jsonl", *given.where.split("=", 1), only=given.only or "")
+    if given.wide is None:
+        cases = import_module(f"{__package__}.{given.cases}").cases
+        todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
     peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"
     order = {name: i for i, (name, *_) in enumerate(todo)}
     if len(order) != len(todo):
@@ -61,7 +95,7 @@ def main() -> int:
         ):
             continue
         start = time.time()
-        simulation = Simulation(model, cfg, rows)
+        simulation = prepare(model, cfg, rows)
         try:
             result = simulation.run()
         except Exception as error:

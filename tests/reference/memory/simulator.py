@@ -7,28 +7,40 @@ order of a step Transformers' ``Trainer``. See README.md for what is stubbed.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import re
 from types import MethodType
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from . import autocast, bnb, flash, fused_lora, grouped, losses, scans
+from . import autocast, bnb, flash, fused_lora, grouped, liger, losses, offloading, scans
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
 
 KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
+TOWERS = re.compile(
+    r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio)\b"
+)
 FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
 def kernels(cfg: dict) -> dict[str, bool]:
-    """Which fused LoRA kernels run: all when none of their keys is set (8-bit bases apart), else those that are set to true."""
+    """Which fused LoRA kernels run: all when none of their keys is set (8-bit bases and ``rl`` apart), else those set to true."""
     if cfg.get("adapter") not in ("lora", "qlora"):
         return dict.fromkeys(KERNELS, False)
     if any(cfg.get(k) is not None for k in KERNELS):
         return {k: bool(cfg.get(k)) for k in KERNELS}
-    return dict.fromkeys(KERNELS, not cfg.get("load_in_8bit"))
+    return dict.fromkeys(KERNELS, not cfg.get("load_in_8bit") and not cfg.get("rl"))
+
+
+def weights_dtype(cfg: dict) -> torch.dtype:
+    """``axolotl/utils/config`` ``normalize_config``: what the base is loaded in."""
+    if cfg.get("bf16", True) or cfg.get("bfloat16"):
+        return torch.bfloat16
+    return torch.float16 if cfg.get("fp16") or cfg.get("float16") or cfg.get("load_in_8bit") else torch.float32
 
 
 class Simulation:
@@ -38,10 +50,22 @@ class Simulation:
         self.config, self.cfg, self.rows = model, cfg, rows
         self.tracker = MemoryTracker()
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
+        self.host = offloading.Host()
+        self.hooks = None
+
+    @staticmethod
+    def compute_dtype(cfg: dict) -> torch.dtype | None:
+        """Autocast's type, as the Trainer's ``bf16`` and ``fp16`` set it; None where it is off."""
+        return torch.bfloat16 if cfg.get("bf16", True) else torch.float16 if cfg.get("fp16") else None
 
     # ---- load -------------------------------------------------------------------------------------------------------------------
     def build(self) -> None:
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+        from transformers import (
+            AutoConfig,
+            AutoModelForCausalLM,
+            AutoModelForImageTextToText,
+            AutoModelForSequenceClassification,
+        )
         from transformers.initialization import no_init_weights
         from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
@@ -59,27 +83,45 @@ class Simulation:
         attention = cfg.get("attn_implementation") or "sdpa"
         packed = bool(cfg.get("sample_packing"))
         flash.flash_attention.documents = cfg.get("documents", self.rows[0]) if packed else None
-        implementation = "simulated_flash" if attention in FLASH else attention
+        implementation = (
+            "simulated_flash"
+            if attention in FLASH
+            else "simulated_flex"
+            if attention == "flex_attention"
+            else attention
+        )
         if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
             implementation = "simulated_varlen"
         fused = kernels(cfg)
+        if config.model_type in ("gemma4", "gemma4_text"):
+            fused_lora.patch_gemma4(bool(cfg.get("gradient_checkpointing")))
+        liger.patch_module(config.model_type, cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
         sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        if cfg.get("reward_model"):
+            auto, config.num_labels, config.pad_token_id = AutoModelForSequenceClassification, 1, 0
         with no_init_weights():
-            base = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(
-                config, dtype=torch.bfloat16
-            )
+            base = auto.from_config(config, dtype=weights_dtype(cfg))
+        liger.patch_model(base, cfg)
         base.config._attn_implementation = implementation
         if cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
-            nested = (cfg.get("bnb_config_kwargs") or {}).get("bnb_4bit_use_double_quant", True)
-            bnb.quantize(base, {"lm_head", "embed_out"}, 4, nested)
+            given = cfg.get("bnb_config_kwargs") or {}
+            computing = given.get("bnb_4bit_compute_dtype", weights_dtype(cfg))
+            bnb.quantize(
+                base,
+                {"lm_head", "embed_out", "score"},
+                4,
+                given.get("bnb_4bit_use_double_quant", True),
+                getattr(torch, computing) if isinstance(computing, str) else computing,
+            )
         elif cfg.get("load_in_8bit"):
-            bnb.quantize(base, {"lm_head", "embed_out"}, 8)
+            bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": True}) | {
+        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": not cfg.get("rl")}) | {
             "preserve_rng_state": False
         }
         if cfg.get("adapter"):
@@ -88,19 +130,53 @@ class Simulation:
             if cfg.get("load_in_4bit") or cfg.get("load_in_8bit"):
                 prepare_kbit(base, bool(checkpointing))
         if cfg.get("adapter") or attention not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
-            convert_dtypes(base, names, torch.bfloat16, before=False)
+            convert_dtypes(base, names, weights_dtype(cfg), before=False)
         self.base = base
         model = self._adapter(base) if cfg.get("adapter") else base
         if any(fused.values()):
             fused_lora.patch_model(model, fused)
-        if checkpointing:
+        mode = cfg.get("activation_offloading")
+        if checkpointing and (mode in (None, False, "hidden_states")):
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
         self.model = model.train()
+        if mode:
+            self._offload(mode, checkpoint_kwargs)
         self._loss()
         if cfg.get("neftune_noise_alpha"):
             from transformers.integrations.neftune import activate_neftune
 
             activate_neftune(base, cfg["neftune_noise_alpha"])
+
+    def _offload(self, mode: str | bool, checkpoint_kwargs: dict) -> None:
+        """What ``activation_offloading`` does: see ``offloading``."""
+        import torch.utils.checkpoint as checkpoints
+        from transformers import GradientCheckpointingLayer
+
+        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        if mode == "hidden_states":
+            if checkpoint_kwargs.get("use_reentrant"):
+                offloading.HiddenStates.host = self.host
+                for layer in layers:
+                    layer._gradient_checkpointing_func = lambda run, *args: offloading.HiddenStates.apply(
+                        run, False, *args
+                    )
+            else:
+                self.hooks = offloading.Marked(self.host)
+                self.hooks.mark_layers(self.model)
+            return
+        if not self.cfg.get("adapter"):  # ``ac_wrap_hf_model``
+            for layer in layers:
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = lambda run, *args: checkpoints.checkpoint(
+                    run, *args, use_reentrant=False, preserve_rng_state=False
+                )
+        elif mode == "legacy":
+            offloading.Legacy.host = self.host
+            for layer in layers:
+                layer._gradient_checkpointing_func = lambda run, *args: offloading.Legacy.apply(run, *args)
+        offloading.spare_head(self.model)
+        known = set() if self.cfg.get("adapter") else {p.untyped_storage()._cdata for p in self.model.parameters()}
+        self.hooks = offloading.Offload(self.host, mode != "legacy", known)
 
     def _adapter(self, base):
         from peft import LoraConfig, TaskType, get_peft_model
@@ -118,7 +194,7 @@ class Simulation:
         lora = LoraConfig(
             r=cfg["lora_r"], lora_alpha=cfg.get("lora_alpha", cfg["lora_r"]), target_modules=targets, lora_dropout=cfg.get("lora_dropout", 0.0),
             target_parameters=cfg.get("lora_target_parameters") or [], modules_to_save=cfg.get("lora_modules_to_save") or None, bias="none",
-            task_type=TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
+            task_type=TaskType.SEQ_CLS if cfg.get("reward_model") else TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
         )  # fmt: skip
         extra = {}
         if cfg.get("peft_autocast_adapter_dtype") is not None:
@@ -137,13 +213,16 @@ class Simulation:
     def _optimizer(self) -> Optimizer:
         """Transformers' two groups, weight decay and none; nn.Embedding weights are told apart for 8-bit states."""
         embeddings = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Embedding)}
-        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
+        # a batch of text gives the towers no gradients, so that no optimizer makes states for them
+        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and not TOWERS.search(n)]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
         kept = {id(p) for p in decays}
         return Optimizer(
             self.cfg.get("optimizer", "adamw_torch_fused"),
             [decays, [p for _, p in trained if id(p) not in kept]],
             embeddings,
+            self.model,
+            self.cfg,
         )
 
     # ---- step -------------------------------------------------------------------------------------------------------------------
@@ -176,7 +255,7 @@ class Simulation:
         from accelerate.utils.operations import convert_to_fp32
 
         def forward(**inputs):
-            with autocast.cuda_autocast(torch.bfloat16):
+            with autocast.cuda_autocast(self.compute_dtype(self.cfg)):
                 return self.model(**inputs)
 
         outputs = convert_to_fp32(forward(**batch, num_items_in_batch=num_items))
@@ -191,10 +270,11 @@ class Simulation:
         num_items = torch.ones((), dtype=torch.int64)
         for _ in range(accumulate):
             batch = self._batch()
-            self._phase("forward")
-            loss = self._forward(batch, num_items)
-            self._phase("backward")
-            loss.backward()
+            with self.hooks or contextlib.nullcontext():
+                self._phase("forward")
+                loss = self._forward(batch, num_items)
+                self._phase("backward")
+                loss.backward()
             del loss, batch
         self._phase("optimizer")
         with torch.no_grad():
@@ -217,6 +297,7 @@ class Simulation:
 
     def run(self) -> dict:
         """The record of one case."""
+        offloading.unmark_layers()
         with patched(), self.fake, self.tracker:
             self.build()
             optimizer = self._optimizer()
@@ -243,7 +324,7 @@ class Simulation:
             },
             "live_at_peak": self._categories(),
             "static_bytes": static,
-            "host_bytes": optimizer.host_bytes,
+            "host_bytes": optimizer.host_bytes + self.host.peak,
             "parameters": {
                 "total": _numel(self.model),
                 "trained": sum(p.numel() for p in self.model.parameters() if p.requires_grad),

@@ -309,6 +309,22 @@ def test_flash_attention(tracker):
     assert tracker.peak - start == size * 2 + 2 * size // 4 * 2 + 8 * 256 * 4 + size * 4 + 2 * size * 2
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_softmax_in_float32(tracker, dtype):
+    """Forward: the result alone; backward: the gradient in the input's type, beside the product that CUDA makes first."""
+    autocast.install()
+    x = torch.empty(8, 256, 256, dtype=dtype, requires_grad=True)
+    start, pairs = tracker.now, 8 * 256 * 256
+    tracker.reset_peak()
+    out = torch.nn.functional.softmax(x, dim=-1, dtype=torch.float32)
+    assert tracker.peak - start == tracker.now - start == pairs * 4
+    grad = torch.empty_like(out)
+    start = tracker.now
+    tracker.reset_peak()
+    out.backward(grad)
+    assert tracker.peak - start == pairs * (4 + dtype.itemsize)
+
+
 def test_static_bytes_of_full_tuning():
     """Weights + two bf16 states + one 512-byte step counter a tensor."""
     record = run(**FLASH)

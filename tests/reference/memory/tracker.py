@@ -31,15 +31,20 @@ def rounded(nbytes: int) -> int:
     return -(-nbytes // GRANULE) * GRANULE
 
 
+def _called_by_engine(depth: int) -> bool:
+    """Whether the autograd engine runs the operation, no Python between."""
+    frame = sys._getframe(depth)
+    while frame is not None and frame.f_code.co_name in ("_fn", "inner"):  # wrappers of __torch_dispatch__
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "_engine_run_backward"
+
+
 def _added_by_engine(args) -> bool:
     """Whether the engine would have written this sum over its first operand: called by the engine, which alone holds a dense tensor."""
     first, second = args[0], args[1]
     if torch.is_grad_enabled() or not isinstance(second, torch.Tensor) or first.shape != second.shape:
         return False
-    frame = sys._getframe(2)
-    while frame is not None and frame.f_code.co_name in ("_fn", "inner"):  # wrappers of __torch_dispatch__
-        frame = frame.f_back
-    if frame is None or frame.f_code.co_name != "_engine_run_backward":
+    if not _called_by_engine(3):
         return False
     # The thresholds are those of a tensor that only the engine's buffer, this call and its Python wrapper refer to; a view has a base, which
     # holds the storage too.
@@ -75,9 +80,19 @@ class MemoryTracker(TorchDispatchMode):
         self.phase = "load"
         self.phase_peaks: Counter[str] = Counter()
         self.trace: list[tuple[int, str]] | None = None
+        self.answer = None
+        """Answers operations that ask for values, which fake tensors do not have."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if self.answer is not None:
+            out = self.answer(func, args)
+            if out is not NotImplemented:
+                if isinstance(out, torch.Tensor):
+                    self.see(out, str(func).removeprefix("aten."))
+                return out
         reused = func is torch.ops.aten.add.Tensor and _added_by_engine(args)
+        # gather's backward scatters into fresh zeros, in place but for tensor subclasses (``gather_backward``)
+        reused = reused or (func is torch.ops.aten.scatter_add.default and _called_by_engine(2))
         out = func(*args, **(kwargs or {}))
         if reused:
             self._take_over(args[0], out)

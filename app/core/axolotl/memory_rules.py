@@ -1,0 +1,121 @@
+"""Rules about what moves memory: what is not priced, what does nothing where it stands, what cannot be built.
+
+Sources: Axolotl 0.19.0 ``core/builders``, ``loaders``, ``core/trainers/mixins``; TRL 1.9.0 ``trainer/kto_trainer.py``;
+Transformers 5.16.1 ``trainer_optimizer.py``; flashoptim 0.1.4; axolotl-contribs-mit 0.0.6.
+"""
+
+from collections.abc import Iterator
+
+from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
+from app.core.axolotl.unmodelled import acting
+from app.core.findings import Finding, Fix
+from app.core.memory.optimizers import FUSED_FROM_FULL
+from app.core.run import LORA_KERNEL_KEYS
+
+TRL_WRAPPED = ("dpo", "ipo", "kto")
+"""Where TRL, not Axolotl, puts the adapter into the model."""
+LOW_RANK = ("galore", "apollo")
+FUSED_LOSSES = (
+    "cut_cross_entropy",
+    "chunked_cross_entropy",
+    "liger_cross_entropy",
+    "liger_fused_linear_cross_entropy",
+)
+
+
+def not_priced(subject: Subject) -> Iterator[Finding]:
+    """Keys that move memory in ways the model does not know: never passed over in silence."""
+    for row in acting(subject.config):
+        if row.sharding:
+            yield info("memory_not_sharded", row.key, key=row.key)
+        elif row.less and row.more:
+            yield info("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
+        elif row.more:
+            yield info("memory_not_priced_more", row.key, key=row.key, more=row.more)
+        else:
+            yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
+
+
+def kto_batch(subject: Subject) -> Iterator[Finding]:
+    """KTO's trainer compares answers within a batch and refuses one of a single sample, which is the default."""
+    micro = subject.number("micro_batch_size")
+    if subject.text("rl") == "kto" and (micro is None or micro <= 1):
+        yield fails("kto_batch", "micro_batch_size", fix=Fix(set={"micro_batch_size": 2}))
+
+
+def kernels_under_trl(subject: Subject) -> Iterator[Finding]:
+    """Axolotl's kernels look for an adapter that TRL has not made yet."""
+    if subject.text("rl") not in TRL_WRAPPED or not subject.lora:
+        return
+    for key in LORA_KERNEL_KEYS:
+        if subject.on(key):
+            yield fails("kernels_under_trl", key, fix=Fix(unset=(key,), safe=True), key=key)
+
+
+def kernels_under_reward(subject: Subject) -> Iterator[Finding]:
+    """The kernels take a causal model's adapter only, and Axolotl switches them on by itself here too."""
+    if not subject.on("reward_model") or not subject.lora or subject.on("load_in_8bit"):
+        return
+    unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
+    if unset or any(subject.on(key) for key in LORA_KERNEL_KEYS):
+        yield fails("kernels_under_reward", LORA_KERNEL_KEYS[0], fix=Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False)))
+
+
+def loss_under_rl(subject: Subject) -> Iterator[Finding]:
+    """TRL's losses make all logits: a fused loss has no part in them."""
+    if not subject.on("rl") and not subject.on("reward_model"):
+        return
+    for key in FUSED_LOSSES:
+        if subject.on(key):
+            yield info("loss_under_rl", key, key=key)
+
+
+def full_precision_flash(subject: Subject) -> Iterator[Finding]:
+    """FlashAttention's kernels take 16 bits."""
+    half = subject.config.get("bf16", "auto") not in (False, "false")
+    half = half or any(subject.on(key) for key in ("fp16", "float16", "bfloat16"))
+    if not half and subject.text("attn_implementation").startswith("flash_attention"):
+        fix = Fix(set={"attn_implementation": "sdpa"})
+        yield fails("full_precision_flash", "attn_implementation", fix=fix)
+
+
+def optimizer_needs(subject: Subject) -> Iterator[Finding]:
+    """Optimizers that are built only with something else set, or only for some trainings."""
+    name = subject.text("optimizer")
+    if name in FUSED_FROM_FULL and subject.lora and subject.config.get("peft_autocast_adapter_dtype") is not False:
+        yield fails("optimizer_full_precision", "optimizer", fix=Fix(set={"optimizer": "adamw_8bit"}), optimizer=name)
+    if name.startswith(LOW_RANK) and not subject.on("optim_target_modules"):
+        fix = Fix(set={"optim_target_modules": ["self_attn", "mlp"]})
+        yield fails("optimizer_targets", "optim_target_modules", fix=fix, optimizer=name)
+    if name.endswith("_layerwise") and (subject.number("gradient_accumulation_steps") or 1) > 1:
+        fix = Fix(set={"gradient_accumulation_steps": 1})
+        yield fails("optimizer_layerwise", "gradient_accumulation_steps", fix=fix, optimizer=name)
+    if name == "dion" and not (subject.on("dion_lr") and subject.on("dion_momentum")):
+        fix = Fix(set={"dion_lr": 0.01, "dion_momentum": 0.95})
+        yield fails("optimizer_dion", "dion_lr", fix=fix)
+    if name == "dion" and subject.on("dion_rank_fraction"):
+        yield misleads("optimizer_dion_rank", "dion_rank_fraction")
+    if name == "adamw_anyprecision" and not subject.on("torchdistx_path"):
+        fix = Fix(set={"optimizer": "adamw_torch_fused"})
+        yield fails("optimizer_anyprecision", "optimizer", fix=fix)
+    if name == "muon" and not subject.lora:
+        yield info("optimizer_muon_norms", "optimizer")
+
+
+def offloading(subject: Subject) -> Iterator[Finding]:
+    """``disk`` is the host's memory too."""
+    if subject.config.get("activation_offloading") == "disk":
+        fix = Fix(set={"activation_offloading": True}, safe=True)
+        yield misleads("offloading_disk", "activation_offloading", fix=fix)
+
+
+MEMORY_RULES: tuple[Rule, ...] = (
+    not_priced,
+    kto_batch,
+    kernels_under_trl,
+    kernels_under_reward,
+    loss_under_rl,
+    full_precision_flash,
+    optimizer_needs,
+    offloading,
+)

@@ -1,0 +1,149 @@
+"""Keys that move memory in ways that the memory model does not price: said aloud, and the band widened.
+
+``less`` and ``more`` are how far off the figure could be, in per cent of it: judged from what the key's code does, not
+measured. A key counts where its value switches something on. Source: Axolotl 0.19.0, where each is read.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmodelled:
+    """One key, or one of its values, and the room that it needs below and above the figure, in per cent."""
+
+    key: str
+    less: int = 0
+    more: int = 0
+    values: tuple[object, ...] = ()
+    """Only these values; empty: all that switch it on."""
+    but: tuple[object, ...] = ()
+    """Values that are modelled."""
+    nested: str = ""
+    """The key below it that counts."""
+    sharding: bool = False
+    """Splits the run over GPUs: the figures stay those of one."""
+
+    def acts(self, config: Mapping[str, Any]) -> bool:
+        """Whether the configuration switches it on."""
+        value = config.get(self.key)
+        if self.nested:
+            value = value.get(self.nested) if isinstance(value, Mapping) else None
+        if value in (None, False, 0, "", [], {}, "false"):
+            return False
+        if self.values:
+            return value in self.values
+        return value not in self.but
+
+
+def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
+    return tuple(Unmodelled(key=key, **room) for key in text.split())
+
+
+UNMODELLED: tuple[Unmodelled, ...] = (
+    Unmodelled(key="torch_compile", less=20, more=20),
+    Unmodelled(key="deepcompile", less=20, more=20),
+    Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
+    Unmodelled(key="layer_offloading", less=90),
+    Unmodelled(key="tiled_mlp", less=40),
+    Unmodelled(key="selective_checkpointing", more=40),
+    Unmodelled(key="fp8", less=25, more=15),
+    Unmodelled(key="qat", more=50),
+    Unmodelled(key="quantize_moe_experts", less=70),
+    Unmodelled(key="gptq", less=70),
+    Unmodelled(key="model_quantization_config", less=75),
+    Unmodelled(key="nonexpert_quantization", less=60),
+    Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
+    Unmodelled(
+        key="optimizer",
+        values=(
+            "lomo",
+            "adalomo",
+            "galore_adamw_layerwise",
+            "apollo_adamw_layerwise",
+        ),
+        less=15,
+        more=15,
+    ),
+    Unmodelled(
+        key="optimizer",
+        values=(
+            "galore_adamw_8bit",
+            "galore_adamw_8bit_layerwise",
+            "galore_adafactor_layerwise",
+            "q_galore_adamw8bit",
+            "polora",
+            "adamw_anyprecision",
+        ),
+        less=50,
+        more=25,
+    ),
+    *_all("bfloat16 float16", less=15, more=10),
+    Unmodelled(key="fp32_norms", more=15),
+    Unmodelled(key="relora", more=10),
+    Unmodelled(key="lisa_n_layers", less=50),
+    Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150),
+    Unmodelled(key="process_reward_model", less=60, more=10),
+    Unmodelled(key="dpo_use_liger_kernel", less=60),
+    Unmodelled(key="dpo_use_weighting", more=30),
+    Unmodelled(key="use_eaft", more=40),
+    Unmodelled(key="kd_trainer", more=60),
+    Unmodelled(key="diffusion", less=10, more=40),
+    Unmodelled(key="generate_samples", more=20),
+    Unmodelled(key="dpo_generate_during_eval", more=20),
+    Unmodelled(key="do_causal_lm_eval", more=20),
+    Unmodelled(key="do_bench_eval", more=20),
+    Unmodelled(key="eval_sequence_len", more=40),
+    Unmodelled(key="auto_find_batch_size", less=60),
+    Unmodelled(key="processor_type", more=40),
+    Unmodelled(key="peft_layer_replication", more=100),
+    Unmodelled(key="peft_trainable_token_indices", more=5),
+    Unmodelled(key="mora", less=10, more=10),
+    Unmodelled(key="dense_mixer", more=60),
+    Unmodelled(key="llmcompressor", less=10, more=30),
+    Unmodelled(key="grokfast_alpha", more=50),
+    Unmodelled(key="spectrum_top_fraction", less=60),
+    Unmodelled(key="lora_on_cpu", less=10),
+    Unmodelled(key="ple_cpu_offload", less=40),
+    Unmodelled(key="device_map", less=60, but=("auto",)),
+    *_all("max_memory gpu_memory_limit", less=60),
+    *_all("shrink_embeddings resize_token_embeddings_to_32x tokens added_tokens_overrides", less=2, more=3),
+    *_all(
+        "use_scattermoe use_sonicmoe moe_bnb_fast experts_implementation llama4_linearized_experts", less=20, more=20
+    ),
+    *_all(
+        "expert_backend moe_grouped_backend moe_dequant_chunk_size use_dsv4_kernels use_glm_dsa_kernels",
+        less=20,
+        more=20,
+    ),
+    *_all("dsv4_bf16_all dsv4_fp4_grouped_mode dsv4_fp8_lora_kernel dsv4_fp8_nonexpert_mode", less=40, more=40),
+    *_all("dsv4_shared_mlp_lora_kernel gemma4_fp8_nonexpert gemma4_nf4_nonexpert nvfp4_merge_aware", less=40, more=20),
+    *_all("gemma4_hybrid_attn_impl large_head_attention flash_attn_d512 fused_attn_kernel", less=15, more=15),
+    *_all(
+        "scaling_softmax s2_attention use_kernels use_onebitllms liger_layer_norm liger_rms_norm_gated",
+        less=10,
+        more=10,
+    ),
+    *_all("flash_attn_fuse_mlp flash_attn_cross_entropy flash_attn_rms_norm flash_optimum", less=30, more=5),
+    *_all("fsdp fsdp_config deepspeed dp_shard_size qlora_sharded_model_loading", less=90, more=10, sharding=True),
+    *_all("tensor_parallel_size context_parallel_size sequence_parallel_degree", less=90, sharding=True, but=(1,)),
+    *_all("expert_parallel_size", less=80, sharding=True, but=(1,)),
+)
+
+
+def acting(config: Mapping[str, Any]) -> Iterator[Unmodelled]:
+    """Those that this configuration switches on."""
+    return (row for row in UNMODELLED if row.acts(config))
+
+
+def room(config: Mapping[str, Any]) -> tuple[int, int]:
+    """How many per cent the figure could lie above and below the truth, all of them together.
+
+    Sharding is left out: the figures say what one GPU would take.
+    """
+    less = more = 0
+    for row in acting(config):
+        if not row.sharding:
+            less, more = max(less, row.less), more + row.more
+    return less, more

@@ -1,0 +1,119 @@
+"""Activation offloading: what stays on the card while saved tensors wait on the host.
+
+TRL's hooks take every saved tensor of a kibibyte or more. With streams a few of the last stay until their copies are
+made (``STASH``), and what is saved twice in a short while stays. Under an adapter Axolotl's loader has switched
+checkpointing on and nothing switches it off: the hooks take the checkpoints and, in the backward, all that each layer
+makes again; what comes back for one layer's backward is let go of only after the next layer's (``bwd_tensor_stash``
+is cleared by nodes of the outer graph alone). In full fine-tuning each layer is wrapped in a checkpoint of its own,
+which the hooks do not see into.
+
+Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0
+``core/trainers/mixins/activation_checkpointing.py``, ``loaders/model.py``,
+``monkeypatch/{activation_offload_checkpoint,checkpoint_activation_offload}.py``.
+"""
+
+from collections.abc import Sequence
+
+from app.core.memory.operations import FULL
+from app.core.memory.tape import ACTIVATIONS, MASK, TOKEN, Gradients, Run, Storage, Tape, Tensor
+from app.core.run import Loss, Method, Offloading
+from app.core.run import Run as Training
+
+LEAST_BYTES = 1024
+STASH = 5
+"""Saved tensors whose copies to the host may be under way (``max_fwd_stash_size``)."""
+
+
+def hooks_see_layers(run: Training) -> bool:
+    """Whether the hooks take what a layer makes again in its backward."""
+    return run.method is not Method.FULL and run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+
+
+def streams_held(run: Training) -> int:
+    """Inputs of layers that a layer's backward finds on the card though all of them were offloaded.
+
+    Under an adapter the embedding's output is a leaf that the graph holds to the end. The layer's own input is back;
+    with streams one more is under way, or not let go of yet.
+    """
+    if run.offloading is Offloading.NONE:
+        return 0
+    leaf = run.method is not Method.FULL
+    match run.offloading:
+        case Offloading.ALL:
+            return 3 if leaf else 1
+        case Offloading.ALL_AT_ONCE:
+            return 2 if leaf else 0
+        case _:
+            return 2 if leaf else 1
+
+
+def loss_on_host(run: Training, vocab_size: int) -> int:
+    """The plain loss's log-softmax is saved twice, by itself and by what picks from it; with streams that shows."""
+    if run.loss is not Loss.PLAIN or run.offloading not in (Offloading.ALL, Offloading.ALL_AT_ONCE):
+        return 0
+    return FULL * TOKEN * vocab_size * (1 if run.offloading is Offloading.ALL else 2)
+
+
+class OffloadingTape(Tape):
+    """A tape whose nodes hand what they save to the host and get copies back.
+
+    ``streams`` keeps the last few saved and all that came back; without them a tensor leaves at once and its copy
+    goes with its node.
+    """
+
+    def __init__(self, *, streams: bool, compute: int = 2, gradients_present: bool = False, positions: int = 2) -> None:
+        super().__init__(compute=compute, gradients_present=gradients_present, positions=positions)
+        self.streams = streams
+        self.count = 0
+        self.stash: dict[int, Storage] = {}
+        self.twice: set[int] = set()
+        self.pinned: list[Tensor] = []
+        self.moved = 0
+
+    def join(
+        self, outputs: Sequence[Tensor], inputs: Sequence[Tensor | None], saved: Sequence[Tensor | None], run: Run
+    ) -> None:
+        """As the plain tape's, but what is saved leaves."""
+        if not any(x is not None and x.node is not None for x in inputs):
+            return
+        kept: list[Tensor] = []
+        moved: list[tuple[int, int]] = []
+        for x in saved:
+            if x is not None:
+                self._pack(x, kept, moved)
+        if not moved:
+            super().join(outputs, inputs, kept, run)
+            return
+
+        def restored(grads: list[Tensor | None]) -> Gradients:
+            back = [self.fresh(size, 1, ACTIVATIONS) for identity, size in moved if identity not in self.stash]
+            made = run(grads)
+            self.stash.clear()
+            if self.streams:
+                self.pinned += back
+            return made
+
+        super().join(outputs, inputs, kept, restored)
+
+    def _pack(self, x: Tensor, kept: list[Tensor], moved: list[tuple[int, int]]) -> None:
+        self.count += 1
+        storage = x.storage
+        if storage is not None and (id(storage) in self.twice or storage in self.stash.values()):
+            self.twice.add(id(storage))
+            kept.append(x)
+            return
+        if x.bytes <= MASK and x.bytes < LEAST_BYTES:
+            kept.append(x)
+            return
+        if self.streams:
+            for old in [identity for identity in self.stash if identity <= self.count - STASH]:
+                del self.stash[old]
+            # a frozen weight is saved as a view of its transpose, which is no parameter: a copy of it leaves
+            self.stash[self.count] = storage or Storage(self, x.bytes, ACTIVATIONS)
+        moved.append((self.count, x.bytes))
+        self.moved += x.bytes
+
+    @property
+    def pinned_bytes(self) -> int:
+        """Packed bytes that came back and stay through the next layer's backward."""
+        return sum(x.bytes for x in self.pinned)

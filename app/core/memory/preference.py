@@ -1,0 +1,195 @@
+"""Preference and reward training: TRL 1.9's losses as Axolotl 0.19 runs them, and the reference beside the policy.
+
+A pair is two rows of a batch: DPO, IPO, ORPO and SimPO run chosen and rejected answers through the model at once, KTO
+single answers and, without a graph, the same number of mismatched ones. Every one of them makes all logits and keeps
+them in fp32, whatever fused loss is set: it has no part in these trainers.
+
+Sources: TRL 1.9.0 ``trainer/dpo_trainer.py`` (``_compute_loss``), ``trainer/kto_trainer.py``,
+``experimental/{orpo,cpo}/*_trainer.py`` (``get_batch_loss_metrics``), ``trainer/reward_trainer.py``,
+``trainer/utils.py`` (``selective_log_softmax``, ``entropy_from_logits``); Axolotl 0.19.0 ``core/builders/rl.py``.
+"""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from app.core.adapted import AdaptedModule, Adapter
+from app.core.architecture import Architecture, Kind, Module
+from app.core.memory.linears import linear
+from app.core.memory.loss import HeadSpec
+from app.core.memory.norms import normalise
+from app.core.memory.operations import FULL, cast, copy, keeping_output, scale, slices
+from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
+from app.core.memory.tape import CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
+from app.core.memory.weights import Storing, base_bytes
+from app.core.run import Method, Preference, Run
+
+ENTROPY_ROWS = 128
+"""Tokens whose entropy TRL computes at a time."""
+REFERRING = frozenset((Preference.DPO, Preference.IPO, Preference.KTO))
+"""Those that compare with a reference."""
+WITH_LIKELIHOOD = frozenset((Preference.ORPO, Preference.SIMPO))
+"""Those that add the chosen answer's cross entropy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreferenceProfile(HeadProfile):
+    """``held``: what the policy's head keeps while the reference runs."""
+
+    held: int
+
+
+def trained_head(architecture: Architecture, adapter: Adapter) -> Adapter:
+    """What trains where the vocabulary's head is gone: the reward's, of which PEFT trains a copy beside an adapter."""
+    (head,) = (m for m in architecture.modules if m.kind is Kind.HEAD)
+    kept = tuple(m for m in adapter.modules if m.module.kind is not Kind.HEAD)
+    return replace(adapter, modules=(*kept, AdaptedModule(module=head, own_parameters=head.weight_parameters)))
+
+
+def refers(run: Run) -> bool:
+    """Whether a reference runs in each step: precomputed log-probabilities need none."""
+    return run.preference in REFERRING and not run.reference_precomputed
+
+
+def reference_bytes(architecture: Architecture, run: Run) -> int:
+    """The reference model, where it is one of its own: an adapter is its own reference when it is switched off.
+
+    Axolotl loads it as it loads the policy; KTO's trainer takes none from it and loads its own in fp32
+    (``create_model_from_path``).
+    """
+    if not refers(run) or run.method is not Method.FULL:
+        return 0
+    if run.preference is Preference.KTO:
+        return 4 * architecture.total_parameters
+    return base_bytes(architecture, Storing.of(run))
+
+
+@lru_cache(maxsize=256)
+def with_reward_head(architecture: Architecture) -> Architecture:
+    """The same model under ``AutoModelForSequenceClassification``: one number a token in place of the vocabulary."""
+    head = Module(path="score", kind=Kind.HEAD, shape=(architecture.hidden_size, 1))
+    modules = tuple(m for m in architecture.modules if m.kind is not Kind.HEAD)
+    return replace(architecture, modules=(*modules, head), tie_word_embeddings=False, logit_softcap=False)
+
+
+@lru_cache(maxsize=CACHED)
+def profile_preference(
+    spec: HeadSpec,
+    kind: Preference,
+    *,
+    stream: int,
+    compute: int,
+    gradients_present: bool,
+    likelihood: bool,
+    refer: bool,
+) -> PreferenceProfile:
+    """Record final norm, head, log-probabilities, metrics and their backward. A row is what ``CHUNK`` counts."""
+    width = spec.hidden * TOKEN
+    quiet = Tape(compute=compute, recording=False)
+    x = quiet.fresh(width, stream)
+    logits = _logits(quiet, spec, x)
+    del x
+    if kind is not Preference.REWARD:
+        quiet_logs = _log_probabilities(quiet, spec, logits)
+        _metrics(quiet, spec, kind, logits, refer=refer)
+        del quiet_logs
+    quiet_stage = Stage(moments=quiet.moments())
+    del logits
+
+    t = Tape(compute=compute, gradients_present=gradients_present)
+    source = Leaf(parameter=False)
+    x = t.fresh(width, stream)
+    x.node = source
+    logits = _logits(t, spec, x)
+    del x
+    if kind is Preference.REWARD:
+        loss, held = logits, 0
+    else:
+        chosen = _likelihood(t, spec, logits) if likelihood else None
+        logs = _log_probabilities(t, spec, logits)
+        held = t.now
+        _metrics(t, spec, kind, logits, refer=refer)
+        loss = _joined(t, logs, chosen)
+        del logs, chosen
+    del logits
+    forward = Stage(moments=t.moments())
+    mark = len(t.log)
+    t.backward(loss, t.fresh(loss.elements, FULL, LOSS))
+    del loss
+    backward = Stage(moments=moments_from(t, mark))
+    gradients = sum(size for slot, size in t.log if slot == GRADIENTS)
+    source.grads = []
+    t.kept.clear()
+    return PreferenceProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients, held=held)
+
+
+def _logits(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
+    """The model's output in fp32, as Accelerate hands it on."""
+    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    t.slot = LOGITS
+    logits = linear(t, spec.linear, hidden)
+    del hidden
+    if spec.scaled:
+        logits = scale(t, logits)
+    if spec.softcap:
+        logits = scale(t, keeping_output(t, scale(t, logits)))
+    t.end_autocast()
+    t.slot = LOSS
+    return cast(t, logits, FULL)
+
+
+def _log_probabilities(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
+    """``selective_log_softmax`` of the logits but the last of each row.
+
+    Gathering saves the logits and scatters into zeros; each row's log-sum-exp makes a gradient of its own, and the
+    rows' are stacked.
+    """
+    (shifted,) = slices(t, logits, (logits.elements,))
+    elements = shifted.elements
+    picked = t.fresh(TOKEN, FULL)
+    t.join((picked,), (shifted,), (shifted,), lambda _: (t.fresh(elements, FULL),))
+    row = t.fresh(CHUNK * spec.vocab, FULL)
+    sums = t.fresh(TOKEN, FULL)
+    del row
+
+    def stacked(_: list[Tensor | None]) -> Gradients:
+        rows = t.fresh(elements, FULL)
+        whole = t.fresh(elements, FULL)
+        del rows
+        return (whole,)
+
+    t.join((sums,), (shifted,), (shifted, sums), stacked)
+    return _joined(t, picked, sums)
+
+
+def _joined(t: Tape, first: Tensor, second: Tensor | None) -> Tensor:
+    """Their difference, sum or weighted mean: small."""
+    if second is None:
+        return first
+    out = t.fresh(max(first.elements, second.elements), FULL)
+    a, b = first.elements, second.elements
+    t.join((out,), (first, second), (), lambda _: (t.fresh(a, FULL), t.fresh(b, FULL)))
+    return out
+
+
+def _likelihood(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
+    """The cross entropy of the chosen half: a contiguous copy, its log-softmax, and as much again in the backward."""
+    (half,) = slices(t, logits, (logits.elements // 2,))
+    (shifted,) = slices(t, half, (half.elements,))
+    logs = keeping_output(t, copy(t, shifted))
+    loss = t.fresh(1, FULL)
+    elements = logs.elements
+    t.join((loss,), (logs,), (logs,), lambda _: (t.fresh(elements, FULL),))
+    return loss
+
+
+def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool) -> None:
+    """What is logged of each step, beside the reference's logits, which live until the loss is returned."""
+    if kind in WITH_LIKELIHOOD:
+        return
+    reference = t.fresh(logits.elements, FULL, LOGITS) if refer else None
+    flat = t.fresh(logits.elements, FULL)
+    entropy = [t.fresh(ENTROPY_ROWS * spec.vocab, FULL) for _ in range(3)]
+    del entropy, flat
+    sides = [t.fresh(logits.elements // 2, FULL) for _ in range(2 if kind is Preference.KTO else 0)]
+    masked = t.fresh(logits.elements // 2, FULL)
+    del masked, sides, reference

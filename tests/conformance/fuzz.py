@@ -1,0 +1,130 @@
+"""Throws inputs of all kinds at the checker: bytes, text, and configurations that are nearly right.
+
+    python -m tests.conformance.fuzz --count 100000 --seed 1
+
+Ends with how many there were, how long the slowest took and, with status 1, what crashed or took longer than the limit.
+"""
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+from app.catalog.library import Catalog, load_catalog
+from app.core.axolotl.renamed import NEVER_READ, REMOVED, RENAMED
+from app.services.checking import check_text, plain
+from app.services.inputs import resolve_hardware
+from app.services.reading import LONGEST
+from tests.conformance.broken import BASES
+
+LIMIT_SECONDS = 0.2
+PIECES = (
+    *""": - [ ] { } , # & * ! | > ' " % @ ` ~ < << *a &a !!binary !!set !!python/object:x --- ... ? 0 1e5 2e-4 010 1:30
+    .nan -.inf yes no on off null true 2024-01-01 0x1F a b lora base_model datasets adapter ကခ""".split(),
+    "\t",
+    "\x00",
+    "\x85",
+    "\u2028",
+    "\ud7ff",
+    "\n",
+    "\n  ",
+    "\n    - ",
+    ": ",
+    "- ",
+)
+
+
+def noise(chance: random.Random) -> bytes:
+    """Bytes of any kind."""
+    return chance.randbytes(chance.randrange(400))
+
+
+def soup(chance: random.Random) -> str:
+    """Pieces of YAML in any order."""
+    return "".join(chance.choice(PIECES) for _ in range(chance.randrange(1, 120)))
+
+
+def value(chance: random.Random, depth: int = 0) -> Any:
+    """A value of any kind."""
+    kind = chance.randrange(12 if depth < 3 else 9)
+    if kind > 9:
+        return [value(chance, depth + 1) for _ in range(chance.randrange(4))]
+    if kind == 9:
+        return {
+            chance.choice(("path", "type", "a", "lora_r", 1)): value(chance, depth + 1)
+            for _ in range(chance.randrange(4))
+        }
+    simple = (None, True, False, 0, -1, 1 << chance.randrange(70), chance.uniform(-1, 1e6), "", chance.choice(PIECES))
+    return simple[kind]
+
+
+def nearly(keys: list[str]) -> Callable[[random.Random], str]:
+    """Configurations of known keys with values of any kind."""
+
+    def make(chance: random.Random) -> str:
+        config = dict(chance.choice(list(BASES.values())))
+        for _ in range(chance.randrange(1, 8)):
+            config[chance.choice(keys)] = value(chance)
+        return yaml.safe_dump(config, sort_keys=False, default_flow_style=chance.choice((None, False, True)))
+
+    return make
+
+
+def damaged(chance: random.Random) -> str:
+    """A good file with something cut, doubled or exchanged."""
+    text = yaml.safe_dump(dict(chance.choice(list(BASES.values()))), sort_keys=False)
+    for _ in range(chance.randrange(1, 6)):
+        start = chance.randrange(len(text) + 1)
+        end = min(len(text), start + chance.randrange(12))
+        text = text[:start] + chance.choice((chance.choice(PIECES), text[start:end] * 2, "")) + text[end:]
+    return text
+
+
+def largest(chance: random.Random) -> str:
+    """As long as a file may be."""
+    line = chance.choice(
+        ("k{}: v\n", "k{}: [a, b]\n", "k{}: {{a: 1}}\n", "# {}\n", "lora_r{}: 2e-4\n", "k{}: 'x\n", "- {}\n", "[{} ")
+    )
+    return "".join(line.format(i) for i in range(LONGEST))[:LONGEST]
+
+
+def main() -> int:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    faults, slowest = run(load_catalog(), arguments.count, arguments.seed)
+    print(*faults[:40], sep="\n")
+    print(f"{arguments.count} inputs, {len(faults)} faults, slowest {slowest * 1000:.0f} ms")
+    return 1 if faults else 0
+
+
+def run(catalog: Catalog, count: int, seed: int, limit_seconds: float = LIMIT_SECONDS) -> tuple[list[str], float]:
+    """Check ``count`` inputs; what went wrong, and the longest time of one in seconds of the processor."""
+    chance = random.Random(seed)
+    keys = [*catalog.axolotl.known, *RENAMED, *REMOVED, *NEVER_READ]
+    kinds = (noise, soup, nearly(sorted(keys)), damaged)
+    hardware = (None, resolve_hardware(catalog=catalog, gpu="rtx-4090"), resolve_hardware(catalog=catalog, gpu="t4"))
+    faults, slowest = [], 0.0
+    for number in range(count):
+        made = largest(chance) if number % 1000 == 999 else chance.choice(kinds)(chance)
+        started = time.process_time()
+        try:
+            found = check_text(catalog=catalog, text=made, hardware=chance.choice(hardware))
+            plain(found.mended.config)
+        except Exception as error:  # noqa: BLE001 - a crash is what is looked for
+            faults.append(f"{type(error).__name__}: {error}: {made[:300]!r}")
+        took = time.process_time() - started
+        slowest = max(slowest, took)
+        if took > limit_seconds:
+            faults.append(f"{took * 1000:.0f} ms: {made[:200]!r}")
+    return faults, slowest
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Rules about memory by example: what is said of a good configuration with one change."""
+
+from typing import Any
+
+import pytest
+
+from tests.core.axolotl.rule_cases import findings
+
+SAID: list[tuple[dict[str, Any], str]] = [
+    ({"torch_compile": True}, "memory_not_priced"),
+    ({"qat": {"weight_dtype": "int8"}}, "memory_not_priced_more"),
+    ({"tiled_mlp": True}, "memory_not_priced_less"),
+    ({"deepspeed": "zero3.json"}, "memory_not_sharded"),
+    ({"rl": "kto", "remove_unused_columns": False}, "kto_batch"),
+    ({"rl": "dpo", "lora_qkv_kernel": True}, "kernels_under_trl"),
+    ({"reward_model": True}, "kernels_under_reward"),
+    ({"rl": "dpo", "chunked_cross_entropy": True}, "loss_under_rl"),
+    ({"bf16": False, "attn_implementation": "flash_attention_2"}, "full_precision_flash"),
+    ({"optimizer": "flash_adamw"}, "optimizer_full_precision"),
+    ({"adapter": None, "optimizer": "galore_adamw"}, "optimizer_targets"),
+    ({"optimizer": "galore_adamw_layerwise", "gradient_accumulation_steps": 2}, "optimizer_layerwise"),
+    ({"optimizer": "dion"}, "optimizer_dion"),
+    ({"optimizer": "dion", "dion_lr": 0.01, "dion_momentum": 0.9, "dion_rank_fraction": 0.5}, "optimizer_dion_rank"),
+    ({"optimizer": "adamw_anyprecision"}, "optimizer_anyprecision"),
+    ({"adapter": None, "optimizer": "muon"}, "optimizer_muon_norms"),
+    ({"activation_offloading": "disk", "gradient_checkpointing": True}, "offloading_disk"),
+]
+UNSAID: list[tuple[dict[str, Any], str]] = [
+    ({}, "memory_not_priced"),
+    ({"rl": "kto", "remove_unused_columns": False, "micro_batch_size": 2}, "kto_batch"),
+    ({"lora_qkv_kernel": True}, "kernels_under_trl"),
+    ({"rl": "dpo", "lora_qkv_kernel": False}, "kernels_under_trl"),
+    ({"reward_model": True, "lora_mlp_kernel": False}, "kernels_under_reward"),
+    ({"chunked_cross_entropy": True}, "loss_under_rl"),
+    ({"bf16": False, "fp16": True, "attn_implementation": "flash_attention_2"}, "full_precision_flash"),
+    ({"bf16": False, "attn_implementation": "sdpa"}, "full_precision_flash"),
+    ({"adapter": None, "optimizer": "flash_adamw"}, "optimizer_full_precision"),
+    ({"optimizer": "galore_adamw", "optim_target_modules": ["mlp"]}, "optimizer_targets"),
+    ({"optimizer": "galore_adamw_layerwise"}, "optimizer_layerwise"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code"), SAID, ids=[code for _, code in SAID])
+def test_said(changes: dict[str, Any], code: str) -> None:
+    """And a fix, where there is one, resolves it."""
+    found = findings(changes)
+    assert code in found
+    fix = found[code].fix
+    if fix is not None:
+        after = {**changes, **fix.set} | dict.fromkeys(fix.unset)
+        assert code not in findings(after)
+
+
+@pytest.mark.parametrize(("changes", "code"), UNSAID, ids=[code for _, code in UNSAID])
+def test_unsaid(changes: dict[str, Any], code: str) -> None:
+    """Nothing is said of what is well."""
+    assert code not in findings(changes)

@@ -1,0 +1,1 @@
+"""PEFT's methods beside LoRA."""

@@ -1,0 +1,111 @@
+"""Checking whole files: the verdict, the lines, the mended text and its estimate."""
+
+import pytest
+
+from app.catalog.library import Catalog, load_catalog
+from app.core.findings import Effect
+from app.core.plan import Install
+from app.services.checking import check_config, check_text, plain
+from app.services.inputs import resolve_hardware
+
+GOOD = """base_model: meta-llama/Llama-3.1-8B-Instruct
+datasets:
+  - path: a/b
+    type: alpaca
+adapter: qlora
+load_in_4bit: true
+lora_r: 16
+lora_alpha: 32
+lora_target_modules: [q_proj, v_proj]
+sequence_len: 2048
+attn_implementation: flash_attention_2
+sample_packing: true
+gradient_checkpointing: true
+learning_rate: 0.0002
+"""
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """The real one."""
+    return load_catalog()
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ("", Effect.OK),
+        ("relora_steps: 200\n", Effect.MISLEADS),
+        ("optimizer: lion_pytorch\n", Effect.FAILS_AT_RUN),
+        ("load_in_8bit: true\n", Effect.REJECTED),
+    ],
+)
+def test_the_verdict_is_the_gravest_effect(catalog: Catalog, change: str, verdict: Effect) -> None:
+    found = check_text(catalog=catalog, text=GOOD + change)
+    assert found.verdict is verdict
+    assert found.valid is (verdict is not Effect.REJECTED)
+    if change:
+        assert any(f.line == GOOD.count("\n") + 1 and f.effect is verdict for f in found.findings)
+
+
+def test_safe_fixes_are_applied_and_the_mended_file_is_estimated(catalog: Catalog) -> None:
+    hardware = resolve_hardware(catalog=catalog, gpu="rtx-4090")
+    old = GOOD.replace("attn_implementation: flash_attention_2", "flash_attention: true  # fast").replace(
+        "0.0002", "2e-4"
+    )
+    found = check_text(catalog=catalog, text=old, hardware=hardware)
+    assert "attn_implementation: flash_attention_2  # fast\n" in found.mended.text
+    assert "learning_rate: 0.0002\n" in found.mended.text
+    assert found.estimate is not None
+    assert found.estimate.fits
+    assert check_text(catalog=catalog, text=found.mended.text, hardware=hardware).safe_fixes == ()
+
+
+def test_a_switch_where_a_word_belongs_is_mended_as_written(catalog: Catalog) -> None:
+    found = check_text(catalog=catalog, text=GOOD + "save_strategy: no\nwandb_mode: off\n")
+    assert found.verdict is Effect.REJECTED
+    assert (found.mended.config or {})["save_strategy"] == "no"
+    assert (found.mended.config or {})["wandb_mode"] == "off"
+    assert check_text(catalog=catalog, text=found.mended.text).valid
+
+
+def test_an_unknown_model_is_a_note_and_no_estimate(catalog: Catalog) -> None:
+    found = check_text(catalog=catalog, text=GOOD.replace("Llama-3.1-8B-Instruct", "Nothing-9B"))
+    assert found.verdict is Effect.OK
+    assert found.estimate is None
+    assert any(f.code.startswith("model_unknown") and f.line == 1 for f in found.findings)
+
+
+def test_what_depends_on_the_model_needs_it_known(catalog: Catalog) -> None:
+    targets = GOOD.replace("[q_proj, v_proj]", "[q_proj, Wqkv]")
+    found = {f.code: f for f in check_text(catalog=catalog, text=targets).findings}
+    assert found["targets_some"].line == 9
+    beyond = GOOD.replace("2048", "999999")
+    assert "beyond_context" in {f.code for f in check_text(catalog=catalog, text=beyond).findings}
+    template = check_text(catalog=catalog, text=GOOD + "chat_template: gemma\n")
+    assert "template_foreign" in {f.code for f in template.findings}
+
+
+def test_a_pip_install_lacks_what_the_image_has(catalog: Catalog) -> None:
+    assert "pip_flash" in {f.code for f in check_text(catalog=catalog, text=GOOD, install=Install.PIP).findings}
+
+
+def test_a_configuration_is_checked_like_its_file(catalog: Catalog) -> None:
+    config = {"base_model": "Qwen/Qwen3-4B", "adapter": "prefix_tuning", "peft_config": {"num_virtual_tokens": 20}}
+    found = check_config(catalog=catalog, config=config)
+    assert found.verdict is Effect.REJECTED
+    assert {"adapter_not_axolotl", "datasets_missing", "key_missing"} <= {f.code for f in found.findings}
+
+
+def test_whatever_yaml_holds_json_holds() -> None:
+    text = "a: 2024-01-01\nb: .nan\nc: !!binary aGk=\nd: !!set {x, y}\n1: e\nf: 123456789012345678901234567890\n"
+    from app.services.reading import read
+
+    assert plain(read(text).config) == {
+        "a": "2024-01-01",
+        "b": "nan",
+        "c": "aGk=",
+        "d": ["x", "y"],
+        "1": "e",
+        "f": "123456789012345678901234567890",
+    } or set(plain(read(text).config)["d"]) == {"x", "y"}
