@@ -208,7 +208,7 @@ def _price(
         model=model,
         hardware=hardware.name,
         trainable=t("web.number", number=estimate.trainable_parameters),
-        share=t("reference.cost.share", share=estimate.trainable_percent),
+        share=t("reference.cost.share", share=_share(estimate.trainable_percent)),
         memory=t("web.gib", size_bytes=estimate.memory.process_bytes),
         disk=t("reference.mb", size_mb=estimate.adapter_disk_bytes / 1e6),
         at=t(
@@ -220,6 +220,11 @@ def _price(
         example=example,
         downloads=downloads_of(request, row, form, texts),
     )
+
+
+def _share(percent: float) -> str:
+    """A percentage, with the digits that a very small one needs."""
+    return f"{percent:.2f}" if percent >= 0.1 else f"{percent:.4f}"
 
 
 def _hardware(form: Form, asked: Asked, catalog: Catalog) -> Hardware | None:
