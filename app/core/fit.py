@@ -22,6 +22,8 @@ from app.core.units import ceil_div
 SHORTEST_SEQUENCE = 512
 SEQUENCE_STEP = 256
 LEAST_RANK = 8
+LEAST_KTO_BATCH = 2
+"""KTO sets answers of a micro batch against each other's prompts, so one alone is refused."""
 EIGHT_BIT = "adamw_8bit"
 PAGED = "paged_adamw_8bit"
 
@@ -133,7 +135,7 @@ def build_ladder(
     makers: Mapping[Rung, Callable[[], Sequence[Mapping[str, Any]]]] = {
         Rung.LOSS: lambda: _losses(config, run, architecture, hardware, install),
         Rung.CHECKPOINTING: lambda: _checkpointing(config, run),
-        Rung.MICRO_BATCH: lambda: _micro_batches(run, keep),
+        Rung.MICRO_BATCH: lambda: _micro_batches(run, keep, LEAST_KTO_BATCH if config.get("rl") == "kto" else 1),
         Rung.OPTIMIZER: lambda: _optimizers(run),
         Rung.SEQUENCE: lambda: _sequences(run.sequence_len_tokens, shortest_sequence),
         Rung.RANK: lambda: _ranks(run, keep),
@@ -163,19 +165,19 @@ def _checkpointing(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str,
     return ({"gradient_checkpointing": True},)
 
 
-def _micro_batches(run: Run, keep: frozenset[str]) -> Sequence[Mapping[str, Any]]:
+def _micro_batches(run: Run, keep: frozenset[str], least: int) -> Sequence[Mapping[str, Any]]:
     """Smaller divisors of the effective batch, made up by accumulation; halves where that is the person's own."""
     micro = run.micro_batch_size
     if "gradient_accumulation_steps" in keep:
         halves = []
-        while micro > 1:
+        while micro // 2 >= least:
             micro //= 2
             halves.append({"micro_batch_size": micro})
         return tuple(halves)
     effective = micro * run.gradient_accumulation_steps
     return tuple(
         {"micro_batch_size": size, "gradient_accumulation_steps": effective // size}
-        for size in range(micro - 1, 0, -1)
+        for size in range(micro - 1, least - 1, -1)
         if effective % size == 0
     )
 

@@ -31,7 +31,12 @@ class Knobs:
 
 
 def starting_knobs(
-    advice: Mapping[str, Advice], *, memory_gb: float, context_tokens: int | None, wanted_tokens: int | None
+    advice: Mapping[str, Advice],
+    *,
+    memory_gb: float,
+    context_tokens: int | None,
+    wanted_tokens: int | None,
+    least_micro_batch: int = 1,
 ) -> Knobs:
     """The guide's template, within the model's context, with what is advised.
 
@@ -42,7 +47,7 @@ def starting_knobs(
     sequence = wanted_tokens or (2048 if small else 4096)
     if context_tokens is not None and wanted_tokens is None:
         sequence = min(sequence, context_tokens)
-    micro = 1 if small else 2
+    micro = max(least_micro_batch, 1 if small else 2)
     return Knobs(
         sequence_len_tokens=sequence,
         micro_batch_size=micro,

@@ -8,6 +8,7 @@ from app.core.advice import Advisor
 from app.core.architecture import Architecture
 from app.core.axolotl.composing import Choice, apply_overrides, compose
 from app.core.decision import Fact
+from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware
 from app.core.knobs import starting_knobs
 from app.core.plan import Advice, Goal, Wish
@@ -82,6 +83,7 @@ def template(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish
         memory_gb=hardware.marketed_memory_gb,
         context_tokens=resolved.architecture.context_tokens,
         wanted_tokens=wish.sequence_len_tokens,
+        least_micro_batch=LEAST_KTO_BATCH if wish.goal is Goal.KTO else 1,
     )
     choice = Choice(
         base_model=resolved.id or "path/to/your/model",

@@ -29,6 +29,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/compare?model={MODEL}&gpu=rtx-4090&left=1&right=2",
         f"/compare?model={MODEL}&gpu=rtx-4090&v=lora_r",
     ),
+    "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
+    "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),
+    "gpus": ("/gpus?q=40&model=qwen3-8b",),
 }
 """States of a page that look different, by the name of its route; its bare address is always walked."""
 

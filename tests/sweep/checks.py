@@ -10,6 +10,7 @@ from starlette.datastructures import QueryParams
 from app.catalog.library import Catalog
 from app.core.decision import Leaf
 from app.core.errors import InvalidInput
+from app.core.estimate import Verdict
 from app.core.findings import Severity
 from app.core.fit import Ladder, Rung, build_ladder
 from app.core.hardware import Hardware
@@ -64,8 +65,8 @@ def complaints(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> 
         if said.intersection(NOTHING_FITS):
             yield "fits and names a GPU that would"
         roomy = takes <= with_headroom(capacity)
-        if not roomy and not made.changes:
-            yield "no headroom though nothing was changed"
+        if not roomy and made.estimate.verdict is Verdict.FITS:
+            yield "no headroom and not said to be tight"
     else:
         if not said.intersection(NOTHING_FITS):
             yield "does not fit and names no GPU that would"

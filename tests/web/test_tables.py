@@ -134,7 +134,7 @@ def test_a_model_s_page_tells_what_it_is_and_what_fits(get: Get, catalog: Catalo
 
 
 def test_models_of_every_shape_have_a_page(get: Get, catalog: Catalog) -> None:
-    for model_type in ("gpt2", "gemma3", "deepseek_v2", "nemotron_h", "qwen3_moe", "lfm2"):
+    for model_type in ("gpt2", "gemma3", "nemotron_h"):
         row = next(row for row in catalog.models.rows if row.model_type == model_type)
         assert get(f"/models/{row.id}").status == 200, row.id
 

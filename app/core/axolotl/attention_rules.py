@@ -72,13 +72,13 @@ def packing(subject: Subject) -> Iterator[Finding]:
 def attention_name(subject: Subject) -> Iterator[Finding]:
     """One name of those that Axolotl knows, or a kernel's path on the Hub."""
     given = subject.text("attn_implementation")
-    if not given or given in ATTENTION_OF or "/" in given:
-        if subject.config.get("attn_implementation") == "":
-            yield rejected("attention_name", "attn_implementation", given="", allowed=tuple(ATTENTION_OF))
-        return
     if given == "flash_attention_torch":
         torch = Fix(set={"attn_implementation": "sdpa"}, safe=True)
         yield rejected("attention_torch", "attn_implementation", fix=torch)
+        return
+    if not given or given in ATTENTION_OF or "/" in given:
+        if subject.config.get("attn_implementation") == "":
+            yield rejected("attention_name", "attn_implementation", given="", allowed=tuple(ATTENTION_OF))
         return
     close = SHORT_ATTENTION.get(given) or next(iter(nearest(given, ATTENTION_OF, count=1)), None)
     fix = Fix(set={"attn_implementation": close}, safe=True) if close else None
