@@ -495,7 +495,8 @@ class _Reader:
 
     def liger(self) -> frozenset[str]:
         """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""
-        if LIGER_PLUGIN not in self.names("plugins"):
+        listed = self.config.get("plugins")
+        if not isinstance(listed, str | list | tuple) or LIGER_PLUGIN not in listed:
             return frozenset()
         found = {key for key in LIGER_KERNEL_KEYS if self.flag(key)}
         return frozenset(found | ({"liger_glu_activation"} if self.flag("liger_swiglu") else set()))

@@ -136,6 +136,10 @@ def _findings(
 
 def _worded(finding: Finding, reading: Reading) -> Finding:
     """A switch where text belongs is put right as the word that was written: ``no``, not ``False``."""
+    if finding.key == "evaluation_strategy" and finding.code == "renamed_key":
+        old = reading.places.get(finding.key)
+        if old is not None and old.text and finding.fix is not None and finding.fix.set:
+            return replace(finding, fix=replace(finding.fix, set={"eval_strategy": old.text}))
     if finding.code != "value_type" or finding.key is None:
         return finding
     place: Place | None = reading.places.get(finding.key)

@@ -11,7 +11,8 @@ from app.services.measuring import Meter
 
 SHORTEST = 512
 LONGEST = 1 << 20
-MOST = 8
+FEWEST, MOST = 3, 8
+"""Points that are worth a picture."""
 FINENESS = 64
 """Lengths are rounded down to this where the longest that fits is sought."""
 
@@ -39,7 +40,7 @@ class Lengths:
 
 
 def by_length(*, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int) -> Lengths:
-    """Powers of two up to the first that does not fit, and the configuration's own length.
+    """Powers of two up to the first that does not fit, but a few at least, and the configuration's own length.
 
     Raises:
         InvalidInput: the configuration holds values that cannot be.
@@ -55,7 +56,7 @@ def by_length(*, architecture: Architecture, config: Mapping[str, Any], capacity
     points: list[AtLength] = []
     for tokens in sorted(lengths):
         points.append(scale.at(tokens))
-        if tokens >= own and not scale.fits(tokens):
+        if tokens >= own and len(points) >= FEWEST and not scale.fits(tokens):
             break
     longest = scale.longest([point.sequence_len_tokens for point in points], context)
     shown = points[-MOST:] if own >= points[-MOST:][0].sequence_len_tokens else points[:MOST]

@@ -88,6 +88,7 @@ class _Planner:
         advice = advise(
             self.catalog.advisor, self.resolved, self.hardware, self.wish, method, keys=leaf.knobs if leaf else ()
         )
+        spoken_of = {finding.key for finding in estimate.findings}
         return Plan(
             outcome=Outcome.FITS if estimate.fits else Outcome.DOES_NOT_FIT,
             method=method,
@@ -97,7 +98,7 @@ class _Planner:
             alternatives=alternatives,
             findings=(
                 *self._findings(method, decision, found, alternatives),
-                *conflicts(advice, self.wish.overrides),
+                *(said for said in conflicts(advice, self.wish.overrides) if said.key not in spoken_of),
                 *estimate.findings,
             ),
             changes=found.changes,

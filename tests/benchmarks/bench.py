@@ -204,7 +204,7 @@ def processor() -> str:
     return found[1] if found else platform.machine()
 
 
-def report(found: dict[str, Measured], startup: float, fresh: float, used: float, sweep: Sweep) -> str:
+def report(found: dict[str, Measured], startup: float, fresh: float, used: float, sweep: Sweep, load: float) -> str:
     """The measured part of the page."""
     bare = found["bare"].per_second
     names = {
@@ -216,7 +216,7 @@ def report(found: dict[str, Measured], startup: float, fresh: float, used: float
     lines = [
         (
             f"On {os.cpu_count()} cores of {processor()}, Python {platform.python_version()}, "
-            f"{CONNECTIONS} connections, {ROUNDS} rounds."
+            f"{CONNECTIONS} connections, {ROUNDS} rounds; load average before it {load:.1f}."
         ),
         "",
         "| | requests per second | of the bare route | p50 alone | p50 | p99 |",
@@ -248,6 +248,7 @@ def report(found: dict[str, Measured], startup: float, fresh: float, used: float
 
 def main() -> None:
     """Measure, print, and write the page."""
+    load = os.getloadavg()[0]
     startup = startup_seconds()
     with (
         served("tests.benchmarks.bare:app", "/openapi.json") as (bare, _, _),
@@ -256,7 +257,7 @@ def main() -> None:
         fresh = memory_mib(pid)
         found = measure({"bare": bare, "estimate": port, "plan": port, "page": port})
         used = memory_mib(pid)
-    measured = report(found, startup, fresh, used, measure_in_process())
+    measured = report(found, startup, fresh, used, measure_in_process(), load)
     print(measured)
     page = REPORT.read_text("utf-8")
     before, _, rest = page.partition(MARKS[0])

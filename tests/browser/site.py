@@ -23,6 +23,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
     "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),
     "gpus": ("/gpus?q=40&model=qwen3-8b",),
+    "tree": (
+        f"/tree?model={MODEL}&gpu=rtx-4090&priority=quality",
+        "/tree?a.vram=from_48&a.first=quality",
+    ),
+    "fit": (f"/fit?model={MODEL}&gpu=rtx-4090", f"/fit?model={MODEL}&gpu=rtx-4090&vary=rank&x=lora_r&y=lora_r"),
+    "compare": (
+        f"/compare?model={MODEL}&gpu=rtx-4090&left=1&right=2",
+        f"/compare?model={MODEL}&gpu=rtx-4090&v=lora_r",
+    ),
 }
 """States of a page that look different, by the name of its route; its bare address is always walked."""
 

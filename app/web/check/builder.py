@@ -175,7 +175,7 @@ class Builder:
             counts=self.counts(checked.findings),
             lines=tuple(
                 _line(number, line, by_line.get(number, ()))
-                for number, line in enumerate(checked.reading.text.split("\n"), 1)
+                for number, line in enumerate(checked.reading.text.removesuffix("\n").split("\n"), 1)
             ),
             general=tuple(view for view in found if view.line is None),
             safe_count=len(checked.safe_fixes),

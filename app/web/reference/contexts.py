@@ -276,6 +276,7 @@ class CostView:
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     example: bool = False
+    downloads: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from app.web.highlight import highlight
 from app.web.mathml import typeset, with_formulas
 from app.web.presenting import verdict
 from app.web.reference.contexts import CostView, KnobView, MethodPage, SymbolView
+from app.web.reference.downloads import downloads_of
 from app.web.reference.methods import drawing_of, formula_of, keys_of, method_url
 from app.web.reference.teaching import KNOBS, MOST_LESSONS
 from app.web.shell import shell
@@ -43,9 +44,9 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
     """The page and its status."""
     catalog: Catalog = request.app.state.catalog
     t = texts.text
-    form = _chosen(Form.from_query(request.query_params))
+    form = chosen(Form.from_query(request.query_params))
     along = dict(form.values) | ({"lang": form.lang} if form.lang else {})
-    asked, price = _price(row, form, catalog, texts)
+    asked, price = _price(request, row, form, catalog, texts)
     rows = catalog.methods.rows
     place = next(place for place, other in enumerate(rows) if other is row)
     here = method_url(request, row.id)
@@ -119,7 +120,7 @@ def _kind(row: MethodRow) -> str:
     return "native" if row.axolotl.support in ("native", "peft") else "peft"
 
 
-def _chosen(form: Form) -> Form:
+def chosen(form: Form) -> Form:
     """A form of model and card alone."""
     return replace(form, values={name: form.values[name] for name in CHOSEN if name in form.values}, model_json="")
 
@@ -160,16 +161,23 @@ def _link(request: Request, row: MethodRow, along: Mapping[str, str]) -> Link:
     return Link(text=row.name, url=method_url(request, row.id, along))
 
 
-def _price(row: MethodRow, form: Form, catalog: Catalog, texts: Texts) -> tuple[Asked, CostView | None]:
-    """What it costs on what is chosen; the guide's own pair where nothing is."""
-    example = not form.has_model and not form.has_hardware
+def understood(form: Form, catalog: Catalog) -> tuple[Asked, Hardware | None]:
+    """What is chosen, with the guide's own pair where nothing is, and the card."""
     filled = form
     if not form.has_model:
         filled = filled.with_values(model=EXAMPLE["model"])
     if not form.has_hardware:
         filled = filled.with_values(gpu=EXAMPLE["gpu"])
     asked = understand(filled, catalog)
-    hardware = _hardware(filled, asked, catalog)
+    return asked, _hardware(filled, asked, catalog)
+
+
+def _price(
+    request: Request, row: MethodRow, form: Form, catalog: Catalog, texts: Texts
+) -> tuple[Asked, CostView | None]:
+    """What it costs on what is chosen; the guide's own pair where nothing is."""
+    example = not form.has_model and not form.has_hardware
+    asked, hardware = understood(form, catalog)
     if asked.errors or hardware is None:
         return asked, None
     keys = METHOD_KEYS.get(row.id) or (NEFTUNE_KEYS["on"] if row.id == "neftune" else None)
@@ -210,6 +218,7 @@ def _price(row: MethodRow, form: Form, catalog: Catalog, texts: Texts) -> tuple[
         ),
         verdict=verdict(estimate, hardware, texts),
         example=example,
+        downloads=downloads_of(request, row, form, texts),
     )
 
 

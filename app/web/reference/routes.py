@@ -5,11 +5,13 @@ from starlette.responses import Response
 
 from app.catalog.library import Catalog
 from app.core.errors import UnknownName
+from app.web.forms import Form
 from app.web.hypermedia import wants_fragment, with_address
 from app.web.reference.about import about_page
 from app.web.reference.accuracy import accuracy_page
+from app.web.reference.downloads import download
 from app.web.reference.gpus import gpus_page
-from app.web.reference.method import method_page
+from app.web.reference.method import chosen, method_page, understood
 from app.web.reference.methods import method_url, methods_page
 from app.web.reference.missing import not_found_page
 from app.web.reference.models import model_page, model_url, models_page
@@ -48,6 +50,31 @@ def method(request: Request, id_: str) -> Response:
     found, status = method_page(request, texts, row)
     template = "partials/_method_update.html" if wants_fragment(request) else "pages/method.html"
     return render(request, template, found, texts, status=status)
+
+
+@router.api_route("/methods/{id_}/{file}", methods=_READ, name="method_export")
+def method_export(request: Request, id_: str, file: str) -> Response:
+    """What Axolotl does not run itself, as a file."""
+    catalog: Catalog = request.app.state.catalog
+    texts = reader(request)
+    try:
+        row = catalog.methods.get(id_)
+    except UnknownName:
+        return method(request, id_)
+    asked, hardware = understood(chosen(Form.from_query(request.query_params)), catalog)
+    found = download(catalog, row, file, asked, hardware, texts) if hardware and not asked.errors else None
+    if found is not None:
+        return found
+    page = not_found_page(
+        request,
+        texts,
+        here="methods",
+        given=file[:60],
+        nearest=(row.id,),
+        address=lambda other: method_url(request, other),
+        all_url=path_for(request, "methods"),
+    )
+    return render(request, "pages/missing.html", page, texts, status=404)
 
 
 @router.api_route("/models", methods=_READ, name="models")

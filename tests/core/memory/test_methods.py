@@ -59,7 +59,7 @@ def test_terms_sum_to_the_peak() -> None:
 @pytest.mark.parametrize("adapter", list(PeftType))
 def test_every_method_is_estimated(adapter: PeftType) -> None:
     """With its parameters, gradients and states."""
-    settings = {"num_virtual_tokens": 20} if adapter.value.endswith("tuning") else {}
+    settings: dict[str, object] = {"num_virtual_tokens": 20} if adapter.value.endswith("tuning") else {}
     if adapter is PeftType.LN_TUNING:
         settings = {}
     if adapter is PeftType.ADALORA:

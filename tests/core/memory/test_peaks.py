@@ -14,8 +14,6 @@ from app.core.memory import estimate_memory
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Run
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
-UNCONFIRMED = ("qwen3_5_text", "apertus", "gpt2")
-"""Model types with drawn cases that the model does not explain yet: a scan, xIELU, 8-bit ``Conv1D``."""
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
@@ -26,6 +24,10 @@ def recorded(name: str) -> list[dict[str, Any]]:
 PEAKS = recorded("peaks.jsonl")
 DRAWN = recorded("drawn.jsonl")
 """Cases drawn at random, which no formula was written from."""
+RECORDED_BEFORE = ("drawn-11-55-qwen3.5-4b",)
+"""Recorded before the simulator knew the delta rule's kernel."""
+WIDE = recorded("wide.jsonl")
+"""Cases of every architecture, drawn at random after the formulas were written."""
 
 
 def estimated(case: dict[str, Any]) -> Memory:
@@ -58,12 +60,21 @@ def test_every_recorded_peak_is_met() -> None:
 
 
 def test_drawn_peaks_are_met() -> None:
-    """As good on cases that nobody chose, but for what is known to be missing."""
-    errors = errors_of([case for case in DRAWN if case["model"]["model_type"] not in UNCONFIRMED])
+    """As good on cases that nobody chose, but for one that waits to be recorded again."""
+    errors = errors_of([case for case in DRAWN if case["case"] not in RECORDED_BEFORE])
     assert len(errors) >= 100
     assert statistics.median(errors) <= 0.001
     assert errors[int(0.95 * len(errors))] <= 0.03
     assert errors[-1] <= 0.04
+
+
+def test_every_architecture_is_met() -> None:
+    """On held-back cases over the whole catalogue: median within 0.5 %, nineteen of twenty within 4 %, none beyond 6 %."""
+    errors = errors_of(WIDE)
+    assert len(errors) >= 20
+    assert statistics.median(errors) <= 0.005
+    assert errors[int(0.95 * len(errors))] <= 0.04
+    assert errors[-1] <= 0.06
 
 
 @pytest.mark.parametrize("case", [c for c in PEAKS if c["case"].startswith("published-")], ids=lambda c: c["case"])

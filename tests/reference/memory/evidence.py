@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.memory.states import form_of
+from app.core.memory.optimizers import form_of
 from app.core.run import LORA_KERNEL_KEYS
-from tests.core.memory.test_peaks import DATA, UNCONFIRMED, estimated, recorded
+from tests.core.memory.test_peaks import DATA, RECORDED_BEFORE, estimated, recorded
 
-RECORDINGS: Mapping[str, str] = {"peaks": "chosen", "drawn": "drawn at random"}
+RECORDINGS: Mapping[str, str] = {
+    "peaks": "chosen",
+    "drawn": "drawn at random",
+    "wide": "drawn from the whole catalogue",
+}
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
 
@@ -46,7 +50,7 @@ class Row:
     @property
     def explained(self) -> bool:
         """Whether the model claims to explain it."""
-        return self.recording == "peaks" or self.model_type not in UNCONFIRMED
+        return self.case["case"] not in RECORDED_BEFORE
 
 
 def recordings() -> tuple[str, ...]:

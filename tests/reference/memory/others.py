@@ -51,7 +51,12 @@ def method_of(config: Mapping[str, Any]) -> str:
     """full, lora or qlora."""
     if config.get("peft_use_dora"):
         raise Refused("DoRA")
-    return str(config.get("adapter") or "full")
+    if config.get("rl") or config.get("reward_model"):
+        raise Refused("preferences")
+    method = str(config.get("adapter") or "full")
+    if method not in {"full", "lora", "qlora"}:
+        raise Refused("method")
+    return method
 
 
 def fitcheck(case: Mapping[str, Any]) -> tuple[int, int]:

@@ -55,7 +55,7 @@ def _again(path: Path, key: str, value: str, *, only: str) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", help="only cases whose name contains this")
+    parser.add_argument("--only", help="only cases whose name contains one of these, apart by commas")
     parser.add_argument("--again", action="store_true", help="record again what is already there")
     parser.add_argument("--details", action="store_true", help="print what is live at the peak and write nothing")
     parser.add_argument("--seed", type=int, help="record cases drawn from this seed to drawn.jsonl instead")
@@ -90,7 +90,7 @@ def main() -> int:
         bad = {k: v for k, v in bad.items() if k in order}
     versions = {p: version(p) for p in PACKAGES} | {"bitsandbytes": "0.50.2", "liger-kernel": "0.8.1"}
     for name, model, cfg, rows in todo:
-        if (given.only and given.only not in name) or (
+        if (given.only and not any(part in name for part in given.only.split(","))) or (
             (name in good or name in bad) and not given.again and not given.details
         ):
             continue

@@ -13,7 +13,7 @@ import re
 from types import MethodType
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from . import autocast, bnb, flash, fused_lora, grouped, liger, losses, offloading, scans
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
@@ -199,7 +199,12 @@ class Simulation:
         extra = {}
         if cfg.get("peft_autocast_adapter_dtype") is not None:
             extra["autocast_adapter_dtype"] = cfg["peft_autocast_adapter_dtype"]
-        return get_peft_model(base, lora, **extra)
+        model = get_peft_model(base, lora, **extra)
+        for module in model.modules():  # PEFT's copy of a module to save comes out of deepcopy as a real tensor
+            for name, p in module._parameters.items():
+                if p is not None and not isinstance(p, FakeTensor):
+                    module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), p.requires_grad)
+        return model
 
     def _loss(self) -> None:
         cfg, base = self.cfg, self.base

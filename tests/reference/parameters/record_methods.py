@@ -12,6 +12,7 @@ A point is ``{"model": index, "adapter": PEFT's type in lower case, "config": pe
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import json
 import logging
@@ -20,6 +21,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,12 @@ def bottleneck(config_json: dict[str, Any], config: dict[str, Any]) -> dict[str,
     return {"trainable": trains, "all": sum(p.numel() for p in model.parameters())}
 
 
+@lru_cache(maxsize=1)
+def bare(config_json: str) -> Any:
+    """The model of the configuration at hand, to be copied."""
+    return build(json.loads(config_json))
+
+
 def point(config_json: dict[str, Any], adapter: str, config: dict[str, Any]) -> dict[str, Any]:
     """What comes of one method."""
     import torch
@@ -223,7 +231,7 @@ def point(config_json: dict[str, Any], adapter: str, config: dict[str, Any]) -> 
     if adapter == "bottleneck":
         return bottleneck(config_json, config)
     kinds = {str(getattr(kind, "value", kind)): made for kind, made in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
-    model = build(config_json)
+    model = copy.deepcopy(bare(json.dumps(config_json)))
     try:
         with torch.device("meta"):
             made = kinds[adapter.upper()](task_type="CAUSAL_LM", **json.loads(json.dumps(config)))
@@ -249,43 +257,66 @@ def own_choices() -> dict[str, Any]:
     }
 
 
+def read(path: Path) -> dict[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]]:
+    """What is recorded already, by model type: each configuration with its points."""
+    held: dict[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]] = {}
+    if path.exists():
+        _, models, _, *points = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        for index, model in enumerate(models):
+            held.setdefault(model["model_type"], []).append((model, [p for p in points if p["model"] == index]))
+    return held
+
+
+def write(path: Path, held: dict[str, list[tuple[dict[str, Any], list[dict[str, Any]]]]]) -> None:
+    """All of it, in the order of the model types."""
+    recorded = [pair for model_type in sorted(held) for pair in held[model_type]]
+    heading = (
+        {"versions": {package: version(package) for package in PACKAGES}},
+        [model for model, _ in recorded],
+        own_choices(),
+    )
+    points = ({**found, "model": index} for index, (_, points) in enumerate(recorded) for found in points)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in (*heading, *points)), encoding="utf-8")
+
+
 def main() -> None:
-    """Write the points."""
+    """Write the points, after each model type."""
     from app.core.architectures import supported_model_types
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=POINTS)
-    parser.add_argument("--only", nargs="*", help="model types, all where left out")
+    parser.add_argument("--only", nargs="*", help="record these model types anew and keep the others")
+    parser.add_argument("--share", type=int, default=1, help="record every so many-th case")
     given = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
-    models: list[dict[str, Any]] = []
-    lines: list[str] = []
+    held = read(given.out) if given.only else {}
     reasons: Counter[str] = Counter()
     for model_type in given.only or supported_model_types():
+        recorded = []
         for config_json in small_configs(model_type):
             try:
                 build(config_json)
             except Exception as error:  # noqa: BLE001
                 print("not built:", model_type, repr(error)[:200], file=sys.stderr)
                 continue
-            models.append(config_json)
-            known = any(model["model_type"] == model_type for model in models[:-1])
+            share = VARIANT_SHARE if recorded else given.share
+            points = []
             for position, (adapter, config) in enumerate(cases(config_json)):
-                if known and position % VARIANT_SHARE:
+                if position % share:
                     continue
                 found = point(config_json, adapter, config)
                 if "refused" in found:
                     reasons[f"{adapter} {found['refused'][:60]}"] += 1
-                lines.append(json.dumps({"model": len(models) - 1, "adapter": adapter, "config": config} | found))
-        print(model_type, len(lines), flush=True)
+                points.append({"model": 0, "adapter": adapter, "config": config} | found)
+            recorded.append((config_json, points))
+        held[model_type] = recorded
+        write(given.out, held)
+        print(model_type, sum(len(points) for _, points in recorded), flush=True)
     for reason, count in reasons.most_common():
         print(count, "refused:", reason, file=sys.stderr)
-    first = json.dumps({"versions": {package: version(package) for package in PACKAGES}})
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    heading = (first, json.dumps(models), json.dumps(own_choices()))
-    given.out.write_text("".join(f"{line}\n" for line in (*heading, *lines)), encoding="utf-8")
 
 
 if __name__ == "__main__":

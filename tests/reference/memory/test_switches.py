@@ -1,0 +1,184 @@
+"""The simulator's switches against cases that can be computed by hand; see ``test_simulator``."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+for package in ("transformers", "peft", "accelerate", "axolotl", "trl"):
+    pytest.importorskip(package)
+
+from torch import nn  # noqa: E402
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
+
+from tests.reference.memory import autocast, flash, liger, offloading  # noqa: E402
+from tests.reference.memory.loading import patched  # noqa: E402
+from tests.reference.memory.optimizers import Optimizer  # noqa: E402
+from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
+from tests.reference.memory.simulator import Simulation, weights_dtype  # noqa: E402
+from tests.reference.memory.test_simulator import FLASH, LLAMA, SEVEN, run  # noqa: E402
+from tests.reference.memory.tracker import MemoryTracker  # noqa: E402
+
+MIB = 2**20
+
+
+@pytest.fixture
+def tracker():
+    autocast.install()
+    tracker = MemoryTracker()
+    with patched(), FakeTensorMode(), tracker:
+        yield tracker
+
+
+def prefer(rl, rows=(1, 128), model=None, **cfg):
+    given = {"reward_model": True} if rl == "reward" else {"rl": rl}
+    return simulation(LLAMA | (model or {}), given | FLASH | cfg, rows).run()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_offloaded_tensors_leave_and_come_back(tracker, streams):
+    """Ten exponentials save their results: with streams four of the last stay until the backward, without them none."""
+    host = offloading.Host()
+    x = torch.empty(MIB // 4, requires_grad=True)
+    before = tracker.now
+    with offloading.Offload(host, streams, set()):
+        y = x
+        for _ in range(10):
+            y = y.exp()
+        assert tracker.now - before == (5 if streams else 1) * MIB  # y itself is the last of them
+        assert host.now == 10 * MIB
+        y.sum().backward()
+    assert host.now == 0 and host.peak == 10 * MIB
+
+
+def test_what_is_saved_twice_stays(tracker):
+    """``x * x`` saves x for both factors: the second finds the first and keeps the tensor where it is."""
+    host = offloading.Host()
+    x = torch.empty(MIB // 4, requires_grad=True)
+    with offloading.Offload(host, True, set()):
+        y = x.exp()
+        z = y * y
+        assert host.now == MIB
+        z.sum().backward()
+
+
+def test_only_marked_inputs_leave(tracker):
+    host = offloading.Host()
+    hooks = offloading.Marked(host)
+    x = torch.empty(MIB // 4, requires_grad=True)
+    with hooks:
+        y = x.exp()
+        assert host.now == 0
+        hooks.marks.add(id(y))
+        (y * 2.0 * y).sum().backward()
+    assert host.peak == MIB
+
+
+def test_ligers_norm_saves_its_input_and_a_statistic(tracker):
+    x = torch.empty(256, 512, dtype=torch.bfloat16, requires_grad=True)
+    w = torch.empty(512, dtype=torch.bfloat16)
+    start = tracker.now
+    y = liger.RmsNorm.apply(x, w)
+    assert tracker.now - start == 256 * 512 * 2 + 256 * 4
+    grad = torch.empty_like(y)
+    tracker.reset_peak()
+    start = tracker.now
+    y.backward(grad)
+    assert tracker.peak - start <= 132 * 512 * 4 + 8192 + 256 * 512 * 2
+
+
+def test_ligers_product_writes_over_what_it_saved(tracker):
+    gate, up = (torch.empty(256, 512, requires_grad=True) for _ in range(2))
+    start = tracker.now
+    out = liger.SiluMul.apply(gate * 1.0, up * 1.0)
+    assert tracker.now - start == 3 * 256 * 512 * 4
+    grad = torch.empty_like(out)
+    tracker.reset_peak()
+    start = tracker.now
+    out.backward(grad)
+    assert tracker.peak - start <= 2 * 256 * 512 * 4
+
+
+def test_flex_attention_makes_three_gradients_and_a_delta(tracker):
+    q = torch.empty(1, 256, 8, 64, dtype=torch.bfloat16, requires_grad=True)
+    k, v = (torch.empty(1, 256, 2, 64, dtype=torch.bfloat16, requires_grad=True) for _ in range(2))
+    out = flash.FlexAttention.apply(q, k, v)
+    grad = torch.empty_like(out)
+    start = tracker.now
+    tracker.reset_peak()
+    out.backward(grad)
+    assert tracker.peak - start == 8 * 256 * 4 + 256 * 8 * 64 * 2 + 2 * 256 * 2 * 64 * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "each"),
+    [("adamw_torch_8bit", 2 + 8 / 256), ("adamw_torch_4bit", 1 + 8 / 256), ("flash_adamw", 3 + 4 / 32), ("flash_lion", 2 + 2 / 32),
+     ("flash_sgd", 1.0), ("dion", 4.0), ("sinkgd", 0.0)],
+)  # fmt: skip
+def test_states_of_stand_ins(tracker, name, each):
+    """Bytes a parameter of one square matrix in bf16; code books and rounding apart."""
+    model = nn.Linear(1024, 1024, bias=False, dtype=torch.bfloat16)
+    before = tracker.now
+    optimizer = Optimizer(name, [[model.weight]], set(), model, {})
+    assert tracker.now - before == pytest.approx(each * MIB, abs=4096)
+    assert optimizer.host_bytes == 0
+
+
+def test_flashoptim_refuses_fp32(tracker):
+    model = nn.Linear(64, 64, bias=False)
+    with pytest.raises(ValueError, match="master_weight_bits"):
+        Optimizer("flash_adamw", [[model.weight]], set(), model, {})
+
+
+def test_grokadamw_waits_on_the_host(tracker):
+    model = nn.Linear(1024, 1024, bias=False, dtype=torch.bfloat16)
+    assert Optimizer("grokadamw", [[model.weight]], set(), model, {}).host_bytes == 6 * MIB
+
+
+def test_types_of_weights():
+    assert weights_dtype({}) == torch.bfloat16
+    assert weights_dtype({"bf16": False, "fp16": True}) == torch.float16
+    assert weights_dtype({"bf16": False}) == torch.float32
+    assert Simulation.compute_dtype({"bf16": False}) is None
+
+
+def test_a_pair_makes_two_rows_and_a_reference_runs_beside():
+    """Three fp32 tensors as large as all logits at the least: the policy's, the reference's, and a copy for the entropy."""
+    record = prefer("dpo", adapter="lora", lora_r=8, lora_target_modules=SEVEN)
+    logits = 2 * 128 * 4096 * 4
+    assert record["phase_peaks"]["forward"] - record["static_bytes"] >= 3 * logits
+    ahead = prefer("dpo", adapter="lora", lora_r=8, lora_target_modules=SEVEN, precompute_ref_log_probs=True)
+    assert record["phase_peaks"]["forward"] - ahead["phase_peaks"]["forward"] >= 0.9 * logits
+
+
+def test_a_whole_model_has_a_second_for_reference():
+    one, two = prefer("orpo"), prefer("dpo")
+    weights = one["parameters"]["total"] * 2
+    assert two["static_bytes"] - one["static_bytes"] == pytest.approx(weights, rel=0.01)
+    assert prefer("kto", rows=(2, 128))["static_bytes"] - one["static_bytes"] == pytest.approx(2 * weights, rel=0.01)
+
+
+def test_trl_casts_adapters_on_a_quantised_base():
+    given = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "lora_target_modules": SEVEN}
+    here, there = prefer("orpo", **given), prefer("dpo", **given)
+    trained = here["parameters"]["trained"]
+    assert here["static_bytes"] - there["static_bytes"] == pytest.approx(6 * trained, rel=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:Accessing the data pointer")  # PEFT copies the head that it trains
+def test_a_reward_head_is_one_number_wide():
+    record = prefer("reward", adapter="lora", lora_r=8, lora_target_modules=["q_proj"], lora_mlp_kernel=False)
+    assert record["parameters"]["trained"] == 2 * 8 * (512 + 512) + 512
+    assert isinstance(simulation(LLAMA, {"rl": "dpo"}, (1, 8)), PreferenceSimulation)
+    assert type(simulation(LLAMA, {}, (1, 8))) is Simulation
+
+
+@pytest.mark.parametrize("mode", [True, "legacy", "hidden_states"])
+def test_offloading_a_run_moves_at_least_its_checkpoints(mode):
+    given = FLASH | {"gradient_checkpointing": True, "cut_cross_entropy": True, "activation_offloading": mode}
+    if mode == "hidden_states":
+        given |= {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    record = run(rows=(1, 1024), **given)
+    assert record["host_bytes"] >= 2 * 1024 * 512 * 2
+    plain = run(rows=(1, 1024), gradient_checkpointing=True, cut_cross_entropy=True, **FLASH)
+    assert plain["host_bytes"] == 0
