@@ -152,13 +152,24 @@ def in_image(hardware: Hardware | None, install: Install) -> bool:
     )
 
 
+SKIPPED_EMBEDDING = "embed_tokens"
+"""The name by which ``embeddings_skip_upcast`` knows embeddings: Axolotl 0.19 ``monkeypatch/peft/utils.py``."""
+
+
 def four_bit_keys(
     architecture: Architecture, hardware: Hardware | None, config: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """What loads the base in 4 bits, the experts of a mixture too where nothing in ``config`` rules that out."""
+    """What loads the base in 4 bits, the experts of a mixture too where nothing in ``config`` rules that out.
+
+    Embeddings stay in 16 bits meanwhile: in fp32 and back, as is the default, loading takes more than training on
+    small cards.
+    """
     cuda = hardware is None or hardware.vendor is Vendor.NVIDIA
     experts = architecture.mixture_of_experts and cuda and not config.get("lora_target_linear")
-    return {"load_in_4bit": True} | ({"quantize_moe_experts": True} if experts else {})
+    keys = {"load_in_4bit": True} | ({"quantize_moe_experts": True} if experts else {})
+    if any(m.kind is Kind.EMBEDDING and m.name == SKIPPED_EMBEDDING for m in architecture.modules):
+        keys["embeddings_skip_upcast"] = True
+    return keys
 
 
 def _adapter(choice: Choice) -> dict[str, Any]:
