@@ -15,6 +15,7 @@ from app.core.fit import LOSSLESS, RUNG_KEYS, Fitted, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
+from app.core.methods.settings import PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
 from app.core.run import Run
 from app.core.timing import Samples, steps_of
@@ -22,7 +23,7 @@ from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
 from app.services.reach import largest_model, smallest_gpu
-from app.services.templates import advise, asked_method, template
+from app.services.templates import PEFT_METHODS, advise, asked_method, template
 
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
@@ -66,7 +67,7 @@ class _Planner:
         self.keep = frozenset(wish.overrides) | (
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
-        self.template = cache(lambda method: template(catalog.advisor, resolved, hardware, wish, method))
+        self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
         self.meter = Meter.of(resolved)
         self.fitted = cache(self._fitted)
         self.asked_method = asked_method(wish.overrides)
@@ -165,7 +166,8 @@ class _Planner:
 
     def _fitted(self, method: str) -> Fitted:
         """The method's template with the least change that fits; it stays the method that it is."""
-        return self._climb(method, self.keep | {"adapter"})
+        refused = {"gradient_checkpointing"} if method == PeftType.PREFIX_TUNING else set()
+        return self._climb(method, self.keep | {"adapter"} | refused)
 
     def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
         ladder = build_ladder(
@@ -217,6 +219,16 @@ class _Planner:
                     severity=Severity.INFO,
                     key="adapter",
                     message=message("finding.own_method", method=method, recommended=decision.method),
+                )
+            )
+        if method in PEFT_METHODS:
+            row = self.catalog.methods.get(method)
+            nearest = self.catalog.methods.get(row.nearest or "lora")
+            findings.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    key="adapter",
+                    message=message("finding.not_in_axolotl", method=row.name, nearest=nearest.name),
                 )
             )
         if found.fits and found.changes:

@@ -39,6 +39,8 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
             texts=texts,
             address=address,
             download_url=path_for(request, "download") + form.query(texts.language),
+            export_path=path_for(request, "plan") + "/take",
+            check_url=path_for(request, "check") + "?from=plan&" + form.query(texts.language).removeprefix("?"),
             onward=_onward(request, texts, form),
         )
     blank = Form(lang=form.lang)

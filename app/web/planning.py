@@ -72,6 +72,12 @@ def _plan(asked: Asked, hardware: Hardware, catalog: Catalog) -> Plan | None:
     return None
 
 
+def refuse(found: Answer, error: InvalidInput) -> Answer:
+    """``found`` with what keeps its file from being made."""
+    _note(error, found.asked)
+    return replace(found, state=State.INVALID)
+
+
 def _note(error: InvalidInput, asked: Asked) -> None:
     already = {found.pointer for found in asked.errors}
     for found in error.errors:

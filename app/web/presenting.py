@@ -21,6 +21,7 @@ from app.web.highlight import highlight
 from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
+from app.web.taking import take_along
 from app.web.timing import time_detail
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -66,6 +67,8 @@ def present(
     texts: Texts,
     address: Address,
     download_url: str,
+    export_path: str = "",
+    check_url: str = "",
     onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
     """Everything that the result region shows."""
@@ -74,6 +77,8 @@ def present(
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
     priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
+    take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
+    yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -120,9 +125,12 @@ def present(
         knobs=knob_views(priced, form, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
-        yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
-        download_url=download_url,
-        file_name=file_name(plan),
+        yaml_lines=highlight(yaml),
+        download_url=download_url if take is None else take.downloads[0].url,
+        download_text=t("web.verdict.yaml") if take is None else take.downloads[0].text,
+        file_name=file_name(plan) if take is None else "",
+        check_url=check_url if take is None else "",
+        take=take,
         beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
 
@@ -192,7 +200,7 @@ def _alternative(other: Alternative, form: Form, texts: Texts, address: Address)
         memory=gib(other.estimate.memory.process_bytes, texts),
         trainable=texts.text("web.percent", share=other.estimate.trainable_percent),
         reason=texts.render(other.reason),
-        url=address(form.with_values(method=other.method)),
+        url=address(form.with_method(other.method)),
     )
 
 

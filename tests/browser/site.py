@@ -18,6 +18,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"{PLAN}&lora_r=24&goal=dpo&method=qlora&rows=12000&keys=weight_decay:%200.01",
         "/plan?model=meta-llama/Llama-3.3-70B-Instruct&gpu=rtx-3060-12gb",
         f"/plan?model={MODEL}",
+        f"{PLAN}&method=prompt_tuning",
         "/plan?model=lama+8b&gpu=rtx-4091&lora_r=-3&keys=%5B",
     ),
     "tree": (
@@ -30,6 +31,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/compare?model={MODEL}&gpu=rtx-4090&v=lora_r",
     ),
     "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
+    "method_export": ("/methods/ia3/nothing.zip",),
+    "plan_export": ("/plan/take/plugin.zip",),
     "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),
     "gpus": ("/gpus?q=40&model=qwen3-8b",),
 }
