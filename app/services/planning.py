@@ -45,21 +45,27 @@ def plan(
     model: Mapping[str, Any] | None,
     hardware: Hardware,
     wish: Wish,
+    brief: bool = False,
 ) -> Plan:
     """Recommend a method and a configuration for one model on one kind of GPU.
+
+    Where it is to be ``brief`` the roads not taken come without findings of their own.
 
     Raises:
         InvalidInput: an override or the config.json holds values that cannot be.
         UnknownName: the catalogue does not hold ``base_model``.
     """
     resolved = resolve_model(catalog=catalog, base_model=base_model, model=model)
-    return _Planner(catalog, resolved, hardware, wish).plan()
+    return _Planner(catalog, resolved, hardware, wish, brief=brief).plan()
 
 
 class _Planner:
     """One plan in the making; every method is composed, measured and fitted at most once."""
 
-    def __init__(self, catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish) -> None:
+    def __init__(
+        self, catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, *, brief: bool
+    ) -> None:
+        self.brief = brief
         self.catalog = catalog
         self.resolved = resolved
         self.hardware = hardware
@@ -181,7 +187,7 @@ class _Planner:
         roomy = climb(ladder, measure=self.meter.process_bytes, capacity_bytes=with_headroom(capacity))
         return roomy if roomy.fits else climb(ladder, measure=self.meter.process_bytes, capacity_bytes=capacity)
 
-    def _estimate(self, config: Mapping[str, Any]) -> Estimate:
+    def _estimate(self, config: Mapping[str, Any], *, checked: bool = True) -> Estimate:
         return estimate_resolved(
             catalog=self.catalog,
             resolved=self.resolved,
@@ -189,6 +195,7 @@ class _Planner:
             hardware=self.hardware,
             dataset=self.wish.dataset,
             measured=self.meter.measured(config),
+            checked=checked,
         )
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
@@ -197,7 +204,7 @@ class _Planner:
             if method == taken:
                 continue
             config = self.fitted(method).config
-            estimate = self._estimate(config)
+            estimate = self._estimate(config, checked=not self.brief)
             reason = "fits" if estimate.fits else "does_not_fit"
             found.append(
                 Alternative(

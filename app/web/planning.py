@@ -63,7 +63,14 @@ def _plan(asked: Asked, hardware: Hardware, catalog: Catalog) -> Plan | None:
     if asked.base_model is None and asked.model is None:
         return None
     try:
-        return plan(catalog=catalog, base_model=asked.base_model, model=asked.model, hardware=hardware, wish=asked.wish)
+        return plan(
+            catalog=catalog,
+            base_model=asked.base_model,
+            model=asked.model,
+            hardware=hardware,
+            wish=asked.wish,
+            brief=True,
+        )
     except UnknownName as error:
         asked.suggestions = error.nearest
         asked.fault("model", message("web.error.unknown_model", given=error.given))

@@ -9,6 +9,7 @@ from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan, Wish
 from app.services.lengths import by_length
+from app.services.measuring import Meter
 from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import Texts
@@ -68,15 +69,19 @@ def present(
     address: Address,
     download_url: str,
     export_path: str = "",
+    kept: bool = False,
     check_url: str = "",
     onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
-    """Everything that the result region shows."""
+    """Everything that the result region shows. ``kept``: the model is a row of the catalogue as it stands."""
     t = texts.text
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
-    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
+    meter = Meter(estimate.architecture, kept=kept)
+    priced = price_knobs(
+        plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install, meter=meter
+    )
     take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
     yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml
     return contexts.Result(
@@ -87,7 +92,12 @@ def present(
         hardware=hardware.name,
         bar=memory_bar(estimate, texts),
         lengths=length_chart(
-            by_length(architecture=estimate.architecture, config=plan.config, capacity_bytes=hardware.capacity_bytes),
+            by_length(
+                architecture=estimate.architecture,
+                config=plan.config,
+                capacity_bytes=hardware.capacity_bytes,
+                meter=meter,
+            ),
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
             form=form,
