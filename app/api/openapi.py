@@ -114,8 +114,8 @@ def _complete(operation: dict[str, Any], example: Example, *, speaks: bool) -> N
         operation.setdefault("parameters", []).append(LANGUAGE)
     if "HTTPValidationError" in str(operation["responses"].get("422")):
         del operation["responses"]["422"]  # the framework's guess; a text parameter cannot be invalid
-    for given in operation["responses"]["200"]["content"].values():
-        given["example"] = example.given
+    given = next(iter(operation["responses"]["200"]["content"].values()))
+    given["example"] = example.given
     if example.taken:
         (taken,) = operation["requestBody"]["content"].values()
         taken["examples"] = {title: {"summary": title, "value": value} for title, value in example.taken.items()}
