@@ -6,7 +6,9 @@ from functools import cache
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.schemas import YAML_EXAMPLE
 from app.settings import Settings
+from app.web.check.sharing import pack
 from app.web.site import ROUTERS
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -31,6 +33,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/compare?model={MODEL}&gpu=rtx-4090&v=lora_r",
     ),
     "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
+    "check": (f"/check?c={pack(YAML_EXAMPLE)}&gpu=rtx-4090", "/check?c=damaged&gpu=rtx-4091"),
     "method_export": ("/methods/ia3/nothing.zip",),
     "plan_export": ("/plan/take/plugin.zip",),
     "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),
