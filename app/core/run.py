@@ -108,6 +108,8 @@ ATTENTION_OF = {
 
 LORA_ADAPTERS = ("lora", "qlora")
 """What Axolotl builds itself."""
+PEFT_TYPES = frozenset(PeftType)
+ADAPTERS = ("", *LORA_ADAPTERS, *PeftType)
 ATTENTION_FLAGS = {
     "xformers_attention": "xformers",
     "sage_attention": "sage",
@@ -325,8 +327,8 @@ class _Reader:
         return default
 
     def run(self) -> Run:
-        adapter = self.choice("adapter", "", ("", "lora", "qlora", *PeftType))
-        peft = self.peft(adapter) if adapter in tuple(PeftType) else None
+        adapter = self.choice("adapter", "", ADAPTERS)
+        peft = self.peft(adapter) if adapter in PEFT_TYPES else None
         preference = self.preference()
         lora = self.lora() if adapter in LORA_ADAPTERS else None
         if lora is not None and preference not in (None, Preference.REWARD):
@@ -335,7 +337,7 @@ class _Reader:
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
         run = Run(
-            method=Method.PEFT if adapter in tuple(PeftType) else Method(adapter or "full"),
+            method=Method.PEFT if adapter in PEFT_TYPES else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
             lora=lora,
             relora=self.flag("relora"),
@@ -394,7 +396,7 @@ class _Reader:
         if not adapter and (bits4 or bits8):
             key = "load_in_4bit" if bits4 else "load_in_8bit"
             self.fault(key, "error.config.quantized_full")
-        if adapter in tuple(PeftType) and (bits4 or bits8):
+        if adapter in PEFT_TYPES and (bits4 or bits8):
             key = "load_in_4bit" if bits4 else "load_in_8bit"
             self.fault(key, "error.peft.quantized", adapter=adapter)
             return Quantization.NONE

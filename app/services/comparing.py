@@ -6,35 +6,17 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow
-from app.core.adapter import default_targets
 from app.core.axolotl.overriding import apply_overrides
 from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate
 from app.core.hardware import Hardware
 from app.core.messages import Message
-from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Dataset
 from app.services.estimating import estimate_resolved
-from app.services.inputs import ResolvedModel, resolve_model
-from app.services.templates import METHOD_KEYS
+from app.services.inputs import resolve_model
+from app.services.swapping import TURNED_OFF, as_method
 
 MOST_VARIANTS = 24
-
-LORA_DEFAULTS: Mapping[str, Any] = {"lora_r": 32, "lora_alpha": 16, "lora_dropout": 0.05}
-"""The guide's template, for a configuration that has no adapter of its own."""
-
-TURNED_OFF = (
-    METHOD_KEYS
-    | {"load_in_8bit", "peft_config", "lora_target_parameters", "neftune_noise_alpha"}
-    | {
-        "relora_prune_method",
-        "relora_prune_ratio",
-        "jagged_restart_steps",
-        "jagged_restart_warmup_steps",
-        "jagged_restart_anneal_steps",
-    }
-)
-"""What one method's keys leave behind that another must not find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,32 +85,6 @@ def _about_config(config: Mapping[str, Any], error: FieldError) -> bool:
     """Whether a fault lies in a key of the person's own that no method turns off."""
     key = error.pointer.removeprefix("/config/").partition("/")[0]
     return key in config and key not in TURNED_OFF and not key.startswith(("lora_", "peft_"))
-
-
-def as_method(config: Mapping[str, Any], row: MethodRow, resolved: ResolvedModel) -> dict[str, Any]:
-    """``config`` as it would be under another method: its own keys for everything that the method leaves open."""
-    keys = row.config
-    if row.id == "neftune":
-        return apply_overrides(config, keys)
-    bare = {key: value for key, value in config.items() if key not in TURNED_OFF}
-    if row.id == "full":
-        return apply_overrides(bare, {"adapter": None})
-    if keys.get("adapter") not in ("lora", "qlora"):
-        kept = {key: value for key, value in bare.items() if not key.startswith("lora_") or key.endswith("_kernel")}
-        return apply_overrides(kept, {**keys, **_unfit(str(keys.get("adapter")), kept)})
-    defaults = {key: value for key, value in LORA_DEFAULTS.items() if key not in bare}
-    if not any(bare.get(key) for key in ("lora_target_modules", "lora_target_linear")):
-        targets = default_targets(resolved.architecture)
-        defaults["lora_target_modules"] = targets if isinstance(targets, str) else list(targets)
-    return apply_overrides(bare, {**defaults, **keys})
-
-
-def _unfit(adapter: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a method cannot be with, switched off where it is on."""
-    unfit = ["sample_packing"] if adapter in VIRTUAL_TOKENS else []
-    if adapter == PeftType.PREFIX_TUNING:
-        unfit.append("gradient_checkpointing")
-    return {key: False for key in unfit if config.get(key)}
 
 
 def _related(found: Sequence[Compared]) -> tuple[Compared, ...]:

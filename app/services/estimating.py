@@ -59,8 +59,12 @@ def estimate_resolved(
     hardware: Hardware | None,
     dataset: Dataset | None = None,
     measured: Measured | None = None,
+    checked: bool = True,
 ) -> Estimate:
-    """``estimate`` for a model that is already looked up, and for what is already measured of ``config``."""
+    """``estimate`` for a model that is already looked up, and for what is already measured of ``config``.
+
+    Where it is not to be ``checked`` there are no findings.
+    """
     architecture = resolved.architecture
     if measured is None:
         read = Run.from_config(config)
@@ -86,7 +90,9 @@ def estimate_resolved(
         findings=(
             *check(config, architecture, hardware, catalog.known_keys),
             *_own_findings(resolved, run, hardware),
-        ),
+        )
+        if checked
+        else (),
     )
 
 

@@ -115,19 +115,25 @@ def _plugin(config: Mapping[str, Any], run: Run, stem: str, texts: Texts, *, com
         raise _refused("export.error.native", adapter=str(config.get("adapter") or "full"))
     if run.peft.type is PeftType.BOTTLENECK:
         raise _refused("export.error.bottleneck")
-    listed = config.get("plugins") or []
-    plugins = [listed] if isinstance(listed, str) else list(listed)
-    whole = {**config, "plugins": [*plugins, PLUGIN_CLASS]}
-    header = (texts.text("export.plugin.header", command=f"PYTHONPATH=. axolotl train {stem}.yml"),)
     files = {
         f"{PLUGIN_MODULE}.py": export_text(PLUGIN_MODULE),
-        f"{stem}.yml": write_yaml(whole, texts, comments=comments, header=header if comments else ()),
+        f"{stem}.yml": plugin_yaml(config, texts, comments=comments),
     }
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
             archive.writestr(zipfile.ZipInfo(name, ZIP_DATE), text)
     return File(name=f"{stem}-plugin.zip", media_type="application/zip", content=held.getvalue())
+
+
+def plugin_yaml(config: Mapping[str, Any], texts: Texts, *, comments: bool = True) -> str:
+    """The YAML that runs with the plugin beside it."""
+    listed = config.get("plugins") or []
+    plugins = [listed] if isinstance(listed, str) else list(listed)
+    whole = {**config, "plugins": [*plugins, PLUGIN_CLASS]}
+    command = f"PYTHONPATH=. axolotl train {file_stem(config)}.yml"
+    header = (texts.text("export.plugin.header", command=command),)
+    return write_yaml(whole, texts, comments=comments, header=header if comments else ())
 
 
 def adapter_config(config: Mapping[str, Any], run: Run, resolved: ResolvedModel) -> dict[str, Any]:

@@ -39,15 +39,19 @@ class Lengths:
     whole_context: bool
 
 
-def by_length(*, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int) -> Lengths:
+def by_length(
+    *, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int, meter: Meter | None = None
+) -> Lengths:
     """Powers of two up to the first that does not fit, but a few at least, and the configuration's own length.
+
+    ``meter`` is one that keeps what it measured, where the model is one of the catalogue.
 
     Raises:
         InvalidInput: the configuration holds values that cannot be.
     """
     own = int(config.get("sequence_len") or SHORTEST)
     context = min(architecture.context_tokens or LONGEST, LONGEST)
-    scale = _Scale(Meter(architecture), config, capacity_bytes)
+    scale = _Scale(meter or Meter(architecture), config, capacity_bytes)
     lengths = {own}
     tokens = min(SHORTEST, own)
     while tokens <= max(context, own):
@@ -85,7 +89,10 @@ class _Scale:
 
     def fits(self, tokens: int) -> bool:
         """Whether the expected value is within the card."""
-        return self.at(tokens).memory.process_bytes <= self.capacity_bytes
+        known = self.known.get(tokens)
+        if known is None:
+            return self.meter.process_bytes({**self.config, "sequence_len": tokens}) <= self.capacity_bytes
+        return known.memory.process_bytes <= self.capacity_bytes
 
     def longest(self, tried: list[int], context: int) -> int | None:
         """The longest that fits, to ``FINENESS``: between the last of ``tried`` that does and what lies above it."""

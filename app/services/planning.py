@@ -15,6 +15,7 @@ from app.core.fit import LOSSLESS, RUNG_KEYS, Fitted, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
+from app.core.methods.settings import PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
 from app.core.run import Run
 from app.core.timing import Samples, steps_of
@@ -22,7 +23,7 @@ from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
 from app.services.reach import largest_model, smallest_gpu
-from app.services.templates import advise, asked_method, template
+from app.services.templates import PEFT_METHODS, advise, asked_method, template
 
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
@@ -44,21 +45,27 @@ def plan(
     model: Mapping[str, Any] | None,
     hardware: Hardware,
     wish: Wish,
+    brief: bool = False,
 ) -> Plan:
     """Recommend a method and a configuration for one model on one kind of GPU.
+
+    Where it is to be ``brief`` the roads not taken come without findings of their own.
 
     Raises:
         InvalidInput: an override or the config.json holds values that cannot be.
         UnknownName: the catalogue does not hold ``base_model``.
     """
     resolved = resolve_model(catalog=catalog, base_model=base_model, model=model)
-    return _Planner(catalog, resolved, hardware, wish).plan()
+    return _Planner(catalog, resolved, hardware, wish, brief=brief).plan()
 
 
 class _Planner:
     """One plan in the making; every method is composed, measured and fitted at most once."""
 
-    def __init__(self, catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish) -> None:
+    def __init__(
+        self, catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, *, brief: bool
+    ) -> None:
+        self.brief = brief
         self.catalog = catalog
         self.resolved = resolved
         self.hardware = hardware
@@ -66,7 +73,7 @@ class _Planner:
         self.keep = frozenset(wish.overrides) | (
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
-        self.template = cache(lambda method: template(catalog.advisor, resolved, hardware, wish, method))
+        self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
         self.meter = Meter.of(resolved)
         self.fitted = cache(self._fitted)
         self.asked_method = asked_method(wish.overrides)
@@ -165,7 +172,8 @@ class _Planner:
 
     def _fitted(self, method: str) -> Fitted:
         """The method's template with the least change that fits; it stays the method that it is."""
-        return self._climb(method, self.keep | {"adapter"})
+        refused = {"gradient_checkpointing"} if method == PeftType.PREFIX_TUNING else set()
+        return self._climb(method, self.keep | {"adapter"} | refused)
 
     def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
         ladder = build_ladder(
@@ -179,7 +187,7 @@ class _Planner:
         roomy = climb(ladder, measure=self.meter.process_bytes, capacity_bytes=with_headroom(capacity))
         return roomy if roomy.fits else climb(ladder, measure=self.meter.process_bytes, capacity_bytes=capacity)
 
-    def _estimate(self, config: Mapping[str, Any]) -> Estimate:
+    def _estimate(self, config: Mapping[str, Any], *, checked: bool = True) -> Estimate:
         return estimate_resolved(
             catalog=self.catalog,
             resolved=self.resolved,
@@ -187,6 +195,7 @@ class _Planner:
             hardware=self.hardware,
             dataset=self.wish.dataset,
             measured=self.meter.measured(config),
+            checked=checked,
         )
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
@@ -195,7 +204,7 @@ class _Planner:
             if method == taken:
                 continue
             config = self.fitted(method).config
-            estimate = self._estimate(config)
+            estimate = self._estimate(config, checked=not self.brief)
             reason = "fits" if estimate.fits else "does_not_fit"
             found.append(
                 Alternative(
@@ -217,6 +226,16 @@ class _Planner:
                     severity=Severity.INFO,
                     key="adapter",
                     message=message("finding.own_method", method=method, recommended=decision.method),
+                )
+            )
+        if method in PEFT_METHODS:
+            row = self.catalog.methods.get(method)
+            nearest = self.catalog.methods.get(row.nearest or "lora")
+            findings.append(
+                Finding(
+                    severity=Severity.WARNING,
+                    key="adapter",
+                    message=message("finding.not_in_axolotl", method=row.name, nearest=nearest.name),
                 )
             )
         if found.fits and found.changes:

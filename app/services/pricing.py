@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.core.adapter import resolve_adapter
 from app.core.axolotl.overriding import apply_overrides
 from app.core.errors import InvalidInput
 from app.core.estimate import Estimate
@@ -11,7 +10,8 @@ from app.core.hardware import Hardware
 from app.core.plan import Dataset, Install
 from app.core.prices import Knob, Knobs, Turn, turns
 from app.core.run import Run
-from app.services.estimating import memory_of, time_of, verdict
+from app.services.estimating import time_of, verdict
+from app.services.measuring import Meter
 
 
 def price_knobs(
@@ -21,31 +21,37 @@ def price_knobs(
     hardware: Hardware | None = None,
     dataset: Dataset | None = None,
     install: Install = Install.DOCKER,
+    meter: Meter | None = None,
 ) -> Knobs:
     """The price of each knob of ``config``, which ``estimate`` is of, what saves most first.
 
-    A change that this model or PEFT refuses has no price and is left out.
+    ``meter`` is one that keeps what it measured, where the model is one of the catalogue. A change that this model
+    or PEFT refuses has no price and is left out.
     """
     found = []
+    meter = meter or Meter(estimate.architecture)
     for turn in turns(config, Run.from_config(config), estimate.architecture, hardware, install):
         try:
-            found.append(_priced(turn, config, estimate, hardware, dataset))
+            found.append(_priced(turn, config, estimate, hardware, dataset, meter))
         except InvalidInput:
             continue
     return Knobs(items=tuple(sorted(found, key=lambda knob: -knob.saves_bytes)))
 
 
 def _priced(
-    turn: Turn, config: Mapping[str, Any], estimate: Estimate, hardware: Hardware | None, dataset: Dataset | None
+    turn: Turn,
+    config: Mapping[str, Any],
+    estimate: Estimate,
+    hardware: Hardware | None,
+    dataset: Dataset | None,
+    meter: Meter,
 ) -> Knob:
     changed = apply_overrides(config, turn.patch)
-    architecture = estimate.architecture
-    run = Run.from_config(changed)
-    adapter = resolve_adapter(architecture, run)
-    memory = memory_of(architecture, run, adapter)
+    measured = meter.measured(changed)
+    memory = measured.memory
     ratio = None
     if estimate.time is not None and hardware is not None:
-        time = time_of(architecture, run, adapter, hardware, changed, dataset)
+        time = time_of(estimate.architecture, measured.run, measured.adapter, hardware, changed, dataset)
         ratio = estimate.time.tokens_per_second / time.tokens_per_second if time is not None else None
     capacity = estimate.capacity_bytes
     return Knob(

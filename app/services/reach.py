@@ -31,7 +31,7 @@ def least_bytes(
     Raises:
         InvalidInput: the method or the person's keys cannot be on this model.
     """
-    config: Mapping[str, Any] = template(catalog.advisor, resolved, hardware, wish, method)
+    config: Mapping[str, Any] = template(catalog, resolved, hardware, wish, method)
     ladder = build_ladder(
         config, architecture=resolved.architecture, hardware=hardware, install=wish.install, keep=keep | {"adapter"}
     )

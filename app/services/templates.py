@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.catalog.library import Catalog
 from app.core.adapter import default_targets
 from app.core.advice import Advisor
 from app.core.architecture import Architecture
@@ -11,13 +12,13 @@ from app.core.decision import Fact
 from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware
 from app.core.knobs import starting_knobs
+from app.core.methods.settings import PeftType
 from app.core.plan import Advice, Goal, Wish
 from app.services.inputs import ResolvedModel
+from app.services.swapping import METHOD_KEYS, as_method
 
-METHOD_KEYS = frozenset(
-    ("adapter", "load_in_4bit", "load_in_8bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts")
-)
-"""Keys that say which method it is; a road not taken is composed without them."""
+PEFT_METHODS = frozenset(method.value for method in PeftType)
+"""Methods that Axolotl does not have, by what ``adapter`` calls them."""
 
 SFT_GOALS = (Goal.CHAT, Goal.INSTRUCTION, Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)
 
@@ -29,6 +30,8 @@ def asked_method(overrides: Mapping[str, Any]) -> str | None:
     adapter = overrides.get("adapter", "lora")
     if not adapter:
         return "full"
+    if adapter in PEFT_METHODS:
+        return str(adapter)
     if adapter == "qlora":
         return "qdora" if overrides.get("peft_use_dora") else "qlora"
     if overrides.get("relora"):
@@ -42,7 +45,7 @@ def own_keys(method: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a person set, but for what says that it is another method."""
     if method == asked_method(overrides):
         return overrides
-    return {key: value for key, value in overrides.items() if key not in METHOD_KEYS}
+    return {key: value for key, value in overrides.items() if key not in METHOD_KEYS and key != "peft_config"}
 
 
 FOUR_BIT = ("qlora", "qdora")
@@ -75,8 +78,25 @@ def known_facts(
     }
 
 
-def template(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
-    """The method's template as a whole configuration, with the person's own keys."""
+def template(catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
+    """The method's template as a whole configuration, with the person's own keys.
+
+    A method that Axolotl does not have takes LoRA's place in the same template.
+    """
+    if method not in PEFT_METHODS:
+        composed = _composed(catalog.advisor, resolved, hardware, wish, method)
+        return apply_overrides(composed, own_keys(method, wish.overrides))
+    composed = as_method(
+        _composed(catalog.advisor, resolved, hardware, wish, "lora"), catalog.methods.get(method), resolved
+    )
+    own = dict(own_keys(method, wish.overrides))
+    given, usual = own.get("peft_config"), composed.get("peft_config")
+    if isinstance(given, Mapping) and isinstance(usual, Mapping):
+        own["peft_config"] = {**usual, **given}
+    return apply_overrides(composed, own)
+
+
+def _composed(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
     row = resolved.row
     knobs = starting_knobs(
         {item.key: item for item in advise(advisor, resolved, hardware, wish, method)},
@@ -110,4 +130,4 @@ def template(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wish
         evaluate=True,
         warmup_ratio=knobs.warmup_ratio,
     )
-    return apply_overrides(compose(choice), own_keys(method, wish.overrides))
+    return compose(choice)

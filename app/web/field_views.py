@@ -12,7 +12,7 @@ from app.core.errors import FieldError
 from app.core.plan import Plan
 from app.texts import Texts
 from app.web import contexts
-from app.web.fields import FIELDS, Kind
+from app.web.fields import FIELDS, PEFT_KEYS, Kind
 from app.web.forms import MODEL_JSON, Address, Asked, Form
 
 SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
@@ -152,6 +152,8 @@ def _choices(
     if field.default == "":
         options.append(_recommended(name, picked, texts, plan))
     for value in field.choices:
+        if value in PEFT_KEYS and value != picked:
+            continue
         label = texts.text(f"method.{value}") if name == "method" else texts.text(f"web.{name}.{value}")
         hint_code = f"web.{name}.{value}.hint"
         options.append(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from app.core.methods.settings import PeftType
 from app.core.plan import Goal, Install, Priority, Tasks
 
 
@@ -47,6 +48,9 @@ METHOD_KEYS: Mapping[str, Mapping[str, Any]] = {
 }
 """A person's own choice of method, as the keys that express it."""
 
+PEFT_KEYS: Mapping[str, Mapping[str, Any]] = {method.value: {"adapter": method.value} for method in PeftType}
+"""The same for methods that Axolotl does not have: taken along for PEFT, or by a plugin."""
+
 NEFTUNE_KEYS: Mapping[str, Mapping[str, Any]] = {
     "on": {"neftune_noise_alpha": 5},
     "off": {"neftune_noise_alpha": None},
@@ -79,7 +83,7 @@ FIELDS: Mapping[str, Field] = {
         _whole("mean_tokens", 10**9),
         _whole("max_tokens", 10**9),
         _whole("sequence_len", 1 << 24),
-        _choice("method", tuple(METHOD_KEYS)),
+        _choice("method", (*METHOD_KEYS, *PEFT_KEYS)),
         _choice("neftune", tuple(NEFTUNE_KEYS)),
         _whole("lora_r", 1 << 16, knob=True),
         _whole("lora_alpha", 1 << 20, knob=True),

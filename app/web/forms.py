@@ -14,13 +14,15 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
 from app.core.plan import Dataset, Goal, Install, Priority, Tasks, Wish
+from app.services.swapping import METHOD_KEYS as METHOD_SAYING_KEYS
 from app.texts import LANGUAGES
 from app.web import own_keys, pasted_model
-from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, Field, Kind
+from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, Field, Kind
 
 MODEL_JSON = "model_json"
 MOST_SUGGESTIONS = 6
 MOST_PRICE = 10**6
+METHOD_SAYING = METHOD_SAYING_KEYS | {"peft_config"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,11 @@ class Form:
                 values[name] = value
         ordered = {name: values[name] for name in FIELDS if name in values}
         return replace(self, values=ordered, model_json="" if "m" in changes else self.model_json)
+
+    def with_method(self, method: str) -> "Form":
+        """This form under another method: what the box for other keys says of one goes."""
+        values = own_keys.without(self.values, METHOD_SAYING)
+        return replace(self, values=values).with_values(method=method)
 
     def query(self, lang: str | None = None) -> str:
         """The shortest query that says the same, ``?`` included; empty for a blank form."""
@@ -191,7 +198,7 @@ def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     method = _choice(form, "method", asked)
     if method:
-        overrides |= METHOD_KEYS[method]
+        overrides |= METHOD_KEYS.get(method) or PEFT_KEYS[method]
     neftune = _choice(form, "neftune", asked)
     if neftune:
         overrides |= NEFTUNE_KEYS[neftune]

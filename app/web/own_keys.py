@@ -12,7 +12,7 @@ import yaml
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
 from app.core.plan import Goal
-from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS
+from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS
 
 LONGEST = 6_000
 """Characters of a pasted file; the longest of Axolotl's examples has half of that."""
@@ -94,6 +94,21 @@ def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, st
     return result | found
 
 
+def without(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """``values`` of fields with some keys out of the box; a text that is no YAML stays as it is."""
+    result = dict(values)
+    try:
+        own = parse(values.get("keys", ""))
+    except InvalidInput:
+        return result
+    left = {key: value for key, value in own.items() if key not in frozenset(names)}
+    if len(left) < len(own):
+        result["keys"] = write(left)
+        if not left:
+            del result["keys"]
+    return result
+
+
 def write(keys: Mapping[str, Any]) -> str:
     """Keys as YAML, one line each."""
     return "".join(f"{name}: {_flow(value)}\n" for name, value in keys.items()).strip()
@@ -110,7 +125,8 @@ def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
     left = dict(keys)
     says_method = {name: left[name] for name in _SAYS_METHOD if left.get(name)}
     full = "adapter" in left and not left["adapter"] and not says_method
-    method = "full" if full else next((name for name, own in METHOD_KEYS.items() if own == says_method), None)
+    known = {**METHOD_KEYS, **PEFT_KEYS}
+    method = "full" if full else next((name for name, own in known.items() if own == says_method), None)
     if method and "adapter" in left:
         fields.setdefault("method", method)
         for name in _SAYS_METHOD:

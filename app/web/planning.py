@@ -63,13 +63,26 @@ def _plan(asked: Asked, hardware: Hardware, catalog: Catalog) -> Plan | None:
     if asked.base_model is None and asked.model is None:
         return None
     try:
-        return plan(catalog=catalog, base_model=asked.base_model, model=asked.model, hardware=hardware, wish=asked.wish)
+        return plan(
+            catalog=catalog,
+            base_model=asked.base_model,
+            model=asked.model,
+            hardware=hardware,
+            wish=asked.wish,
+            brief=True,
+        )
     except UnknownName as error:
         asked.suggestions = error.nearest
         asked.fault("model", message("web.error.unknown_model", given=error.given))
     except InvalidInput as error:
         _note(error, asked)
     return None
+
+
+def refuse(found: Answer, error: InvalidInput) -> Answer:
+    """``found`` with what keeps its file from being made."""
+    _note(error, found.asked)
+    return replace(found, state=State.INVALID)
 
 
 def _note(error: InvalidInput, asked: Asked) -> None:

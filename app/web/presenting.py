@@ -9,6 +9,7 @@ from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan, Wish
 from app.services.lengths import by_length
+from app.services.measuring import Meter
 from app.services.pricing import price_knobs
 from app.services.writing import write_yaml
 from app.texts import Texts
@@ -21,6 +22,7 @@ from app.web.highlight import highlight
 from app.web.knob_list import knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar
+from app.web.taking import take_along
 from app.web.timing import time_detail
 
 _BY_SEVERITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
@@ -66,14 +68,22 @@ def present(
     texts: Texts,
     address: Address,
     download_url: str,
+    export_path: str = "",
+    kept: bool = False,
+    check_url: str = "",
     onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
-    """Everything that the result region shows."""
+    """Everything that the result region shows. ``kept``: the model is a row of the catalogue as it stands."""
     t = texts.text
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
-    priced = price_knobs(plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install)
+    meter = Meter(estimate.architecture, kept=kept)
+    priced = price_knobs(
+        plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install, meter=meter
+    )
+    take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
+    yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml
     return contexts.Result(
         verdict=verdict(estimate, hardware, texts),
         method=method,
@@ -82,7 +92,12 @@ def present(
         hardware=hardware.name,
         bar=memory_bar(estimate, texts),
         lengths=length_chart(
-            by_length(architecture=estimate.architecture, config=plan.config, capacity_bytes=hardware.capacity_bytes),
+            by_length(
+                architecture=estimate.architecture,
+                config=plan.config,
+                capacity_bytes=hardware.capacity_bytes,
+                meter=meter,
+            ),
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
             form=form,
@@ -120,9 +135,12 @@ def present(
         knobs=knob_views(priced, form, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
-        yaml_lines=highlight(yaml_file(plan, hardware, catalog, texts)),
-        download_url=download_url,
-        file_name=file_name(plan),
+        yaml_lines=highlight(yaml),
+        download_url=download_url if take is None else take.downloads[0].url,
+        download_text=t("web.verdict.yaml") if take is None else take.downloads[0].text,
+        file_name=file_name(plan) if take is None else "",
+        check_url=check_url if take is None else "",
+        take=take,
         beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
 
@@ -192,7 +210,7 @@ def _alternative(other: Alternative, form: Form, texts: Texts, address: Address)
         memory=gib(other.estimate.memory.process_bytes, texts),
         trainable=texts.text("web.percent", share=other.estimate.trainable_percent),
         reason=texts.render(other.reason),
-        url=address(form.with_values(method=other.method)),
+        url=address(form.with_method(other.method)),
     )
 
 

@@ -1,16 +1,21 @@
 """The pages: read the form, ask the services, render."""
 
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from app.catalog.library import Catalog
+from app.core.errors import InvalidInput
+from app.services.exporting import export
+from app.services.templates import PEFT_METHODS
 from app.web.contexts import State
 from app.web.forms import Form
 from app.web.home import home_page
 from app.web.hypermedia import VARY, wants_fragment
 from app.web.pages import model_choices, plan_page
-from app.web.planning import answer
+from app.web.planning import answer, refuse
 from app.web.presenting import file_name, yaml_file
+from app.web.taking import TARGETS, as_response
 from app.web.templating import path_for, reader, render
 
 router = APIRouter(include_in_schema=False)
@@ -51,17 +56,39 @@ def download(request: Request) -> Response:
     catalog: Catalog = request.app.state.catalog
     found = answer(Form.from_query(request.query_params, catalog.known_keys), catalog)
     texts = reader(request)
-    if found.state is not State.READY or found.plan is None or found.hardware is None:
+    plan = found.plan
+    ready = found.state is State.READY and plan is not None and plan.config.get("adapter") not in PEFT_METHODS
+    if not ready or plan is None or found.hardware is None:
         return render(request, "pages/plan.html", plan_page(request, texts, found), texts, status=422)
     return Response(
-        yaml_file(found.plan, found.hardware, catalog, texts),
+        yaml_file(plan, found.hardware, catalog, texts),
         headers={
-            "Content-Disposition": f'attachment; filename="{file_name(found.plan)}"',
+            "Content-Disposition": f'attachment; filename="{file_name(plan)}"',
             "Content-Language": texts.language,
             "Vary": VARY,
         },
         media_type="application/yaml",
     )
+
+
+@router.api_route("/plan/take/{file}", methods=_READ, name="plan_export")
+def take(request: Request, file: str) -> Response:
+    """What there is for a method that Axolotl does not run itself. Where there is none, the page says why."""
+    catalog: Catalog = request.app.state.catalog
+    target = TARGETS.get(file)
+    if target is None:
+        raise HTTPException(404)
+    found = answer(Form.from_query(request.query_params, catalog.known_keys), catalog)
+    texts = reader(request)
+    if found.state is State.READY and found.plan is not None:
+        try:
+            made = export(
+                catalog=catalog, config=found.plan.config, target=target, texts=texts, model=found.asked.model
+            )
+            return as_response(made)
+        except InvalidInput as error:
+            found = refuse(found, error)
+    return render(request, "pages/plan.html", plan_page(request, texts, found), texts, status=422)
 
 
 @router.api_route("/plan/models", methods=_READ, name="model_search")

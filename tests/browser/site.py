@@ -6,7 +6,9 @@ from functools import cache
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.schemas import YAML_EXAMPLE
 from app.settings import Settings
+from app.web.check.sharing import pack
 from app.web.site import ROUTERS
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -18,6 +20,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"{PLAN}&lora_r=24&goal=dpo&method=qlora&rows=12000&keys=weight_decay:%200.01",
         "/plan?model=meta-llama/Llama-3.3-70B-Instruct&gpu=rtx-3060-12gb",
         f"/plan?model={MODEL}",
+        f"{PLAN}&method=prompt_tuning",
         "/plan?model=lama+8b&gpu=rtx-4091&lora_r=-3&keys=%5B",
     ),
     "tree": (
@@ -30,6 +33,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/compare?model={MODEL}&gpu=rtx-4090&v=lora_r",
     ),
     "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
+    "check": (f"/check?c={pack(YAML_EXAMPLE)}&gpu=rtx-4090", "/check?c=damaged&gpu=rtx-4091"),
+    "method_export": ("/methods/ia3/nothing.zip",),
+    "plan_export": ("/plan/take/plugin.zip",),
     "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),
     "gpus": ("/gpus?q=40&model=qwen3-8b",),
 }

@@ -99,7 +99,7 @@ def would_fit(catalog: Catalog, case: Case, hardware: Hardware) -> Iterator[str]
         if method in ("qlora", "qdora") and case.model.startswith("openai/gpt-oss"):
             continue
         try:
-            start = template(catalog.advisor, resolved, hardware, case.wish, method)
+            start = template(catalog, resolved, hardware, case.wish, method)
             ladder = build_ladder(
                 start,
                 architecture=resolved.architecture,

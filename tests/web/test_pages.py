@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import Settings
 from app.texts import LANGUAGES
+from app.web.fields import PEFT_KEYS
 
 from .conftest import FRAGMENT, GPU, MODEL, RESTORE, Get
 
@@ -282,3 +283,38 @@ def test_addresses_carry_the_path_prefix() -> None:
         text = client.get("/plan", params=PLAN).text
     for attribute in ('href="/', 'action="/', 'src="/', 'hx-get="/'):
         assert text.count(attribute) == text.count(f"{attribute}tools/axoplan/")
+
+
+@pytest.mark.parametrize("method", sorted(PEFT_KEYS))
+def test_a_method_that_axolotl_lacks_is_planned_with_its_files(client: TestClient, get: Get, method: str) -> None:
+    """Never a YAML that Axolotl refuses: a plugin or a script, and the nearest native method."""
+    query = {"model": MODEL, "gpu": "rtx-4090", "lang": "en"}
+    page = get("/plan", {**query, "keys": f"adapter: {method}"})
+    assert page.document.select_one(f"input[name=method][value={method}]").has_attr("checked")
+    links = [link["href"] for link in page.document.select(".downloads a")]
+    assert len(links) == (1 if method == "bottleneck" else 3)
+    for link in links:
+        assert client.get(link).status_code == 200
+    assert client.get("/plan/config.yaml", params={**query, "method": method}).status_code == 422
+    near = page.document.select_one("#take-title ~ .alternatives a")["href"]
+    assert "adapter" not in near
+    assert client.get(near).status_code == 200
+
+
+def test_own_settings_of_a_method_stand_beside_the_usual_ones(get: Get) -> None:
+    query = {"model": MODEL, "gpu": "rtx-4090", "keys": "adapter: prompt_tuning\npeft_config: {num_virtual_tokens: 50}"}
+    assert "num_virtual_tokens: 50" in get("/plan", query).document.select_one("#yaml").text
+
+
+def test_a_method_that_axolotl_lacks_is_left_for_a_native_one(get: Get) -> None:
+    """The box for other keys no longer says otherwise then."""
+    query = {
+        "model": MODEL,
+        "gpu": "rtx-4090",
+        "method": "prompt_tuning",
+        "keys": "peft_config: {num_virtual_tokens: 50}",
+    }
+    address = get("/plan", query).document.select_one("#take-title ~ .alternatives a")["href"]
+    page = get("/plan", {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()})
+    assert "peft_config" not in page.document.select_one("#yaml").text
+    assert "adapter: lora" in page.document.select_one("#yaml").text

@@ -39,7 +39,7 @@ class Subject:
     def mapping(self, key: str) -> Mapping[str, Any]:
         """A key's value where it is a mapping, else an empty one."""
         value = self.config.get(key)
-        return value if isinstance(value, Mapping) else {}
+        return value if value is not None and isinstance(value, Mapping) else {}
 
     def text(self, key: str) -> str:
         """A key's value where it is text, else nothing."""

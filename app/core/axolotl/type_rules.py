@@ -102,7 +102,7 @@ def dataset_model(subject: Subject, item: Mapping[Any, Any]) -> str:
 
 def numbers_in_text(subject: Subject) -> Iterator[Finding]:
     """``2e-4`` is text in YAML 1.1. Axolotl's own keys are converted; what it hands on to others is not."""
-    for name in ROUGHLY_NUMBERS:
+    for name in (name for name in ROUGHLY_NUMBERS if name in subject.config):
         for key, value in subject.mapping(name).items():
             if isinstance(value, str) and (number := _number(value)) is not None:
                 fix = Fix(set={f"{name}.{key}": number})

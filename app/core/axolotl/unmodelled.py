@@ -132,9 +132,13 @@ UNMODELLED: tuple[Unmodelled, ...] = (
 )
 
 
+KEYS = frozenset(row.key for row in UNMODELLED)
+
+
 def acting(config: Mapping[str, Any]) -> Iterator[Unmodelled]:
     """Those that this configuration switches on."""
-    return (row for row in UNMODELLED if row.acts(config))
+    present = KEYS & config.keys()
+    return (row for row in UNMODELLED if row.key in present and row.acts(config))
 
 
 def room(config: Mapping[str, Any]) -> tuple[int, int]:

@@ -43,5 +43,6 @@ async def check_post(request: Request) -> Response:
         builder = Builder(request, texts, asked)
     address = builder.address(asked.text) if builder.checked and isinstance(asked.text, str) else None
     if address is not None and builder.status == 200:
-        return RedirectResponse(address, 303, {"Vary": VARY})
+        # the browser moves the focus there, with or without JavaScript
+        return RedirectResponse(f"{address}#result-title", 303, {"Vary": VARY})
     return render(request, "pages/check.html", builder.page(), texts, status=builder.status)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.web.contexts.form import FindingView
+from app.web.contexts.frame import Link
 from app.web.contexts.time import Beyond
 
 
@@ -92,6 +93,21 @@ class AlternativeView:
     trainable: str
     reason: str
     url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeAlong:
+    """For a method that Axolotl does not run itself: files, the method that is nearest, and the plugin's YAML.
+
+    ``yaml`` is empty where there is no plugin.
+    """
+
+    downloads: tuple[Link, ...]
+    note: str
+    nearest: str
+    nearest_verdict: str
+    take: Link
+    yaml: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,5 +222,8 @@ class Result:
     findings: tuple[FindingView, ...]
     yaml_lines: tuple[tuple[Token, ...], ...]
     download_url: str
+    download_text: str
     file_name: str
+    check_url: str
     beyond: Beyond
+    take: TakeAlong | None = None

@@ -14,15 +14,15 @@ from app.catalog.methods import MethodRow
 from app.core.errors import InvalidInput, UnknownName
 from app.core.hardware import Hardware
 from app.core.messages import message
-from app.services.comparing import LORA_DEFAULTS
 from app.services.inputs import resolve_hardware
 from app.services.method_cost import method_cost
+from app.services.swapping import LORA_DEFAULTS
 from app.services.writing import write_yaml
 from app.texts import Texts
 from app.web.contexts import Link
 from app.web.field_views import error_summary, field_views, model_options
 from app.web.fields import METHOD_KEYS, NEFTUNE_KEYS
-from app.web.forms import Asked, Form, understand
+from app.web.forms import Asked, Form, turned, understand
 from app.web.highlight import highlight
 from app.web.mathml import typeset, with_formulas
 from app.web.presenting import verdict
@@ -50,7 +50,6 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
     rows = catalog.methods.rows
     place = next(place for place, other in enumerate(rows) if other is row)
     here = method_url(request, row.id)
-    planned = row.id in METHOD_KEYS or row.id == "neftune"
     page = MethodPage(
         shell=shell(
             request,
@@ -94,7 +93,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
         action=here,
         lang=form.lang or "",
         plan_url=_plan_url(request, row, form),
-        plan_text=t("reference.method.plan" if planned else "reference.method.plan.any", method=row.name),
+        plan_text=t("reference.method.plan", method=row.name),
         methods_url=path_for(request, "methods") + (f"?{urlencode(along)}" if along else ""),
         previous=_link(request, rows[place - 1], along) if place else None,
         next=_link(request, rows[place + 1], along) if place + 1 < len(rows) else None,
@@ -148,12 +147,14 @@ def _symbols(row: MethodRow, texts: Texts) -> tuple[SymbolView, ...]:
 
 
 def _plan_url(request: Request, row: MethodRow, form: Form) -> str:
-    """The wizard with this method chosen, where it has it."""
+    """The wizard with this method chosen."""
     chosen = form if form.values else form.with_values(**EXAMPLE)
     if row.id in METHOD_KEYS:
         chosen = chosen.with_values(method=row.id)
     elif row.id == "neftune":
         chosen = chosen.with_values(neftune="on")
+    else:
+        chosen = turned(chosen if "adapter" in row.config else chosen.with_values(method="full"), row.config)
     return path_for(request, "plan") + chosen.query()
 
 
@@ -180,11 +181,10 @@ def _price(
     asked, hardware = understood(form, catalog)
     if asked.errors or hardware is None:
         return asked, None
-    keys = METHOD_KEYS.get(row.id) or (NEFTUNE_KEYS["on"] if row.id == "neftune" else None)
+    keys = METHOD_KEYS.get(row.id) or (NEFTUNE_KEYS["on"] if row.id == "neftune" else asking(row))
     try:
         found = method_cost(
             catalog=catalog,
-            row=row,
             hardware=hardware,
             overrides=keys,
             base_model=asked.base_model,
@@ -220,6 +220,11 @@ def _price(
         example=example,
         downloads=downloads_of(request, row, form, texts),
     )
+
+
+def asking(row: MethodRow) -> Mapping[str, Any]:
+    """The keys with which the wizard is asked for a method; one without an adapter trains the model's own weights."""
+    return row.config if "adapter" in row.config else {"adapter": None, **row.config}
 
 
 def _share(percent: float) -> str:

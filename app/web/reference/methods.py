@@ -174,7 +174,7 @@ def _rule_estimates(catalog: Catalog) -> tuple[tuple[str, Estimate], ...]:
             estimate_resolved(
                 catalog=catalog,
                 resolved=resolved,
-                config=template(catalog.advisor, resolved, hardware, Wish(), method),
+                config=template(catalog, resolved, hardware, Wish(), method),
                 hardware=hardware,
             ),
         )
