@@ -556,6 +556,8 @@ class _Reader:
             trained=own is not None and bool(own.own_parameters),
             rank=own.rank if own is not None else 0,
             dropout=bool(self.run.lora and self.run.lora.dropout),
+            quantization=self.run.expert_quantization,
+            unpacked_itemsize=4 if self.run.expert_quantization is Quantization.INT8 else self.run.itemsize,
         )
 
     def mixer(self) -> MixerSpec:

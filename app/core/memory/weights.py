@@ -2,7 +2,8 @@
 
 Dtypes are those that Axolotl 0.19's ``loaders/model.py`` leaves behind: bf16 under ``bf16: auto``; with full
 fine-tuning and attention unset, sdpa or eager, embeddings, output head and norms in fp32; NF4 and LLM.int8 from
-bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts. PEFT's k-bit preparation
+bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts; ``quantize_moe_experts`` does the last
+(Axolotl 0.19, ``monkeypatch/moe_quant.py``), with double quantisation whatever ``bnb_config_kwargs`` says. PEFT's k-bit preparation
 (``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl casts back what it knows by
 name: norms, embeddings and head.
 """
@@ -57,6 +58,8 @@ class Storing:
     half: bool
     fp32_residual: bool
     double_quantization: bool
+    experts: Quantization = Quantization.NONE
+    """What 3-D experts are stored in."""
 
     @classmethod
     def of(cls, run: Run) -> "Storing":
@@ -66,6 +69,7 @@ class Storing:
             half=run.half,
             fp32_residual=fp32_residual(run),
             double_quantization=run.double_quantization,
+            experts=run.expert_quantization,
         )
 
 
@@ -94,6 +98,11 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
     """All instances of one row of the base model."""
     itemsize = stored(architecture, module, storing)
     bias = itemsize * module.copies * module.bias_parameters
+    if module.kind is Kind.EXPERTS and storing.experts is not Quantization.NONE:
+        if storing.experts is Quantization.NF4:
+            return module.copies * nf4_bytes(module.weight_parameters) + bias
+        rows = module.weight_parameters // module.shape[1]
+        return module.copies * int8_bytes(rows, module.weight_parameters) + bias
     if not quantizes(architecture, module, storing):
         return itemsize * module.parameters
     if storing.quantization is Quantization.NF4:
