@@ -17,7 +17,7 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
-from app.core.memory.forms import SCALED_EMBEDDINGS, head_spec, layer_specs, position_elements
+from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
@@ -46,6 +46,7 @@ from app.core.memory.tape import (
     Moment,
 )
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
+from app.core.memory.traits import SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.methods.settings import PeftType
