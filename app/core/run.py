@@ -207,7 +207,7 @@ class Run:
 
     @property
     def expert_quantization(self) -> Quantization:
-        """How 3-D experts are stored: in 8 bits under ``load_in_8bit``, else in 4 where the base was to be (``moe_quant``)."""
+        """How 3-D experts are stored: in 8 bits under ``load_in_8bit``, else in 4 where the base was to be."""
         if not self.quantize_experts or self.quantization is Quantization.NONE:
             return Quantization.NONE
         return Quantization.INT8 if self.quantization is Quantization.INT8 else Quantization.NF4

@@ -17,6 +17,7 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
+from app.core.memory.confirmed import doubt_percent
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
@@ -215,11 +216,18 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     return Memory(
         allocated_peak_bytes=peak,
         process_bytes=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
-        range_bytes=process_range_bytes(peak, outline.loading, run.room_percent),
+        range_bytes=process_range_bytes(peak, outline.loading, _room(architecture, run)),
         peak_phase=top.phase,
         breakdown=breakdown,
         host_bytes=on_host + lengths.value(outline.offloaded),
     )
+
+
+def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
+    """Per cent below and above: keys that are not priced, and an architecture that no case confirms."""
+    less, more = run.room_percent
+    doubt = doubt_percent(architecture)
+    return max(less, doubt), more + doubt
 
 
 class _Step:

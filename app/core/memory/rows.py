@@ -8,8 +8,8 @@ from app.core.memory.attention import Kernel
 from app.core.memory.beside import Scaled
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.traits import PLUS_ONE, UNTYPED_LINEARS, WEIGHT_FIRST
-from app.core.memory.weights import Storing, stored
+from app.core.memory.traits import PLUS_ONE, WEIGHT_FIRST
+from app.core.memory.weights import Storing, quantizes, stored
 from app.core.methods.settings import PeftType
 from app.core.run import Method, Quantization, Run
 
@@ -95,19 +95,14 @@ def norm_form(architecture: Architecture, block: Block) -> Norm:
 def linear_spec(architecture: Architecture, run: Run, module: Module, own: AdaptedModule | None) -> LinearSpec:
     """A row of a linear under this run."""
     lora = run.lora
-    quantization = run.quantization
-    if (
-        module.kind is Kind.HEAD
-        or architecture.model_type in UNTYPED_LINEARS
-        or quantization is Quantization.FP32_UPCAST
-    ):
-        quantization = Quantization.NONE
+    storing = Storing.of(run)
+    quantization = run.quantization if quantizes(architecture, module, storing) else Quantization.NONE
     return LinearSpec(
         name=module.name,
         inputs=module.shape[0],
         outputs=module.shape[1],
         bias=bool(module.bias_parameters),
-        itemsize=stored(architecture, module, Storing.of(run)),
+        itemsize=stored(architecture, module, storing),
         quantization=quantization,
         trained=own is not None and bool(own.own_parameters),
         rank=own.rank if own is not None else 0,

@@ -59,8 +59,6 @@ TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
 """Whose windowed layers have positions of their own."""
 RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
 EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
-UNTYPED_LINEARS = frozenset(("falcon",))
-"""Whose linears are of a class of their own, which bitsandbytes' integration passes over."""
 SLICED = frozenset(("phi3",))
 MIDDLES = {
     Activation.RELU: Middle.SAVES_OUTPUT,

@@ -2,7 +2,8 @@
 
 Every parameter of three dimensions whose path has "expert" in it becomes a parametrization that unpacks the whole of it whenever it is
 read: NF4 with double quantisation whatever ``bnb_config_kwargs`` says, in the type that it was loaded in; int8 with a scale a row, in fp32
-twice over. Hooks around the module's forward keep what was unpacked until it ends. Where the 4-bit mode is chosen, ``load_in_8bit`` is off.
+twice over. Hooks around the module's forward keep what was unpacked until it ends. Where any was quantised, ``ModelLoader._prepare_model_for_quantization`` leaves PEFT's k-bit preparation out, so that nothing
+becomes fp32.
 """
 
 from __future__ import annotations

@@ -47,7 +47,12 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         model = shrunk(models[kind][0], 2)
         given = _base(kind, 4) | OFF | {"lora_target_parameters": NAMES}
         yield f"experts-nf4-{kind}-adapted", model, given | GC | CCE, (1, 2048)
-        yield f"experts-nf4-{kind}-down-adapted", model, given | GC | CCE | {"lora_target_parameters": NAMES[1:]}, (1, 1024)
+        yield (
+            f"experts-nf4-{kind}-down-adapted",
+            model,
+            given | GC | CCE | {"lora_target_parameters": NAMES[1:]},
+            (1, 1024),
+        )
         yield f"experts-nf4-{kind}-adapted-nogc", model, given | CCE, (1, 512)
         given = _base(kind, 8) | OFF | {"lora_target_parameters": NAMES}
         yield f"experts-int8-{kind}-adapted", model, given | GC | CCE, (1, 1024)
@@ -62,5 +67,10 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "experts-nf4-qwen3_moe-long", one, base | GC | CCE, (1, 16384)
     yield "experts-nf4-qwen3_moe-short", one, base | GC | CCE, (1, 128)
     yield "experts-nf4-qwen3_moe-trap", one, base | GC | CCE | OFF | {"adapter": "lora"}, (1, 1024)
-    yield "experts-nf4-qwen3_moe-evaluated", one, base | GC | CCE | {"val_set_size": 0.1, "eval_batch_size": 4}, (1, 512)
+    yield (
+        "experts-nf4-qwen3_moe-evaluated",
+        one,
+        base | GC | CCE | {"val_set_size": 0.1, "eval_batch_size": 4},
+        (1, 512),
+    )
     yield "experts-16bit-qwen3_moe", one, {k: v for k, v in base.items() if k not in EXPERTS} | GC | CCE, (1, 1024)

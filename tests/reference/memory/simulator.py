@@ -118,8 +118,7 @@ class Simulation:
             )
         elif cfg.get("load_in_8bit"):
             bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)
-        if cfg.get("quantize_moe_experts"):
-            experts.quantize(base, cfg)
+        prepares = not (cfg.get("quantize_moe_experts") and experts.quantize(base, cfg))
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
@@ -129,7 +128,7 @@ class Simulation:
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
-            if cfg.get("load_in_4bit") or cfg.get("load_in_8bit"):
+            if prepares and (cfg.get("load_in_4bit") or cfg.get("load_in_8bit")):
                 prepare_kbit(base, bool(checkpointing))
         if cfg.get("adapter") or attention not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
             convert_dtypes(base, names, weights_dtype(cfg), before=False)
