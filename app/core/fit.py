@@ -154,7 +154,9 @@ def _losses(
         return ()
     if run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
         return ()
-    keys = {key: value for key, value in fused_loss(architecture, hardware, install).items() if key != "plugins"}
+    quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
+    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    keys = {key: value for key, value in found.items() if key != "plugins"}
     return () if "chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED else (keys,)
 
 
