@@ -166,6 +166,11 @@ SKIPPED_EMBEDDING = "embed_tokens"
 """The name by which ``embeddings_skip_upcast`` knows embeddings: Axolotl 0.19 ``monkeypatch/peft/utils.py``."""
 
 
+def skips_embeddings(architecture: Architecture) -> bool:
+    """Whether ``embeddings_skip_upcast`` does anything for this model."""
+    return any(m.kind is Kind.EMBEDDING and m.name == SKIPPED_EMBEDDING for m in architecture.modules)
+
+
 def four_bit_keys(
     architecture: Architecture, hardware: Hardware | None, config: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
@@ -177,7 +182,7 @@ def four_bit_keys(
     cuda = hardware is None or hardware.vendor is Vendor.NVIDIA
     experts = architecture.mixture_of_experts and cuda and not config.get("lora_target_linear")
     keys = {"load_in_4bit": True} | ({"quantize_moe_experts": True} if experts else {})
-    if any(m.kind is Kind.EMBEDDING and m.name == SKIPPED_EMBEDDING for m in architecture.modules):
+    if skips_embeddings(architecture):
         keys["embeddings_skip_upcast"] = True
     return keys
 
