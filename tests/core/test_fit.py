@@ -152,7 +152,7 @@ def test_the_loss_is_fused_with_its_plugin(
         ({"lora_r": 8}, Rung.RANK),
         ({"adapter": None}, Rung.RANK),
         ({"adapter": None}, Rung.QUANTIZATION),
-        ({"adapter": "qlora", "load_in_4bit": True}, Rung.QUANTIZATION),
+        ({"adapter": "qlora", "load_in_4bit": True, "embeddings_skip_upcast": True}, Rung.QUANTIZATION),
         ({"peft": {"loftq_config": {"loftq_bits": 4}}}, Rung.QUANTIZATION),
         ({"gradient_checkpointing": True, "activation_offloading": True}, Rung.OFFLOADING),
     ],

@@ -31,7 +31,7 @@ from app.core.memory.weights import Storing, stored
 from app.core.methods.bottleneck import ATTENTION, FEED_FORWARD
 from app.core.methods.settings import Activation as BottleneckActivation
 from app.core.methods.settings import Bottleneck, PeftType
-from app.core.run import Attention, Method, Run
+from app.core.run import Attention, Loss, Method, Run
 
 
 def layer_specs(
@@ -195,6 +195,15 @@ def norm_places(layer: LayerRows) -> dict[str, NormSpec | None]:
     return dict(zip(("input_norm", "feed_norm"), found, strict=False))
 
 
+def loss_of(architecture: Architecture, run: Run) -> Loss:
+    """The loss that runs: Axolotl's chunked one replaces that of causal models, not of those with towers.
+
+    Source: ``axolotl/monkeypatch/loss/chunked.py`` changes ``LOSS_MAPPING["ForCausalLM"]`` alone.
+    """
+    towers = any(module.part is not Part.TEXT for module in architecture.modules)
+    return Loss.PLAIN if towers and run.loss is Loss.CHUNKED else run.loss
+
+
 def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpec:
     """Final norm, head and loss."""
     head = next(module for module in architecture.modules if module.kind is Kind.HEAD)
@@ -221,7 +230,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         vocab=architecture.vocab_size,
         norm=norm_under_liger(norm, architecture.model_type, run.liger),
         linear=spec,
-        loss=run.loss,
+        loss=loss_of(architecture, run),
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.sample_packing,

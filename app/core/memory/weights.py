@@ -104,6 +104,9 @@ def stored(architecture: Architecture, module: Module, storing: Storing) -> int:
         return 4
     known = EMBEDDING_NAMES.get(architecture.model_type, ("embed_tokens", "lm_head"))
     named = "norm" in module.path or any(name in module.path for name in known)
+    if module.kind is Kind.EMBEDDING and not named:  # cast along with the head that shares it
+        heads = (row.path for row in architecture.modules if row.tied_to == module.path)
+        named = any(name in path for path in heads for name in known)
     if named:
         return 4 if storing.fp32_residual else 2
     gate = module.path.endswith(".gate") and module.kind in (Kind.LINEAR, Kind.ROUTER)

@@ -17,12 +17,26 @@ def embedding_names(model_type: str) -> list[str]:
 
 
 def convert_dtypes(model, names: list[str], dtype: torch.dtype, before: bool) -> None:
-    """``ModelLoader._convert_embedding_modules_dtype``."""
+    """``ModelLoader._convert_embedding_modules_dtype``.
+
+    ``Module.to`` changes a real parameter where it is, for all modules that share it; a fake one is replaced, so its
+    other holders are told.
+    """
+    model.tie_weights()  # ``from_pretrained`` has done it by then
+    holders: dict[int, list[tuple[torch.nn.Module, str]]] = {}
+    for module in model.modules():
+        for key, p in module._parameters.items():
+            holders.setdefault(id(p), []).append((module, key))
+    shared = [places for places in holders.values() if len(places) > 1]
     for name, module in model.named_modules():
         norm, gate = "norm" in name, before and name.endswith(".gate")
         if norm or gate or (any(n in name for n in names) and hasattr(module, "weight")):
             module.to(dtype)
-    model.tie_weights()
+            for places in shared:
+                for holder, key in places:
+                    if holder is module:
+                        for other, its in places:
+                            other._parameters[its] = module._parameters[key]
 
 
 def _apply(self, fn, recurse=True):
