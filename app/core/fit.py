@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.core.architecture import Architecture, Kind
-from app.core.axolotl.composing import four_bit_keys, fused_loss
+from app.core.axolotl.composing import four_bit_keys, fused_loss, skips_embeddings
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
 from app.core.memory.optimizers import form_of
@@ -154,7 +154,9 @@ def _losses(
         return ()
     if run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
         return ()
-    keys = {key: value for key, value in fused_loss(architecture, hardware, install).items() if key != "plugins"}
+    quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
+    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    keys = {key: value for key, value in found.items() if key != "plugins"}
     return () if "chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED else (keys,)
 
 
@@ -228,7 +230,12 @@ def _ranks(run: Run, keep: frozenset[str]) -> Sequence[Mapping[str, Any]]:
 def _quantized(
     config: Mapping[str, Any], run: Run, architecture: Architecture, hardware: Hardware | None
 ) -> Sequence[Mapping[str, Any]]:
-    """The base in 4 bits under the same adapter; LoftQ's start and bitsandbytes know only some."""
+    """The base in 4 bits under the same adapter; LoftQ's start and bitsandbytes know only some.
+
+    A base that is in 4 bits already can still keep its embeddings in 16 while it loads.
+    """
+    if run.quantization is Quantization.NF4 and not run.embeddings_skip_upcast:
+        return ({"embeddings_skip_upcast": True},) if skips_embeddings(architecture) else ()
     if run.method is not Method.LORA or run.quantization is Quantization.NF4 or config.get("peft"):
         return ()
     if not any(module.kind is Kind.LINEAR for module in architecture.modules):

@@ -148,7 +148,9 @@ def _losses(
     if config.get("rl") or config.get("reward_model"):
         return
     fused = run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
-    keys = {key: value for key, value in fused_loss(architecture, hardware, install).items() if key != "plugins"}
+    quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
+    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    keys = {key: value for key, value in found.items() if key != "plugins"}
     if not fused and "chunked_cross_entropy" not in keys:
         yield _turn("fused_loss", keys, key=next(iter(keys)))
     if run.loss is not Loss.CHUNKED and not fused:

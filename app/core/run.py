@@ -184,6 +184,8 @@ class Run:
     computes_full: bool = False
     """``bnb_4bit_compute_dtype: float32`` under 16-bit autocast: 4-bit weights are unpacked in fp32."""
     embeddings_skip_upcast: bool = False
+    quantize_experts: bool = False
+    """``quantize_moe_experts``: 3-D experts are quantised while they load."""
     own_rates: bool = False
     """Learning rates by group make Axolotl build the optimizer itself, which forgets the embeddings' 32-bit states."""
     room_percent: tuple[int, int] = (0, 0)
@@ -204,6 +206,13 @@ class Run:
     def itemsize(self) -> int:
         """Bytes of a stored weight and of what autocast computes in."""
         return 2 if self.half else 4
+
+    @property
+    def expert_quantization(self) -> Quantization:
+        """How 3-D experts are stored: in 8 bits under ``load_in_8bit``, else in 4 where the base was to be."""
+        if not self.quantize_experts or self.quantization is Quantization.NONE:
+            return Quantization.NONE
+        return Quantization.INT8 if self.quantization is Quantization.INT8 else Quantization.NF4
 
     @property
     def tokens(self) -> int:
@@ -360,6 +369,7 @@ class _Reader:
             or self.number("noisy_embedding_alpha", 0.0, 0.0, 1e6) > 0,
             computes_full=self.computes_full(),
             embeddings_skip_upcast=self.flag("embeddings_skip_upcast"),
+            quantize_experts=self.flag("quantize_moe_experts"),
             own_rates=any(self.config.get(key) is not None for key in OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
             half=self.half(),

@@ -15,6 +15,7 @@ from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.beside import MODELLED_METHODS
+from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
 from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.messages import message
@@ -157,6 +158,11 @@ def _own_findings(resolved: ResolvedModel, run: Run, hardware: Hardware | None) 
             Finding(
                 severity=Severity.WARNING, message=message("finding.architecture_approximate", model_type=model_type)
             )
+        )
+    if unrecorded(resolved.architecture):
+        model_type = resolved.architecture.model_type
+        found.append(
+            Finding(severity=Severity.INFO, message=message("finding.architecture_unrecorded", model_type=model_type))
         )
     if scans(resolved.architecture):
         model_type = resolved.architecture.model_type

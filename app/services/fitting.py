@@ -65,6 +65,7 @@ GOES_ALONG: Mapping[str, Rung] = {
     "gradient_accumulation_steps": Rung.MICRO_BATCH,
     "lora_alpha": Rung.RANK,
     "quantize_moe_experts": Rung.QUANTIZATION,
+    "embeddings_skip_upcast": Rung.QUANTIZATION,
 }
 """Keys that change with a rung's own."""
 

@@ -150,7 +150,7 @@ def test_plans_that_cannot_be(client: TestClient, body: dict[str, Any], at: list
     assert pointers(refused(client, 422, body, "/api/v1/plan")) == at
 
 
-@pytest.mark.parametrize("query", ["target=script", "target=axolotle", "comments=maybe", "target=&comments="])
+@pytest.mark.parametrize("query", ["target=scripts", "target=axolotle", "comments=maybe", "target=&comments="])
 def test_a_file_that_cannot_be_had(client: TestClient, query: str) -> None:
     """The answer says what can."""
     data = refused(client, 422, {"config": LORA}, f"/api/v1/config?{query}")

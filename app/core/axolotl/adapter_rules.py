@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from app.core.architecture import Architecture, Kind, Part
-from app.core.axolotl.coverage import LORA_KERNELS
+from app.core.axolotl.coverage import LORA_KERNELS, QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.axolotl.judging import FALSE_WORDS
 from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
@@ -150,6 +150,21 @@ def quantized_experts(subject: Subject) -> Iterator[Finding]:
             helps = not amd and not subject.on("lora_target_linear")
             mend = Fix(set={"quantize_moe_experts": True}) if helps else None
             yield misleads("experts_16bit", "quantize_moe_experts", fix=mend)
+
+
+def quantized_heads(subject: Subject) -> Iterator[Finding]:
+    """A fused loss multiplies with the head's weight itself, which is packed where the head is quantised."""
+    architecture = subject.architecture
+    if architecture is None or architecture.tie_word_embeddings:
+        return
+    four = subject.text("adapter") == "qlora" and subject.on("load_in_4bit")
+    eight = subject.text("adapter") == "lora" and subject.on("load_in_8bit")
+    heads = QUANTIZED_HEADS if four else QUANTIZED_HEADS_IN_8_BITS if eight else frozenset()
+    if architecture.model_type in heads:
+        for key in ("cut_cross_entropy", "liger_fused_linear_cross_entropy"):
+            if subject.on(key):
+                fix = Fix(set={"chunked_cross_entropy": True}, unset=(key,))
+                yield fails("quantized_head", key, fix=fix, key=key, model_type=architecture.model_type)
 
 
 def packed_checkpoint(subject: Subject) -> Iterator[Finding]:
@@ -314,6 +329,7 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     target_experts,
     expert_parameters,
     quantized_experts,
+    quantized_heads,
     packed_checkpoint,
     kernels,
     loftq,

@@ -15,6 +15,7 @@ from app.core.axolotl.coverage import (
     NO_FLASH_ATTENTION,
     NO_SDPA,
     PACKED_MIXERS,
+    QUANTIZED_HEADS_IN_8_BITS,
 )
 from app.core.axolotl.data_blocks import PREFERENCE_GOALS, data_keys
 from app.core.axolotl.keys import in_order
@@ -129,12 +130,21 @@ def _loss(choice: Choice) -> dict[str, Any]:
     Preference training and reward models compute losses of their own, so nothing is replaced there. The fused
     kernels need Ampere or newer (https://github.com/apple/ml-cross-entropy); the chunks are plain PyTorch.
     """
-    return fused_loss(choice.architecture, choice.hardware, choice.install) if choice.supervised else {}
+    if not choice.supervised:
+        return {}
+    return fused_loss(choice.architecture, choice.hardware, choice.install, quantized=choice.four_bit)
 
 
-def fused_loss(architecture: Architecture, hardware: Hardware | None, install: Install) -> dict[str, Any]:
-    """The loss keys that need least memory for this model where Axolotl is installed this way."""
+def fused_loss(
+    architecture: Architecture, hardware: Hardware | None, install: Install, *, quantized: bool
+) -> dict[str, Any]:
+    """The loss keys that need least memory for this model where Axolotl is installed this way.
+
+    ``quantized`` is whether the base is, with which some heads are, whose weight no fused loss can read.
+    """
     model_type = architecture.model_type
+    if quantized and model_type in QUANTIZED_HEADS_IN_8_BITS:
+        return {"chunked_cross_entropy": True}
     if in_image(hardware, install) and model_type in CUT_CROSS_ENTROPY:
         return {"plugins": [CCE_PLUGIN], "cut_cross_entropy": True}
     if hardware is not None and hardware.bf16 and model_type in LIGER_FUSED_LINEAR:
@@ -152,13 +162,29 @@ def in_image(hardware: Hardware | None, install: Install) -> bool:
     )
 
 
+SKIPPED_EMBEDDING = "embed_tokens"
+"""The name by which ``embeddings_skip_upcast`` knows embeddings: Axolotl 0.19 ``monkeypatch/peft/utils.py``."""
+
+
+def skips_embeddings(architecture: Architecture) -> bool:
+    """Whether ``embeddings_skip_upcast`` does anything for this model."""
+    return any(m.kind is Kind.EMBEDDING and m.name == SKIPPED_EMBEDDING for m in architecture.modules)
+
+
 def four_bit_keys(
     architecture: Architecture, hardware: Hardware | None, config: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """What loads the base in 4 bits, the experts of a mixture too where nothing in ``config`` rules that out."""
+    """What loads the base in 4 bits, the experts of a mixture too where nothing in ``config`` rules that out.
+
+    Embeddings stay in 16 bits meanwhile: in fp32 and back, as is the default, loading takes more than training on
+    small cards.
+    """
     cuda = hardware is None or hardware.vendor is Vendor.NVIDIA
     experts = architecture.mixture_of_experts and cuda and not config.get("lora_target_linear")
-    return {"load_in_4bit": True} | ({"quantize_moe_experts": True} if experts else {})
+    keys = {"load_in_4bit": True} | ({"quantize_moe_experts": True} if experts else {})
+    if skips_embeddings(architecture):
+        keys["embeddings_skip_upcast"] = True
+    return keys
 
 
 def _adapter(choice: Choice) -> dict[str, Any]:

@@ -45,6 +45,15 @@ LIGER_FUSED_LINEAR = frozenset(
 Source: liger-kernel 0.8.1, ``transformers/monkey_patch.py`` (``MODEL_TYPE_TO_APPLY_LIGER_FN``).
 """
 
+QUANTIZED_HEADS = frozenset(["falcon_h1"])
+"""Those whose output head is quantised with the base, so that no loss can read its weight.
+
+Axolotl leaves Falcon-H1's ``out_proj`` alone by a list of its own (``ModelLoader._set_quantization_config``), which
+replaces Transformers' list, on which the head stands (5.16.1, ``HfQuantizer.get_modules_to_not_convert``).
+"""
+QUANTIZED_HEADS_IN_8_BITS = QUANTIZED_HEADS | {"jamba"}
+"""In 8 bits Jamba has such a list too."""
+
 NO_FLASH_ATTENTION = frozenset(["bloom", "codegen", "falcon_mamba", "gpt_oss", "llama4", "llama4_text", "mamba", "mpt"])
 """Those that Transformers refuses to load with ``flash_attention_2``. gpt-oss takes FlashAttention 3 only: its
 attention has sinks.

@@ -24,7 +24,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         train_on_inputs remove_unused_columns dataset_prepared_path val_set_size output_dir""".split()
     ),
     "adapter": tuple(
-        """adapter load_in_4bit load_in_8bit quantize_moe_experts peft_use_dora peft_use_rslora
+        """adapter load_in_4bit load_in_8bit quantize_moe_experts embeddings_skip_upcast peft_use_dora peft_use_rslora
         peft_init_lora_weights peft relora relora_prune_method relora_prune_ratio relora_cpu_offload
         jagged_restart_steps jagged_restart_warmup_steps jagged_restart_anneal_steps lora_r lora_alpha
         lora_dropout lora_target_modules lora_target_linear lora_target_parameters lora_modules_to_save

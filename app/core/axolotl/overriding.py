@@ -12,6 +12,7 @@ ADAPTER_KEYS = (
     "load_in_4bit",
     "load_in_8bit",
     "quantize_moe_experts",
+    "embeddings_skip_upcast",
     "peft_use_dora",
     "peft",
     "relora",
@@ -33,7 +34,7 @@ RELORA_KEYS = tuple(key for key in ADAPTER_KEYS if key.startswith(("relora", "ja
 
 def _adapter(value: object) -> tuple[str, ...]:
     if value == "lora":
-        return ("load_in_4bit", "quantize_moe_experts")
+        return ("load_in_4bit", "quantize_moe_experts", "embeddings_skip_upcast")
     return ("load_in_8bit",) if value == "qlora" else ADAPTER_KEYS
 
 

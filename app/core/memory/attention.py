@@ -232,7 +232,8 @@ def _sunk(t: Tape, shape: Heads, weights: Tensor) -> Tensor:
     lower = t.fresh(whole, itemsize)
     t.join((lower,), (weights, largest), (), lambda grads: (grads[0], t.fresh(each, itemsize)))
     del weights, largest
-    chances = keeping_output(t, lower)
+    # with a sink in fp32 (k-bit preparation) the scores are, and their softmax is the one with dtype=float32
+    chances = _softmax(t, lower) if itemsize == FULL else keeping_output(t, lower)
     del lower
     return slices(t, chances, (shape.heads * SQUARE,))[0]
 

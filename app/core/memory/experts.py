@@ -1,7 +1,9 @@
 """Mixtures of experts: a router, experts stored as 3-D parameters, and a shared feed-forward beside them.
 
 Source: Transformers 5.16.1, ``integrations/moe.py`` (``grouped_mm_experts_forward``) and the routers of
-``models/*_moe``; PEFT 0.20.0 ``tuners/lora/layer.py`` (``ParamWrapper``), whose update is added to the whole parameter.
+``models/*_moe``; PEFT 0.20.0 ``tuners/lora/layer.py`` (``ParamWrapper``), whose update is added to the whole parameter;
+Axolotl 0.19 ``monkeypatch/moe_quant.py`` and bitsandbytes 0.50 ``nn/parametrize.py`` for quantised experts, all of
+which are unpacked whenever their layer runs and live until its experts are done.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,10 @@ from app.core.memory.operations import (
     slices,
     split,
 )
-from app.core.memory.tape import TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import TEMPORARIES, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.weights import NF4_BLOCK
+from app.core.run import Quantization
+from app.core.units import ceil_div
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,10 @@ class RoutedLinear:
     trained: bool = False
     rank: int = 0
     dropout: bool = False
+    quantization: Quantization = Quantization.NONE
+    """``NF4`` or ``INT8`` under ``quantize_moe_experts``."""
+    unpacked_itemsize: int = 2
+    """Of a quantised parameter when it is read."""
 
     @property
     def elements(self) -> int:
@@ -120,18 +129,21 @@ def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
     wide = rows * spec.hidden
     itemsize = x.itemsize
     up, down = spec.routed[0], spec.routed[-1]
+    held = Held(t, spec)
     sorted_ids, order = t.fresh(rows, 8), t.fresh(rows, 8)
     beyond = t.fresh(rows, 1)
     picked = _masked(t, gather(t, x, wide), beyond)
     weights = gather(t, scores, rows)
-    made = routed_linear(t, up, picked, rows)
+    made = routed_linear(t, up, picked, *held.read(up, rows))
     made = _gate(t, spec, made)
-    made = routed_linear(t, down, made, rows)
+    made = routed_linear(t, down, made, *held.read(down, rows))
     weighted = _masked(t, multiply(t, made, weights), beyond)
     weighted = gather(t, weighted, wide)
     out = _summed(t, weighted, spec.hidden * TOKEN)
     del sorted_ids, order, picked, made, weighted
-    return cast(t, out, itemsize)
+    out = cast(t, out, itemsize)
+    del held
+    return out
 
 
 def _masked(t: Tape, x: Tensor, mask: Tensor) -> Tensor:
@@ -178,20 +190,64 @@ def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     entering = repeat(t, x, everyone * spec.hidden)
     entering = multiply(t, entering, copy(t, scores))
     up, down = spec.routed[0], spec.routed[-1]
-    made = routed_linear(t, up, entering, everyone)
+    held = Held(t, spec)
+    made = routed_linear(t, up, entering, *held.read(up, everyone))
     made = _gate(t, spec, made)
-    made = routed_linear(t, down, made, everyone)
+    made = routed_linear(t, down, made, *held.read(down, everyone))
+    del held
     return _summed(t, made, spec.hidden * TOKEN)
 
 
-def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, rows: int) -> Tensor:
-    """``torch._grouped_mm`` of all experts, with PEFT's update of the whole parameter where it is adapted.
+class Held:
+    """The experts' weights as their module reads them, in one forward of it.
+
+    PEFT computes the update of every adapted parameter before, the last first, and tries it on once; updates and what
+    was read stay until the forward ends (``torch.nn.utils.parametrize.cached``).
+    """
+
+    def __init__(self, t: Tape, spec: ExpertsSpec) -> None:
+        self.tape = t
+        self.updates: dict[RoutedLinear, Tensor] = {}
+        self.weights: list[Tensor] = []
+        self.bias: Tensor | None = None
+        for one in reversed(spec.routed):
+            if one.rank:
+                self.updates[one] = _update(t, one)
+                weight = _unpacked(t, one)
+                tried = t.fresh(one.elements, weight.itemsize)
+                del weight, tried
+
+    def read(self, spec: RoutedLinear, rows: int) -> tuple[Tensor, Tensor | None, int]:
+        """The parameter, unpacked and updated, each row's bias, and the rows; the bias before it lives until then."""
+        t = self.tape
+        weight = _unpacked(t, spec)
+        if spec in self.updates:
+            weight = add(t, weight, self.updates[spec])
+        self.weights.append(weight)
+        if spec.bias:
+            bias = t.parameter(spec.count * spec.outputs, spec.itemsize, trained=spec.trained)
+            self.bias = gather(t, bias, rows * spec.outputs)
+        return weight, self.bias, rows
+
+
+def _unpacked(t: Tape, spec: RoutedLinear) -> Tensor:
+    """The whole parameter: NF4 beside fp32 statistics of its blocks, int8 by two products in fp32."""
+    if spec.quantization is Quantization.NONE:
+        return t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
+    if spec.quantization is Quantization.INT8:
+        beside = t.fresh(spec.elements, FULL, TEMPORARIES)
+    else:
+        beside = t.fresh(ceil_div(spec.elements, NF4_BLOCK), FULL, TEMPORARIES)
+    weight = t.fresh(spec.elements, spec.unpacked_itemsize, TEMPORARIES)
+    del beside
+    return weight
+
+
+def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
+    """``torch._grouped_mm`` of all experts.
 
     Autocast does not know it: the input is cast to the weight's type, fp32 where k-bit preparation has made it that.
     """
-    weight = t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
-    if spec.rank:
-        weight = _with_update(t, spec)
     itemsize = weight.itemsize
     x = cast(t, x, itemsize)
     out = t.fresh(rows * spec.outputs, itemsize)
@@ -202,11 +258,7 @@ def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, rows: int) -> Tensor:
         return (t.fresh(x_size, itemsize) if x_size else None, t.fresh(w_size, itemsize) if w_size else None)
 
     t.join((out,), (x, weight), (x if w_size else None, weight if x_size else None), run)
-    if spec.bias:
-        bias = t.parameter(spec.count * spec.outputs, spec.itemsize, trained=spec.trained)
-        picked = gather(t, bias, rows * spec.outputs)
-        out = _added(t, out, picked)
-    return out
+    return out if bias is None else _added(t, out, bias)
 
 
 def _added(t: Tape, x: Tensor, y: Tensor) -> Tensor:
@@ -216,11 +268,11 @@ def _added(t: Tape, x: Tensor, y: Tensor) -> Tensor:
     return out
 
 
-def _with_update(t: Tape, spec: RoutedLinear) -> Tensor:
-    """The parameter plus ``B A`` for every expert, both as large as the parameter itself."""
+def _update(t: Tape, spec: RoutedLinear) -> Tensor:
+    """``B A`` for every expert, as large as the parameter itself and in its type."""
     down = t.parameter(spec.count * spec.rank * spec.inputs, FULL, trained=True)
     up = t.parameter(spec.count * spec.rank * spec.outputs, FULL, trained=True)
     a, b = autocast_copy(t, down, f"A.{spec.inputs}"), autocast_copy(t, up, f"B.{spec.inputs}")
     (update,) = custom(t, ((spec.elements, t.compute),), (a, b), (a, b))
     update = scale(t, update)
-    return add(t, t.parameter(spec.elements, spec.itemsize, trained=False), update)
+    return cast(t, update, spec.itemsize if spec.quantization is Quantization.NONE else spec.unpacked_itemsize)

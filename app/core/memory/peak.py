@@ -17,7 +17,8 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
-from app.core.memory.forms import SCALED_EMBEDDINGS, head_spec, layer_specs, position_elements
+from app.core.memory.confirmed import doubt_percent
+from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
@@ -46,6 +47,7 @@ from app.core.memory.tape import (
     Moment,
 )
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
+from app.core.memory.traits import SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.methods.settings import PeftType
@@ -214,11 +216,18 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     return Memory(
         allocated_peak_bytes=peak,
         process_bytes=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
-        range_bytes=process_range_bytes(peak, outline.loading, run.room_percent),
+        range_bytes=process_range_bytes(peak, outline.loading, _room(architecture, run)),
         peak_phase=top.phase,
         breakdown=breakdown,
         host_bytes=on_host + lengths.value(outline.offloaded),
     )
+
+
+def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
+    """Per cent below and above: keys that are not priced, and an architecture that no case confirms."""
+    less, more = run.room_percent
+    doubt = doubt_percent(architecture)
+    return max(less, doubt), more + doubt
 
 
 class _Step:

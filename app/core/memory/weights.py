@@ -2,14 +2,16 @@
 
 Dtypes are those that Axolotl 0.19's ``loaders/model.py`` leaves behind: bf16 under ``bf16: auto``; with full
 fine-tuning and attention unset, sdpa or eager, embeddings, output head and norms in fp32; NF4 and LLM.int8 from
-bitsandbytes 0.50, which never quantise embeddings, head or fused 3-D experts. PEFT's k-bit preparation
-(``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl casts back what it knows by
-name: norms, embeddings and head.
+bitsandbytes 0.50, which never quantise embeddings, most heads or fused 3-D experts. ``quantize_moe_experts`` quantises
+the last (Axolotl 0.19, ``monkeypatch/moe_quant.py``), with double quantisation whatever ``bnb_config_kwargs`` says.
+PEFT's k-bit preparation (``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl
+casts back what it knows by name: norms, embeddings and head.
 """
 
 from dataclasses import dataclass
 
 from app.core.architecture import Architecture, Kind, Module
+from app.core.axolotl.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.kept import kept
 from app.core.run import Loss, Method, Quantization, Run
 from app.core.units import ceil_div, round_up
@@ -57,6 +59,8 @@ class Storing:
     half: bool
     fp32_residual: bool
     double_quantization: bool
+    experts: Quantization = Quantization.NONE
+    """What 3-D experts are stored in."""
 
     @classmethod
     def of(cls, run: Run) -> "Storing":
@@ -66,16 +70,32 @@ class Storing:
             half=run.half,
             fp32_residual=fp32_residual(run),
             double_quantization=run.double_quantization,
+            experts=run.expert_quantization,
         )
 
 
 def quantizes(architecture: Architecture, module: Module, storing: Storing) -> bool:
-    """Whether bitsandbytes stores this row: linears other than the head, of PyTorch's own class."""
-    return (
-        storing.quantization in (Quantization.NF4, Quantization.INT8)
-        and module.kind in (Kind.LINEAR, Kind.CONV1D)
-        and architecture.model_type not in UNTYPED_LINEARS
-    )
+    """Whether bitsandbytes stores this row: linears of PyTorch's own class, and a head that no list protects.
+
+    Axolotl's own list for Falcon-H1 names ``out_proj``, which its scan reads by itself.
+    """
+    if storing.quantization not in (Quantization.NF4, Quantization.INT8):
+        return False
+    if module.kind is Kind.HEAD:
+        heads = QUANTIZED_HEADS if storing.quantization is Quantization.NF4 else QUANTIZED_HEADS_IN_8_BITS
+        return module.tied_to is None and architecture.model_type in heads
+    if architecture.model_type in QUANTIZED_HEADS and module.name == "out_proj":
+        return False
+    return module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
+
+
+def prepared(architecture: Architecture, storing: Storing) -> bool:
+    """Whether PEFT's k-bit preparation has cast to fp32 what is not quantised: not where experts are quantised.
+
+    Source: Axolotl 0.19, ``ModelLoader._prepare_model_for_quantization``.
+    """
+    experts = storing.experts is not Quantization.NONE and any(block.experts for block in architecture.blocks)
+    return storing.quantization in K_BIT and not experts
 
 
 def stored(architecture: Architecture, module: Module, storing: Storing) -> int:
@@ -87,13 +107,18 @@ def stored(architecture: Architecture, module: Module, storing: Storing) -> int:
     if named:
         return 4 if storing.fp32_residual else 2
     gate = module.path.endswith(".gate") and module.kind in (Kind.LINEAR, Kind.ROUTER)
-    return 4 if gate or storing.quantization in K_BIT else 2
+    return 4 if gate or prepared(architecture, storing) else 2
 
 
 def module_bytes(architecture: Architecture, module: Module, storing: Storing) -> int:
     """All instances of one row of the base model."""
     itemsize = stored(architecture, module, storing)
     bias = itemsize * module.copies * module.bias_parameters
+    if module.kind is Kind.EXPERTS and storing.experts is not Quantization.NONE:
+        if storing.experts is Quantization.NF4:
+            return module.copies * nf4_bytes(module.weight_parameters) + bias
+        rows = module.weight_parameters // module.shape[1]
+        return module.copies * int8_bytes(rows, module.weight_parameters) + bias
     if not quantizes(architecture, module, storing):
         return itemsize * module.parameters
     if storing.quantization is Quantization.NF4:

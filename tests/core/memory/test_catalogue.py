@@ -1,6 +1,7 @@
 """Every model of the catalogue under every method: an answer, or a refusal that names the field."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from app.core.architectures import describe, supported_model_types
 from app.core.errors import InvalidInput
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
+from app.core.memory.confirmed import UNRECORDED
+from app.core.memory.loading import load_bytes
+from app.core.memory.process import process_range_bytes
 from app.core.run import CCE_PLUGIN, Run
-from tests.core.memory.test_peaks import DRAWN, PEAKS, WIDE
+from tests.core.memory.test_peaks import DRAWN, EXPERTS, PEAKS, WIDE
 
 LORA = {"lora_r": 16, "lora_alpha": 32, "lora_target_linear": True}
 OFF = {"lora_mlp_kernel": False, "lora_qkv_kernel": False, "lora_o_kernel": False}
@@ -63,14 +67,20 @@ def test_every_model_is_estimated_under_every_method(method: str) -> None:
 
 
 def test_architectures_without_a_recorded_peak_are_named() -> None:
-    """Every other type has one, or the language model within it."""
-    seen = {case["model"]["model_type"] for case in (*PEAKS, *DRAWN, *WIDE)}
-    missing = {kind for kind in supported_model_types() if kind not in seen and f"{kind}_text" not in seen}
+    """Every other type has one, or the language model within it, or the wrapper around it."""
+    seen = {case["model"]["model_type"] for case in (*PEAKS, *DRAWN, *WIDE, *EXPERTS)}
+    kin = seen | {kind.removesuffix("_text") for kind in seen} | {f"{kind}_text" for kind in seen}
+    missing = {kind for kind in supported_model_types() if kind not in kin}
     assert missing == UNRECORDED
 
 
-UNRECORDED = frozenset(
-    """bloom cohere falcon_h1 gemma4 gemma4_text glm gptj jamba llama4 llama4_text mistral3 opt qwen3_5_moe
-    qwen3_5_moe_text qwen3_next""".split()
-)
-"""Simulated while their form was written, but without a recorded case yet: ``record --wide`` adds them."""
+@pytest.mark.parametrize(("model_type", "percent"), [("llama", 0), ("opt", 10), ("unheard_of", 30)])
+def test_the_band_is_wider_where_no_case_confirms_an_architecture(model_type: str, percent: int) -> None:
+    """By so many per cent of the allocator's peak, either way, as long as nothing else widens it."""
+    base = describe(CONFIGS[next(name for name in CONFIGS if "'llama'" in name)][1])
+    architecture = replace(base, model_type=model_type, approximate=model_type == "unheard_of")
+    run = Run.from_config({"sequence_len": 2048, "adapter": "lora"} | LORA)
+    memory = estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=False)
+    peak = memory.allocated_peak_bytes
+    expected = process_range_bytes(peak, load_bytes(architecture, run), (percent, percent))
+    assert memory.range_bytes == expected

@@ -8,6 +8,7 @@ LLM.int8 ``MatMul8bitLt`` with threshold 6 (int8 activations and row statistics;
 
 from __future__ import annotations
 
+import math
 import sys
 import types
 from importlib.machinery import ModuleSpec
@@ -22,7 +23,7 @@ class QuantState:
     """Statistics of one 4-bit weight: uint8 absmax per 64 weights, fp32 absmax per 256 of those, two code books, an offset."""
 
     def __init__(self, shape, dtype, nested=True, device="cpu", code2=None):
-        numel = shape[0] * shape[1]
+        numel = math.prod(shape)
         self.shape, self.dtype, self.blocksize, self.quant_type, self.nested = shape, dtype, BLOCK, "nf4", nested
         blocks = -(-numel // BLOCK)
         self.code = torch.empty(16, dtype=torch.float32, device=device)

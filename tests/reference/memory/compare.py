@@ -117,8 +117,10 @@ def _measured() -> list[str]:
         "the driver. `axolotl`: the figures beside Axolotl's own example files. `fitcheck`: its authors' measurements on a",
         "Tesla T4 with Transformers and PEFT alone, whose loop holds the logits through the backward (one copy is added).",
         "`peft`: PEFT's comparison of methods on an L40S. Sources and settings: `tests/data/memory/published.yaml` and",
-        "`fitcheck-t4.json`. Left out: examples whose config.json could not be read (Hunyuan, MiMo), whose figure is an",
-        'upper bound ("fits on 24 GB"), or that other libraries with models of their own ran (LitGPT, torchtune).',
+        "`fitcheck-t4.json`. Not compared: examples whose config.json could not be read (Hunyuan, MiMo), whose figure is an",
+        'upper bound ("fits on 24 GB"), that use several GPUs (gpt-oss in full) or a switch that is not priced (Gemma 4 31B,',
+        "hybrid attention); PEFT's LoRA-FA; the tables of LitGPT and torchtune, whose models are their own, and of Qwen, ms-swift,",
+        "LLaMA-Factory and Unsloth, whose training code is not Axolotl's or whose settings are not all stated.",
         "",
     ]
     head = ("setup fully known", "runs", "median", "95th percentile", "worst")

@@ -15,7 +15,7 @@ from types import MethodType
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from . import autocast, bnb, flash, fused_lora, grouped, liger, losses, offloading, scans
+from . import autocast, bnb, experts, flash, fused_lora, grouped, liger, losses, offloading, scans
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
@@ -118,6 +118,7 @@ class Simulation:
             )
         elif cfg.get("load_in_8bit"):
             bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)
+        prepares = not (cfg.get("quantize_moe_experts") and experts.quantize(base, cfg))
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
@@ -127,7 +128,7 @@ class Simulation:
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
-            if cfg.get("load_in_4bit") or cfg.get("load_in_8bit"):
+            if prepares and (cfg.get("load_in_4bit") or cfg.get("load_in_8bit")):
                 prepare_kbit(base, bool(checkpointing))
         if cfg.get("adapter") or attention not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
             convert_dtypes(base, names, weights_dtype(cfg), before=False)
@@ -199,6 +200,11 @@ class Simulation:
         extra = {}
         if cfg.get("peft_autocast_adapter_dtype") is not None:
             extra["autocast_adapter_dtype"] = cfg["peft_autocast_adapter_dtype"]
+        if cfg.get("quantize_moe_experts") or cfg.get("lora_target_parameters"):
+            from axolotl.monkeypatch.moe_quant import patch_peft_target_parameters_matching
+
+            experts.install()
+            patch_peft_target_parameters_matching()
         model = get_peft_model(base, lora, **extra)
         for module in model.modules():  # PEFT's copy of a module to save comes out of deepcopy as a real tensor
             for name, p in module._parameters.items():
@@ -243,6 +249,10 @@ class Simulation:
                 tensor.register_post_accumulate_grad_hook(
                     lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
                 )
+        for module in self.model.modules():
+            if isinstance(module, experts.Bnb4bitParametrization):
+                for extra in module.quant_state.tensors():
+                    self.tracker.relabel(extra, "weights", "nf4 statistics")
 
     def _batch(self) -> dict:
         shape = self.rows

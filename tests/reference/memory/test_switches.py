@@ -8,10 +8,11 @@ torch = pytest.importorskip("torch")
 for package in ("transformers", "peft", "accelerate", "axolotl", "trl"):
     pytest.importorskip(package)
 
+import torch.nn.utils.parametrize as parametrize  # noqa: E402
 from torch import nn  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
-from tests.reference.memory import autocast, flash, liger, offloading  # noqa: E402
+from tests.reference.memory import autocast, bnb, experts, flash, liger, offloading  # noqa: E402
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
@@ -182,3 +183,60 @@ def test_offloading_a_run_moves_at_least_its_checkpoints(mode):
     assert record["host_bytes"] >= 2 * 1024 * 512 * 2
     plain = run(rows=(1, 1024), gradient_checkpointing=True, cut_cross_entropy=True, **FLASH)
     assert plain["host_bytes"] == 0
+
+
+class Experts(nn.Module):
+    """Eight experts of 1024 by 512, read twice in a forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.up_proj = nn.Parameter(torch.empty(8, 512, 1024, dtype=torch.bfloat16))
+
+    def forward(self, x):
+        return (x @ self.up_proj.transpose(-2, -1)) @ self.up_proj
+
+
+class Mixture(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.experts = Experts()
+        self.conv = nn.Conv1d(64, 64, 4, groups=64)
+
+
+def test_quantised_experts_are_unpacked_once_and_saved(tracker):
+    """Half a byte a weight and its statistics at rest; the whole of it in 16 bits from its first reading to the backward."""
+    bnb.install()
+    model, n = Mixture(), 8 * 512 * 1024
+    before = tracker.now
+    assert experts.quantize(model, {"load_in_4bit": True}) == 1
+    statistics = n // 64 + n // 64 // 256 * 4 + 512 + 512 + 1024
+    assert tracker.now - before == n // 2 + statistics - 2 * n
+    assert model.conv.weight.dtype == torch.float32
+    x = torch.empty(8, 64, 1024, dtype=torch.bfloat16, requires_grad=True)
+    inner, outer = 8 * 64 * 512 * 2, 8 * 64 * 1024 * 2
+    start = tracker.now
+    tracker.reset_peak()
+    y = model.experts(x)
+    assert tracker.peak - start == max(2 * n + n // 64 * 4, 2 * n + inner + outer)
+    assert tracker.now - start == 2 * n + outer
+    with torch.no_grad():
+        start = tracker.now
+        model.experts(x)
+        assert tracker.now == start
+    del y
+    assert parametrize._cache_enabled == 0 and not parametrize._cache
+
+
+def test_experts_in_8_bits_are_unpacked_in_fp32_twice_over(tracker):
+    """A byte a weight and a scale a row at rest; two products in fp32 when it is read."""
+    bnb.install()
+    model, n = Mixture(), 8 * 512 * 1024
+    before = tracker.now
+    assert experts.quantize(model, {"load_in_8bit": True}) == 1
+    assert tracker.now - before == n + 8 * 512 * 4 - 2 * n
+    start = tracker.now
+    tracker.reset_peak()
+    weight = model.experts.up_proj
+    assert weight.dtype == torch.float32
+    assert tracker.peak - start == 8 * n
+    assert tracker.now - start == 4 * n

@@ -1,0 +1,136 @@
+"""Softmax attention of a layer, read from its rows: projections, norms, positions and the kernel."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from app.core.architecture import Kind, Module
+from app.core.memory.attention import Heads, Kernel
+from app.core.memory.layers import LayerSpec
+from app.core.memory.linears import LinearSpec
+from app.core.memory.norms import Norm, NormSpec
+from app.core.memory.rows import LayerRows
+from app.core.memory.traits import (
+    ATTENTION_HOLDERS,
+    ATTENTION_IN,
+    ATTENTION_OUT,
+    GATED_QUERIES,
+    GEMMA4,
+    MIXER_HOLDERS,
+    NO_ROTARY,
+    PARTIAL_ROTARY,
+    RETURNS_SCORES,
+    ROTARY_FULL,
+    SLICED,
+)
+from app.core.memory.weights import Storing, stored
+from app.core.run import Attention, Run
+
+
+def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
+    """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
+    if run.attention is Attention.EAGER:
+        return Kernel.EAGER
+    if run.attention is Attention.FLEX:
+        return Kernel.FLEX
+    if run.attention is Attention.SDPA:
+        if window is not None and row_tokens >= window:
+            return Kernel.SDPA_MASKED
+        return Kernel.SDPA_PACKED if run.sample_packing else Kernel.FLASH
+    return Kernel.FLASH
+
+
+def has_attention(layer: LayerRows) -> bool:
+    """Whether this layer has rows of softmax attention."""
+    return any(layer.held_by(ATTENTION_HOLDERS | MIXER_HOLDERS, ATTENTION_IN))
+
+
+def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
+    """Projections, norms on queries and keys, and the kernel."""
+    block = layer.block
+    holders = ATTENTION_HOLDERS | MIXER_HOLDERS
+    ins = layer.held_by(holders, ATTENTION_IN)
+    beside = ins[0].outer_path.rpartition(".")[0]
+    outs = [row for row in layer.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
+    numerator, denominator = PARTIAL_ROTARY.get(layer.model_type, (1, 1))
+    within_norm = layer.model_type in GEMMA4
+    rotary = 0 if layer.model_type in NO_ROTARY or within_norm else block.head_dim * numerator // denominator // 2 * 2
+    heads = Heads(
+        heads=block.attention_heads,
+        key_value_heads=block.key_value_heads,
+        head_dim=block.head_dim,
+        value_dim=block.value_head_dim,
+        rotary_dim=rotary,
+        rotary_full=layer.model_type in ROTARY_FULL,
+        softcap=block.attention_softcap,
+        sinks=sink_itemsize(layer),
+        biased=layer.model_type == "mpt",
+        returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
+    )
+    latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}
+    projections = tuple(layer.linear(row) for row in ins)
+    apart = len(projections) == 3 or (len(projections) == 2 and layer.model_type in GEMMA4)
+    fused_attention = "lora_qkv_kernel" in layer.fused and apart and all(p.rank for p in projections)
+    out = layer.linear(outs[0]) if outs else None
+    fused_out = "lora_o_kernel" in layer.fused and out is not None and bool(out.rank) and outs[0].name == "o_proj"
+    spec = replace(
+        spec,
+        heads=heads,
+        kernel=layer.kernels[block.sliding_window],
+        projections=projections,
+        sliced=layer.model_type in SLICED,
+        indexed=layer.model_type == "falcon",
+        norms_first=layer.model_type == "falcon",
+        out=out,
+        fused_attention=fused_attention,
+        fused_out=fused_out,
+        gate_on_output=layer.model_type in GATED_QUERIES,
+    )
+    if "kv_b_proj" in latent:
+        spec = with_latent(layer, spec, latent)
+    spec = replace(spec, query_norm=head_norm(layer, "q"), key_norm=head_norm(layer, "k"))
+    if layer.model_type not in GEMMA4:
+        return spec
+    width = block.key_value_heads * block.value_head_dim
+    values = layer.norm(None, width=width, groups=block.key_value_heads, form=Norm.FUSED)
+    return replace(spec, value_norm=values, reuses=[row.name for row in ins] == ["q_proj"])
+
+
+def sink_itemsize(layer: LayerRows) -> int:
+    """Bytes of a stored attention sink, 0 without."""
+    row = next((row for row in layer.rows if row.name == "sinks"), None)
+    return 0 if row is None else stored(layer.architecture, row, Storing.of(layer.run))
+
+
+def with_latent(layer: LayerRows, spec: LayerSpec, latent: Mapping[str, Module]) -> LayerSpec:
+    """Multi-head latent attention: down, norm and up."""
+    norms = {row.name: row for row in layer.rows if row.kind is Kind.NORM}
+
+    def pair(name: str) -> LinearSpec | None:
+        return layer.linear(latent[name]) if name in latent else None
+
+    kept = [pair("q_a_proj") or pair("q_proj"), pair("q_b_proj"), pair("kv_a_proj_with_mqa"), pair("kv_b_proj")]
+    q_norm, kv_norm = norms.get("q_a_layernorm"), norms.get("kv_a_layernorm")
+    return replace(
+        spec,
+        projections=tuple(one for one in kept if one is not None),
+        latent_norms=tuple(
+            layer.norm(row, width=row.shape[0]) if row is not None else None for row in (q_norm, kv_norm)
+        ),
+        fused_attention=False,
+    )
+
+
+def head_norm(layer: LayerRows, letter: str) -> NormSpec | None:
+    """The norm on queries or keys: of each head, or over their whole width."""
+    block = layer.block
+    heads = block.attention_heads if letter == "q" else block.key_value_heads
+    names = (f"{letter}_norm", f"{letter}_layernorm", "query_layernorm" if letter == "q" else "key_layernorm")
+    width = heads * block.head_dim
+    for row in layer.rows:
+        if row.kind is Kind.NORM and row.name in names:
+            groups = heads if row.shape[0] == block.head_dim else 1
+            form = Norm.FUSED if layer.model_type in GEMMA4 else None
+            return layer.norm(row, width=width, groups=groups, form=form)
+    if any(row.kind is Kind.NORM and f"{letter}_layernorm.norms" in row.path for row in layer.rows):
+        return layer.norm(None, width=width, groups=heads)
+    return None

@@ -1,0 +1,115 @@
+"""The rows of one layer as the tape's linears and norms."""
+
+from collections.abc import Mapping
+
+from app.core.adapter import AdaptedModule
+from app.core.architecture import Architecture, Block, Kind, Module, NormForm
+from app.core.memory.attention import Kernel
+from app.core.memory.beside import Scaled
+from app.core.memory.linears import LinearSpec
+from app.core.memory.norms import Norm, NormSpec
+from app.core.memory.traits import PLUS_ONE, WEIGHT_FIRST
+from app.core.memory.weights import Storing, quantizes, stored
+from app.core.methods.settings import PeftType
+from app.core.run import Method, Quantization, Run
+
+
+class LayerRows:
+    """Reads one layer's specification from its rows."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        run: Run,
+        block: Block,
+        rows: tuple[Module, ...],
+        adapted: Mapping[str, AdaptedModule],
+        fused: frozenset[str],
+        kernels: Mapping[int | None, Kernel],
+    ) -> None:
+        self.architecture, self.run, self.block = architecture, run, block
+        self.rows, self.adapted, self.fused, self.kernels = rows, adapted, fused, kernels
+        self.model_type = architecture.model_type
+        self.plain_norms = {r.name: r for r in rows if r.kind is Kind.NORM and "." not in r.path.partition("{}.")[2]}
+
+    def linear(self, module: Module) -> LinearSpec:
+        """A row as the tape's linear."""
+        return linear_spec(self.architecture, self.run, module, self.adapted.get(module.path))
+
+    def norm(self, module: Module | None, *, width: int = 0, groups: int = 1, form: Norm | None = None) -> NormSpec:
+        """A row as the tape's norm; without a row, one that holds no weight."""
+        whole = width or self.block.hidden_size
+        trained = self.run.method is Method.FULL
+        bias = False
+        if module is not None:
+            own = self.adapted.get(module.path)
+            trained = own is not None and bool(own.own_parameters)
+            bias = bool(module.bias_parameters)
+        return NormSpec(
+            form=form or self.norm_form,
+            width=whole,
+            groups=groups,
+            itemsize=2 if module is None else stored(self.architecture, module, Storing.of(self.run)),
+            trained=trained,
+            bias=bias,
+        )
+
+    @property
+    def norm_form(self) -> Norm:
+        """How this model's norms compute."""
+        return norm_form(self.architecture, self.block)
+
+    def at(self, *names: str) -> NormSpec | None:
+        """The norm of the layer under one of ``names``."""
+        return next((self.norm(self.plain_norms[name]) for name in names if name in self.plain_norms), None)
+
+    def held_by(self, holders: frozenset[str], names: tuple[str, ...] | frozenset[str]) -> tuple[Module, ...]:
+        """Linears of one part of the layer, in the model's order."""
+        return tuple(
+            row
+            for row in self.rows
+            if row.kind in (Kind.LINEAR, Kind.CONV1D)
+            and row.name in names
+            and row.outer_path.rpartition(".")[0].rpartition(".")[2] in holders
+        )
+
+
+def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
+    """Where IA³ multiplies a module."""
+    if own is None or run.peft is None or run.peft.type is not PeftType.IA3 or not own.tensors:
+        return None
+    return Scaled.INPUTS if own.on_inputs else Scaled.OUTPUTS
+
+
+def norm_form(architecture: Architecture, block: Block) -> Norm:
+    """How a model's norms compute."""
+    model_type = architecture.model_type
+    if block.norm is NormForm.LAYER:
+        special = {"nemotron": Norm.LAYER_HALF, "olmo": Norm.LAYER_FULL}
+        return Norm.CENTERED if model_type.startswith("cohere") else special.get(model_type, Norm.LAYER)
+    if block.norm is NormForm.RMS_PLUS_ONE or model_type in PLUS_ONE:
+        return Norm.RMS_PLUS_ONE
+    return Norm.RMS_WEIGHT_FIRST if model_type in WEIGHT_FIRST else Norm.RMS
+
+
+def linear_spec(architecture: Architecture, run: Run, module: Module, own: AdaptedModule | None) -> LinearSpec:
+    """A row of a linear under this run."""
+    lora = run.lora
+    storing = Storing.of(run)
+    quantization = run.quantization if quantizes(architecture, module, storing) else Quantization.NONE
+    return LinearSpec(
+        name=module.name,
+        inputs=module.shape[0],
+        outputs=module.shape[1],
+        bias=bool(module.bias_parameters),
+        itemsize=stored(architecture, module, storing),
+        quantization=quantization,
+        trained=own is not None and bool(own.own_parameters),
+        rank=own.rank if own is not None else 0,
+        dropout=bool(lora and lora.dropout > 0),
+        dora=bool(lora and lora.dora and own is not None and own.rank),
+        scaled=scaled_by(run, own),
+        adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
+        nested=run.double_quantization,
+        full=run.computes_full,
+    )

@@ -1,0 +1,69 @@
+"""How each model type computes, where its description does not say: names by trait, from Transformers 5.16.1."""
+
+from app.core.architecture import Activation
+from app.core.memory.middle import Middle
+
+ATTENTION_IN = frozenset(
+    ("q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "Wqkv", "c_attn", "q_a_proj", "kv_a_proj_with_mqa")
+)
+ATTENTION_OUT = frozenset(("o_proj", "out_proj", "dense", "c_proj"))
+ATTENTION_HOLDERS = frozenset(("self_attn", "attn", "attention", "self_attention"))
+MIXER_HOLDERS = frozenset(("mamba", "conv", "linear_attn", "mixer"))
+TOGETHER = frozenset(("gate_up_proj",))
+GATES = ("gate_proj", "w1")
+UPS = ("up_proj", "w3", "fc1", "c_fc", "dense_h_to_4h", "fc_in", "gate_up_proj")
+DOWNS = ("down_proj", "w2", "fc2", "c_proj", "dense_4h_to_h", "fc_out")
+PARTIAL_ROTARY = {
+    "phi": (1, 2),
+    "gpt_neox": (1, 4),
+    "glm": (1, 2),
+    "glm4": (1, 2),
+    "glm4_moe": (1, 2),
+    "stablelm": (1, 4),
+    "nemotron": (1, 2),
+    "gptj": (1, 4),
+    "qwen3_next": (1, 4),
+    "qwen3_5_text": (1, 4),
+    "qwen3_5": (1, 4),
+    "qwen3_5_moe": (1, 4),
+    "qwen3_5_moe_text": (1, 4),
+}
+"""The share of a head that takes positions, where a configuration leaves it out."""
+NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
+ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
+WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
+PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
+GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
+SCALED_LOGITS = frozenset(("granite", "granitemoe", "cohere", "cohere2", "falcon_h1"))
+MULTIPLIERS = frozenset(("granite", "granitemoe"))
+SIGMOID_ROUTERS = frozenset(("deepseek_v3", "glm4_moe", "glm4_moe_lite", "nemotron_h"))
+BEST_FIRST = frozenset(("gpt_oss", "granitemoe"))
+HALF_SCORES = frozenset(
+    (
+        "gpt_oss",
+        "granitemoe",
+        "olmoe",
+        "phimoe",
+        "qwen2_moe",
+        "qwen3_5_moe",
+        "qwen3_5_moe_text",
+        "qwen3_moe",
+        "qwen3_next",
+    )
+)
+EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
+GEMMA4 = frozenset(("gemma4", "gemma4_text"))
+SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "falcon_h1"))
+"""Whose model multiplies the embedding's output, which checkpointing has made a leaf that lives on."""
+TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
+"""Whose windowed layers have positions of their own."""
+RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
+EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
+SLICED = frozenset(("phi3",))
+MIDDLES = {
+    Activation.RELU: Middle.SAVES_OUTPUT,
+    Activation.RELU2: Middle.SQUARED,
+    Activation.XIELU: Middle.XIELU,
+    Activation.GELU_NEW: Middle.GELU_NEW,
+    Activation.GELU_FAST: Middle.GELU_FAST,
+}
