@@ -29,6 +29,8 @@ def _shown(value: Any, spec: str) -> str:
         case "n":
             return f"{value:,}"
         case "percent":
+            if 0 < value < 0.005:
+                return f"{value:.4f}\u00a0%"  # a soft prompt's parameters are no zero
             return f"{value:.2f}\u00a0%" if value < 10 else f"{value:.1f}\u00a0%"
         case "list":
             return ", ".join(str(item) for item in value)
