@@ -30,8 +30,8 @@ def asked_method(overrides: Mapping[str, Any]) -> str | None:
     adapter = overrides.get("adapter", "lora")
     if not adapter:
         return "full"
-    if adapter in PEFT_METHODS:
-        return str(adapter)
+    if isinstance(adapter, str) and adapter in PEFT_METHODS:
+        return adapter
     if adapter == "qlora":
         return "qdora" if overrides.get("peft_use_dora") else "qlora"
     if overrides.get("relora"):

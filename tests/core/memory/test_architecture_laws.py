@@ -14,6 +14,11 @@ GROWN: dict[str, tuple[dict[str, Any], list[int]]] = {
 }
 
 
+CHECKPOINTED_HIGHER = ("mpt", "qwen3_next")
+"""In these recorded models of few layers one recomputed layer outweighs what the others would have kept; the simulator
+says so too (3.77 against 3.66 GB, 27.68 against 27.59 GB)."""
+
+
 def _bytes(case: dict[str, Any], config: dict[str, Any], rows: list[int]) -> int:
     return estimated({"model": case["model"], "config": config, "rows": rows}).allocated_peak_bytes
 
@@ -36,5 +41,6 @@ def test_more_never_takes_less(kind: str) -> None:
     for more, rows in GROWN.values():
         if "adapter" in config or "lora_r" not in more:
             assert _bytes(case, config | more, rows) >= base
-    assert _bytes(case, config | {"gradient_checkpointing": True}, [1, 1024]) <= base
+    checkpointed = _bytes(case, config | {"gradient_checkpointing": True}, [1, 1024])
+    assert (checkpointed > base) == (kind in CHECKPOINTED_HIGHER)
     assert _bytes(case, config | {"cut_cross_entropy": False}, [1, 1024]) >= base

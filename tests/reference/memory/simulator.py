@@ -214,9 +214,10 @@ class Simulation:
 
     def _loss(self) -> None:
         cfg, base = self.cfg, self.base
-        if cfg.get("chunked_cross_entropy"):
+        # Axolotl puts it in the place of causal models' loss alone
+        if cfg.get("chunked_cross_entropy") and base.loss_type != "ForConditionalGeneration":
             base.loss_function = losses.chunked_loss(cfg.get("chunked_cross_entropy_num_chunks") or 8)
-        elif cfg.get("cut_cross_entropy"):
+        if cfg.get("cut_cross_entropy"):
             base.forward = MethodType(losses.fused_forward(losses.cut_cross_entropy), base)
         elif cfg.get("liger_fused_linear_cross_entropy"):
             base.forward = MethodType(losses.fused_forward(losses.liger_loss), base)
