@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from app.core.axolotl.renamed import modern
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
 from app.core.plan import Goal
@@ -50,8 +51,9 @@ def parse(text: str) -> dict[str, Any]:
 def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
     """``values`` of fields, with what ``foreign`` parameters say by Axolotl's names.
 
-    A field that is set wins. Parameters that Axolotl does not know are somebody else's. A text that is no YAML is left
-    for the form to complain about.
+    Old names become today's, since a plan writes those and Axolotl refuses some pairs. A field that is set wins.
+    Parameters that Axolotl does not know are somebody else's. A text that is no YAML is left for the form to complain
+    about.
     """
     result = dict(values)
     lines = [f"{name}: {text}" for name, text in foreign if name in known and text.strip()]
@@ -63,8 +65,8 @@ def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known:
         keys = parse(text)
     except InvalidInput:
         return result
-    left = _moved(keys, result)
-    if len(left) < len(keys):
+    left = _moved(modern(keys), result)
+    if left != keys:
         result["keys"] = write(left)
     if not result["keys"]:
         del result["keys"]

@@ -69,3 +69,11 @@ def test_what_no_field_can_hold_stays_as_it_was_written(get: Get) -> None:
     assert page.status == 200
     config = yaml.safe_load(page.one("#yaml").text)
     assert (config["load_in_8bit"], config["neftune_noise_alpha"]) == (True, 10)
+
+
+def test_old_names_in_a_file_become_todays(get: Get) -> None:
+    text = f"base_model: {MODEL}\nadapter: lora\nlora_r: 8\nflash_attention: true\nnoisy_embedding_alpha: 7"
+    page = get("/plan", {"gpu": GPU, "keys": text})
+    config = yaml.safe_load(page.one("#yaml").text)
+    assert not {"flash_attention", "noisy_embedding_alpha"} & config.keys()
+    assert (config["attn_implementation"], config["neftune_noise_alpha"]) == ("flash_attention_2", 7)

@@ -164,6 +164,16 @@ OTHER_TOOLS: Mapping[str, str] = {
 """What Transformers, TRL, PEFT and other trainers call a key of Axolotl's."""
 
 
+def modern(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``config`` with today's names for the old ones that Axolotl still reads as those; what is there already stays."""
+    mended = dict(config)
+    for key, row in RENAMED.items():
+        if row.mapped and key in mended:
+            for name, value in row.mend(mended.pop(key)).items():
+                mended.setdefault(name, value)
+    return mended
+
+
 def renamed_keys(subject: Subject) -> Iterator[Finding]:
     """A key that has another name today; the fix leaves a successor that is already there as it is."""
     for key, row in RENAMED.items():
