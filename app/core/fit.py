@@ -157,7 +157,7 @@ def _losses(
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
     found = fused_loss(architecture, hardware, install, quantized=quantized)
     keys = {key: value for key, value in found.items() if key != "plugins"}
-    return () if "chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED else (keys,)
+    return () if not keys or ("chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED) else (keys,)
 
 
 def _checkpointing(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:

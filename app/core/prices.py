@@ -151,9 +151,9 @@ def _losses(
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
     found = fused_loss(architecture, hardware, install, quantized=quantized)
     keys = {key: value for key, value in found.items() if key != "plugins"}
-    if not fused and "chunked_cross_entropy" not in keys:
+    if keys and not fused and "chunked_cross_entropy" not in keys:
         yield _turn("fused_loss", keys, key=next(iter(keys)))
-    if run.loss is not Loss.CHUNKED and not fused:
+    if run.loss is not Loss.CHUNKED and not fused and not architecture.multimodal:
         yield _turn("chunked_loss", {"chunked_cross_entropy": True})
     if run.loss is not Loss.PLAIN:
         names = (

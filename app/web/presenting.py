@@ -11,7 +11,7 @@ from app.core.plan import Alternative, Change, Plan, Wish
 from app.services.lengths import by_length
 from app.services.measuring import Meter
 from app.services.pricing import price_knobs
-from app.services.writing import write_yaml
+from app.services.writing import flow_text, write_yaml
 from app.texts import Texts
 from app.web import contexts
 from app.web.contexts.time import Beyond
@@ -247,5 +247,5 @@ def _fix(finding: Finding, form: Form, texts: Texts, address: Address) -> contex
     mended = turned(form, changes)
     if mended == form:
         return None
-    shown = tuple(f"{key}: {in_field(value)}" if value is not None else f"− {key}" for key, value in changes.items())
+    shown = tuple(f"{key}: {flow_text(value)}" if value is not None else f"− {key}" for key, value in changes.items())
     return contexts.Link(text=texts.text("web.finding.fix", changes=shown), url=address(mended))

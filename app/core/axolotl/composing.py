@@ -140,16 +140,18 @@ def fused_loss(
 ) -> dict[str, Any]:
     """The loss keys that need least memory for this model where Axolotl is installed this way.
 
-    ``quantized`` is whether the base is, with which some heads are, whose weight no fused loss can read.
+    ``quantized`` is whether the base is, with which some heads are, whose weight no fused loss can read. None for a
+    model with towers that neither fused loss covers: Axolotl chunks the loss of causal models alone.
     """
     model_type = architecture.model_type
+    in_chunks = {} if architecture.multimodal else {"chunked_cross_entropy": True}
     if quantized and model_type in QUANTIZED_HEADS_IN_8_BITS:
-        return {"chunked_cross_entropy": True}
+        return in_chunks
     if in_image(hardware, install) and model_type in CUT_CROSS_ENTROPY:
         return {"plugins": [CCE_PLUGIN], "cut_cross_entropy": True}
     if hardware is not None and hardware.bf16 and model_type in LIGER_FUSED_LINEAR:
         return {"plugins": [LIGER_PLUGIN], "liger_fused_linear_cross_entropy": True}
-    return {"chunked_cross_entropy": True}
+    return in_chunks
 
 
 def in_image(hardware: Hardware | None, install: Install) -> bool:

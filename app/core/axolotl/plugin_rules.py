@@ -42,6 +42,14 @@ def two_losses(subject: Subject) -> Iterator[Finding]:
         yield misleads("two_losses", chosen[0], fix=fix, names=("cut_cross_entropy", *chosen))
 
 
+def chunked_loss(subject: Subject) -> Iterator[Finding]:
+    """It replaces the loss of causal models only: ``monkeypatch/loss/chunked.py``."""
+    architecture = subject.architecture
+    if architecture is not None and architecture.multimodal and subject.on("chunked_cross_entropy"):
+        fix = Fix(unset=("chunked_cross_entropy",), safe=True)
+        yield misleads("chunked_loss_towers", "chunked_cross_entropy", fix=fix)
+
+
 def cut_cross_entropy(subject: Subject) -> Iterator[Finding]:
     """The explicit key wants an explicit half precision, although bf16 is automatic by default."""
     listed = subject.schema is None or "cut_cross_entropy" in subject.listed_plugins
@@ -150,6 +158,7 @@ def _with(package: str, when: Callable[[Subject], bool]) -> Callable[[Subject], 
 
 PLUGIN_RULES: tuple[Rule, ...] = (
     two_losses,
+    chunked_loss,
     cut_cross_entropy,
     plugin_names,
     plugin_keys,

@@ -200,8 +200,7 @@ def loss_of(architecture: Architecture, run: Run) -> Loss:
 
     Source: ``axolotl/monkeypatch/loss/chunked.py`` changes ``LOSS_MAPPING["ForCausalLM"]`` alone.
     """
-    towers = any(module.part is not Part.TEXT for module in architecture.modules)
-    return Loss.PLAIN if towers and run.loss is Loss.CHUNKED else run.loss
+    return Loss.PLAIN if architecture.multimodal and run.loss is Loss.CHUNKED else run.loss
 
 
 def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpec:

@@ -54,6 +54,7 @@ def architecture(
         vocab_size=1000,
         context_tokens=4096,
         tie_word_embeddings=False,
+        multimodal=any(module.part is not Part.TEXT for module in extra),
         expert_names=expert_names or {},
     )
 
