@@ -7,6 +7,7 @@ from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
+from app.core.axolotl.fixing import tried
 from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
@@ -84,18 +85,36 @@ def check(
     architecture: Architecture | None,
     hardware: Hardware | None,
     schema: Schema | frozenset[str],
+    *,
+    trying: bool = True,
 ) -> tuple[Finding, ...]:
     """All findings on ``config`` for this model and card, errors first, each kind in the order of the rules.
 
     Rules that need a model or a card say nothing where it is None. A bare set of top-level names will do for
-    ``schema`` where nothing nested and no plugin is to be looked at.
+    ``schema`` where nothing nested and no plugin is to be looked at. A fix that is offered was tried: it settles its
+    finding and brings no new refusal or failure; without ``trying`` fixes are as each rule has them.
     """
+
+    def look(at: Mapping[str, Any]) -> list[Finding]:
+        return _look(at, architecture, hardware, schema)
+
+    found = tried(config, look(config), look) if trying else look(config)
+    return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
+
+
+def _look(
+    config: Mapping[str, Any],
+    architecture: Architecture | None,
+    hardware: Hardware | None,
+    schema: Schema | frozenset[str],
+) -> list[Finding]:
+    """What the rules say, fixes as each rule has them."""
     whole = schema if isinstance(schema, Schema) else None
     subject = Subject(config=config, architecture=architecture, hardware=hardware, schema=whole)
     found = [finding for rule in RULES for finding in rule(subject)]
     spoken_of = {finding.key for finding in found}
     found += (finding for finding in unknown_keys(config, schema) if finding.key not in spoken_of)
-    return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
+    return found
 
 
 def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> Iterator[Finding]:

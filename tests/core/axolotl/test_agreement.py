@@ -55,7 +55,7 @@ def test_every_rule_is_broken_in_at_least_three_ways() -> None:
     codes: dict[str, set[str]] = {}
     for case in cases():
         if case.rule:
-            for finding in check(case.config, None, case.hardware, schema()):
+            for finding in check(case.config, None, case.hardware, schema(), trying=False):
                 if finding.effect is Effect.REJECTED:
                     codes.setdefault(case.rule, set()).add(case.name)
     few = {rule for rule in {case.rule for case in cases() if case.rule} if len(codes.get(rule, ())) < 3}
