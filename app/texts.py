@@ -1,7 +1,7 @@
 """Texts for people: gettext catalogs in, sentences in the reader's language out.
 
 The catalogs (``app/locale/<language>/LC_MESSAGES/<domain>.po``) translate codes; English is a catalog like
-any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``.
+any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``, ``{id:method}``.
 """
 
 import gettext
@@ -66,9 +66,13 @@ class Texts:
         if not params:
             return template
         return "".join(
-            literal if name is None else literal + _shown(params[name], spec)
+            literal if name is None else literal + self._filled(params[name], spec)
             for literal, name, spec in _parts(template)
         )
+
+    def _filled(self, value: Any, spec: str) -> str:
+        """A parameter as people read it; a method by its name instead of its id."""
+        return self._catalog.get(f"method.{value}", str(value)) if spec == "method" else _shown(value, spec)
 
     def render(self, message: Message) -> str:
         """A core message as a sentence."""
