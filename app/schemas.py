@@ -535,7 +535,15 @@ class Plan(_Answer):
     method: str = Field(description="An id of GET /methods.")
     decision: Decision
     config: Config
-    yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
+    yaml: str = Field(
+        description="The configuration as a file for Axolotl, with a reason beside each choice. For a method that only "
+        "PEFT has: the file that runs beside the plugin of `/config?target=plugin`."
+    )
+    valid: bool = Field(description="What Axolotl's validator would say of `yaml`.")
+    verdict: Effect = Field(description="What becomes of `yaml` under Axolotl: the gravest effect of any finding.")
+    targets: list[Literal["axolotl", "plugin", "peft", "script"]] = Field(
+        description="What `/config?target=` gives for this `config`."
+    )
     estimate: Estimate
     advice: list[Advice] = Field(description="What the method's knobs start from; overrides stand, fitting may lower.")
     changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")

@@ -1,7 +1,8 @@
 """Texts for people: gettext catalogs in, sentences in the reader's language out.
 
 The catalogs (``app/locale/<language>/LC_MESSAGES/<domain>.po``) translate codes; English is a catalog like
-any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``, ``{id:method}``.
+any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``,
+``{id:method}``.
 """
 
 import gettext

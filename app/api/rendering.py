@@ -8,12 +8,13 @@ from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
 from app.catalog.target_modules import TargetRow
 from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
-from app.core.findings import Finding, Fix
+from app.core.findings import Effect, Finding, Fix
 from app.core.plan import Advice, Change, Decision, Plan
 from app.core.prices import Knob, Knobs
 from app.services.checking import Checked, plain
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Grid
+from app.services.verdicts import effect_of, targets_of
 from app.texts import Texts
 
 
@@ -178,12 +179,16 @@ def time(found: Time, texts: Texts) -> dict[str, Any]:
 
 def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
     """A plan and its file, with the knobs of its estimate where they were asked for."""
+    effect = effect_of(result.findings, result.config)
     return {
         "outcome": result.outcome.value,
         "method": result.method,
         "decision": decision(result.decision, texts),
         "config": result.config,
         "yaml": yaml,
+        "valid": effect is not Effect.REJECTED,
+        "verdict": effect.value,
+        "targets": [target.value for target in targets_of(result.config)],
         "estimate": estimate(result.estimate, texts, priced),
         "advice": [advice(item, texts) for item in result.advice],
         "changes": [change(made) for made in result.changes],

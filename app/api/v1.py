@@ -44,7 +44,7 @@ from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
 from app.services.inputs import resolve_hardware, resolve_model
 from app.services.planning import plan
 from app.services.pricing import price_knobs
-from app.services.writing import write_yaml
+from app.services.verdicts import file_of
 
 PREFIX = "/api/v1"
 TARGETS = tuple(Target)
@@ -119,7 +119,7 @@ async def post_plan(request: Request) -> Response:
             result.config, result.estimate, hardware=hardware, dataset=wish.dataset, install=wish.install
         )
     texts = reader(request)
-    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts, knobs))
+    return json_reply(texts, rendering.plan(result, file_of(result.findings, result.config, texts), texts, knobs))
 
 
 _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}

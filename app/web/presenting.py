@@ -1,6 +1,6 @@
 """Turns a plan into words and figures for the page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.catalog.library import Catalog
@@ -8,9 +8,11 @@ from app.core.estimate import Estimate, Time
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan, Wish
+from app.services.exporting import reasons
 from app.services.lengths import by_length
 from app.services.measuring import Meter
 from app.services.pricing import price_knobs
+from app.services.verdicts import grave
 from app.services.writing import flow_text, write_yaml
 from app.texts import Texts
 from app.web import contexts
@@ -48,7 +50,8 @@ def yaml_file(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) ->
         process_bytes=estimate.memory.process_bytes,
         capacity_bytes=hardware.capacity_bytes,
     )
-    return write_yaml(plan.config, texts, header=(header, texts.text("web.yaml.run")))
+    against = reasons(grave(plan.findings, plan.config), texts)
+    return write_yaml(plan.config, texts, header=(*against, header, texts.text("web.yaml.run")))
 
 
 def file_name(plan: Plan) -> str:
@@ -85,7 +88,8 @@ def present(
     take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
     yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml
     return contexts.Result(
-        verdict=verdict(estimate, hardware, texts),
+        verdict=run_verdict(estimate, hardware, texts, findings=plan.findings, config=plan.config),
+        refused=t("planner.download.refused") if take is None and grave(plan.findings, plan.config) else "",
         method=method,
         method_reason=t("web.result.own_method" if own else "web.result.recommended"),
         model=model_name(plan, catalog, texts),
@@ -157,6 +161,24 @@ def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:
         band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
         rate=texts.text("web.time.rate", rate=round(time.tokens_per_second)),
         price=texts.text("web.time.price", price=time.price) if time.price is not None else "",
+    )
+
+
+def run_verdict(
+    estimate: Estimate, hardware: Hardware, texts: Texts, *, findings: Iterable[Finding], config: Mapping[str, Any]
+) -> contexts.Verdict:
+    """Whether the file runs at all, and then whether it fits: what is refused or fails is said before its memory."""
+    fits = verdict(estimate, hardware, texts)
+    against = grave(findings, config)
+    if not against:
+        return fits
+    effect = against[0].effect.value
+    memory = texts.text("planner.verdict.memory", memory=fits.headline, detail=fits.detail)
+    return contexts.Verdict(
+        kind=effect,
+        headline=texts.text(f"check.verdict.{effect}"),
+        detail=texts.render(against[0].message),
+        range=memory,
     )
 
 

@@ -141,7 +141,7 @@ def test_a_configuration_is_written_as_a_file(client: TestClient) -> None:
     """A download that reads back as the same keys."""
     response = client.post("/api/v1/config", json={"config": QLORA})
     assert response.headers["content-type"].startswith("application/yaml")
-    assert response.headers["content-disposition"] == 'attachment; filename="llama-3.1-8b-qlora.yml"'
+    assert response.headers["content-disposition"] == 'attachment; filename="llama-3.1-8b-qlora.yaml"'
     assert yaml.safe_load(response.text) == QLORA
     plain = client.post("/api/v1/config", params={"comments": "false"}, json={"config": QLORA})
     assert "#" in response.text
@@ -154,7 +154,7 @@ def test_file_names_are_safe(client: TestClient, base_model: str) -> None:
     response = client.post("/api/v1/config", json={"config": QLORA | {"base_model": base_model}})
     name = response.headers["content-disposition"].removeprefix('attachment; filename="').removesuffix('"')
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
-    assert name.endswith(".yml")
+    assert name.endswith(".yaml")
     assert not name.startswith(".")
 
 

@@ -252,8 +252,8 @@ def initialisation(subject: Subject) -> Iterator[Finding]:
         yield fails("init_pissa_4bit", key, fix=Fix(set={key: "olora"}))
     elif given == "loftq" and not subject.mapping("peft").get("loftq_config"):
         four = subject.on("load_in_4bit")  # where LoftQ fails on the packed weight
-        fix = Fix(unset=(key,)) if four else Fix(set={"peft.loftq_config": {"loftq_bits": 4}})
-        yield fails("init_loftq", key, fix=fix)
+        loftq_fix = Fix(unset=(key,)) if four else Fix(set={"peft.loftq_config": {"loftq_bits": 4}})
+        yield fails("init_loftq", key, fix=loftq_fix)
     elif given not in INITIALISATIONS and not re.fullmatch(r"pissa_niter_\d+", given):
         close = nearest(given, INITIALISATIONS, count=1)
         fix = Fix(set={key: close[0]}) if close else None

@@ -197,9 +197,10 @@ class TimeFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A plan in words and figures."""
+    """A plan in words and figures. ``refused`` says of the download that the file does not run; blank where it does."""
 
     verdict: Verdict
+    refused: str
     method: str
     method_reason: str
     model: str

@@ -69,7 +69,7 @@ def test_every_rule_that_rejects_is_broken_in_at_least_three_ways() -> None:
 def _way(name: str) -> str:
     """A case's name without the base that it was tried on."""
     kind, *rest = name.split()
-    return " ".join((kind, *(word for word in rest if word not in BASES or word == rest[0] and kind in RULED)))
+    return " ".join((kind, *(word for word in rest if word not in BASES or (word == rest[0] and kind in RULED))))
 
 
 RULED = ("rule", "again")
