@@ -76,6 +76,8 @@ class Wish:
     dataset: Dataset = field(default_factory=Dataset)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     install: Install = Install.DOCKER
+    whole: bool = False
+    """Whether ``overrides`` are a whole file, to be planned as it stands: nothing is added, nothing changed to fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

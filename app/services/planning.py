@@ -23,7 +23,7 @@ from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
 from app.services.reach import largest_model, smallest_gpu
-from app.services.templates import PEFT_METHODS, advise, asked_method, template
+from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
 
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
@@ -70,13 +70,13 @@ class _Planner:
         self.resolved = resolved
         self.hardware = hardware
         self.wish = wish
+        self.asked_method = asked_method(wish.overrides, whole=wish.whole)
         self.keep = frozenset(wish.overrides) | (
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
         self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
         self.meter = Meter.of(resolved)
         self.fitted = cache(self._fitted)
-        self.asked_method = asked_method(wish.overrides)
 
     def plan(self) -> Plan:
         decision = self.catalog.tree.walk(
@@ -172,8 +172,17 @@ class _Planner:
 
     def _fitted(self, method: str) -> Fitted:
         """The method's template with the least change that fits; it stays the method that it is."""
+        if is_whole(self.wish, method):
+            return self._as_it_stands(method)
         refused = {"gradient_checkpointing"} if method == PeftType.PREFIX_TUNING else set()
         return self._climb(method, self.keep | {"adapter"} | refused)
+
+    def _as_it_stands(self, method: str) -> Fitted:
+        """A person's whole file, whether it fits or not."""
+        config = self.template(method)
+        process = self.meter.process_bytes(config)
+        fits = process <= self.hardware.capacity_bytes
+        return Fitted(config=config, process_bytes=process, fits=fits, changes=())
 
     def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
         ladder = build_ladder(
@@ -263,7 +272,8 @@ class _Planner:
 
     def _kept(self, method: str) -> list[Finding]:
         """A finding for each of the person's values that keeps the plan from fitting, with what would fit."""
-        kept = self.keep.intersection(key for rung in Rung for key in RUNG_KEYS[rung])
+        able = frozenset(key for rung in Rung for key in RUNG_KEYS[rung])
+        kept = able if is_whole(self.wish, method) else self.keep & able
         if not kept:
             return []
         free = self._climb(method, (self.keep - kept) | {"adapter"})
@@ -328,4 +338,4 @@ def with_headroom(capacity_bytes: int) -> int:
 
 
 def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

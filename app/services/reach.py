@@ -15,7 +15,7 @@ from app.core.hardware import Hardware
 from app.core.plan import Dataset, Goal, Install, Wish
 from app.services.inputs import ResolvedModel
 from app.services.measuring import Meter
-from app.services.templates import template
+from app.services.templates import is_whole, template
 
 SMALLEST_SHARE = 0.75
 """Of what is needed here, another card may need this share at least: its kernels differ, its weights do not."""
@@ -32,6 +32,8 @@ def least_bytes(
         InvalidInput: the method or the person's keys cannot be on this model.
     """
     config: Mapping[str, Any] = template(catalog, resolved, hardware, wish, method)
+    if is_whole(wish, method):
+        return Meter.of(resolved).process_bytes(config)
     ladder = build_ladder(
         config, architecture=resolved.architecture, hardware=hardware, install=wish.install, keep=keep | {"adapter"}
     )

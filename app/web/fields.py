@@ -7,6 +7,16 @@ from typing import Any
 
 from app.core.methods.settings import PeftType
 from app.core.plan import Goal, Install, Priority, Tasks
+from app.services.reading import LONGEST
+
+
+class File(StrEnum):
+    """What the box for other keys is, where it is a file that somebody brought."""
+
+    AS_IS = "as_is"
+    """All of the configuration: nothing is added."""
+    FILLED = "filled"
+    """What it leaves open is filled in."""
 
 
 class Kind(StrEnum):
@@ -96,7 +106,8 @@ FIELDS: Mapping[str, Field] = {
         _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
         _choice("install", tuple(Install), Install.DOCKER.value),
         Field(name="price_per_hour", kind=Kind.NUMBER, least=0, step="any"),
-        Field(name="keys", kind=Kind.TEXT, most=6_000),
+        Field(name="keys", kind=Kind.TEXT, most=LONGEST),
+        _choice("file", tuple(File)),
     )
 }
 

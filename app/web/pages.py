@@ -65,7 +65,7 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         action=path,
         models_url=path_for(request, "model_search"),
         reset_url=address(blank),
-        changed=sum(name not in ("model", "m", "gpu", "vram_gib") for name in form.values),
+        changed=sum(name not in ("model", "m", "gpu", "vram_gib", "file") for name in form.values),
         lang=form.lang or "",
     )
 

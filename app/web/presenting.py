@@ -18,7 +18,7 @@ from app.texts import Texts
 from app.web import contexts
 from app.web.contexts.time import Beyond
 from app.web.durations import duration
-from app.web.fields import field_of_key
+from app.web.fields import File, field_of_key
 from app.web.forms import Address, Form, in_field, turned
 from app.web.highlight import highlight
 from app.web.knob_list import knob_views
@@ -145,8 +145,32 @@ def present(
         file_name=file_name(plan) if take is None else "",
         check_url=check_url if take is None else "",
         take=take,
+        brought=brought(plan, form=form, wish=wish, texts=texts, address=address),
         beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
+
+
+def brought(plan: Plan, *, form: Form, wish: Wish, texts: Texts, address: Address) -> contexts.Brought | None:
+    """What became of a file that somebody brought; None where there is none."""
+    if not form["file"]:
+        return None
+    whole = form["file"] == File.AS_IS
+    theirs = {"base_model", *_own(form, wish)}
+    added = {} if whole else {key: value for key, value in plan.config.items() if key not in theirs}
+    other = File.FILLED if whole else File.AS_IS
+    return contexts.Brought(
+        text=texts.text(f"planner.file.{form['file']}", count=len(added)),
+        added=tuple(f"{key}: {flow_text(value)}" for key, value in added.items()),
+        other=contexts.Link(
+            text=texts.text(f"planner.file.to_{other.value}"), url=address(form.with_values(file=other.value))
+        ),
+    )
+
+
+def _own(form: Form, wish: Wish) -> set[str]:
+    """The keys that a person set, in the box or in fields."""
+    fields = {"datasets": "dataset_path", "rl": "goal", "sequence_len": "sequence_len"}
+    return {key for key, name in fields.items() if form.values.get(name)} | set(wish.overrides)
 
 
 def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:

@@ -140,6 +140,11 @@
     for (const [name, value] of [...event.formData]) {
       if (String(value).trim() === "") event.formData.delete(name);
     }
+    // What was typed in the form beside this one goes along.
+    const other = document.getElementById(event.target.dataset?.takesAlong);
+    for (const field of other?.elements ?? []) {
+      if (["model", "gpu"].includes(field.name) && field.value.trim()) event.formData.append(field.name, field.value);
+    }
   });
 
   // Models, found while typing ---------------------------------------------------------------------------------------

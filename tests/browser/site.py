@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.schemas import YAML_EXAMPLE
 from app.settings import Settings
-from app.web.check.sharing import pack
+from app.web.sharing import pack
 from app.web.site import ROUTERS
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"

@@ -5,7 +5,7 @@ from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.schemas import YAML_EXAMPLE
-from app.web.check.sharing import LONGEST_PACKED, pack, posted, unpack
+from app.web.sharing import LONGEST_PACKED, pack, posted, unpack
 
 
 def parsed(response: object) -> BeautifulSoup:

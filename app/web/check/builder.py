@@ -20,13 +20,13 @@ from app.services.reading import read
 from app.services.writing import flow_text
 from app.texts import LANGUAGES, Texts
 from app.web.check.context import CheckPage, CheckResult, DiffLine, FixView, FoundView, LineView, MemoryView
-from app.web.check.sharing import pack
 from app.web.contexts import Link, Option
 from app.web.field_views import gpu_groups
 from app.web.forms import Form
 from app.web.memory_bar import memory_bar
 from app.web.planning import answer
 from app.web.presenting import verdict, yaml_file
+from app.web.sharing import pack
 from app.web.shell import shell
 from app.web.templating import path_for
 

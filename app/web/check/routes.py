@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from app.web.check.builder import Asked, Builder, asked_from, plan_text
-from app.web.check.sharing import posted, unpack
 from app.web.hypermedia import VARY
+from app.web.sharing import posted, unpack
 from app.web.templating import reader, render
 
 router = APIRouter(include_in_schema=False)

@@ -196,6 +196,18 @@ class TimeFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """A file that somebody brought: whether it stands as it is, or what was added to it and the way back.
+
+    ``added`` are keys with their values; ``other`` leads to the one from the other.
+    """
+
+    text: str
+    added: tuple[str, ...]
+    other: Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """A plan in words and figures. ``refused`` says of the download that the file does not run; blank where it does."""
 
@@ -228,3 +240,4 @@ class Result:
     check_url: str
     beyond: Beyond
     take: TakeAlong | None = None
+    brought: Brought | None = None
