@@ -61,10 +61,12 @@ def estimate_resolved(
     dataset: Dataset | None = None,
     measured: Measured | None = None,
     checked: bool = True,
+    composed: bool = False,
 ) -> Estimate:
     """``estimate`` for a model that is already looked up, and for what is already measured of ``config``.
 
-    Where it is not to be ``checked`` there are no findings.
+    Where it is not to be ``checked`` there are no findings; where it is all ``composed`` here, no value's type is
+    looked at.
     """
     architecture = resolved.architecture
     if measured is None:
@@ -89,7 +91,7 @@ def estimate_resolved(
         adapter_disk_bytes=adapter_disk_bytes(run, adapter),
         time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
         findings=(
-            *check(config, architecture, hardware, catalog.known_keys),
+            *check(config, architecture, hardware, catalog.known_keys if composed else catalog.axolotl),
             *_own_findings(resolved, run, hardware),
         )
         if checked

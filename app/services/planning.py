@@ -196,7 +196,7 @@ class _Planner:
         roomy = climb(ladder, measure=self.meter.process_bytes, capacity_bytes=with_headroom(capacity))
         return roomy if roomy.fits else climb(ladder, measure=self.meter.process_bytes, capacity_bytes=capacity)
 
-    def _estimate(self, config: Mapping[str, Any], *, checked: bool = True) -> Estimate:
+    def _estimate(self, config: Mapping[str, Any], *, checked: bool = True, composed: bool = False) -> Estimate:
         return estimate_resolved(
             catalog=self.catalog,
             resolved=self.resolved,
@@ -205,6 +205,7 @@ class _Planner:
             dataset=self.wish.dataset,
             measured=self.meter.measured(config),
             checked=checked,
+            composed=composed,
         )
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
@@ -213,7 +214,7 @@ class _Planner:
             if method == taken:
                 continue
             config = self.fitted(method).config
-            estimate = self._estimate(config, checked=not self.brief)
+            estimate = self._estimate(config, checked=not self.brief, composed=not self.wish.overrides)
             reason = "fits" if estimate.fits else "does_not_fit"
             found.append(
                 Alternative(

@@ -19,7 +19,7 @@ from app.web.hypermedia import VARY, wants_fragment
 from app.web.pages import model_choices, plan_page
 from app.web.planning import answer, refuse
 from app.web.presenting import file_name, yaml_file
-from app.web.sharing import pack, posted, unpack
+from app.web.sharing import pack, posted, text_of, unpack
 from app.web.taking import TARGETS, as_response
 from app.web.templating import path_for, reader, render
 
@@ -27,6 +27,8 @@ router = APIRouter(include_in_schema=False)
 
 LONGEST_ADDRESS = 8_000
 """Characters that servers and proxies take."""
+TAKEN_ALONG = ("gpu", "vram_gib", "install", "m", "model_json")
+"""What may stand beside a brought file."""
 _READ = ["GET", "HEAD"]
 """What link previews ask with, too."""
 
@@ -83,9 +85,9 @@ async def plan_post(request: Request) -> Response:
     """A file that somebody brings, as it stands: on to the address that says the same, where one can hold it."""
     catalog: Catalog = request.app.state.catalog
     fields = posted(await request.body(), request.headers.get("content-type", ""))
-    text = fields.get("yaml", "")
+    text = text_of(fields)
     pairs = [("file", File.AS_IS.value), ("keys", text if isinstance(text, str) else "")]
-    pairs += [(name, value) for name in ("gpu", "vram_gib") if isinstance(value := fields.get(name), str)]
+    pairs += [(name, value) for name in TAKEN_ALONG if isinstance(value := fields.get(name), str)]
     pairs += [(name, value) for name, value in request.query_params.multi_items() if name == "lang"]
     form = Form.from_query(QueryParams(pairs), catalog.known_keys)
     found = answer(form, catalog)

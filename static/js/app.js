@@ -130,7 +130,8 @@
   });
 
   document.addEventListener("htmx:response:error", (event) => {
-    if (!answered(event.detail.ctx)) notice("failed");
+    const { ctx } = event.detail;
+    if (!answered(ctx)) notice([414, 431].includes(ctx.response?.status) ? "long" : "failed");
   });
   document.addEventListener("htmx:error", () => notice("offline"));
   window.addEventListener("popstate", () => { lastTyped = null; });

@@ -209,14 +209,14 @@ def test_with_a_bad_value_the_plan_without_it_stays_in_place(get: Get) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("weight_decay: [1", "not YAML"),
+        ("weight_decay: [1", "never closed"),
         ("just words", "Write keys"),
         ("- a\n- b", "Write keys"),
         ("1: 2", "Write keys"),
-        ("a: &x 1\nb: *x", "Anchors"),
-        ("d: 2024-99-99", "cannot be read"),
-        ("lora_r: 8\nlora_r:\n  - [", "not YAML"),
-        ("x: " + "9" * 6000, "limit"),
+        ("a: &x [*x]", "holds itself"),
+        ("d: 2024-99-99", "read"),
+        ("lora_r: 8\nlora_r:\n  - [", "never closed"),
+        ("x: " + "9" * 70_000, "65,536"),
     ],
 )
 def test_a_box_of_other_keys_that_cannot_be_read_says_why(get: Get, text: str, said: str) -> None:

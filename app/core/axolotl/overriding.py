@@ -78,7 +78,7 @@ CONTRADICTED_BY: Mapping[str, Callable[[object], tuple[str, ...]]] = {
 
 
 def ruled_out(key: str, value: object) -> tuple[str, ...]:
-    """The keys that a value for ``key`` rules out; taking a key out rules out nothing, but for an adapter's own keys."""
+    """The keys that a value for ``key`` rules out; taking one out rules out nothing, but for an adapter's own."""
     if value is None and key != "adapter":
         return ()
     return CONTRADICTED_BY.get(key, _always())(value)
