@@ -12,13 +12,13 @@ from typing import Any
 from app.core.adapter import default_targets
 from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import four_bit_keys, fused_loss
-from app.core.axolotl.coverage import LORA_KERNELS, NO_FLASH_ATTENTION
+from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTENTION
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware, Vendor
 from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
-from app.core.run import LORA_KERNEL_KEYS, Attention, Checkpointing, Loss, Method, Quantization, Run
+from app.core.run import LIGER_KERNEL_KEYS, LORA_KERNEL_KEYS, Attention, Checkpointing, Loss, Method, Quantization, Run
 
 SAME_TIME = 0.02
 """Ratios of time nearer to one than this are called the same: the model knows no better."""
@@ -115,6 +115,7 @@ def turns(
     """Every knob that this configuration, model and card have."""
     yield from _checkpointing(config, run)
     yield from _losses(config, run, architecture, hardware, install)
+    yield from _liger(run, architecture, hardware)
     yield from _optimizers(run)
     yield from _batches(run, architecture)
     yield from _bases(config, run, architecture, hardware)
@@ -163,6 +164,14 @@ def _losses(
             "chunked_cross_entropy",
         )
         yield _turn("plain_loss", dict.fromkeys(names))
+
+
+def _liger(run: Run, architecture: Architecture, hardware: Hardware | None) -> Iterator[Turn]:
+    """Norms, feed-forwards and positions by Liger's kernels, where a peak of them is recorded."""
+    card = hardware is None or (hardware.vendor is Vendor.NVIDIA and hardware.bf16)
+    off = [key for key in LIGER_KERNEL_KEYS if key not in run.liger]
+    if off and card and architecture.model_type in LIGER_KERNELS:
+        yield _turn("liger_kernels", dict.fromkeys(off, True))
 
 
 def _optimizers(run: Run) -> Iterator[Turn]:

@@ -6,6 +6,7 @@ Sources: Axolotl 0.19.0 ``integrations/*/args.py``, ``integrations/base.py``.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from app.core.axolotl.coverage import NO_LIGER_ROPE
 from app.core.axolotl.subject import Row, Rule, Subject, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
 from app.core.nearest import nearest
@@ -167,6 +168,13 @@ PLUGIN_RULES: tuple[Rule, ...] = (
     nemo_gym,
     swanlab,
     diffusion,
+    Row(
+        code="liger_rope_missing",
+        key="liger_rope",
+        when=_with("liger", lambda s: s.flag("liger_rope") and s.model_type in NO_LIGER_ROPE),
+        effect=Effect.FAILS_AT_RUN,
+        fix=Fix(unset=("liger_rope",), safe=True),
+    ),
     Row(
         code="liger_tiled",
         key="liger_glu_activation",
