@@ -12,9 +12,13 @@ from typing import Any
 from app.core.findings import Effect, Finding, Fix
 
 GRAVE = frozenset((Effect.REJECTED, Effect.FAILS_AT_RUN))
-MOST_TRIED = 16
-"""Fixes that are tried out, and the keys of a file up to which that many are: nobody's file has more."""
-MOST_KEYS = 300
+MOST_LOOKED_AT = 1_200
+"""Entries that are looked through for all fixes of a file together: some 20 looks at what people have.
+
+What is left then, in files that nobody has, is offered as its rule has it.
+"""
+LEAST_ENTRIES = 60
+"""What a look at a small file counts as."""
 MOST_ROUNDS = 3
 """Times that a fix is completed with what it brings to light."""
 
@@ -26,15 +30,38 @@ def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> li
     """``found`` with fixes that settle what they are for and bring no new refusal or failure; others are left out."""
     findings = list(found)
     before = frozenset((finding.code, finding.key) for finding in findings if finding.effect in GRAVE)
-    left = MOST_TRIED if len(config) <= MOST_KEYS else 2
+    looks = MOST_LOOKED_AT // max(LEAST_ENTRIES, _entries(config, MOST_LOOKED_AT)) if _any(findings) else 0
+    looks = looks if looks > 1 else 0
+
+    def counted(at: Mapping[str, Any]) -> Iterable[Finding]:
+        nonlocal looks
+        looks -= 1
+        return look(at)
+
     result = []
     for finding in findings:
-        if finding.fix is not None and (finding.fix.set or finding.fix.unset) and left:
-            left -= 1
-            result.append(replace(finding, fix=_completed(config, finding, finding.fix, before, look)))
+        if finding.fix is not None and (finding.fix.set or finding.fix.unset) and looks > 0:
+            result.append(replace(finding, fix=_completed(config, finding, finding.fix, before, counted)))
         else:
             result.append(finding)
     return result
+
+
+def _any(findings: Iterable[Finding]) -> bool:
+    return any(finding.fix is not None for finding in findings)
+
+
+def _entries(value: object, most: int) -> int:
+    """Entries below ``value``, itself included, as far as ``most``."""
+    count, left = 0, [value]
+    while left and count < most:
+        count += 1
+        one = left.pop()
+        if isinstance(one, Mapping):
+            left.extend(one.values())
+        elif isinstance(one, list | tuple):
+            left.extend(one)
+    return count
 
 
 def _completed(
