@@ -82,7 +82,10 @@ def plan(request: Request) -> Response:
 
 @router.post("/plan", name="plan_post")
 async def plan_post(request: Request) -> Response:
-    """A file that somebody brings, as it stands: on to the address that says the same, where one can hold it."""
+    """A file that somebody brings: on to the address that says the same, where one can hold it.
+
+    It is taken as it stands, but where that is no configuration yet and becomes one once what it lacks is filled in.
+    """
     catalog: Catalog = request.app.state.catalog
     fields = posted(await request.body(), request.headers.get("content-type", ""))
     text = text_of(fields)
@@ -90,6 +93,7 @@ async def plan_post(request: Request) -> Response:
     pairs += [(name, value) for name in TAKEN_ALONG if isinstance(value := fields.get(name), str)]
     pairs += [(name, value) for name, value in request.query_params.multi_items() if name == "lang"]
     form = Form.from_query(QueryParams(pairs), catalog.known_keys)
+    form = form if _stands(form, catalog) else form.with_values(file=File.FILLED.value)
     found = answer(form, catalog)
     address = path_for(request, "plan") + found.form.query()
     if len(address) <= LONGEST_ADDRESS and not any(error.pointer == "/form/keys" for error in found.asked.errors):
@@ -145,6 +149,14 @@ def model_search(request: Request) -> Response:
     texts = reader(request)
     found = model_choices(request.app.state.catalog, texts, request.query_params.get("q", ""))
     return render(request, "partials/_model_choices.html", found, texts)
+
+
+def _stands(form: Form, catalog: Catalog) -> bool:
+    """Whether a brought file is one to plan as it stands, or would be none filled in either."""
+    whole = form if form.has_hardware else form.with_values(vram_gib="24")
+    if not answer(whole, catalog).asked.errors:
+        return True
+    return bool(answer(whole.with_values(file=File.FILLED.value), catalog).asked.errors)
 
 
 def _could_be_shorter(request: Request, form: Form, canonical: Form, *, fragment: bool) -> bool:

@@ -167,3 +167,13 @@ def test_turning_a_knob_takes_out_the_own_keys_that_it_rules_out(client: TestCli
     assert (config["adapter"], config["load_in_4bit"], config["seed"]) == ("qlora", True, 7)
     assert "load_in_8bit" not in config
     assert "verdict-fits" in there.select_one(".verdict")["class"]
+
+
+def test_a_fragment_that_is_no_configuration_yet_is_filled_in_and_that_is_said(client: TestClient) -> None:
+    """QLoRA without a rank: as it stands there is nothing to estimate."""
+    text = f"base_model: {MODEL}\nadapter: qlora\nload_in_4bit: true\nseed: 7\n"
+    document = BeautifulSoup(client.post("/plan?lang=en", data={"yaml": text, "gpu": GPU}).text, "html.parser")
+    assert "file=filled" in document.select_one("#languages a[lang=my]")["href"]
+    assert any("lora_r" in line.text for line in document.select(".brought-added li"))
+    stands = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
+    assert "Fill in" in stands.select_one(".error-summary").text
