@@ -8,7 +8,7 @@ from .site import MODEL
 
 pytestmark = pytest.mark.browser
 
-FILE = f"base_model: {MODEL}\nadapter: lora\nlora_r: 16\nlora_target_linear: true\nseed: 7\n"
+FILE = f"base_model: {MODEL}\nadapter: lora\nlora_r: 16\nlora_alpha: 32\nlora_target_linear: true\nseed: 7\n"
 
 
 @pytest.mark.parametrize("javascript", [True, False])
