@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.core.architecture import Architecture, Kind
-from app.core.axolotl.composing import four_bit_keys, fused_loss, skips_embeddings
+from app.core.axolotl.composing import beside, four_bit_keys, fused_loss, skips_embeddings
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
 from app.core.memory.optimizers import form_of
@@ -155,7 +155,7 @@ def _losses(
     if run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
         return ()
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
-    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))
     keys = {key: value for key, value in found.items() if key != "plugins"}
     return () if not keys or ("chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED) else (keys,)
 

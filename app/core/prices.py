@@ -11,7 +11,7 @@ from typing import Any
 
 from app.core.adapter import default_targets
 from app.core.architecture import Architecture, Kind
-from app.core.axolotl.composing import four_bit_keys, fused_loss
+from app.core.axolotl.composing import beside, four_bit_keys, fused_loss
 from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTENTION
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware, Vendor
@@ -150,7 +150,7 @@ def _losses(
         return
     fused = run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
-    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))
     keys = {key: value for key, value in found.items() if key != "plugins"}
     if keys and not fused and "chunked_cross_entropy" not in keys:
         yield _turn("fused_loss", keys, key=next(iter(keys)))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from app.catalog.library import Catalog, load_catalog
+from app.core.axolotl.fixing import GRAVE
+from app.core.axolotl.rules import check
 from app.core.errors import InvalidInput
 from app.core.estimate import Verdict
 from app.core.objective import Objective
@@ -126,3 +128,39 @@ def test_pip_has_no_cut_cross_entropy(catalog: Catalog) -> None:
     """The loss is Liger's there."""
     found = fitted(catalog, install=Install.PIP)
     assert found.config["liger_fused_linear_cross_entropy"] is True
+
+
+BARE = {
+    "base_model": "meta-llama/Llama-3.1-8B",
+    "datasets": [{"path": "a/b", "type": "alpaca"}],
+    "learning_rate": 1e-4,
+    "sequence_len": 4096,
+    "micro_batch_size": 8,
+}
+LORA = BARE | {"adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_linear": True}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BARE,
+        LORA,
+        LORA | {"load_in_8bit": True},
+        LORA | {"adapter": "qlora", "load_in_4bit": True, "micro_batch_size": 64},
+        LORA | {"peft": {"loftq_config": {"loftq_bits": 4}}},
+        LORA | {"bf16": False, "fp16": True},
+        LORA | {"bf16": False},
+        LORA | {"base_model": "Qwen/Qwen3-30B-A3B", "lora_target_linear": False, "lora_target_modules": ["q_proj"]},
+    ],
+)
+@pytest.mark.parametrize("gpu", ["rtx-4090", "rtx-3060-12gb", "rtx-4060"])
+def test_what_was_made_to_fit_is_refused_for_nothing_new(catalog: Catalog, config: dict[str, Any], gpu: str) -> None:
+    hardware = catalog.gpus.get(gpu).hardware()
+    found = fit(catalog=catalog, config=config, model=None, hardware=hardware)
+    architecture = catalog.architecture(config["base_model"])
+
+    def grave(of: Mapping[str, Any]) -> set[str]:
+        told = check(of, architecture, hardware, catalog.axolotl, trying=False)
+        return {finding.code for finding in told if finding.effect in GRAVE}
+
+    assert not grave(found.config) - grave(config)
