@@ -11,6 +11,7 @@ from app.api.body import no_choice, read
 from app.api.describing import gives, problems, reference, takes
 from app.api.problem import unknown_name
 from app.api.reply import json_reply, language_headers, reader
+from app.api.route import Direct
 from app.catalog.library import Catalog
 from app.core.errors import FieldError, InvalidInput, UnknownName
 from app.core.hardware import Hardware
@@ -49,8 +50,10 @@ from app.services.writing import write_yaml
 PREFIX = "/api/v1"
 TARGETS = tuple(Target)
 
-router = APIRouter(prefix=PREFIX)
-"""Routes are tried in order, so those that are asked most stand first."""
+planning = APIRouter(prefix=PREFIX, route_class=Direct)
+"""What takes a body. Routes are tried in order, so those that are asked most stand first."""
+catalogue = APIRouter(prefix=PREFIX)
+ROUTERS = (planning, catalogue)
 
 
 def _catalog(request: Request) -> Catalog:
@@ -66,7 +69,7 @@ _KNOBS = {
 }
 
 
-@router.post(
+@planning.post(
     "/estimate",
     tags=["planning"],
     operation_id="estimate",
@@ -88,7 +91,7 @@ async def post_estimate(request: Request) -> Response:
     return json_reply(texts, rendering.estimate(result, texts, knobs))
 
 
-@router.post(
+@planning.post(
     "/plan",
     tags=["planning"],
     operation_id="plan",
@@ -125,7 +128,7 @@ async def post_plan(request: Request) -> Response:
 _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}
 
 
-@router.post(
+@planning.post(
     "/fit",
     tags=["planning"],
     operation_id="fit",
@@ -170,7 +173,7 @@ def _axis(asked: GridAxis, pointer: str) -> Axis:
     return Axis(key=asked.key, values=values)
 
 
-@router.post(
+@planning.post(
     "/compare",
     tags=["planning"],
     operation_id="compare",
@@ -196,7 +199,7 @@ async def post_compare(request: Request) -> Response:
     return json_reply(texts, {"items": items, "total": len(items)})
 
 
-@router.post(
+@planning.post(
     "/check",
     tags=["planning"],
     operation_id="check",
@@ -221,7 +224,7 @@ async def post_check(request: Request) -> Response:
     return json_reply(texts, rendering.checked(result, texts))
 
 
-@router.post(
+@planning.post(
     "/config",
     tags=["planning"],
     operation_id="writeConfig",
@@ -277,7 +280,7 @@ async def post_config(request: Request) -> Response:
     return Response(file.content, headers={**language_headers(texts), **disposition}, media_type=file.media_type)
 
 
-@router.get(
+@catalogue.get(
     "/models",
     tags=["catalogue"],
     operation_id="listModels",
@@ -292,7 +295,7 @@ async def list_models(request: Request, q: str = "") -> Response:
     return json_reply(reader(request), {"items": items, "total": len(items)})
 
 
-@router.get(
+@catalogue.get(
     "/models/{id:path}",
     tags=["catalogue"],
     operation_id="getModel",
@@ -305,14 +308,14 @@ async def get_model(request: Request, id: str) -> Response:  # noqa: A002 - the 
     return json_reply(reader(request), rendering.model_detail(catalog.models.get(id), catalog))
 
 
-@router.get("/gpus", tags=["catalogue"], operation_id="listGpus", summary="List GPUs", responses=gives(GpuList))
+@catalogue.get("/gpus", tags=["catalogue"], operation_id="listGpus", summary="List GPUs", responses=gives(GpuList))
 async def list_gpus(request: Request) -> Response:
     """GPUs: what their drivers offer and what they can do."""
     items = [rendering.gpu(row) for row in _catalog(request).gpus.rows]
     return json_reply(reader(request), {"items": items, "total": len(items)})
 
 
-@router.get(
+@catalogue.get(
     "/methods",
     tags=["catalogue"],
     operation_id="listMethods",
@@ -328,7 +331,7 @@ async def list_methods(request: Request) -> Response:
     return json_reply(texts, {"items": items, "total": len(items), "target_modules": targets})
 
 
-@router.get(
+@catalogue.get(
     "/methods/{id}",
     tags=["catalogue"],
     operation_id="getMethod",
