@@ -42,8 +42,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
-        # Taken as they are: a router that is included is asked twice for every request, once whether it has the path and
-        # once which of its routes has it.
+        # Taken as they are: an included router is asked twice for every request, whether it has the path and which of
+        # its routes has it.
         routes=[route for router in (*v1.ROUTERS, health.router, docs.router, *ROUTERS) for route in router.routes],
     )
     app.state.settings = settings

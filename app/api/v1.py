@@ -35,6 +35,7 @@ from app.schemas import (
     Plan,
     PlanRequest,
 )
+from app.schemas import Dataset as DatasetRequest
 from app.schemas import Fit as FitAnswer
 from app.schemas import Hardware as HardwareRequest
 from app.services.checking import check_config, check_text
@@ -82,7 +83,7 @@ async def post_estimate(request: Request) -> Response:
     wants_knobs = _flag(request, "knobs")
     asked = await read(request, EstimateRequest)
     catalog = _catalog(request)
-    dataset = Dataset(**asked.dataset.model_dump())
+    dataset = _dataset(asked.dataset)
     with _pointing({"/base_model": "/config/base_model"}):
         hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
         result = estimate(catalog=catalog, config=asked.config, model=asked.model, hardware=hardware, dataset=dataset)
@@ -109,7 +110,7 @@ async def post_plan(request: Request) -> Response:
         priority=asked.priority,
         tasks=asked.tasks,
         sequence_len_tokens=asked.sequence_len,
-        dataset=Dataset(**asked.dataset.model_dump()),
+        dataset=_dataset(asked.dataset),
         overrides=asked.overrides,
         install=asked.install,
     )
@@ -150,7 +151,7 @@ async def post_fit(request: Request) -> Response:
             objective=asked.objective,
             grid=(_axis(asked.grid.x, "/grid/x"), _axis(asked.grid.y, "/grid/y")) if asked.grid else None,
             install=asked.install,
-            dataset=Dataset(**asked.dataset.model_dump()),
+            dataset=_dataset(asked.dataset),
         )
     texts = reader(request)
     return json_reply(texts, rendering.fit(result, texts))
@@ -192,7 +193,7 @@ async def post_compare(request: Request) -> Response:
             model=asked.model,
             hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
             variants=asked.variants,
-            dataset=Dataset(**asked.dataset.model_dump()),
+            dataset=_dataset(asked.dataset),
         )
     texts = reader(request)
     items = [rendering.compared(item, texts) for item in found]
@@ -364,6 +365,16 @@ def _flag(request: Request, name: str) -> bool:
     if given not in ("true", "false"):
         raise InvalidInput(FieldError(f"/query/{name}", no_choice(name, given, ("true", "false"))))
     return given == "true"
+
+
+def _dataset(asked: DatasetRequest) -> Dataset:
+    return Dataset(
+        path=asked.path,
+        type=asked.type,
+        rows=asked.rows,
+        mean_tokens=asked.mean_tokens,
+        max_tokens=asked.max_tokens,
+    )
 
 
 def _hardware(catalog: Catalog, asked: HardwareRequest) -> Hardware:

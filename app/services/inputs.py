@@ -1,7 +1,7 @@
 """Who and what a request is about: the model and the hardware it names, looked up and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.gpus import parse_capability
@@ -106,7 +106,7 @@ def resolve_hardware(
     if errors:
         raise InvalidInput(*errors)
     if gpu is not None:
-        return replace(catalog.gpus.get(gpu).hardware(count, nodes), price_per_hour=price_per_hour)
+        return catalog.gpus.get(gpu).hardware(count, nodes, price_per_hour)
     if vram_gib is None:
         return None
     return Hardware(
