@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.catalog.rows import DATA, CatalogError, Row, read_rows
+from app.catalog.files import DATA, CatalogError
+from app.catalog.rows import Row, read_rows
 from app.catalog.search import closest
 from app.core.errors import UnknownName
 from app.core.hardware import Hardware, Vendor

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.schemas import QLORA_EXAMPLE, Comparison, Fit
 from app.settings import Settings
 
