@@ -1,8 +1,8 @@
 """What servers name, ``app.main:app``: everything is loaded and put together here, once."""
 
-from app.collector import resting
+from app.loading import quickly
 
-with resting():
+with quickly():
     from app.application import create_app
     from app.settings import Settings
 
