@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Any
 
 from app.core.messages import Message
-from app.core.units import GB, GIB
+from app.core.units import GB, GIB, KIB, MIB
 
 LOCALE_DIRECTORY = Path(__file__).parent / "locale"
 LANGUAGES: Mapping[str, str] = {"en": "English", "my": "မြန်မာ"}
@@ -23,7 +23,7 @@ def _shown(value: Any, spec: str) -> str:
     """A parameter as people read it, in the units of this product."""
     match spec:
         case "gib":
-            return f"{value / GIB:,.1f}\u00a0GiB".replace("-", "\u2212")
+            return _binary(value).replace("-", "\u2212")
         case "gb":
             return f"{value / GB:,.1f}\u00a0GB"
         case "n":
@@ -36,6 +36,15 @@ def _shown(value: Any, spec: str) -> str:
             return ", ".join(str(item) for item in value)
         case _:
             return format(value, spec)
+
+
+def _binary(size: float) -> str:
+    """Bytes in GiB; what would be nothing there in MiB or KiB, since an adapter is small and yet no zero."""
+    for most, unit, name in ((0.05 * MIB, KIB, "KiB"), (0.05 * GIB, MIB, "MiB")):
+        if 0 < abs(size) < most:
+            shown = size / unit
+            return f"{shown:,.0f}\u00a0{name}" if abs(shown) >= 9.95 else f"{shown:.1f}\u00a0{name}"
+    return f"{size / GIB:,.1f}\u00a0GiB"
 
 
 @cache

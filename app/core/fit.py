@@ -250,12 +250,13 @@ def _offloading(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, An
     return ({"gradient_checkpointing": True, "activation_offloading": True},)
 
 
-def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int) -> Fitted:
+def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int, at_most: Measure | None = None) -> Fitted:
     """The least change that fits: down the ladder to the first rung where it does, then back up as far as it may.
 
-    Each rung's patches shrink, so a bisection finds the first that fits.
+    Each rung's patches shrink, so a bisection finds the first that fits. ``at_most`` is what a configuration may take at
+    the most, where that must fit and not only what it is expected to take (``measure``).
     """
-    search = _Search(ladder, measure, capacity_bytes)
+    search = _Search(ladder, measure, at_most or measure, capacity_bytes)
     positions: dict[Rung, int] = {}
     if not search.fits(positions):
         if not search.fits(ladder.floor()):
@@ -269,9 +270,10 @@ def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int) -> Fitted:
 class _Search:
     """Positions on one ladder, each measured once."""
 
-    def __init__(self, ladder: Ladder, measure: Measure, capacity_bytes: int) -> None:
+    def __init__(self, ladder: Ladder, measure: Measure, at_most: Measure, capacity_bytes: int) -> None:
         self.ladder = ladder
         self.measure = measure
+        self.at_most = at_most
         self.capacity_bytes = capacity_bytes
         self.known: dict[tuple[int, ...], int] = {}
 
@@ -282,7 +284,9 @@ class _Search:
         return self.known[key]
 
     def fits(self, positions: Mapping[Rung, int]) -> bool:
-        return self.bytes(positions) <= self.capacity_bytes
+        if self.at_most is self.measure:
+            return self.bytes(positions) <= self.capacity_bytes
+        return self.at_most(self.ladder.at(positions)) <= self.capacity_bytes
 
     def descend(self) -> dict[Rung, int]:
         """Rung by rung to its smallest, until one fits; there, to the first patch that does."""
@@ -336,8 +340,10 @@ class _Search:
             after = self.ladder.at(reached)
             saves = size - self.bytes(reached)
             patch = self.ladder.patches[rung][positions[rung] - 1]
+            own: str | None = None
             for key in (*patch, *(key for key in before if key not in after and key not in patch)):
                 if before.get(key) != after.get(key) and key != "plugins":
-                    found.append(Change(key=key, before=before.get(key), after=after.get(key), saves_bytes=saves))
-                    saves = 0
+                    made = Change(key=key, before=before.get(key), after=after.get(key), saves_bytes=saves, along=own)
+                    found.append(made)
+                    own, saves = own or key, 0
         return tuple(found)
