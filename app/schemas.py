@@ -593,14 +593,14 @@ class Fit(_Answer):
     outcome: Outcome
     objective: Objective
     config: Config = Field(
-        description="With headroom (verdict `fits`) where that can be had. Where nothing fits, as small as what may vary "
-        "allows."
+        description="With headroom (verdict `fits`) where that can be had. Where nothing fits, as small as what may "
+        "vary allows."
     )
     changes: list[Change]
     estimate: Estimate
     at_most: FitAtMost | None = Field(
-        description="The most of what the objective asks for that fits at all, so that it is tight; null where it is no "
-        "more than `config`."
+        description="The most of what the objective asks for that fits at all, so that it is tight; null where it is "
+        "no more than `config`."
     )
     grid: Grid | None
     findings: list[Finding] = Field(description="Why nothing fits, and the smallest GPU that would do.")

@@ -15,6 +15,7 @@ from app.core.axolotl.composing import four_bit_keys, fused_loss, skips_embeddin
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
 from app.core.memory.optimizers import form_of
+from app.core.methods.settings import PeftType
 from app.core.plan import Change, Install
 from app.core.run import Checkpointing, Loss, Method, Quantization, Run
 from app.core.units import ceil_div
@@ -160,9 +161,14 @@ def _losses(
     return () if not keys or ("chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED) else (keys,)
 
 
+def _checkpoints(config: Mapping[str, Any], run: Run) -> bool:
+    """Whether gradients can be checkpointed: Axolotl refuses where it reads "mpt" in the name, PEFT with prefixes."""
+    prefixed = run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING
+    return not prefixed and "mpt" not in str(config.get("base_model")).lower()
+
+
 def _checkpointing(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:
-    """Axolotl refuses checkpointing where it reads "mpt" in the name."""
-    if run.checkpointing is not Checkpointing.OFF or "mpt" in str(config.get("base_model")).lower():
+    if run.checkpointing is not Checkpointing.OFF or not _checkpoints(config, run):
         return ()
     return ({"gradient_checkpointing": True},)
 
@@ -245,7 +251,7 @@ def _quantized(
 
 def _offloading(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:
     """Checkpoints on the host."""
-    if run.checkpointing is Checkpointing.OFFLOAD or "mpt" in str(config.get("base_model")).lower():
+    if run.checkpointing is Checkpointing.OFFLOAD or not _checkpoints(config, run):
         return ()
     return ({"gradient_checkpointing": True, "activation_offloading": True},)
 
@@ -253,8 +259,8 @@ def _offloading(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, An
 def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int, at_most: Measure | None = None) -> Fitted:
     """The least change that fits: down the ladder to the first rung where it does, then back up as far as it may.
 
-    Each rung's patches shrink, so a bisection finds the first that fits. ``at_most`` is what a configuration may take at
-    the most, where that must fit and not only what it is expected to take (``measure``).
+    Each rung's patches shrink, so a bisection finds the first that fits. ``at_most`` is what a configuration may take
+    at the most, where that must fit and not only what it is expected to take (``measure``).
     """
     search = _Search(ladder, measure, at_most or measure, capacity_bytes)
     positions: dict[Rung, int] = {}

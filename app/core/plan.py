@@ -129,8 +129,8 @@ class Change:
 class Alternative:
     """A road not taken, estimated for the same model and hardware.
 
-    ``pace`` says how long it takes beside the plan, None where rates are not known; ``changes`` what of its template was
-    cut to fit.
+    ``pace`` says how long it takes beside the plan, None where rates are not known; ``changes`` what of its template
+    was cut to fit.
     """
 
     method: str

@@ -324,7 +324,8 @@ class _Fitting:
             "capacity_bytes": self.hardware.capacity_bytes,
             "process_bytes": need_bytes,
         }
-        rows = [row for row in self.catalog.gpus.rows if row.memory_bytes >= most_bytes]
+        large = [row for row in self.catalog.gpus.rows if row.memory_bytes >= most_bytes]
+        rows = [row for row in large if row.vendor is self.hardware.vendor] or large
         if not rows:
             return Finding(severity=Severity.ERROR, message=message("finding.fits_no_gpu", **card))
         row = min(rows, key=lambda row: (row.memory_bytes, row.name))

@@ -176,8 +176,7 @@ class _Planner:
 
     def _fitted(self, method: str) -> Fitted:
         """The method's template with the least change that fits; it stays the method that it is."""
-        refused = {"gradient_checkpointing"} if method == PeftType.PREFIX_TUNING else set()
-        return self._climb(method, self.keep | {"adapter"} | refused)
+        return self._climb(method, self.keep | {"adapter"})
 
     def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
         return least_change(
@@ -200,8 +199,9 @@ class _Planner:
 
     def _alternatives(self, taken: str, planned: Estimate) -> tuple[Alternative, ...]:
         found = []
+        packed = is_packed(self.resolved.id or "")
         for method in ALTERNATIVES:
-            if method == taken:
+            if method == taken or (method == "qlora" and packed):  # what is quantised already cannot be again
                 continue
             fitted = self.fitted(method)
             estimate = self._estimate(fitted.config, checked=not self.brief)
@@ -310,7 +310,7 @@ class _Planner:
         keys = KEYS_OF_METHOD[best.method]
         gone = tuple(sorted(key for key in METHOD_KEYS & self.wish.overrides.keys() if key not in keys))
         said = message(
-            f"finding.own_method_too_large{'.tight' if best.estimate.verdict is Verdict.TIGHT else ''}",
+            f"finding.own_method_too_large{'_tight' if best.estimate.verdict is Verdict.TIGHT else ''}",
             method=self._name(method),
             hardware=self.hardware.name,
             fitting=self._name(best.method),
@@ -333,13 +333,21 @@ class _Planner:
             "method": self._name(method),
         }
         about = "_as_set" if own_values else "_method" if self._fitting(others) else ""
-        gpus = smallest_gpu(self.catalog, self.resolved, self.wish, method, keep=self.keep, need_bytes=need_bytes)
+        gpus = smallest_gpu(
+            self.catalog,
+            self.resolved,
+            self.wish,
+            method,
+            keep=self.keep,
+            need_bytes=need_bytes,
+            vendor=self.hardware.vendor,
+        )
         named = gpus.roomy or gpus.tight
         if named is None:
             return [Finding(severity=Severity.ERROR, message=message(f"finding.fits_no_gpu{about}", **said))]
         row, takes = named
         said |= {"gpu": row.name, "gpu_bytes": row.memory_bytes, "need_bytes": takes}
-        room = "" if gpus.roomy else ".tight"
+        room = "" if gpus.roomy else "_tight"
         found = [Finding(severity=Severity.ERROR, message=message(f"finding.smallest_gpu{about}{room}", **said))]
         if gpus.roomy and gpus.tight:
             row, takes = gpus.tight
@@ -389,7 +397,7 @@ class _Planner:
         if not shorter.fits:
             return [Finding(severity=Severity.WARNING, message=message("finding.tight"))]
         length = shorter.config["sequence_len"]
-        said = message("finding.tight.shorter", given=found.config["sequence_len"], sequence_len=length)
+        said = message("finding.tight_but_shorter", given=found.config["sequence_len"], sequence_len=length)
         fix = Fix(set={"sequence_len": length})
         return [Finding(severity=Severity.WARNING, key="sequence_len", message=said, fix=fix)]
 

@@ -1,6 +1,6 @@
 """What would do where nothing fits: the smallest GPU for this model, the largest model for this GPU."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from app.catalog.models import ModelRow
 from app.core.axolotl.composing import is_packed
 from app.core.errors import InvalidInput
 from app.core.fit import SHORTEST_SEQUENCE, Rung, build_ladder
-from app.core.hardware import Hardware
+from app.core.hardware import Hardware, Vendor
 from app.core.knobs import ROOM_SEQUENCE
 from app.core.plan import Dataset, Goal, Install, Wish
 from app.services.headroom import PAID_FOR_HEADROOM
@@ -85,16 +85,39 @@ def least_bytes(
 
 
 def smallest_gpu(
-    catalog: Catalog, resolved: ResolvedModel, wish: Wish, method: str, *, keep: frozenset[str], need_bytes: int
+    catalog: Catalog,
+    resolved: ResolvedModel,
+    wish: Wish,
+    method: str,
+    *,
+    keep: frozenset[str],
+    need_bytes: int,
+    vendor: Vendor,
 ) -> Roomier:
     """The cards with the least memory that hold the method, with headroom and at all.
 
+    Cards of another ``vendor`` than the person's, with another installation, are named only where none of its own do.
     Each is composed and estimated as itself: an older card has other kernels, and so another need.
     """
+    own = _smallest_gpu(catalog, resolved, wish, method, keep, need_bytes, {vendor})
+    if own.roomy or own.tight:
+        return own
+    return _smallest_gpu(catalog, resolved, wish, method, keep, need_bytes, set(Vendor) - {vendor})
+
+
+def _smallest_gpu(
+    catalog: Catalog,
+    resolved: ResolvedModel,
+    wish: Wish,
+    method: str,
+    keep: frozenset[str],
+    need_bytes: int,
+    vendors: Collection[Vendor],
+) -> Roomier:
     meter = Meter.of(resolved)
     tight: tuple[GpuRow, int] | None = None
     for row in sorted(catalog.gpus.rows, key=lambda row: (row.memory_bytes, row.name)):
-        if row.memory_bytes < SMALLEST_SHARE * need_bytes:
+        if row.memory_bytes < SMALLEST_SHARE * need_bytes or row.vendor not in vendors:
             continue
         about = catalog, resolved, row.hardware(), wish, method, keep
         config = least_config(*about, paid=True)

@@ -132,7 +132,7 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(priced, form, texts, address),
+        knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml),
