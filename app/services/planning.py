@@ -358,9 +358,8 @@ class _Planner:
     def _models_that_would(self, method: str) -> list[Finding]:
         """Names models that this card trains with headroom: a relative of the one asked for, and the largest."""
         kept = method if method == self.asked_method else "qlora"
-        about = self.catalog, self.hardware, self.wish, kept
-        akin = relative(self.catalog, self.resolved, self.hardware, self.wish, kept)
-        largest = largest_model(*about)
+        about = self.catalog, self.resolved, self.hardware, self.wish, kept
+        akin, largest = relative(*about), largest_model(*about)
         found = [self._model("finding.relative_model", kept, akin)] if akin else []
         if largest and (akin is None or largest.row.id != akin.row.id):
             found.append(self._model("finding.largest_model", kept, largest))

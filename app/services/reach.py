@@ -8,6 +8,7 @@ from typing import Any
 from app.catalog.gpus import GpuRow
 from app.catalog.library import Catalog
 from app.catalog.models import ModelRow
+from app.catalog.search import tokens
 from app.core.axolotl.composing import is_packed
 from app.core.errors import InvalidInput
 from app.core.fit import SHORTEST_SEQUENCE, Rung, build_ladder
@@ -24,6 +25,9 @@ SMALLEST_SHARE = 0.75
 """Of what is needed here, another card may need this share at least: its kernels differ, its weights do not."""
 LEAST_BYTES_PER_PARAMETER = 0.5
 """Four bits; whatever takes more than a card at that is not worth estimating."""
+
+ABOUT_AS_LARGE = 0.9
+"""Of a model's parameters: what has as many is about as large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,25 +135,40 @@ def _smallest_gpu(
 def relative(
     catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str
 ) -> Trainable | None:
-    """The largest model of the same family, about as new, that this card trains with headroom."""
+    """A large model of the same family and kind, about as new, that this card trains with headroom.
+
+    Of those about as large the one whose name is most like the one asked for.
+    """
     asked = resolved.row
     if asked is None:
         return None
     since = "" if asked.released is None else f"{int(asked.released[:4]) - 1}{asked.released[4:]}"
-    parameters = resolved.architecture.total_parameters
+    words = frozenset(tokens(asked.name))
 
-    def akin(row: ModelRow) -> bool:
-        smaller = catalog.architecture(row.id).total_parameters < parameters
+    def suits(row: ModelRow) -> bool:
         new = row.released is None or row.released >= since
-        return row.family == asked.family and smaller and new and _speaks(row) >= _speaks(asked)
+        return row.family == asked.family and new and _speaks(row) >= _speaks(asked)
 
-    return _largest(catalog, hardware, wish, method, akin)
+    def alike(row: ModelRow) -> float:
+        own = frozenset(tokens(row.name))
+        return len(words & own) / len(words | own)
+
+    return _largest(catalog, resolved, hardware, wish, method, suits, alike)
 
 
-def largest_model(catalog: Catalog, hardware: Hardware, wish: Wish, method: str) -> Trainable | None:
-    """The model with most parameters that this card trains with headroom, of those that suit the goal."""
+def largest_model(
+    catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str
+) -> Trainable | None:
+    """The largest of all models of the same kind that suit the goal and that this card trains with headroom.
+
+    Of those about as large the newest.
+    """
     talking = wish.goal not in (Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)
-    return _largest(catalog, hardware, wish, method, lambda row: _speaks(row) or not talking)
+
+    def suits(row: ModelRow) -> bool:
+        return _speaks(row) or not talking
+
+    return _largest(catalog, resolved, hardware, wish, method, suits, lambda row: row.released or "")
 
 
 def _speaks(row: ModelRow) -> bool:
@@ -158,18 +177,32 @@ def _speaks(row: ModelRow) -> bool:
 
 
 def _largest(
-    catalog: Catalog, hardware: Hardware, wish: Wish, method: str, suits: Callable[[ModelRow], bool]
+    catalog: Catalog,
+    resolved: ResolvedModel,
+    hardware: Hardware,
+    wish: Wish,
+    method: str,
+    suits: Callable[[ModelRow], bool],
+    better: Callable[[ModelRow], Any],
 ) -> Trainable | None:
+    """The best of the largest that fit, smaller than the one asked for and a mixture of experts only where that is."""
     # the kernels depend on the card's generation, not on its size, so cards of one generation share what was found
     card = replace(hardware, name="", gpu_id=None, capacity_bytes=0, marketed_memory_gb=0.0, count=1, nodes=1)
+    found: list[tuple[int, Trainable]] = []
     for parameters, model_id in _by_size(catalog):
-        row = catalog.models.get(model_id)
-        if LEAST_BYTES_PER_PARAMETER * parameters > hardware.capacity_bytes or not suits(row):
+        if found and parameters < ABOUT_AS_LARGE * found[0][0]:
+            break
+        architecture, row = catalog.architecture(model_id), catalog.models.get(model_id)
+        alike = architecture.mixture_of_experts == resolved.architecture.mixture_of_experts
+        smaller = parameters < resolved.architecture.total_parameters
+        light = parameters * LEAST_BYTES_PER_PARAMETER <= hardware.capacity_bytes
+        if not (alike and smaller and light and suits(row)):
             continue
-        found = _at_room(catalog, model_id, card, method, wish.goal, wish.install)
-        if found is not None and found[1] <= hardware.capacity_bytes:
-            return Trainable(row=row, process_bytes=found[0], sequence_len_tokens=found[2])
-    return None
+        takes = _at_room(catalog, model_id, card, method, wish.goal, wish.install)
+        if takes is not None and takes[1] <= hardware.capacity_bytes:
+            trainable = Trainable(row=row, process_bytes=takes[0], sequence_len_tokens=takes[2])
+            found.append((parameters, trainable))
+    return max((trainable for _, trainable in found), key=lambda one: better(one.row), default=None)
 
 
 @lru_cache(maxsize=4)
