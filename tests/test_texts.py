@@ -92,7 +92,8 @@ def test_language_is_chosen(lang: str | None, header: str | None, language: str)
     ("size", "said"),
     [
         (0, "0.0\u00a0GiB"),
-        (81_920 * 4, "320\u00a0KiB"),
+        (81_920 * 4, "0.3\u00a0MiB"),
+        (20 << 10, "20\u00a0KiB"),
         (3 << 20, "3.0\u00a0MiB"),
         (50 << 20, "50\u00a0MiB"),
         (-(20 << 20), "\u221220\u00a0MiB"),

@@ -49,7 +49,12 @@ NEFTUNE_KEYS: Mapping[str, Mapping[str, Any]] = {
     "off": {"neftune_noise_alpha": None},
 }
 
-CHECKPOINTING: Mapping[str, object] = {"true": True, "false": False, "offload": "offload"}
+CHECKPOINTING: Mapping[str, Mapping[str, Any]] = {
+    "true": {"gradient_checkpointing": True},
+    "false": {"gradient_checkpointing": False},
+    "offload": {"gradient_checkpointing": True, "activation_offloading": True},
+}
+"""What each choice says in Axolotl's keys; ``gradient_checkpointing: offload`` is an old spelling of the last."""
 
 
 def _choice(name: str, choices: tuple[str, ...], default: str = "", *, knob: bool = False) -> Field:

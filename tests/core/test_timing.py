@@ -13,7 +13,7 @@ from app.core.architectures import describe
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.run import Run
-from app.core.timing import Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
+from app.core.timing import Pace, Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
 
 LORA: Mapping[str, Any] = {
     "adapter": "lora",
@@ -244,7 +244,14 @@ def test_a_checkpoint_is_as_large_as_published(catalog: Catalog, own: Mapping[st
 
 @pytest.mark.parametrize(
     ("ratio", "kind", "percent"),
-    [(1.0, "same", 0), (1.019, "same", 0), (0.981, "same", 0), (1.02, "slower", 2), (1.27, "slower", 27), (0.8, "faster", 20)],
+    [
+        (1.0, "same", 0),
+        (1.019, "same", 0),
+        (0.981, "same", 0),
+        (1.02, "slower", 2),
+        (1.27, "slower", 27),
+        (0.8, "faster", 20),
+    ],
 )
 def test_a_pace_is_said_in_one_way(ratio: float, kind: str, percent: int) -> None:
     """Within what the model can tell it is the same."""
