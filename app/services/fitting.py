@@ -15,6 +15,7 @@ from app.core.messages import Param, message
 from app.core.objective import MOST_OF, Objective, candidates, faster, most, with_value
 from app.core.plan import Change, Dataset, Install, Outcome
 from app.core.run import Run
+from app.core.timing import Pace
 from app.services.estimating import estimate_resolved, verdict
 from app.services.headroom import PAID_FOR_HEADROOM, least_change
 from app.services.inputs import ResolvedModel, resolve_model
@@ -206,8 +207,11 @@ class _Fitting:
             return more if more is not None and more.config[key] > found.config[key] else None
         if objective is not Objective.FASTEST:
             return None
-        faster = self._fastest(rungs, roomy=False)
-        return faster if faster is not None and self._rate(faster.config) > self._rate(found.config) else None
+        quickest = self._fastest(rungs, roomy=False)
+        if quickest is None:
+            return None
+        pace = Pace(ratio=self._rate(found.config) / self._rate(quickest.config))
+        return quickest if pace.kind == "faster" else None
 
     def _ladder(self, rungs: Collection[Rung], shortest_sequence: int = SHORTEST_SEQUENCE) -> Ladder:
         return build_ladder(
@@ -287,19 +291,23 @@ class _Fitting:
         return time.tokens_per_second
 
     def _fastest(self, rungs: Collection[Rung], *, roomy: bool) -> Fitted | None:
-        """The configuration with most tokens a second among those that fit; None where none does."""
-        best: tuple[float, Mapping[str, Any]] | None = None
+        """The configuration with most tokens a second among those that fit; None where none does.
+
+        Of those that the model of time cannot tell apart, the one that changes least: nothing is given up for nothing.
+        """
         size_of = self.meter.most_bytes if roomy else self.meter.process_bytes
-        for config in faster(self.config, rungs, self._ladder(rungs)):
-            if size_of(config) > self.hardware.capacity_bytes:
-                continue
-            rate = self._rate(config)
-            if best is None or rate > best[0]:
-                best = rate, config
-        if best is None:
+        tried = faster(self.config, rungs, self._ladder(rungs))
+        rates = [(self._rate(one), one) for one in tried if size_of(one) <= self.hardware.capacity_bytes]
+        if not rates:
             return None
-        process = self.meter.process_bytes(best[1])
-        return self._described(Fitted(config=best[1], process_bytes=process, fits=True, changes=()))
+        best = max(rate for rate, _ in rates)
+        alike = [(rate, one) for rate, one in rates if Pace(ratio=best / rate).kind == "same"]
+        _, config = min(alike, key=lambda pair: (self._differing(pair[1]), -pair[0]))
+        process = self.meter.process_bytes(config)
+        return self._described(Fitted(config=config, process_bytes=process, fits=True, changes=()))
+
+    def _differing(self, config: Mapping[str, Any]) -> int:
+        return sum(config.get(key) != self.config.get(key) for key in {**self.config, **config})
 
     def estimate(self, config: Mapping[str, Any]) -> Estimate:
         """All of it, with findings."""

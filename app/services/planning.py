@@ -257,7 +257,7 @@ class _Planner:
             findings += self._gpu_that_would(method, found.process_bytes, own_values=bool(kept), others=alternatives)
             findings += [] if kept or self._fitting(alternatives) else self._models_that_would(method)
         else:
-            findings += self._tight(found)
+            findings += self._tight(method, found)
         longest = self.wish.dataset.max_tokens
         length = found.config.get("sequence_len")
         if longest is not None and isinstance(length, int) and length < longest:
@@ -317,7 +317,7 @@ class _Planner:
             process_bytes=best.estimate.memory.process_bytes,
             capacity_bytes=self.hardware.capacity_bytes,
         )
-        return [Finding(severity=Severity.WARNING, key="adapter", message=said, fix=Fix(set=keys, unset=gone))]
+        return [Finding(severity=Severity.ERROR, key="adapter", message=said, fix=Fix(set=keys, unset=gone))]
 
     def _name(self, method: str) -> str:
         return self.catalog.methods.get(method).name
@@ -333,6 +333,7 @@ class _Planner:
             "method": self._name(method),
         }
         about = "_as_set" if own_values else "_method" if self._fitting(others) else ""
+        severity = Severity.WARNING if about == "_method" else Severity.ERROR
         gpus = smallest_gpu(
             self.catalog,
             self.resolved,
@@ -344,11 +345,11 @@ class _Planner:
         )
         named = gpus.roomy or gpus.tight
         if named is None:
-            return [Finding(severity=Severity.ERROR, message=message(f"finding.fits_no_gpu{about}", **said))]
+            return [Finding(severity=severity, message=message(f"finding.fits_no_gpu{about}", **said))]
         row, takes = named
         said |= {"gpu": row.name, "gpu_bytes": row.memory_bytes, "need_bytes": takes}
         room = "" if gpus.roomy else "_tight"
-        found = [Finding(severity=Severity.ERROR, message=message(f"finding.smallest_gpu{about}{room}", **said))]
+        found = [Finding(severity=severity, message=message(f"finding.smallest_gpu{about}{room}", **said))]
         if gpus.roomy and gpus.tight:
             row, takes = gpus.tight
             tight = message("finding.tight_gpu", gpu=row.name, gpu_bytes=row.memory_bytes, need_bytes=takes)
@@ -378,8 +379,11 @@ class _Planner:
         fix = Fix(set={"base_model": found.row.id})
         return Finding(severity=Severity.INFO, key="base_model", message=said, fix=fix)
 
-    def _tight(self, found: Fitted) -> list[Finding]:
-        """Where a plan has no headroom: the length that would leave it, everything else as it is."""
+    def _tight(self, method: str, found: Fitted) -> list[Finding]:
+        """Where a plan has no headroom: the length that would leave it, everything else as it is.
+
+        Everything else is the method and what was changed to fit, which a shorter length would otherwise undo.
+        """
         capacity = self.hardware.capacity_bytes
         if self.meter.most_bytes(found.config) <= capacity:
             return []
@@ -397,7 +401,8 @@ class _Planner:
             return [Finding(severity=Severity.WARNING, message=message("finding.tight"))]
         length = shorter.config["sequence_len"]
         said = message("finding.tight_but_shorter", given=found.config["sequence_len"], sequence_len=length)
-        fix = Fix(set={"sequence_len": length})
+        same = {change.key: found.config.get(change.key) for change in found.changes}
+        fix = Fix(set={**KEYS_OF_METHOD.get(method, {}), **same, "sequence_len": length})
         return [Finding(severity=Severity.WARNING, key="sequence_len", message=said, fix=fix)]
 
     def _switched_off(self, method: str, config: Mapping[str, Any]) -> list[Finding]:

@@ -144,9 +144,10 @@ def test_a_tight_plan_says_which_length_would_not_be(
     shorter = [f for f in made.findings if f.code == "tight_but_shorter"]
     for finding in shorter:
         assert finding.fix is not None
-        keep = {k: made.config[k] for k in ("adapter", "micro_batch_size", "lora_r", "lora_alpha") if k in made.config}
-        keep |= {key: made.config[key] for key in ("load_in_4bit", "optimizer") if key in made.config}
-        again = planned(catalog, model, gpu, overrides=keep | dict(finding.fix.set))
+        own = wish.get("overrides", {})
+        again = planned(catalog, model, gpu, overrides={**own, **finding.fix.set})
+        differ = {key for key in {**again.config, **made.config} if again.config.get(key) != made.config.get(key)}
+        assert differ == {"sequence_len"}
         assert again.estimate.verdict is Verdict.FITS
 
 
