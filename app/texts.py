@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Any
 
 from app.core.messages import Message
-from app.core.units import GB, GIB
+from app.core.units import GB, GIB, KIB, MIB
 
 LOCALE_DIRECTORY = Path(__file__).parent / "locale"
 LANGUAGES: Mapping[str, str] = {"en": "English", "my": "မြန်မာ"}
@@ -28,13 +28,22 @@ def _percent(share: float) -> str:
 
 _FORMATS: Mapping[str, Callable[[Any], str]] = {
     "": str,
-    "gib": lambda size: f"{size / GIB:,.1f}\u00a0GiB".replace("-", "\u2212"),
+    "gib": lambda size: _binary(size).replace("-", "\u2212"),
     "gb": lambda size: f"{size / GB:,.1f}\u00a0GB",
     "n": lambda count: f"{count:,}",
     "percent": _percent,
     "list": lambda items: ", ".join([str(item) for item in items]),
 }
 """How people read a parameter, in the units of this product; any other format is Python's own."""
+
+
+def _binary(size: float) -> str:
+    """Bytes in GiB; what would be nothing there in MiB or KiB, since an adapter is small and yet no zero."""
+    for most, unit, name in ((0.05 * MIB, KIB, "KiB"), (0.05 * GIB, MIB, "MiB")):
+        if 0 < abs(size) < most:
+            shown = size / unit
+            return f"{shown:,.0f}\u00a0{name}" if abs(shown) >= 9.95 else f"{shown:.1f}\u00a0{name}"
+    return f"{size / GIB:,.1f}\u00a0GiB"
 
 
 @cache

@@ -160,7 +160,7 @@ class Gpus:
 
     def nearest(self, given: str, count: int = 3) -> tuple[str, ...]:
         """The ids that ``given`` may mean, by its words as much as by its spelling."""
-        return closest(given, (row.id for row in self.rows), count)
+        return closest(given, {row.id: (row.name, *row.aliases) for row in self.rows}, count)
 
 
 def _key(name: str) -> str:

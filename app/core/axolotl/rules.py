@@ -46,9 +46,11 @@ EXPLAINED = frozenset((*RENAMED, *REMOVED, *NEVER_READ, *ELSEWHERE))
 
 
 def card_memory(subject: Subject) -> Iterator[Finding]:
-    """What the box says against what the driver offers."""
+    """What the box says, or a person, against what the driver offers."""
     hardware = subject.hardware
-    if hardware is not None and hardware.gpu_id is not None:
+    if hardware is not None and hardware.offered_bytes is not None:
+        yield info("vram_as_typed", None, hardware=hardware.name, offered_bytes=hardware.offered_bytes)
+    elif hardware is not None and hardware.gpu_id is not None:
         yield info(
             "card_memory",
             None,
