@@ -19,9 +19,8 @@ from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
 from app.core.run import LIGER_KERNEL_KEYS, LORA_KERNEL_KEYS, Attention, Checkpointing, Loss, Method, Quantization, Run
+from app.core.timing import Pace
 
-SAME_TIME = 0.02
-"""Ratios of time nearer to one than this are called the same: the model knows no better."""
 SAME_BYTES = 50 << 20
 """Differences below this are called none: they would be shown as 0.0 GiB."""
 LOSS_KEYS = (
@@ -76,15 +75,9 @@ class Knob:
         """Both prices in a few words."""
         size = "saves" if self.saves_bytes > 0 else "costs"
         size = "equal" if abs(self.saves_bytes) < SAME_BYTES else size
-        ratio, percent = self.time_ratio, 0
-        if ratio is None:
-            pace = "untimed"
-        elif abs(ratio - 1) < SAME_TIME:
-            pace = "same"
-        else:
-            pace = "slower" if ratio > 1 else "faster"
-            percent = round(100 * (ratio - 1 if ratio > 1 else 1 - ratio))
-        return message(f"knob.price.{size}_{pace}", size_bytes=abs(self.saves_bytes), percent=percent)
+        pace = None if self.time_ratio is None else Pace(ratio=self.time_ratio)
+        kind, percent = (pace.kind, pace.percent) if pace else ("untimed", 0)
+        return message(f"knob.price.{size}_{kind}", size_bytes=abs(self.saves_bytes), percent=percent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

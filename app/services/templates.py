@@ -14,7 +14,7 @@ from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware
 from app.core.knobs import starting_knobs
 from app.core.methods.settings import PeftType
-from app.core.plan import Advice, Goal, Wish
+from app.core.plan import Advice, Goal, Priority, Wish
 from app.services.inputs import ResolvedModel
 from app.services.swapping import METHOD_KEYS, as_method
 
@@ -113,6 +113,7 @@ def _composed(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wis
         context_tokens=resolved.architecture.context_tokens,
         wanted_tokens=wish.sequence_len_tokens,
         least_micro_batch=LEAST_KTO_BATCH if wish.goal is Goal.KTO else 1,
+        checkpointing=wish.priority is not Priority.SPEED,
     )
     choice = Choice(
         base_model=resolved.id or "path/to/your/model",

@@ -1,6 +1,6 @@
 """Model and card as pages beside the wizard ask for them; everything else that it was asked goes along."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,23 @@ def chooser(request: Request, texts: Texts, found: Answer, here: str) -> Chooser
     )
 
 
-def pinned(form: Form, config: Mapping[str, Any]) -> Form:
+FITTED = (
+    "sequence_len",
+    "micro_batch_size",
+    "gradient_accumulation_steps",
+    "lora_r",
+    "lora_alpha",
+    "optimizer",
+    "gradient_checkpointing",
+)
+"""What fitting may change of a plan."""
+
+
+def pinned(form: Form, config: Mapping[str, Any], names: Collection[str] = tuple(FIELDS)) -> Form:
     """The wizard's form for exactly ``config``: its method and every knob that the form has, as they are there.
 
-    Where the plan is a file that somebody brought, it is that file with what ``config`` changed in it.
+    With ``names`` only those knobs; the others follow the recommendation still. Where the plan is a file that somebody
+    brought, it is that file with what ``config`` changed in it.
     """
     if form["file"] == File.AS_IS:
         wish = {name: text for name, text in form.values.items() if name in BESIDE_A_FILE}
@@ -65,7 +78,7 @@ def pinned(form: Form, config: Mapping[str, Any]) -> Form:
         return Form(values={**wish, "keys": own_keys.write(keys), "file": form["file"]}, lang=form.lang)
     values: dict[str, str | None] = {"method": asked_method(config) or "full"}
     for name, field in FIELDS.items():
-        if (field.knob or name == "sequence_len") and name in config:
+        if (field.knob or name == "sequence_len") and name in config and name in names:
             values[name] = in_field(config[name])
     offloaded = config.get("activation_offloading") or config.get("gradient_checkpointing") == "offload"
     checkpointing = "offload" if offloaded else in_field(bool(config.get("gradient_checkpointing")))

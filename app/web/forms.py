@@ -220,7 +220,8 @@ def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
             case Kind.NUMBER:
                 value = _number(form, name, asked)
             case Kind.CHOICE:
-                value = CHECKPOINTING.get(_choice(form, name, asked) or "")
+                overrides |= CHECKPOINTING.get(_choice(form, name, asked) or "", {})
+                value = None
             case _:
                 value = _text(form, name, asked)
         if value is not None:

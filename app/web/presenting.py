@@ -16,6 +16,7 @@ from app.services.verdicts import grave
 from app.services.writing import flow_text, write_yaml
 from app.texts import Texts
 from app.web import contexts
+from app.web.chooser import FITTED, pinned
 from app.web.contexts.time import Beyond
 from app.web.durations import duration
 from app.web.fields import File, field_of_key
@@ -104,9 +105,8 @@ def present(
             ),
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
-            form=form,
             texts=texts,
-            address=address,
+            at=lambda tokens: address(pinned(form, {**plan.config, "sequence_len": tokens}, FITTED)),
         ),
         time=time_fact(estimate.time, texts) if estimate.time else None,
         disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
@@ -136,7 +136,7 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(priced, form, texts, address),
+        knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml),
@@ -234,6 +234,7 @@ def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.Chan
                 before=in_field(made.before) if made.before is not None else "",
                 after=in_field(made.after) if made.after is not None else "",
                 saves=saved(made.saves_bytes, texts),
+                along=texts.text("planner.goes_along_with", key=made.along) if made.along else "",
                 field_id=f"f-{name}" if name else None,
             )
         )
@@ -255,7 +256,8 @@ def _alternative(other: Alternative, form: Form, texts: Texts, address: Address)
         verdict_text=texts.text(f"web.verdict.{kind}.short"),
         memory=gib(other.estimate.memory.process_bytes, texts),
         trainable=texts.text("web.percent", share=other.estimate.trainable_percent),
-        reason=texts.render(other.reason),
+        reason=" ".join(texts.render(said) for said in (other.reason, other.pace) if said is not None),
+        changes=change_views(other.changes, texts),
         url=address(form.with_method(other.method)),
     )
 

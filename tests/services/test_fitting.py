@@ -11,7 +11,8 @@ from app.core.axolotl.fixing import GRAVE
 from app.core.axolotl.rules import check
 from app.core.errors import InvalidInput
 from app.core.estimate import Verdict
-from app.core.objective import Objective
+from app.core.findings import Severity
+from app.core.objective import MOST_OF, Objective
 from app.core.plan import Install, Outcome
 from app.services.estimating import estimate
 from app.services.fitting import GRID_DEFAULTS, Axis, Fit, fit
@@ -56,7 +57,61 @@ def test_the_answer_holds(catalog: Catalog, gpu: str, objective: Objective, vary
     assert sum(change.saves_bytes for change in found.changes) == before - again.memory.process_bytes
     for change in found.changes:
         assert (CONFIG.get(change.key), found.config.get(change.key)) == (change.before, change.after)
-    assert bool(found.findings) == (found.outcome is Outcome.DOES_NOT_FIT)
+    errors = [finding for finding in found.findings if finding.severity is Severity.ERROR]
+    assert bool(errors) == (found.outcome is Outcome.DOES_NOT_FIT)
+
+
+@pytest.mark.parametrize("objective", [o for o in Objective if o is not Objective.FITS])
+@pytest.mark.parametrize("gpu", ["rtx-4090", "a100-80gb-sxm"])
+def test_what_is_recommended_has_headroom_and_what_reaches_further_is_tight(
+    catalog: Catalog, gpu: str, objective: Objective
+) -> None:
+    """The most with room to spare first; beside it, where it is more, the most that fits at all."""
+    found = fitted(catalog, gpu, objective=objective, vary=["micro_batch_size", "cut_cross_entropy", "optimizer"])
+    assert found.estimate.verdict is Verdict.FITS
+    if objective in MOST_OF:
+        key = MOST_OF[objective][0]
+        if found.at_most is None:  # the context, or as high as ranks go, has room to spare
+            assert found.config[key] >= 1024
+            return
+        assert found.at_most.estimate.verdict is Verdict.TIGHT
+        assert found.at_most.config[key] > found.config[key]
+        more = {**found.at_most.config, key: found.at_most.config[key] + 64}
+        assert not estimate(catalog=catalog, config=more, hardware=catalog.gpus.get(gpu).hardware()).fits
+    elif found.at_most is not None:
+        assert found.at_most.estimate.verdict is Verdict.TIGHT
+
+
+def test_where_nothing_has_headroom_what_is_tight_is_the_answer(catalog: Catalog) -> None:
+    """And nothing stands beside it."""
+    config = {**CONFIG, "sequence_len": 512, "micro_batch_size": 1, "cut_cross_entropy": True}
+    small = catalog.gpus.get("rtx-4090").hardware()
+    least = estimate(catalog=catalog, config=config, hardware=small).memory.process_bytes
+    card = replace(small, capacity_bytes=least + (1 << 20))
+    found = fit(catalog=catalog, config=config, model=None, hardware=card, objective=Objective.LARGEST_MICRO_BATCH)
+    assert (found.estimate.verdict, found.at_most) == (Verdict.TIGHT, None)
+
+
+def test_what_goes_along_says_with_what(catalog: Catalog) -> None:
+    """Accumulation keeps the effective batch, alpha the scale; only what varies stands for itself."""
+    found = fitted(catalog, "rtx-4060", vary=["micro_batch_size", "lora_r"])
+    along = {change.key: change.along for change in found.changes}
+    assert along == {
+        "micro_batch_size": None,
+        "gradient_accumulation_steps": "micro_batch_size",
+        "lora_r": None,
+        "lora_alpha": "lora_r",
+    }
+    batches = [c["micro_batch_size"] * c["gradient_accumulation_steps"] for c in (CONFIG, found.config)]
+    assert batches[0] == batches[1]
+
+
+def test_another_effective_batch_is_said(catalog: Catalog) -> None:
+    """Where whole numbers cannot keep it."""
+    found = fitted(catalog, "h200-sxm", objective=Objective.LARGEST_MICRO_BATCH)
+    batch = found.config["micro_batch_size"] * found.config["gradient_accumulation_steps"]
+    said = [finding.message.params for finding in found.findings if finding.code == "other_batch"]
+    assert said == [{"before": 8, "after": batch}]
 
 
 def test_only_what_may_vary_changes(catalog: Catalog) -> None:

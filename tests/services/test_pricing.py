@@ -142,7 +142,8 @@ def test_ligers_kernels_are_offered_where_their_memory_is_confirmed_and_off() ->
 
 
 @pytest.mark.parametrize(
-    "config", [*CONFIGS, QLORA | {"adapter": "lora", "load_in_4bit": False, "peft": {"loftq_config": {"loftq_bits": 4}}}]
+    "config",
+    [*CONFIGS, QLORA | {"adapter": "lora", "load_in_4bit": False, "peft": {"loftq_config": {"loftq_bits": 4}}}],
 )
 def test_a_change_brings_nothing_that_axolotl_refuses_or_that_fails(config: dict[str, Any]) -> None:
     """Where keys that are left out count, too: half precision is asked for by name beside cut cross entropy."""

@@ -5,7 +5,6 @@ from dataclasses import replace
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.web.check.builder import Asked, Builder, asked_from, file_from, plan_text
 from app.web.hypermedia import VARY
 from app.web.sharing import posted, unpack
 from app.web.templating import path_for, reader, render
@@ -16,6 +15,8 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/check", methods=["GET", "HEAD"], name="check")
 def check(request: Request) -> Response:
     """The form, and what was found in the file that the address holds."""
+    from app.web.check.builder import Asked, Builder, plan_text
+
     query = request.query_params
     packed = query.get("c", "")
     text = unpack(packed) if packed else ""
@@ -36,6 +37,8 @@ def check(request: Request) -> Response:
 @router.post("/check", name="check_post")
 async def check_post(request: Request) -> Response:
     """Look through what was posted, with a fix applied where one was asked for; on to its own address if it has one."""
+    from app.web.check.builder import Builder, asked_from
+
     fields = posted(await request.body(), request.headers.get("content-type", ""))
     texts = reader(request)
     asked = asked_from(fields)
@@ -56,6 +59,8 @@ async def check_post(request: Request) -> Response:
 @router.post("/check/config.yaml", name="check_file")
 async def check_file(request: Request) -> Response:
     """The file to take along: as it stands in the box, or with every safe fix."""
+    from app.web.check.builder import Builder, asked_from, file_from
+
     fields = posted(await request.body(), request.headers.get("content-type", ""))
     wanted = fields.get("take", "")
     name, text = file_from(Builder(request, reader(request), asked_from(fields)), str(wanted))

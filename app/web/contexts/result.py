@@ -73,18 +73,19 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeView:
-    """One key that was changed to fit, and what that saves; ``saves`` is empty for what goes along with another."""
+    """One key that was changed to fit, and what that saves; ``along`` is what it goes along with, in words."""
 
     key: str
     before: str
     after: str
     saves: str
+    along: str = ""
     field_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlternativeView:
-    """A road not taken."""
+    """A road not taken; ``changes`` is what of its template was cut to fit."""
 
     name: str
     verdict: str
@@ -92,6 +93,7 @@ class AlternativeView:
     memory: str
     trainable: str
     reason: str
+    changes: tuple[ChangeView, ...]
     url: str
 
 
@@ -159,6 +161,7 @@ class LengthChart:
     """Memory by part against sequence length, with the card's limit as a line: the drawing and its table.
 
     ``parts`` are the labels of the table's columns; ``rows`` hold a text for each of them, blank where there is none.
+    ``takes`` lead to the longest with headroom and the longest at all, each with the verdict that follows.
     """
 
     columns: tuple[Column, ...]
@@ -167,7 +170,7 @@ class LengthChart:
     capacity: str
     description: str
     longest: str
-    longest_url: str
+    takes: tuple[Link, ...]
     parts: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
