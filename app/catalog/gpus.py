@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.catalog.rows import DATA, CatalogError, Row, read_rows
+from app.catalog.files import DATA, CatalogError
+from app.catalog.rows import Row, read_rows
 from app.catalog.search import closest
 from app.core.errors import UnknownName
 from app.core.hardware import Hardware, Vendor
@@ -65,8 +66,8 @@ class GpuRow:
     spec_sources: tuple[str, ...]
     checked_on: str
 
-    def hardware(self, count: int = 1, nodes: int = 1) -> Hardware:
-        """``count`` of this card in each of ``nodes`` machines."""
+    def hardware(self, count: int = 1, nodes: int = 1, price_per_hour: float | None = None) -> Hardware:
+        """``count`` of this card in each of ``nodes`` machines, each at a price where one is given."""
         return Hardware(
             name=self.name,
             gpu_id=self.id,
@@ -81,6 +82,7 @@ class GpuRow:
             bf16_flops=_flops(self.bf16_tflops_dense),
             fp16_flops=_flops(self.fp16_tflops_dense),
             power_watts=self.tdp_watts,
+            price_per_hour=price_per_hour,
         )
 
 

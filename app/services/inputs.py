@@ -1,7 +1,7 @@
 """Who and what a request is about: the model and the hardware it names, looked up and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.gpus import parse_capability
@@ -105,7 +105,7 @@ def resolve_hardware(
     if errors:
         raise InvalidInput(*errors)
     if gpu is not None:
-        card = replace(catalog.gpus.get(gpu).hardware(count, nodes), price_per_hour=price_per_hour)
+        card = catalog.gpus.get(gpu).hardware(count, nodes, price_per_hour)
         return card if vram_gib is None else card.with_memory(vram_gib)
     if vram_gib is None:
         return None

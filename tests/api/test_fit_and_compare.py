@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from app.application import create_app
 from app.core.fit import KEY_RUNGS
-from app.main import create_app
 from app.schemas import QLORA_EXAMPLE, Comparison, Fit
 from app.settings import Settings
 

@@ -5,7 +5,7 @@ from functools import cache
 
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.schemas import YAML_EXAMPLE
 from app.settings import Settings
 from app.web.check.sharing import pack

@@ -15,7 +15,7 @@ import uvicorn
 import yaml
 from playwright.sync_api import Page, Route, expect
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 from app.texts import LANGUAGES
 

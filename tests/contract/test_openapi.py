@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 
 from app import schemas
 from app.api.problem import SLUGS
+from app.application import create_app
 from app.core.plan import Goal, Install, Priority
-from app.main import create_app
 from app.settings import Settings
 
 CALLS = {

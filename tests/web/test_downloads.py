@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from fastapi.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 from app.texts import LANGUAGES
 from app.web.fields import PEFT_KEYS

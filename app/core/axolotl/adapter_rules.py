@@ -268,11 +268,11 @@ def adapter_keys_alone(subject: Subject) -> Iterator[Finding]:
 
 def missing_targets(subject: Subject) -> Iterator[Finding]:
     """Target names that this model has none of; PEFT only fails where no name matches."""
-    architecture = subject.architecture
-    if architecture is None or not subject.lora or architecture.approximate:
-        return
     given = subject.config.get("lora_target_modules")
     if not isinstance(given, list | tuple) or subject.on("lora_target_linear"):
+        return
+    architecture = subject.architecture
+    if architecture is None or not subject.lora or architecture.approximate:
         return
     have = {*architecture.by_leaf, *architecture.expert_names}
     names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, architecture)]

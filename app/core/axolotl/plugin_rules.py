@@ -44,8 +44,9 @@ def two_losses(subject: Subject) -> Iterator[Finding]:
 
 def chunked_loss(subject: Subject) -> Iterator[Finding]:
     """It replaces the loss of causal models only: ``monkeypatch/loss/chunked.py``."""
-    architecture = subject.architecture
-    if architecture is not None and architecture.multimodal and subject.on("chunked_cross_entropy"):
+    if not subject.on("chunked_cross_entropy"):
+        return
+    if subject.architecture is not None and subject.architecture.multimodal:
         fix = Fix(unset=("chunked_cross_entropy",), safe=True)
         yield misleads("chunked_loss_towers", "chunked_cross_entropy", fix=fix)
 

@@ -1,10 +1,12 @@
 """What a configuration gets wrong under Axolotl 0.19, or means otherwise than it says."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
+from app.core.axolotl.asking import Askers, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
 from app.core.axolotl.memory_rules import MEMORY_RULES
@@ -26,7 +28,7 @@ from app.core.axolotl.renamed import (
 from app.core.axolotl.schedule_rules import SCHEDULE_RULES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
-from app.core.axolotl.subject import Rule, Subject, info, misleads
+from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, misleads
 from app.core.axolotl.type_rules import TYPE_RULES
 from app.core.findings import Finding, Fix, Severity
 from app.core.hardware import Hardware
@@ -78,6 +80,8 @@ RULES: tuple[Rule, ...] = (
     card_memory,
 )
 
+_PEFT_TYPES = frozenset(PeftType)
+_ADAPTERS = _PEFT_TYPES.union(LORA_ADAPTERS)
 _SEVERITY = {severity: position for position, severity in enumerate(Severity)}
 
 
@@ -94,16 +98,26 @@ def check(
     """
     whole = schema if isinstance(schema, Schema) else None
     subject = Subject(config=config, architecture=architecture, hardware=hardware, schema=whole)
-    found = [finding for rule in RULES for finding in rule(subject)]
+    found = [finding for rule in _watched(_known_adapter(config), whole).of(config) for finding in rule(subject)]
     spoken_of = {finding.key for finding in found}
     found += (finding for finding in unknown_keys(config, schema) if finding.key not in spoken_of)
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 
 
+def _known_adapter(config: Mapping[str, Any]) -> str | None:
+    adapter = config.get("adapter")
+    return adapter if isinstance(adapter, str) and adapter in _ADAPTERS else None
+
+
+@cache
+def _watched(adapter: str | None, schema: Schema | None) -> Askers:
+    return watch(RULES, {} if adapter is None else {"adapter": adapter}, schema)
+
+
 def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> Iterator[Finding]:
     """Keys that Axolotl drops without a word, nested ones too, with the nearest that it knows."""
     known = schema.known if isinstance(schema, Schema) else schema
-    explained = EXPLAINED | {"peft_config"} if config.get("adapter") in tuple(PeftType) else EXPLAINED
+    explained = EXPLAINED | {"peft_config"} if _known_adapter(config) in _PEFT_TYPES else EXPLAINED
     unknown = [(str(key), str(key), known) for key in config if key not in known and key not in explained]
     if isinstance(schema, Schema):
         for key in config:

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.web.check.builder import Asked, Builder, asked_from, plan_text
 from app.web.check.sharing import posted, unpack
 from app.web.hypermedia import VARY
 from app.web.templating import reader, render
@@ -14,6 +13,8 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/check", methods=["GET", "HEAD"], name="check")
 def check(request: Request) -> Response:
     """The form, and what was found in the file that the address holds."""
+    from app.web.check.builder import Asked, Builder, plan_text
+
     query = request.query_params
     packed = query.get("c", "")
     text = unpack(packed) if packed else ""
@@ -33,6 +34,8 @@ def check(request: Request) -> Response:
 @router.post("/check", name="check_post")
 async def check_post(request: Request) -> Response:
     """Look through what was posted, with a fix applied where one was asked for; on to its own address if it has one."""
+    from app.web.check.builder import Asked, Builder, asked_from
+
     fields = posted(await request.body(), request.headers.get("content-type", ""))
     texts = reader(request)
     asked = asked_from(fields)
