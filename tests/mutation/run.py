@@ -27,7 +27,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -236,8 +236,7 @@ def judged(mutant: Mutant, tests: Sequence[str], verdict: int) -> None:
 
 def judge(mutants: Sequence[Mutant], reached: Reach, jobs: int) -> Iterator[dict[str, Any]]:
     """What became of each, ``jobs`` at a time."""
-    import _hypothesis_pytestplugin  # noqa: F401 - imported once, before any fork
-    import hypothesis  # noqa: F401
+    import hypothesis  # noqa: F401 - imported once, before any fork
     import yaml  # noqa: F401
 
     if any(name.partition(".")[0] == "app" for name in sys.modules):
@@ -259,7 +258,9 @@ def judge(mutants: Sequence[Mutant], reached: Reach, jobs: int) -> Iterator[dict
         mutant, read, started = running.pop(child)
         with os.fdopen(read, "rb") as pipe:
             answer = pipe.read()
-        # A process that was stopped had spent its time or memory, where the unchanged code needs a tenth.
+        if not answer and not os.WIFSIGNALED(status):
+            raise RuntimeError(f"the tests could not be run against {mutant.name}")
+        # A process that was stopped had spent its time, where the unchanged code needs a tenth of it.
         verdict = json.loads(answer) if answer else {"fate": "killed", "by": f"limits ({status})"}
         yield {
             "name": mutant.name,
@@ -313,6 +314,9 @@ def main() -> None:
     mutants, known = drawn(arguments.count, arguments.seed, only)
     print(f"{len(mutants)} of {known} mutants", flush=True)
     reached = reach()
+    unchanged = [replace(mutants[0], source=(ROOT / mutants[0].path).read_text(encoding="utf-8"))]
+    if [row["fate"] for row in judge(unchanged, Reach(seconds=reached.seconds, by_line={}), 1)] != ["survived"]:
+        raise SystemExit("the tests fail without any change")
     started, rows = time.monotonic(), []
     for row in judge(mutants, reached, arguments.jobs):
         rows.append(row)
