@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 MUTATED = ("app/core/adapter.py", "app/core/methods", "app/core/memory")
 TESTS = (
     "tests/core/test_adapter.py",
-    "tests/core/test_mutants.py",
+    "tests/core/test_corners.py",
     "tests/core/methods",
     "tests/core/memory/test_methods.py",
     "tests/core/memory/test_switches.py",

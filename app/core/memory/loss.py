@@ -140,8 +140,3 @@ def liger_chunk_tokens(tokens: int, vocab_size: int, hidden_size: int) -> int:
     """Tokens in one of Liger's chunks: the next power of two of tokens over ``ceil(vocab_size / hidden_size)``."""
     share = -(-tokens // -(-vocab_size // hidden_size))
     return min(tokens, 1 << (share - 1).bit_length())
-
-
-def head_with_adapter(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
-    """The head under a fused kernel."""
-    return fused_group(t, (spec,), x)[0]

@@ -180,8 +180,3 @@ def moments_from(t: Tape, mark: int) -> tuple[Moment, ...]:
         before[slot] = before.get(slot, 0) + size
     t.log[:mark] = list(before.items())
     return t.moments()
-
-
-def alive(tape: Tape) -> Storage:
-    """For tests: something that lives."""
-    return Storage(tape, 0, ACTIVATIONS)
