@@ -31,7 +31,11 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"datasets": [{"path": "a", "type": "chat_template"}, {"path": "b", "type": "sharegpt:chat"}]},
             {"datasets": [{"path": "a", "type": "xsharegpt"}]},
             {"datasets": [{"path": "a", "type": "sharegpt", "field_messages": "turns"}]},
-            {"datasets": [{"path": "a", "type": "sharegpt", "message_field_role": "from", "message_field_content": "value"}]},
+            {
+                "datasets": [
+                    {"path": "a", "type": "sharegpt", "message_field_role": "from", "message_field_content": "value"}
+                ]
+            },
             {"datasets": [{"path": "a", "type": "sharegpt", "conversation": "chatml"}]},
         ),
     ),

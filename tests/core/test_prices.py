@@ -48,7 +48,13 @@ def offered(
         # What keeps no states has none to make smaller.
         ({**FULL, "optimizer": "sgd"}, LLAMA, CARD, "", "optimizer_8bit optimizer_paged optimizer_32bit"),
         ({**FULL, "optimizer": "adamw_8bit"}, LLAMA, CARD, "optimizer_32bit optimizer_paged", "optimizer_8bit"),
-        ({**FULL, "optimizer": "paged_adamw_32bit"}, LLAMA, CARD, "optimizer_8bit optimizer_unpaged", "optimizer_paged"),
+        (
+            {**FULL, "optimizer": "paged_adamw_32bit"},
+            LLAMA,
+            CARD,
+            "optimizer_8bit optimizer_unpaged",
+            "optimizer_paged",
+        ),
         # One token is not halved, and nothing goes beyond the context.
         ({**FULL, "sequence_len": 1}, LLAMA, CARD, "sequence_longer", "sequence_shorter"),
         ({**FULL, "sequence_len": 65536}, LLAMA, CARD, "sequence_longer sequence_shorter", ""),

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import resolve_adapter
 from app.core.advice import Knob, Rule, build_advisor
 from app.core.architectures import describe
 from app.core.axolotl.renamed import modern
 from app.core.errors import InvalidInput
 from app.core.fit import Rung
 from app.core.formula import formula_of
-from app.core.adapter import resolve_adapter
 from app.core.knobs import starting_knobs
 from app.core.objective import faster
 from app.core.plan import Advice

@@ -7,7 +7,7 @@ arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and `
 
 from dataclasses import dataclass
 
-from app.core.memory.linears import LinearSpec, fused_group, linear
+from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, split
 from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor

@@ -11,14 +11,12 @@ from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
-    ACTIVATIONS,
     GRADIENTS,
     LOSS,
     TEMPORARIES,
     TOKEN,
     Leaf,
     Moment,
-    Storage,
     Tape,
     Tensor,
 )

@@ -43,4 +43,9 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     for part in (_losses, _preference, _precision):
         for name, model, cfg, rows in part():
-            yield name, MODELS[model] | {"num_hidden_layers": LAYERS}, {k: v for k, v in cfg.items() if v is not None}, rows
+            yield (
+                name,
+                MODELS[model] | {"num_hidden_layers": LAYERS},
+                {k: v for k, v in cfg.items() if v is not None},
+                rows,
+            )

@@ -76,7 +76,11 @@ def methods() -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
         yield llama, adapter, targets | {"layers_to_transform": [0]}
         yield llama, adapter, targets | {"target_modules": ["model.norm", "q_proj"], "layers_to_transform": [0]}
         yield llama, adapter, targets | {"target_modules": ["embed_tokens", "q_proj"], "layers_to_transform": [0]}
-        yield llama, adapter, targets | {"target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": "layers"}
+        yield (
+            llama,
+            adapter,
+            targets | {"target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": "layers"},
+        )
     for name in ("layers.0.mlp", "layers.3.mlp", "mlp", "layers.3"):
         yield deep, "ln_tuning", {"target_modules": [name]}
         yield llama, "ln_tuning", {"target_modules": [name]}
