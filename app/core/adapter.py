@@ -465,9 +465,10 @@ def _trained_tokens(
         if not rows:
             allowed = tuple(m.name for m in (source, head) if m is not None)
             raise _fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
+        if isinstance(indices, Mapping) and name in lora.modules_to_save:
+            # PEFT looks at names that are written out only; a bare list beside a saved embedding trains both.
+            raise _fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)
         for module in rows:
-            if module.name in lora.modules_to_save:
-                raise _fault("peft_trainable_token_indices", "error.saved_and_targeted", given=module.path)
             tied = head is not None and head.tied_to == source.path and module in (source, head)
             if tied and tuple(tokens) in seen:
                 continue

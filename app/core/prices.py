@@ -18,7 +18,17 @@ from app.core.hardware import Hardware, Vendor
 from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
-from app.core.run import LIGER_KERNEL_KEYS, LORA_KERNEL_KEYS, Attention, Checkpointing, Loss, Method, Quantization, Run
+from app.core.run import (
+    LIGER_KERNEL_KEYS,
+    LORA_KERNEL_KEYS,
+    Attention,
+    Checkpointing,
+    LoraSettings,
+    Loss,
+    Method,
+    Quantization,
+    Run,
+)
 from app.core.timing import Pace
 
 SAME_BYTES = 50 << 20
@@ -113,7 +123,7 @@ def turns(
     yield from _batches(run, architecture)
     yield from _bases(config, run, architecture, hardware)
     if run.lora is not None:
-        yield from _adapters(config, run, architecture)
+        yield from _adapters(config, run, run.lora, architecture)
     yield from _attention(config, run, architecture, hardware)
 
 
@@ -224,11 +234,8 @@ def _bases(
             yield _turn("base_8bit", {"load_in_8bit": True}, Trains.ROUNDED)
 
 
-def _adapters(config: Mapping[str, Any], run: Run, architecture: Architecture) -> Iterator[Turn]:
+def _adapters(config: Mapping[str, Any], run: Run, lora: LoraSettings, architecture: Architecture) -> Iterator[Turn]:
     """Rank, dropout, DoRA, what is trained beside, and Axolotl's kernels."""
-    lora = run.lora
-    if lora is None:
-        return
     for knob, rank in (("rank_lower", lora.r // 2), ("rank_higher", lora.r * 2)):
         if rank:
             alpha = max(1, lora.alpha * rank // lora.r)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from app.catalog.gpus import GpuRow
@@ -123,16 +123,46 @@ def _smallest_gpu(
 ) -> Roomier:
     meter = Meter.of(resolved)
     tight: tuple[GpuRow, int] | None = None
+
+    @cache
+    def least(card: Hardware) -> int:
+        return least_bytes(catalog, resolved, card, wish, method, keep)
+
+    @cache
+    def at_room(card: Hardware) -> tuple[int, int]:
+        config = least_config(catalog, resolved, card, wish, method, keep, paid=True)
+        return meter.process_bytes(config), meter.most_bytes(config)
+
     for row in sorted(catalog.gpus.rows, key=lambda row: (row.memory_bytes, row.name)):
         if row.memory_bytes < SMALLEST_SHARE * need_bytes or row.vendor not in vendors:
             continue
-        about = catalog, resolved, row.hardware(), wish, method, keep
-        config = least_config(*about, paid=True)
-        if meter.most_bytes(config) <= row.memory_bytes:
-            return Roomier(roomy=(row, meter.process_bytes(config)), tight=tight)
-        if tight is None and (need := least_bytes(*about)) <= row.memory_bytes:
-            tight = row, need
+        card = generation(row.hardware())
+        if least(card) > row.memory_bytes:
+            continue
+        takes, most = at_room(card)
+        if most <= row.memory_bytes:
+            return Roomier(roomy=(row, takes), tight=tight)
+        tight = tight or (row, least(card))
     return Roomier(roomy=None, tight=tight)
+
+
+def generation(hardware: Hardware) -> Hardware:
+    """What the smallest configuration depends on: cards that differ in size and speed alone share what is found."""
+    return replace(
+        hardware,
+        name="",
+        gpu_id=None,
+        capacity_bytes=0,
+        marketed_memory_gb=0.0,
+        count=1,
+        nodes=1,
+        memory_bandwidth_bytes_s=None,
+        bf16_flops=None,
+        fp16_flops=None,
+        power_watts=None,
+        price_per_hour=None,
+        offered_bytes=None,
+    )
 
 
 def relative(
@@ -189,8 +219,7 @@ def _largest(
     better: Callable[[ModelRow], Any],
 ) -> Trainable | None:
     """The best of the largest that fit, smaller than the one asked for and a mixture of experts only where that is."""
-    # the kernels depend on the card's generation, not on its size, so cards of one generation share what was found
-    card = replace(hardware, name="", gpu_id=None, capacity_bytes=0, marketed_memory_gb=0.0, count=1, nodes=1)
+    card = generation(hardware)
     found: list[tuple[int, Trainable]] = []
     for parameters, model_id in _by_size(catalog):
         if found and parameters < ABOUT_AS_LARGE * found[0][0]:

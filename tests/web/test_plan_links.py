@@ -124,3 +124,16 @@ def test_energy_says_what_it_is_at_the_most(get: Get, catalog: Catalog) -> None:
     assert time.energy_kwh_range is not None
     shown = [cell.text for cell in page.document.select("#fold-time dd") if "kWh" in cell.text]
     assert shown == [f"{time.energy_kwh:.1f} kWh at full power, at most {time.energy_kwh_range[1]:.1f} kWh"]
+
+
+@pytest.mark.parametrize("lang", ["en", "my"])
+def test_a_kept_method_that_does_not_fit_has_a_link_to_one_that_does(get: Get, catalog: Catalog, lang: str) -> None:
+    """First of all findings, with what it takes."""
+    page = get("/plan", PLAN | {"gpu": "rtx-3060-12gb", "method": "lora", "lang": lang})
+    first = page.document.select("#result .finding")[0]
+    link = first.select_one(".finding-links a")
+    assert link is not None
+    after = planned(catalog, str(link["href"]))
+    assert (after.method, after.estimate.verdict.value) == ("qlora", "fits")
+    assert f"{after.estimate.memory.process_bytes / 2**30:.1f}\u00a0GiB" in first.text
+    assert {"LoRA", "QLoRA"} <= set(first.text.replace("\u00a0", " ").split())

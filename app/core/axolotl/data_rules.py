@@ -64,13 +64,16 @@ def blocks(subject: Subject, key: str = "datasets") -> Iterator[tuple[str, Mappi
 
 
 def sharegpt(subject: Subject) -> Iterator[Finding]:
-    """The old name of conversations; today they are rows of a chat template with columns mapped."""
+    """The old name of conversations; today they are rows of a chat template with columns mapped.
+
+    ``conversation`` named one of FastChat's templates, and no column.
+    """
     for path, item in blocks(subject):
         kind = item.get("type")
         if isinstance(kind, str) and kind.startswith("sharegpt"):
             columns: dict[str, Any] = {f"{path}.type": "chat_template"}
             if "field_messages" not in item:
-                columns[f"{path}.field_messages"] = (item.get("conversation") and "conversation") or "conversations"
+                columns[f"{path}.field_messages"] = "conversations"
             if not ({"message_property_mappings", "message_field_role", "message_field_content"} & item.keys()):
                 columns[f"{path}.message_property_mappings"] = {"role": "from", "content": "value"}
             unset = tuple(f"{path}.{key}" for key in ("conversation",) if key in item)

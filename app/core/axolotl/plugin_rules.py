@@ -12,6 +12,7 @@ from app.core.findings import Effect, Finding, Fix
 from app.core.nearest import nearest
 from app.core.run import CCE_PLUGIN
 
+INTEGRATIONS = "axolotl.integrations"
 LOSSES = (
     "cut_cross_entropy",
     "chunked_cross_entropy",
@@ -62,19 +63,26 @@ def cut_cross_entropy(subject: Subject) -> Iterator[Finding]:
 
 
 def plugin_names(subject: Subject) -> Iterator[Finding]:
-    """What is listed is imported: a misspelt one is only logged, and its keys mean nothing."""
+    """What is listed is imported: a module that is not there is only logged, and its keys mean nothing.
+
+    A class that is not in its module stops Axolotl (``load_plugin``).
+    """
     schema = subject.schema
     if schema is None:
         return
+    modules = {INTEGRATIONS, *(name.rpartition(".")[0] for name in schema.plugin_classes)}
     for name in subject.names("plugins"):
         if "." not in name:
             close = nearest(name, schema.plugin_classes, count=1)
             yield rejected("plugin_dotless", "plugins", given=name[:80], nearest=close)
-        elif name.startswith("axolotl.integrations.") and name not in schema.plugin_classes:
+        elif name.startswith(f"{INTEGRATIONS}.") and name not in schema.plugin_classes:
             close = nearest(name, schema.plugin_classes, count=1)
             listed = [close[0] if other == name and close else other for other in subject.names("plugins")]
             fix = Fix(set={"plugins": listed}) if close else None
-            yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close)
+            if name.rpartition(".")[0] in modules:
+                yield rejected("plugin_class", "plugins", fix=fix, given=name[:120], nearest=close)
+            else:
+                yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close)
         elif name not in schema.plugin_classes:
             yield info("plugin_own", "plugins", given=name[:120])
 
