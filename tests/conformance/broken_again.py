@@ -445,6 +445,7 @@ BROKEN_AGAIN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
         "full",
         ({"ple_cpu_offload": True, "sequence_len": 4096}, {"ple_cpu_offload": True, "adapter": "lora", "lora_r": 8}),
     ),
+    ("plugin_class", "full", ({"plugins": ["axolotl.integrations.cut_cross_entropy.CutCrossEntropy"]},)),
     (
         "plugin_needs",
         "full",

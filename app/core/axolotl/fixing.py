@@ -4,6 +4,7 @@ A rule knows its own fault; what its fix means to every other rule is found out 
 refusal or failure is completed with the fixes of those, and where that does not settle it, it is not offered.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -29,7 +30,7 @@ Look = Callable[[Mapping[str, Any]], Iterable[Finding]]
 def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> list[Finding]:
     """``found`` with fixes that settle what they are for and bring no new refusal or failure; others are left out."""
     findings = list(found)
-    before = frozenset((finding.code, finding.key) for finding in findings if finding.effect in GRAVE)
+    before = frozenset(kind(finding) for finding in findings if finding.effect in GRAVE)
     looks = MOST_LOOKED_AT // max(LEAST_ENTRIES, _entries(config, MOST_LOOKED_AT)) if _any(findings) else 0
     looks = looks if looks > 1 else 0
 
@@ -45,6 +46,11 @@ def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> li
         else:
             result.append(finding)
     return result
+
+
+def kind(finding: Finding) -> tuple[str, str | None]:
+    """What is wrong where, whichever entry of a list it is: of a long one only the first faults are told."""
+    return finding.code, re.sub(r"\[\d+\]", "[]", finding.key) if finding.key else None
 
 
 def _any(findings: Iterable[Finding]) -> bool:
@@ -73,7 +79,7 @@ def _completed(
         after = list(look(mended))
         if any((other.code, other.key) == (finding.code, finding.key) for other in after):
             return None
-        new = [other for other in after if other.effect in GRAVE and (other.code, other.key) not in before]
+        new = [other for other in after if other.effect in GRAVE and kind(other) not in before]
         if not new:
             return fix
         for other in new:

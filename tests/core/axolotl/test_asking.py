@@ -45,7 +45,7 @@ def test_what_is_broken_is_found_as_if_every_rule_ran(schema: Schema | None) -> 
     for number, case in enumerate(CASES):
         architecture, hardware = places[number % len(places)]
         unknown = {finding.key for finding in unknown_keys(case.config, known)}
-        said = [f for f in check(case.config, architecture, hardware, known) if f.key not in unknown]
+        said = [f for f in check(case.config, architecture, hardware, known, trying=False) if f.key not in unknown]
         expected = [f for f in _by_all_rules(case.config, architecture, hardware, schema) if f.key not in unknown]
         assert sorted(map(repr, said)) == sorted(map(repr, expected)), case.name
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.architecture import Architecture
-from app.core.axolotl.fixing import GRAVE, changed
+from app.core.axolotl.fixing import GRAVE, changed, kind
 from app.core.axolotl.renamed import REMOVED, RENAMED
 from app.core.axolotl.rules import check
 from app.core.findings import Severity
@@ -62,7 +62,7 @@ MODELS = (None, LLAMA, PHI3, MOE, VISION)
 def settles_all(config: Mapping[str, Any], model: Architecture | None, card: Hardware | None) -> int:
     """Every fix of every finding takes that finding away and brings no new refusal or failure; how many there were."""
     before = check(config, model, card, schema())
-    grave = {(finding.code, finding.key) for finding in before if finding.effect in GRAVE}
+    grave = {kind(finding) for finding in before if finding.effect in GRAVE}
     fixed = 0
     for finding in before:
         if finding.fix is None:
@@ -71,7 +71,7 @@ def settles_all(config: Mapping[str, Any], model: Architecture | None, card: Har
         changed(mended, finding.fix)
         after = check(mended, model, card, schema(), trying=False)
         said = {(other.code, other.key) for other in after}
-        new = {(other.code, other.key) for other in after if other.effect in GRAVE} - grave
+        new = {kind(other) for other in after if other.effect in GRAVE} - grave
         assert (finding.code, finding.key) not in said, (finding, config)
         assert not new, (finding, new, config)
         fixed += 1
