@@ -16,7 +16,7 @@ GRAVE = frozenset((Effect.REJECTED, Effect.FAILS_AT_RUN))
 MOST_LOOKED_AT = 1_200
 """Entries that are looked through for all fixes of a file together: some 20 looks at what people have.
 
-What is left then, in files that nobody has, is offered as its rule has it.
+What is left then, in files that nobody has, is offered where it is safe, and not otherwise.
 """
 LEAST_ENTRIES = 60
 """What a look at a small file counts as."""
@@ -43,6 +43,8 @@ def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> li
     for finding in findings:
         if finding.fix is not None and (finding.fix.set or finding.fix.unset) and looks > 0:
             result.append(replace(finding, fix=_completed(config, finding, finding.fix, before, counted)))
+        elif finding.fix is not None and not finding.fix.safe:
+            result.append(replace(finding, fix=None))
         else:
             result.append(finding)
     return result
