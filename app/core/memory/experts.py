@@ -9,9 +9,10 @@ which are unpacked whenever their layer runs and live until its experts are done
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.core.memory.linears import LinearSpec, autocast_copy, linear, product
+from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.products import autocast_copy, product
 from app.core.memory.operations import (
     FULL,
     add,

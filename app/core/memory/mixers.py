@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.core.architecture import Architecture
-from app.core.memory.linears import LinearSpec, linear, product
+from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.products import product
 from app.core.memory.operations import (
     FULL,
     add,

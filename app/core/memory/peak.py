@@ -247,7 +247,9 @@ class _Step:
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
-        self.first_needs = self.first_input_needs_gradient(adapter)
+        self.first_needs = self.first_input_needs_gradient()
+        self.found = self.present or self.penalised
+        """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
         self.copies = sum(layer.copies for layer in self.layers)
@@ -275,15 +277,18 @@ class _Step:
             needs_input=not self.layers or self.layers[-1].differentiable,
         )
 
-    def first_input_needs_gradient(self, adapter: Adapter) -> bool:
-        """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
-        if self.full or self.checkpointed:
-            return True
-        if self.run.peft is not None and self.run.peft.type is PeftType.PREFIX_TUNING:
-            return False
-        return any(
-            adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
-        )
+    @property
+    def penalised(self) -> bool:
+        """Whether the loss reads what trains."""
+        return self.run.peft is not None and self.run.peft.type is PeftType.ADALORA
+
+    def first_input_needs_gradient(self) -> bool:
+        """Whether the embedding's output takes a gradient.
+
+        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. A bottleneck's
+        script does so for checkpointing alone.
+        """
+        return self.checkpointed or self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
 
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One profile a layer; the residual stream's type is the last layer's output's."""
@@ -306,7 +311,7 @@ class _Step:
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
             holding=self.checkpointed and self.run.reentrant,
-            gradients_present=self.present,
+            gradients_present=self.found,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
@@ -353,9 +358,18 @@ class _Step:
 
     @property
     def leaf(self) -> int:
-        """The embedding's output before the model multiplies it, where checkpointing has made that a leaf."""
-        scaled = self.architecture.model_type in SCALED_EMBEDDINGS
-        return self.embedded if scaled and self.checkpointed and not self.full else 0
+        """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
+
+        Where nothing stands between it and the first layer, it is that layer's checkpoint.
+        """
+        if self.full or not self.first_needs:
+            return 0
+        return 0 if self.checkpointed and not self.apart else self.embedded
+
+    @property
+    def apart(self) -> bool:
+        """Whether the first layer reads another tensor than the embedding's output: multiplied, or behind a prompt."""
+        return self.architecture.model_type in SCALED_EMBEDDINGS or bool(virtual_tokens(self.run))
 
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""
@@ -367,7 +381,9 @@ class _Step:
         everything = sum(kept)
         before = self.gradients if self.present else 0
         copies = self.copies if self.checkpointed else 0
-        inputs = 0 if self.checkpointed and not self.offloaded else self.embedded
+        inputs = self.embedded
+        if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
+            inputs = 0
         # forward, at the last layer: all others keep theirs
         if self.layers:
             last = self.layers[-1]
@@ -394,7 +410,7 @@ class _Step:
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned))
-            above += 0 if self.present or self.immediate else layer.gradients
+            above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
             yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))

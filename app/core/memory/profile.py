@@ -147,17 +147,17 @@ def profile_head(
     """Record final norm, head and loss."""
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
-    x = quiet.fresh(width, stream)
-    loss = run_head(quiet, spec, x)
+    loss = run_head(quiet, spec, quiet.fresh(width, stream))
     quiet_stage = Stage(moments=quiet.moments())
-    del x, loss
+    del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
-    loss = run_head(t, spec, x)
+    given = [x]
     del x
+    loss = run_head(t, spec, given.pop())
     forward = Stage(moments=t.moments())
     mark = len(t.log)
     t.backward(loss, t.fresh(1, 4, LOSS))

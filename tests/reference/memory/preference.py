@@ -17,6 +17,7 @@ from types import MethodType, SimpleNamespace
 import torch
 
 from . import autocast
+from .peft_methods import MethodSimulation
 from .simulator import Simulation
 
 PAIRS = ("dpo", "ipo", "orpo", "simpo", "reward")
@@ -184,5 +185,7 @@ class PreferenceSimulation(Simulation):
 
 def simulation(model: dict, cfg: dict, rows: tuple[int, int]) -> Simulation:
     """The simulation that a configuration asks for."""
+    if cfg.get("adapter") not in (None, "lora", "qlora"):
+        return MethodSimulation(model, cfg, tuple(rows))
     cls = PreferenceSimulation if cfg.get("rl") or cfg.get("reward_model") else Simulation
     return cls(model, cfg, tuple(rows))

@@ -205,6 +205,7 @@ class Simulation:
 
             experts.install()
             patch_peft_target_parameters_matching()
+        base.enable_input_require_grads()  # Axolotl's ``load_adapter``, with and without checkpointing
         model = get_peft_model(base, lora, **extra)
         for module in model.modules():  # PEFT's copy of a module to save comes out of deepcopy as a real tensor
             for name, p in module._parameters.items():
