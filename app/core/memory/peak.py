@@ -310,6 +310,7 @@ class _Step:
             stream=stream,
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
+            keeping_input=self.checkpointed and not self.offloaded,
             holding=self.checkpointed and self.run.reentrant,
             gradients_present=self.found,
             needs_input=needs_input,

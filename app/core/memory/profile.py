@@ -74,6 +74,7 @@ def profile_layer(
     stream: int,
     compute: int,
     checkpointed: bool,
+    keeping_input: bool,
     holding: bool,
     gradients_present: bool,
     needs_input: bool,
@@ -83,7 +84,7 @@ def profile_layer(
     """Record one layer.
 
     ``stream`` is the residual stream's itemsize; ``checkpointed`` records the recomputation with the incoming gradient
-    alive; ``holding`` where a reentrant checkpoint holds output and gradient to the end.
+    alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding`` where a reentrant checkpoint holds output and gradient to the end.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -105,6 +106,7 @@ def profile_layer(
     x.node = source if needs_input else None
     out = run_layer(t, spec, x)
     differentiable = out.node is not None
+    given = x.storage if keeping_input else None
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
@@ -121,7 +123,7 @@ def profile_layer(
     moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
-    del held
+    del held, given
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
