@@ -4,6 +4,7 @@ A profile holds the moments that could be the largest of each stage as packed po
 keeps them by what decides them, so that a sweep over lengths, batches, ranks and optimizers records each layer once.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,9 +19,11 @@ from app.core.memory.tape import (
     TOKEN,
     Leaf,
     Moment,
+    Recomputed,
     Storage,
     Tape,
     Tensor,
+    prune,
 )
 from app.core.run import Offloading
 
@@ -119,8 +122,17 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
-    t.backward(*(ends.pop(0) for _ in range(2)))
-    moments = t.moments() if checkpointed else moments_from(t, mark)
+    if checkpointed and not holding and type(t) is Tape:
+        before = t.now - ends[0].bytes - ends[1].bytes
+        read: list[tuple[int, int]] = []
+        t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+        mark, now = read[0] if read else (mark, before)
+        again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
+        made = recompute(again, spec, now - before, x_size=(width, stream), needs_input=needs_input, nodes=t.saving)
+        moments = prune((*made, *moments_from(t, mark)))
+    else:
+        t.backward(*(ends.pop(0) for _ in range(2)))
+        moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
     del held, given
@@ -140,6 +152,24 @@ def profile_layer(
         forward=forward,
         backward=backward,
     )
+
+
+def recompute(
+    t: Tape, spec: LayerSpec, gradients: int, *, x_size: tuple[int, int], needs_input: bool, nodes: int
+) -> tuple[Moment, ...]:
+    """A checkpoint that is not reentrant runs its layer again when the first saved tensor is read.
+
+    By then the nodes before that one have left ``gradients``; it stops when ``nodes`` have saved what they save.
+    """
+    waiting = t.fresh(gradients, 1, TEMPORARIES)
+    x = t.fresh(*x_size)
+    x.node = Leaf(parameter=False) if needs_input else None
+    t.stops_at = nodes
+    with suppress(Recomputed):
+        run_layer(t, spec, x)
+    moments = t.moments()
+    del waiting
+    return moments
 
 
 @lru_cache(maxsize=CACHED)

@@ -130,12 +130,19 @@ def _factor(t: Tape, update: Update, first: int, end: int) -> Tensor:
 
 
 def _dropped_rows(t: Tape, update: Update, delta: Tensor) -> Tensor:
-    """``rank_dropout`` multiplies in place."""
+    """``rank_dropout`` multiplies a view in place, whose backward (``CopySlices``) copies the gradient twice."""
     if not update.drops_rows:
         return delta
     out = delta.view()
     elements, itemsize = delta.elements, delta.itemsize
-    t.join((out,), (delta,), (), lambda _: (t.fresh(elements, itemsize),))
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        result = t.fresh(elements, itemsize)
+        again = [t.fresh(elements, itemsize) for _ in range(2)]
+        del again
+        return (result,)
+
+    t.join((out,), (delta,), (Tensor(None, update.outputs, itemsize),), run)
     return out
 
 
@@ -166,9 +173,17 @@ def _adalora(t: Tape, update: Update, x: Tensor, result: Tensor) -> Tensor:
     del dropped, valued
     change = product(t, change, cast(t, update.parameter(t, 2), t.compute), update.outputs)
     change = scale(t, change)
-    change = scale(t, change, FULL)
+    change = _by_rank(t, change)
     out = Tensor(result.storage, result.elements, result.itemsize)
     t.join((out,), (result, change), (), lambda grads: (grads[0], grads[0]))
+    return out
+
+
+def _by_rank(t: Tape, x: Tensor) -> Tensor:
+    """A quotient by a number held in fp32, which is saved."""
+    out = t.fresh(x.elements, FULL)
+    elements = x.elements
+    t.join((out,), (x,), (Tensor(None, 1, FULL),), lambda _: (t.fresh(elements, FULL),))
     return out
 
 
