@@ -213,11 +213,14 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         ]
     )
     peak = sum([term.bytes for term in breakdown])
+    stepping_bytes, loading_bytes = process_bytes(peak), outline.loading + CONTEXT_BYTES
     return Memory(
         allocated_peak_bytes=peak,
-        process_bytes=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
+        process_bytes=max(stepping_bytes, loading_bytes),
         range_bytes=process_range_bytes(peak, outline.loading, _room(architecture, run)),
-        peak_phase=top.phase,
+        peak_phase=Phase.LOAD if loading_bytes > stepping_bytes else top.phase,
+        step_phase=top.phase,
+        load_bytes=outline.loading,
         breakdown=breakdown,
         host_bytes=on_host + lengths.value(outline.offloaded),
     )
@@ -437,5 +440,5 @@ class _Step:
             return
         held = self.tables + self.embedded + self.copies
         for layer in self.distinct.values():
-            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held)
+            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
         yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.copies)

@@ -196,7 +196,7 @@ _ADDED: Mapping[PeftType, Callable[[Tape, Update, Tensor, Tensor], Tensor]] = {
 
 
 def rotated(t: Tape, update: Update, x: Tensor) -> Tensor:
-    """OFT: the input's blocks, each times an orthogonal matrix, in fp32."""
+    """OFT: the input's blocks, each times an orthogonal matrix, in fp32; results on the way stay until it returns."""
     wide = cast(t, x, update.itemsize)
     turn = _orthogonal(t, update)
     sides = update.inputs * (update.inputs // update.blocks)
@@ -209,10 +209,11 @@ def rotated(t: Tape, update: Update, x: Tensor) -> Tensor:
         return [None if size is None else t.fresh(*size) for size in shapes]
 
     t.join((out,), (left, right), (left, right if left.node is not None else None), run)
-    del left, right, turn
-    if update.blocks > 1:
-        out = copy(t, out)
-    return cast(t, out, update.itemsize)
+    del left, right
+    together = copy(t, out) if update.blocks > 1 else out
+    turned = cast(t, together, update.itemsize)
+    del turn, out
+    return turned
 
 
 def _orthogonal(t: Tape, update: Update) -> Tensor:
