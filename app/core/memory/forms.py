@@ -222,7 +222,8 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     mine = own.get(head.path)
     if mine is None and head.tied_to is not None:
         shared = own.get(head.tied_to)
-        mine = shared if shared is not None and run.method is Method.FULL else None
+        tokens = run.peft is not None and run.peft.type is PeftType.TRAINABLE_TOKENS
+        mine = shared if shared is not None and (run.method is Method.FULL or tokens) else None
     spec = linear_spec(architecture, run, head, mine)
     return HeadSpec(
         hidden=architecture.hidden_size,

@@ -39,6 +39,8 @@ class LinearSpec:
     nested: bool = True
     scaled: Scaled | None = None
     """Where IA³ multiplies by a vector."""
+    rows: int = 0
+    """Trained rows of it, copied into a copy of the whole at each use (trainable tokens)."""
     update: Update | None = None
     """What another method than LoRA puts beside it."""
     full: bool = False
@@ -89,9 +91,21 @@ def base(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return _four_bit(t, spec, x)
     if spec.quantization is Quantization.INT8:
         return _eight_bit(t, spec, x)
-    weight = t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
+    weight = _with_rows(t, spec) if spec.rows else t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     bias = t.parameter(spec.outputs, spec.itemsize, trained=spec.trained) if spec.bias else None
     return product(t, x, weight, spec.outputs, key=spec.name, bias=bias)
+
+
+def _with_rows(t: Tape, spec: LinearSpec) -> Tensor:
+    """``index_copy`` of the trained rows: the whole weight, whose gradient is read at those rows.
+
+    Source: PEFT 0.20.0 ``tuners/trainable_tokens/layer.py``, ``get_merged_weights``.
+    """
+    size = spec.rows * spec.inputs
+    weight = t.fresh(spec.elements, spec.itemsize)
+    rows = t.parameter(size, spec.adapter_itemsize, trained=True)
+    t.join((weight,), (rows,), (), lambda _: (t.fresh(size, spec.itemsize),))
+    return weight
 
 
 def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:

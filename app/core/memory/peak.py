@@ -14,7 +14,7 @@ from dataclasses import fields as fields_of
 from operator import attrgetter
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
 from app.core.memory.confirmed import doubt_percent
@@ -249,6 +249,7 @@ class _Step:
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.rowed = self.rows_table(adapter, embedding)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient()
         self.found = self.present or self.penalised
@@ -258,6 +259,13 @@ class _Step:
         self.copies = sum(layer.copies for layer in self.layers)
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head = self.head_profile(adapter, stream)
+
+    def rows_table(self, adapter: Adapter, embedding: Module) -> int:
+        """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
+        tokens = self.run.peft is not None and self.run.peft.type is PeftType.TRAINABLE_TOKENS
+        if not tokens or embedding.path not in {row.module.path for row in adapter.modules}:
+            return 0
+        return embedding.weight_parameters * self.embedding_itemsize
 
     def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
@@ -366,7 +374,7 @@ class _Step:
 
         Where nothing stands between it and the first layer, it is that layer's checkpoint.
         """
-        if self.full or not self.first_needs:
+        if self.full or self.rowed or not self.first_needs:
             return 0
         return 0 if self.checkpointed and not self.apart else self.embedded
 
@@ -395,6 +403,9 @@ class _Step:
             others = everything - kept[-1] + (copies - last.copies if copies else 0)
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
+        if self.rowed:
+            base = Base(gradients=before, activations=self.batch + self.embedded)
+            yield Group.of(Phase.FORWARD, (_temporary(self.rowed),), (base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
             held = self.batch + everything + self.embedded + copies + self.head.held
             for layer in self.distinct.values():
@@ -421,15 +432,16 @@ class _Step:
 
     def embedding_moments(self, before: int) -> Iterator[Group]:
         """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
+        if self.rowed:
+            base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
+            yield Group.of(Phase.BACKWARD, (_temporary(self.rowed),), (base,))
         if not self.embedding:
             return
         tied_copies = 0
         if self.architecture.tie_word_embeddings and self.full:
             fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
             tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
-        slots = [0] * SLOTS
-        slots[TEMPORARIES] = self.embedding * (1 + tied_copies)
-        moment = Moment(total=slots[TEMPORARIES], slots=tuple(slots))
+        moment = _temporary(self.embedding * (1 + tied_copies))
         others = 0 if self.immediate else before or self.gradients - self.embedding
         base = Base(gradients=others, activations=self.batch + self.embedded)
         yield Group.of(Phase.BACKWARD, (moment,), (base,))
@@ -442,3 +454,10 @@ class _Step:
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
         yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.copies)
+
+
+def _temporary(size: int) -> Moment:
+    """A moment of one tensor."""
+    slots = [0] * SLOTS
+    slots[TEMPORARIES] = size
+    return Moment(total=size, slots=tuple(slots))

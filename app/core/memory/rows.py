@@ -116,8 +116,16 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
         full=run.computes_full,
+        rows=trained_rows(run, own),
         update=update_of(run, module, own),
     )
+
+
+def trained_rows(run: Run, own: AdaptedModule | None) -> int:
+    """How many rows of a weight train by themselves."""
+    if own is None or run.peft is None or run.peft.type is not PeftType.TRAINABLE_TOKENS:
+        return 0
+    return own.tensors[0][0]
 
 
 def update_of(run: Run, module: Module, own: AdaptedModule | None) -> Update | None:

@@ -247,7 +247,7 @@ class Simulation:
                 self.tracker.relabel(extra, kind, "nf4 statistics")
             if getattr(tensor, "SCB", None) is not None:
                 self.tracker.relabel(tensor.SCB, kind, "int8 statistics")
-            if tensor.requires_grad:
+            if tensor.requires_grad and tensor.is_leaf:  # not so PEFT's copy of trained tokens' rows
                 tensor.register_post_accumulate_grad_hook(
                     lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
                 )
