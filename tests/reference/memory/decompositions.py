@@ -102,6 +102,8 @@ def draw(seed: int, count: int) -> Iterator[tuple[str, dict, dict, tuple[int, in
         settings = RANKED[method] | {"target_modules": reached}
         amount = ALIKE[index % len(RANKED)]
         settings[amount] = pick([4, 8, 16, 32, 64, 128])
+        if method == "adalora" and settings[amount] <= 8:
+            settings["target_r"] = settings[amount] // 2  # PEFT's own is 8, and it has to have ranks to take away
         if random_.random() < 0.3:
             settings |= {"adalora": {"lora_dropout": 0.05}, "vera": {"vera_dropout": 0.05}}.get(method, {})
         config = pick([FLASH, FLASH, {"attn_implementation": "sdpa"}, {}]) | pick([{}, CCE, CHUNKED, LIGER])

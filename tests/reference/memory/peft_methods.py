@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from .simulator import Simulation
+from .simulator import Simulation, renew_copies
 
 ATTENDING = ("self_attn", "attention")
 
@@ -87,7 +87,9 @@ class MethodSimulation(Simulation):
             return self._bottleneck(base, given)
         base.enable_input_require_grads()  # Axolotl's ``load_adapter`` does it before a plugin's too
         kinds = {str(getattr(kind, "value", kind)): made for kind, made in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
-        return get_peft_model(base, kinds[self.cfg["adapter"].upper()](task_type="CAUSAL_LM", **given))
+        model = get_peft_model(base, kinds[self.cfg["adapter"].upper()](task_type="CAUSAL_LM", **given))
+        renew_copies(model)
+        return model
 
     def _bottleneck(self, base, given):
         base.requires_grad_(requires_grad=False)

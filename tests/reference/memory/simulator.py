@@ -207,10 +207,7 @@ class Simulation:
             patch_peft_target_parameters_matching()
         base.enable_input_require_grads()  # Axolotl's ``load_adapter``, with and without checkpointing
         model = get_peft_model(base, lora, **extra)
-        for module in model.modules():  # PEFT's copy of a module to save comes out of deepcopy as a real tensor
-            for name, p in module._parameters.items():
-                if p is not None and not isinstance(p, FakeTensor):
-                    module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), p.requires_grad)
+        renew_copies(model)
         return model
 
     def _loss(self) -> None:
@@ -358,6 +355,17 @@ class Simulation:
                 key = f"{category}: {op} {rest.split('[')[0]}"
             total[key] = total.get(key, 0) + size
         return dict(sorted(total.items(), key=lambda kv: -kv[1]))
+
+
+def renew_copies(model) -> None:
+    """PEFT's copies of modules come out of ``deepcopy`` as tensors whose views have storages of their own."""
+    for module in model.modules():
+        for name, p in module._parameters.items():
+            if p is None or getattr(p, "quant_state", None) is not None:
+                continue
+            whole = isinstance(p, FakeTensor) and p.untyped_storage()._cdata == p.detach().untyped_storage()._cdata
+            if not whole:
+                module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), p.requires_grad)
 
 
 def _short(name: str) -> str:
