@@ -47,7 +47,7 @@ from app.core.memory.tape import (
     Moment,
 )
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
-from app.core.memory.traits import SCALED_EMBEDDINGS
+from app.core.memory.traits import ADDED_POSITIONS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.methods.settings import PeftType
@@ -380,8 +380,8 @@ class _Step:
 
     @property
     def apart(self) -> bool:
-        """Whether the first layer reads another tensor than the embedding's output: multiplied, or behind a prompt."""
-        return self.architecture.model_type in SCALED_EMBEDDINGS or bool(virtual_tokens(self.run))
+        """Whether the first layer reads another tensor than the embedding's output."""
+        return self.architecture.model_type in SCALED_EMBEDDINGS | ADDED_POSITIONS or bool(virtual_tokens(self.run))
 
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""

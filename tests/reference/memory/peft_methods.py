@@ -37,19 +37,8 @@ def behind(adapter: Bottleneck):
     return hook
 
 
-def values(func, args):
-    """Answers of what the methods ask of data: chances stand well (LyCORIS' dropout of modules), ranks stay."""
-    if func is not torch.ops.aten._local_scalar_dense.default:
-        return NotImplemented
-    return True if args[0].dtype == torch.bool else 0.0
-
-
 class MethodSimulation(Simulation):
     """A step under one of PEFT's other methods."""
-
-    def __init__(self, model: dict, cfg: dict, rows: tuple[int, int]) -> None:
-        super().__init__(model, cfg, rows)
-        self.tracker.answer = values
 
     def step(self, optimizer) -> None:
         """One step, with AdaLoRA's callback in it; its first makes what it keeps of importances."""

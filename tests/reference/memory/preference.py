@@ -18,7 +18,7 @@ import torch
 
 from . import autocast
 from .peft_methods import MethodSimulation
-from .simulator import Simulation
+from .simulator import Simulation, chances
 
 PAIRS = ("dpo", "ipo", "orpo", "simpo", "reward")
 TRL_WRAPS = ("dpo", "ipo", "kto")
@@ -87,7 +87,7 @@ class PreferenceSimulation(Simulation):
             return model.eval()
         other = Simulation(self.config, {k: v for k, v in self.cfg.items() if k != "gradient_checkpointing"}, self.rows)
         other.build()
-        self.tracker.answer = None
+        self.tracker.answer = chances
         return other.model.eval()
 
     def _prepare(self, model) -> None:

@@ -43,12 +43,23 @@ def weights_dtype(cfg: dict) -> torch.dtype:
     return torch.float16 if cfg.get("fp16") or cfg.get("float16") or cfg.get("load_in_8bit") else torch.float32
 
 
+def chances(func, args):
+    """Answers to what models ask of chance: no layer of OPT is dropped, no module of LyCORIS'; AdaLoRA takes no rank away.
+
+    OPT compares a number, LyCORIS a tensor of one.
+    """
+    if func is not torch.ops.aten._local_scalar_dense.default:
+        return NotImplemented
+    return args[0].dim() == 1 if args[0].dtype == torch.bool else 0.0
+
+
 class Simulation:
     """Builds the model of a case and runs its step; `model` is a config.json, `cfg` Axolotl keys, `rows` [rows, tokens in each]."""
 
     def __init__(self, model: dict, cfg: dict, rows: tuple[int, int]) -> None:
         self.config, self.cfg, self.rows = model, cfg, rows
         self.tracker = MemoryTracker()
+        self.tracker.answer = chances
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.host = offloading.Host()
         self.hooks = None
@@ -312,7 +323,7 @@ class Simulation:
     def run(self) -> dict:
         """The record of one case."""
         offloading.unmark_layers()
-        with patched(), self.fake, self.tracker:
+        with patched(bool(self.cfg.get("padded"))), self.fake, self.tracker:
             self.build()
             optimizer = self._optimizer()
             self._static()
