@@ -5,15 +5,18 @@ through narrow matrices; OFT turns the input block by block. Sources: PEFT 0.20.
 ``tuners/lokr/layer.py``, ``tuners/vera/layer.py``, ``tuners/adalora/layer.py`` and ``tuners/oft/layer.py``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from app.core.architecture import Kind
 from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, repeat, scale
 from app.core.memory.products import autocast_copy, product
 from app.core.memory.tape import Gradients, Tape, Tensor
 from app.core.methods.settings import PeftType
 
 UPDATES = frozenset((PeftType.ADALORA, PeftType.LOHA, PeftType.LOKR, PeftType.VERA, PeftType.OFT))
+UNWRITTEN = frozenset((Kind.EMBEDDING, Kind.CONVOLUTION))
+"""Kinds of modules that these methods take as well and that no layer's tape has them at."""
 OFT_TERMS = 5
 """Of the Neumann series that stands for an inverse, by default."""
 
@@ -50,6 +53,11 @@ class Update:
     def elements(self) -> int:
         """Of the weight beside it."""
         return self.inputs * self.outputs
+
+
+def unwritten(type_: PeftType, kinds: Iterable[Kind]) -> bool:
+    """Whether a method adapts what the tape does not have it at."""
+    return type_ in UPDATES and any(kind in UNWRITTEN for kind in kinds)
 
 
 def added(t: Tape, update: Update, x: Tensor, result: Tensor) -> Tensor:
