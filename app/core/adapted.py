@@ -41,7 +41,7 @@ class AdaptedModule:
     @property
     def trainable_parameters(self) -> int:
         """All that trains in this row."""
-        beside = self.copies * sum(prod(shape) for shape in self.tensors)
+        beside = self.copies * sum([prod(shape) for shape in self.tensors]) if self.tensors else 0
         return (
             self.lora_a_parameters + self.lora_b_parameters + self.magnitude_parameters + self.own_parameters + beside
         )
@@ -53,7 +53,8 @@ class Adapter:
 
     ``added_parameters`` are those that the bare model does not have. ``unmatched_modules_to_save`` names what PEFT
     passes over in silence; ``experts_rewritten`` the names that it turned into the parameters of all experts;
-    ``buffer_bytes`` what a method holds beside parameters: VeRA's shared matrices, OFT's indices, AdaLoRA's importances.
+    ``buffer_bytes`` what a method holds beside parameters: VeRA's shared matrices, OFT's indices, AdaLoRA's
+    importances.
     """
 
     modules: tuple[AdaptedModule, ...]

@@ -8,11 +8,11 @@ mamba-ssm Transformers scans in PyTorch, which takes many times more: that is no
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from app.core.architecture import Architecture
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
-from app.core.memory.products import product
 from app.core.memory.operations import (
     FULL,
     add,
@@ -28,6 +28,7 @@ from app.core.memory.operations import (
     slices,
     split,
 )
+from app.core.memory.products import product
 from app.core.memory.tape import TOKEN, Gradients, Tape, Tensor
 from app.core.units import ceil_div
 
@@ -109,6 +110,8 @@ def run_mixer(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
             return _state_space_dual(t, spec, x)
         case Mixer.GATED_DELTA_NET:
             return _gated_delta_net(t, spec, x)
+        case _:
+            assert_never(spec.form)
 
 
 def _short_convolution(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:

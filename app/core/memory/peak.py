@@ -296,8 +296,8 @@ class _Step:
     def first_input_needs_gradient(self) -> bool:
         """Whether the embedding's output takes a gradient.
 
-        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. A bottleneck's
-        script does so for checkpointing alone.
+        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
+        for bottlenecks does so for checkpointing alone.
         """
         return self.checkpointed or self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
 
@@ -397,11 +397,10 @@ class _Step:
         if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
             inputs = 0
         # forward, at the last layer: all others keep theirs
-        if self.layers:
-            last = self.layers[-1]
-            stage = last.quiet if self.checkpointed else last.forward
-            others = everything - kept[-1] + (copies - last.copies if copies else 0)
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
+        last = self.layers[-1]
+        stage = last.quiet if self.checkpointed else last.forward
+        others = everything - kept[-1] + (copies - last.copies if copies else 0)
+        yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
         if self.rowed:
             base = Base(gradients=before, activations=self.batch + self.embedded)

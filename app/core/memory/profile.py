@@ -12,7 +12,6 @@ from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
-    ACTIVATIONS,
     GRADIENTS,
     LOSS,
     TEMPORARIES,
@@ -20,7 +19,6 @@ from app.core.memory.tape import (
     Leaf,
     Moment,
     Recomputed,
-    Storage,
     Tape,
     Tensor,
     prune,
@@ -87,7 +85,8 @@ def profile_layer(
     """Record one layer.
 
     ``stream`` is the residual stream's itemsize; ``checkpointed`` records the recomputation with the incoming gradient
-    alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding`` where a reentrant checkpoint holds output and gradient to the end.
+    alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
+    where a reentrant checkpoint holds output and gradient to the end.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -123,13 +122,8 @@ def profile_layer(
     ends = [out, grad]
     del out, grad
     if checkpointed and not holding and type(t) is Tape:
-        before = t.now - ends[0].bytes - ends[1].bytes
-        read: list[tuple[int, int]] = []
-        t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
-        mark, now = read[0] if read else (mark, before)
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
-        made = recompute(again, spec, now - before, x_size=(width, stream), needs_input=needs_input, nodes=t.saving)
-        moments = prune((*made, *moments_from(t, mark)))
+        moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(*(ends.pop(0) for _ in range(2)))
         moments = t.moments() if checkpointed else moments_from(t, mark)
@@ -152,6 +146,18 @@ def profile_layer(
         forward=forward,
         backward=backward,
     )
+
+
+def _not_reentrant(
+    t: Tape, again: Tape, spec: LayerSpec, ends: list[Tensor], x_size: tuple[int, int], *, needs_input: bool
+) -> tuple[Moment, ...]:
+    """The backward whose layer is recomputed on another tape, as soon as something that it saved is read."""
+    mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
+    read: list[tuple[int, int]] = []
+    t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+    mark, now = read[0] if read else (mark, before)
+    made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
+    return prune((*made, *moments_from(t, mark)))
 
 
 def recompute(
@@ -212,8 +218,3 @@ def moments_from(t: Tape, mark: int) -> tuple[Moment, ...]:
         before[slot] = before.get(slot, 0) + size
     t.log[:mark] = list(before.items())
     return t.moments()
-
-
-def alive(tape: Tape) -> Storage:
-    """For tests: something that lives."""
-    return Storage(tape, 0, ACTIVATIONS)

@@ -141,7 +141,7 @@ class Node:
         self.grads: list[Tensor | None] = [None] * outputs
 
 
-class Recomputed(Exception):  # noqa: N818 - no error: it ends a forward that has made enough
+class Recomputed(Exception):
     """``torch.utils.checkpoint`` stops a recomputation with one of its own once all is there that was saved."""
 
 

@@ -273,8 +273,9 @@ def _solved(t: Tape, skew: Tensor) -> Tensor:
     factors = t.fresh(elements, itemsize)
     out = t.fresh(elements, itemsize)
     t.join(
-        (out,), (left, right), (left, factors, out), lambda _: (t.fresh(elements, itemsize), t.fresh(elements, itemsize))
+        (out,),
+        (left, right),
+        (left, factors, out),
+        lambda _: (t.fresh(elements, itemsize), t.fresh(elements, itemsize)),
     )
     return out
-
-

@@ -11,8 +11,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe, supported_model_types
 from app.core.errors import InvalidInput
 from app.core.estimate import Memory
-from app.core.memory import estimate_memory
-from app.core.memory import confirmed
+from app.core.memory import confirmed, estimate_memory
 from app.core.memory.confirmed import UNRECORDED
 from app.core.memory.loading import load_bytes
 from app.core.memory.process import process_range_bytes

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.adapter import resolve_adapter
+from app.core.architecture import Kind
 from app.core.architectures import describe
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
-from app.core.architecture import Kind
 from app.core.memory.updates import UPDATES, unwritten
 from app.core.methods.settings import PeftType
 from app.core.run import Run
