@@ -75,7 +75,7 @@ _reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name
 def resolve_lora(
     architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
 ) -> Adapter:
-    """What trains under the LoRA keys of a configuration, worked out once for all ranks.
+    """What trains under the LoRA keys of a configuration, worked out once for all ranks and kept for each.
 
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
@@ -84,12 +84,11 @@ def resolve_lora(
     """
     if trainable_token_indices or lora.rank_pattern:
         return _resolve_lora(architecture, lora, trainable_token_indices)
-    found = kept(
-        architecture,
-        ("adapter", _reaching(lora)),
-        lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r),
-    )
-    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora, None)
+    reaching = _reaching(lora)
+    found = kept(architecture, ("adapter", reaching), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r))
+    if not found.scales:
+        return _resolve_lora(architecture, lora, None)
+    return kept(architecture, ("adapter", reaching, lora.r), lambda: found.at(lora.r))
 
 
 def _shared(adapter: Adapter) -> Adapter:

@@ -63,11 +63,18 @@ class Meter:
         return Measured(run=run, adapter=adapter, memory=memory_of(self.architecture, run, adapter))
 
     def process_bytes(self, config: Mapping[str, Any]) -> int:
-        """What the process takes."""
+        """What the process is expected to take."""
+        return self._sizes(config)[0]
+
+    def most_bytes(self, config: Mapping[str, Any]) -> int:
+        """What the process may take at the most: the upper end of its range."""
+        return self._sizes(config)[1]
+
+    def _sizes(self, config: Mapping[str, Any]) -> tuple[int, int]:
         run = Run.from_config(config)
         if self.kept:
-            return _kept_bytes(self.architecture, _Known(_key(run), run))
-        return memory_of(self.architecture, run, self._adapter(run)).process_bytes
+            return _kept_sizes(self.architecture, _Known(_key(run), run))
+        return _sizes_of(memory_of(self.architecture, run, self._adapter(run)))
 
     def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
         """How long a step takes, None where the card's rates are not known."""
@@ -110,9 +117,13 @@ def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
 
 
 @lru_cache(maxsize=KEPT_SIZES)
-def _kept_bytes(architecture: Architecture, known: _Known) -> int:
+def _kept_sizes(architecture: Architecture, known: _Known) -> tuple[int, int]:
     adapter = _kept_adapter(architecture, _Known(_adapter_key(known.run), known.run))
-    return memory_of(architecture, known.run, adapter).process_bytes
+    return _sizes_of(memory_of(architecture, known.run, adapter))
+
+
+def _sizes_of(memory: Memory) -> tuple[int, int]:
+    return memory.process_bytes, memory.range_bytes[1]
 
 
 @lru_cache(maxsize=KEPT_MEMORIES)

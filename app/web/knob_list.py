@@ -9,7 +9,7 @@ MOST = 6
 
 
 def knob_views(priced: Knobs, form: Form, texts: Texts, address: Address) -> tuple[KnobView, ...]:
-    """The changes that save anything to speak of, what saves most first."""
+    """The changes that save anything to speak of, what saves most first; ``form`` holds the plan as it is."""
     saving = [knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES][:MOST]
     return tuple(_view(knob, form, texts, address) for knob in saving)
 

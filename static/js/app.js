@@ -130,7 +130,8 @@
   });
 
   document.addEventListener("htmx:response:error", (event) => {
-    if (!answered(event.detail.ctx)) notice("failed");
+    const { ctx } = event.detail;
+    if (!answered(ctx)) notice([414, 431].includes(ctx.response?.status) ? "long" : "failed");
   });
   document.addEventListener("htmx:error", () => notice("offline"));
   window.addEventListener("popstate", () => { lastTyped = null; });
@@ -139,6 +140,11 @@
   document.addEventListener("formdata", (event) => {
     for (const [name, value] of [...event.formData]) {
       if (String(value).trim() === "") event.formData.delete(name);
+    }
+    // What was typed in the form beside this one goes along.
+    const other = document.getElementById(event.target.dataset?.takesAlong);
+    for (const field of other?.elements ?? []) {
+      if (["model", "gpu"].includes(field.name) && field.value.trim()) event.formData.append(field.name, field.value);
     }
   });
 

@@ -6,6 +6,7 @@ Sources: Axolotl 0.19.0 ``integrations/*/args.py``, ``integrations/base.py``.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from app.core.axolotl.coverage import NO_LIGER_ROPE
 from app.core.axolotl.subject import Row, Rule, Subject, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
 from app.core.nearest import nearest
@@ -45,8 +46,9 @@ def two_losses(subject: Subject) -> Iterator[Finding]:
 
 def chunked_loss(subject: Subject) -> Iterator[Finding]:
     """It replaces the loss of causal models only: ``monkeypatch/loss/chunked.py``."""
-    architecture = subject.architecture
-    if architecture is not None and architecture.multimodal and subject.on("chunked_cross_entropy"):
+    if not subject.on("chunked_cross_entropy"):
+        return
+    if subject.architecture is not None and subject.architecture.multimodal:
         fix = Fix(unset=("chunked_cross_entropy",), safe=True)
         yield misleads("chunked_loss_towers", "chunked_cross_entropy", fix=fix)
 
@@ -175,6 +177,13 @@ PLUGIN_RULES: tuple[Rule, ...] = (
     nemo_gym,
     swanlab,
     diffusion,
+    Row(
+        code="liger_rope_missing",
+        key="liger_rope",
+        when=_with("liger", lambda s: s.flag("liger_rope") and s.model_type in NO_LIGER_ROPE),
+        effect=Effect.FAILS_AT_RUN,
+        fix=Fix(unset=("liger_rope",), safe=True),
+    ),
     Row(
         code="liger_tiled",
         key="liger_glu_activation",
