@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from app.catalog.library import load_catalog
+from app.catalog.library import Catalog, load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory, Phase
@@ -25,7 +25,11 @@ FULL = "full"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One measured run. ``setup`` is ``full`` where all that moves memory is known; ``why`` explains an outlier."""
+    """One measured run.
+
+    ``setup`` is ``full`` where all that moves memory is known; ``why`` explains an outlier, and ``otherwise_bytes`` is the
+    estimate of what that explanation says was run.
+    """
 
     id: str
     source: str
@@ -34,6 +38,7 @@ class Published:
     why: str | None
     measured_bytes: int
     estimated_bytes: int
+    otherwise_bytes: int | None = None
 
     @property
     def error(self) -> float:
@@ -49,9 +54,7 @@ def published() -> list[Published]:
 def _single() -> Iterator[Published]:
     catalog = load_catalog()
     for row in yaml.safe_load(PUBLISHED.read_text("utf-8"))["rows"]:
-        architecture = catalog.architecture(row["config"]["base_model"])
-        run = Run.from_config(row["config"])
-        memory = memory_of(architecture, run, resolve_adapter(architecture, run))
+        config, otherwise = row["config"], row.get("otherwise")
         yield Published(
             id=row["id"],
             source=row["source"],
@@ -59,8 +62,15 @@ def _single() -> Iterator[Published]:
             setup=row["setup"],
             why=row.get("why"),
             measured_bytes=next(round(row[unit] * size) for unit, size in UNITS.items() if unit in row),
-            estimated_bytes=in_quantity(memory.allocated_peak_bytes, row["quantity"]),
+            estimated_bytes=_estimated(catalog, config, row["quantity"]),
+            otherwise_bytes=_estimated(catalog, config | otherwise, row["quantity"]) if otherwise else None,
         )
+
+
+def _estimated(catalog: Catalog, config: dict[str, Any], quantity: str) -> int:
+    architecture = catalog.architecture(config["base_model"])
+    run = Run.from_config(config)
+    return in_quantity(memory_of(architecture, run, resolve_adapter(architecture, run)).allocated_peak_bytes, quantity)
 
 
 def in_quantity(allocated_bytes: int, quantity: str) -> int:
