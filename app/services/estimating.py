@@ -60,11 +60,11 @@ def estimate_resolved(
     hardware: Hardware | None,
     dataset: Dataset | None = None,
     measured: Measured | None = None,
-    checked: bool = True,
+    brief: bool = False,
 ) -> Estimate:
     """``estimate`` for a model that is already looked up, and for what is already measured of ``config``.
 
-    Where it is not to be ``checked`` there are no findings.
+    A ``brief`` one is counts, memory and verdict alone: no modules, no time and no findings.
     """
     architecture = resolved.architecture
     if measured is None:
@@ -79,7 +79,7 @@ def estimate_resolved(
         total_parameters=architecture.total_parameters,
         trainable_parameters=adapter.trainable_parameters,
         trainable_percent=adapter.trainable_percent,
-        modules=_module_counts(adapter),
+        modules=() if brief else _module_counts(adapter),
         memory=memory,
         fits=memory.process_bytes <= capacity if capacity is not None else None,
         verdict=verdict(memory, capacity),
@@ -87,13 +87,13 @@ def estimate_resolved(
         headroom_bytes=capacity - memory.process_bytes if capacity is not None else None,
         rule_of_thumb=beside_rule(run.method, rule_of_thumb_bytes(run.method, architecture.total_parameters), memory),
         adapter_disk_bytes=adapter_disk_bytes(run, adapter),
-        time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
-        findings=(
+        time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware and not brief else None,
+        findings=()
+        if brief
+        else (
             *check(config, architecture, hardware, catalog.known_keys),
             *_own_findings(resolved, run, hardware),
-        )
-        if checked
-        else (),
+        ),
     )
 
 

@@ -1,7 +1,6 @@
 """What fits where, at the least: each method at its smallest, for any model on any card."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 from app.catalog.library import Catalog
@@ -11,7 +10,7 @@ from app.core.fit import LEAST_RANK, SHORTEST_SEQUENCE
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Goal, Wish
 from app.services.inputs import ResolvedModel
-from app.services.reach import LEAST_BYTES_PER_PARAMETER, least_bytes
+from app.services.reach import LEAST_BYTES_PER_PARAMETER, generation, least_bytes
 
 METHODS = ("qlora", "lora", "full")
 """From the one that takes least memory to the one that takes most."""
@@ -30,12 +29,12 @@ def least_process_bytes(catalog: Catalog, model_id: str, hardware: Hardware, met
     Raises:
         UnknownName: no model has this id.
     """
-    return _least(catalog, catalog.models.get(model_id).id, _generation(hardware), method)
+    return _least(catalog, catalog.models.get(model_id).id, generation(hardware), method)
 
 
 def fitting_models(catalog: Catalog, hardware: Hardware, rows: Iterable[ModelRow]) -> dict[str, int]:
     """Those of ``rows`` that QLoRA trains on one card of this kind, by id, with what that takes at the least."""
-    card = _generation(hardware)
+    card = generation(hardware)
     found = {}
     for row in rows:
         if LEAST_BYTES_PER_PARAMETER * catalog.architecture(row.id).total_parameters > hardware.capacity_bytes:
@@ -44,24 +43,6 @@ def fitting_models(catalog: Catalog, hardware: Hardware, rows: Iterable[ModelRow
         if need is not None and need <= hardware.capacity_bytes:
             found[row.id] = need
     return found
-
-
-def _generation(hardware: Hardware) -> Hardware:
-    """What a card's kernels depend on: cards that differ in size and speed alone share what is found."""
-    return replace(
-        hardware,
-        name="",
-        gpu_id=None,
-        capacity_bytes=0,
-        marketed_memory_gb=0.0,
-        count=1,
-        nodes=1,
-        memory_bandwidth_bytes_s=None,
-        bf16_flops=None,
-        fp16_flops=None,
-        power_watts=None,
-        price_per_hour=None,
-    )
 
 
 @lru_cache(maxsize=16384)

@@ -89,10 +89,13 @@ class _Scale:
 
     def fits(self, tokens: int) -> bool:
         """Whether the expected value is within the card."""
+        return self._bytes(tokens) <= self.capacity_bytes
+
+    def _bytes(self, tokens: int) -> int:
         known = self.known.get(tokens)
         if known is None:
-            return self.meter.process_bytes({**self.config, "sequence_len": tokens}) <= self.capacity_bytes
-        return known.memory.process_bytes <= self.capacity_bytes
+            return self.meter.process_bytes({**self.config, "sequence_len": tokens})
+        return known.memory.process_bytes
 
     def longest(self, tried: list[int], context: int) -> int | None:
         """The longest that fits, to ``FINENESS``: between the last of ``tried`` that does and what lies above it."""
@@ -103,10 +106,29 @@ class _Scale:
         above = [tokens for tokens in tried if tokens > low]
         if not above and (context <= low or self.fits(context)):
             return max(low, context)
-        high = min(above) if above else context
+        return self._between(low, min(above) if above else context)
+
+    def _between(self, low: int, high: int) -> int:
+        """The last that fits of ``low``, which does, and what lies below ``high``, which does not.
+
+        Memory is close to a line between two lengths, so the first guess is where that line meets the card's memory and
+        the second is its neighbour; where both miss, halves find it.
+        """
+        below, above = self._bytes(low), self._bytes(high)
+        share = (self.capacity_bytes - below) / (above - below) if above > below else 0.5
+        guess = low + int(share * (high - low))
+        tried = 0
         while high - low > FINENESS:
-            middle = (low + high) // 2 // FINENESS * FINENESS
+            middle = guess // FINENESS * FINENESS
+            if not low < middle < high:
+                middle = (low + high) // 2 // FINENESS * FINENESS
             if middle <= low:
                 break
-            low, high = (middle, high) if self.fits(middle) else (low, middle)
+            if self.fits(middle):
+                low, guess = middle, middle + FINENESS
+            else:
+                high, guess = middle, middle - FINENESS
+            tried += 1
+            if tried > 1:
+                guess = (low + high) // 2
         return low

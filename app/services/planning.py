@@ -49,7 +49,7 @@ def plan(
 ) -> Plan:
     """Recommend a method and a configuration for one model on one kind of GPU.
 
-    Where it is to be ``brief`` the roads not taken come without findings of their own.
+    Where it is to be ``brief`` the roads not taken come without modules, time and findings of their own.
 
     Raises:
         InvalidInput: an override or the config.json holds values that cannot be.
@@ -187,7 +187,7 @@ class _Planner:
         roomy = climb(ladder, measure=self.meter.process_bytes, capacity_bytes=with_headroom(capacity))
         return roomy if roomy.fits else climb(ladder, measure=self.meter.process_bytes, capacity_bytes=capacity)
 
-    def _estimate(self, config: Mapping[str, Any], *, checked: bool = True) -> Estimate:
+    def _estimate(self, config: Mapping[str, Any], *, brief: bool = False) -> Estimate:
         return estimate_resolved(
             catalog=self.catalog,
             resolved=self.resolved,
@@ -195,7 +195,7 @@ class _Planner:
             hardware=self.hardware,
             dataset=self.wish.dataset,
             measured=self.meter.measured(config),
-            checked=checked,
+            brief=brief,
         )
 
     def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
@@ -204,7 +204,7 @@ class _Planner:
             if method == taken:
                 continue
             config = self.fitted(method).config
-            estimate = self._estimate(config, checked=not self.brief)
+            estimate = self._estimate(config, brief=self.brief)
             reason = "fits" if estimate.fits else "does_not_fit"
             found.append(
                 Alternative(

@@ -38,18 +38,40 @@ def least_bytes(
     return Meter.of(resolved).process_bytes(ladder.at(ladder.floor()))
 
 
+def generation(hardware: Hardware) -> Hardware:
+    """What a card's kernels depend on: cards that differ in size and speed alone share what is found."""
+    return replace(
+        hardware,
+        name="",
+        gpu_id=None,
+        capacity_bytes=0,
+        marketed_memory_gb=0.0,
+        count=1,
+        nodes=1,
+        memory_bandwidth_bytes_s=None,
+        bf16_flops=None,
+        fp16_flops=None,
+        power_watts=None,
+        price_per_hour=None,
+    )
+
+
 def smallest_gpu(
     catalog: Catalog, resolved: ResolvedModel, wish: Wish, method: str, *, keep: frozenset[str], need_bytes: int
 ) -> tuple[GpuRow, int] | None:
     """The card with the least memory that holds the method, and what it needs there.
 
-    Each is composed and estimated as itself: an older card has other kernels, and so another need.
+    Each is composed and estimated for its generation: an older card has other kernels, and so another need.
     """
+    needs: dict[Hardware, int] = {}
     rows = sorted(catalog.gpus.rows, key=lambda row: (row.memory_bytes, row.name))
     for row in rows:
         if row.memory_bytes < SMALLEST_SHARE * need_bytes:
             continue
-        need = least_bytes(catalog, resolved, row.hardware(), wish, method, keep)
+        kind = generation(row.hardware())
+        if kind not in needs:
+            needs[kind] = least_bytes(catalog, resolved, kind, wish, method, keep)
+        need = needs[kind]
         if need <= row.memory_bytes:
             return row, need
     return None

@@ -31,6 +31,8 @@ def parse(text: str) -> dict[str, Any]:
     """
     if len(text) > LONGEST:
         raise _fault("web.error.long", given=len(text), most=LONGEST)
+    if not text:
+        return {}
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise _fault("web.error.keys.alias")
