@@ -253,8 +253,8 @@ def plan_text(request: Request, texts: Texts) -> str | None:
 
 
 def asked_from(fields: Mapping[str, str | bytes]) -> Asked:
-    """A posted form. A chosen file wins over the text box."""
-    file, text = fields.get("file"), fields.get("yaml", "")
+    """A posted form. A chosen file wins over the text box, which the start page calls ``keys``."""
+    file, text = fields.get("file"), fields.get("yaml", fields.get("keys", ""))
     given = file if isinstance(file, bytes) and file.strip() else text
     if isinstance(given, bytes):
         # Shown and shared as text, so that what the page holds is what was looked at.
