@@ -14,6 +14,7 @@ from app.web.field_views import error_summary, field_views, model_options
 from app.web.fields import FIELDS
 from app.web.forms import Form, in_field
 from app.web.planning import Answer
+from app.web.presenting import model_name, verdict
 from app.web.templating import path_for
 
 SHOWN = ("model", "gpu", "vram_gib")
@@ -47,6 +48,22 @@ def chooser(request: Request, texts: Texts, found: Answer, here: str) -> Chooser
         wishes=", ".join(f"{name}: {value[:40]}" for name, value in others if name != "m"),
         plan=Link(text=texts.text("fit.to_plan"), url=plan_path + form.query()) if found.plan is not None else None,
     )
+
+
+def preview(texts: Texts, catalog: Catalog, found: Answer, *, title: str, lead: str) -> tuple[str, str]:
+    """Title and description of a page about a plan: which model, on what, and how that stands.
+
+    Without a plan they are the page's own.
+    """
+    plan, hardware = found.plan, found.hardware
+    if plan is None or hardware is None:
+        return title, lead
+    t = texts.text
+    model = model_name(plan, catalog, texts)
+    said = verdict(plan.estimate, hardware, texts)
+    of = t("web.title.plan", model=model, hardware=hardware.name, method=t(f"method.{plan.method}"))
+    about = t("web.preview.plan", plan=of, said=said.headline, detail=said.detail)
+    return t("web.title.of", page=title, model=model, hardware=hardware.name), f"{about} {lead}"
 
 
 def pinned(form: Form, config: Mapping[str, Any]) -> Form:

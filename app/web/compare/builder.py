@@ -13,7 +13,7 @@ from app.core.messages import message
 from app.services.comparing import Compared, compare
 from app.services.writing import write_yaml
 from app.texts import Texts
-from app.web.chooser import chooser, pinned
+from app.web.chooser import chooser, pinned, preview
 from app.web.compare.context import (
     BarView,
     ComparePage,
@@ -102,14 +102,11 @@ class Builder:
         """Everything."""
         query = self.request.query_params
         diff = self.diff(query.get("ya", ""), query.get("yb", ""))
+        title, about = preview(
+            self.texts, self.catalog, self.found, title=self.t("compare.title"), lead=self.t("compare.lead")
+        )
         return ComparePage(
-            shell=shell(
-                self.request,
-                self.texts,
-                here="compare",
-                title=self.t("compare.title"),
-                description=self.t("compare.lead"),
-            ),
+            shell=shell(self.request, self.texts, here="compare", title=title, description=about),
             chooser=chooser(self.request, self.texts, self.found, "compare"),
             action=path_for(self.request, "compare"),
             state=self.found.state.value,

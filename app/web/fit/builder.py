@@ -15,7 +15,7 @@ from app.core.objective import MOST_OF, Objective
 from app.core.plan import Plan
 from app.services.fitting import GRID_DEFAULTS, Axis, Fit, Grid, fit
 from app.texts import Texts
-from app.web.chooser import chooser, pinned
+from app.web.chooser import chooser, pinned, preview
 from app.web.contexts import Option
 from app.web.fit.context import CellView, FitPage, MapView, MostView, RowView, VaryView
 from app.web.memory_bar import gib
@@ -71,10 +71,9 @@ class Builder:
         """Everything."""
         plan, hardware = self.found.plan, self.found.hardware
         ready = plan is not None and hardware is not None and not self.problems
+        title, about = preview(self.texts, self.catalog, self.found, title=self.t("fit.title"), lead=self.t("fit.lead"))
         return FitPage(
-            shell=shell(
-                self.request, self.texts, here="fit", title=self.t("fit.title"), description=self.t("fit.lead")
-            ),
+            shell=shell(self.request, self.texts, here="fit", title=title, description=about),
             chooser=chooser(self.request, self.texts, self.found, "fit"),
             action=path_for(self.request, "fit"),
             verdict=verdict(plan.estimate, hardware, self.texts) if plan is not None and hardware is not None else None,

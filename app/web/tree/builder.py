@@ -10,6 +10,7 @@ from app.core.decision import Answer, Leaf, Node, implied
 from app.core.plan import Advice, Decision, Goal, Priority, Tasks, Wish
 from app.services.templates import known_facts
 from app.texts import Texts
+from app.web.chooser import preview
 from app.web.contexts import Link
 from app.web.forms import Form
 from app.web.planning import Answer as Found
@@ -57,14 +58,13 @@ class Builder:
         walked = ", ".join(step.answer for step in self.steps())
         described = self.t("tree.page.drawn", path=walked, end=reached.name if reached else "…")
         plan_path = path_for(self.request, "plan")
+        title, about = self.t("tree.page.title"), self.t("tree.page.lead")
+        if not self.own:
+            title, about = preview(self.texts, self.catalog, self.found, title=title, lead=about)
+        elif walked:
+            about = described
         return TreePage(
-            shell=shell(
-                self.request,
-                self.texts,
-                here="tree",
-                title=self.t("tree.page.title"),
-                description=self.t("tree.page.lead"),
-            ),
+            shell=shell(self.request, self.texts, here="tree", title=title, description=about),
             own=self.own,
             about=self.t("tree.page.from_plan", **self.params) if not self.own else "",
             steps=self.steps(),
