@@ -12,17 +12,21 @@ from string import Formatter
 from typing import Any
 
 from app.core.messages import Message
-from app.core.units import GB, GIB
+from app.core.units import GB, GIB, MIB
 
 LOCALE_DIRECTORY = Path(__file__).parent / "locale"
 LANGUAGES: Mapping[str, str] = {"en": "English", "my": "မြန်မာ"}
 DEFAULT_LANGUAGE = "en"
+SMALL_BYTES = GIB // 20
+"""Below this a size in GiB would be shown as 0.0."""
 
 
 def _shown(value: Any, spec: str) -> str:
     """A parameter as people read it, in the units of this product."""
     match spec:
         case "gib":
+            if 0 < abs(value) < SMALL_BYTES:
+                return f"{value / MIB:,.1f}\u00a0MiB".replace("-", "\u2212")
             return f"{value / GIB:,.1f}\u00a0GiB".replace("-", "\u2212")
         case "gb":
             return f"{value / GB:,.1f}\u00a0GB"

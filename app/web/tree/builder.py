@@ -56,7 +56,7 @@ class Builder:
         leaves = tuple(self.leaf(leaf) for leaf in self.tree.leaves.values())
         reached = next((leaf for leaf in leaves if leaf.reached), None)
         walked = ", ".join(step.answer for step in self.steps())
-        described = self.t("tree.page.drawn", path=walked, end=reached.name if reached else "…")
+        described = self.t("tree.page.drawn", path=walked, end=reached.name if reached else "…") if walked else ""
         plan_path = path_for(self.request, "plan")
         title, about = self.t("tree.page.title"), self.t("tree.page.lead")
         if not self.own:
