@@ -119,7 +119,10 @@ class Hardware(_Request):
         default=None, description="A GPU's id, as GET /gpus lists it; a name or alias is understood."
     )
     vram_gib: float | None = Field(
-        default=None, description="Memory of one GPU in GiB, instead of `gpu`.", gt=0, le=1024
+        default=None,
+        description="Memory of one GPU in GiB, instead of `gpu`; beside it, what there is of that card.",
+        gt=0,
+        le=1024,
     )
     count: int = Field(default=1, description="GPUs in each machine.", ge=1, le=1024)
     nodes: int = Field(default=1, description="Machines.", ge=1, le=1024)
@@ -400,7 +403,10 @@ class Time(_Answer):
     total_steps: int | None = Field(description="null where the data's size is not known.")
     run_seconds: float | None
     run_seconds_range: tuple[float, float] | None
-    energy_kwh: float | None = Field(description="At most, from the cards' power limit.")
+    energy_kwh: float | None = Field(description="The cards' power limit over the run as expected.")
+    energy_kwh_range: tuple[float, float] | None = Field(
+        description="The same over the shortest and the longest run; the upper end is what it takes at the most."
+    )
     price_per_hour: float | None = Field(description="As given, for one GPU.")
     price: float | None
     price_range: tuple[float, float] | None
@@ -515,6 +521,7 @@ class Alternative(_Answer):
     config: Config
     estimate: Estimate
     reason: str
+    changes: list["Change"] = Field(description="What was changed of its template to fit; empty where nothing fits.")
 
 
 class Change(_Answer):
@@ -526,6 +533,10 @@ class Change(_Answer):
     saves_bytes: int = Field(
         description="What it saves of process_bytes after the changes before it; 0 where it goes along with one."
     )
+    along: str | None = Field(
+        description="The key that this one goes along with, so that the training stays equivalent: accumulation with "
+        "micro_batch_size (the same effective batch), lora_alpha with lora_r (the same scale). null for what varies."
+    )
 
 
 class Plan(_Answer):
@@ -535,7 +546,15 @@ class Plan(_Answer):
     method: str = Field(description="An id of GET /methods.")
     decision: Decision
     config: Config
-    yaml: str = Field(description="The configuration as a file for Axolotl, with a reason beside each choice.")
+    yaml: str = Field(
+        description="The configuration as a file for Axolotl, with a reason beside each choice. For a method that only "
+        "PEFT has: the file that runs beside the plugin of `/config?target=plugin`."
+    )
+    valid: bool = Field(description="What Axolotl's validator would say of `yaml`.")
+    verdict: Effect = Field(description="What becomes of `yaml` under Axolotl: the gravest effect of any finding.")
+    targets: list[Literal["axolotl", "plugin", "peft", "script"]] = Field(
+        description="What `/config?target=` gives for this `config`."
+    )
     estimate: Estimate
     advice: list[Advice] = Field(description="What the method's knobs start from; overrides stand, fitting may lower.")
     changes: list[Change] = Field(description="What was changed of the method's template to fit, least loss first.")
@@ -568,14 +587,29 @@ class Grid(_Answer):
     rows: list[list[Cell]] = Field(description="One list for each value of y, along x.")
 
 
+class FitAtMost(_Answer):
+    """What reaches further than the recommendation, without its headroom."""
+
+    config: Config
+    changes: list[Change]
+    estimate: Estimate
+
+
 class Fit(_Answer):
     """What came of fitting."""
 
     outcome: Outcome
     objective: Objective
-    config: Config = Field(description="Where nothing fits, as small as what may vary allows.")
+    config: Config = Field(
+        description="With headroom (verdict `fits`) where that can be had. Where nothing fits, as small as what may "
+        "vary allows."
+    )
     changes: list[Change]
     estimate: Estimate
+    at_most: FitAtMost | None = Field(
+        description="The most of what the objective asks for that fits at all, so that it is tight; null where it is "
+        "no more than `config`."
+    )
     grid: Grid | None
     findings: list[Finding] = Field(description="Why nothing fits, and the smallest GPU that would do.")
 

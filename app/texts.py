@@ -5,47 +5,67 @@ any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:
 """
 
 import gettext
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 from app.core.messages import Message
-from app.core.units import GB, GIB, MIB
+from app.core.units import GB, GIB, KIB, MIB
 
 LOCALE_DIRECTORY = Path(__file__).parent / "locale"
 LANGUAGES: Mapping[str, str] = {"en": "English", "my": "မြန်မာ"}
 DEFAULT_LANGUAGE = "en"
-SMALL_BYTES = GIB // 20
-"""Below this a size in GiB would be shown as 0.0."""
 
 
-def _shown(value: Any, spec: str) -> str:
-    """A parameter as people read it, in the units of this product."""
-    match spec:
-        case "gib":
-            if 0 < abs(value) < SMALL_BYTES:
-                return f"{value / MIB:,.1f}\u00a0MiB".replace("-", "\u2212")
-            return f"{value / GIB:,.1f}\u00a0GiB".replace("-", "\u2212")
-        case "gb":
-            return f"{value / GB:,.1f}\u00a0GB"
-        case "n":
-            return f"{value:,}"
-        case "percent":
-            if 0 < value < 0.005:
-                return f"{value:.4f}\u00a0%"  # a soft prompt's parameters are no zero
-            return f"{value:.2f}\u00a0%" if value < 10 else f"{value:.1f}\u00a0%"
-        case "list":
-            return ", ".join(str(item) for item in value)
-        case _:
-            return format(value, spec)
+def _percent(share: float) -> str:
+    """A soft prompt's parameters are no zero."""
+    if 0 < share < 0.005:
+        return f"{share:.4f}\u00a0%"
+    return f"{share:.2f}\u00a0%" if share < 10 else f"{share:.1f}\u00a0%"
+
+
+_FORMATS: Mapping[str, Callable[[Any], str]] = {
+    "": str,
+    "gib": lambda size: _binary(size).replace("-", "\u2212"),
+    "gb": lambda size: f"{size / GB:,.1f}\u00a0GB",
+    "n": lambda count: f"{count:,}",
+    "percent": _percent,
+    "list": lambda items: ", ".join([str(item) for item in items]),
+}
+"""How people read a parameter, in the units of this product; any other format is Python's own."""
+
+
+def _binary(size: float) -> str:
+    """Bytes in GiB; what would be nothing there in MiB or KiB, since an adapter is small and yet no zero."""
+    for most, unit, name in ((0.05 * MIB, KIB, "KiB"), (0.05 * GIB, MIB, "MiB")):
+        if 0 < abs(size) < most:
+            shown = size / unit
+            return f"{shown:,.0f}\u00a0{name}" if abs(shown) >= 9.95 else f"{shown:.1f}\u00a0{name}"
+    return f"{size / GIB:,.1f}\u00a0GiB"
 
 
 @cache
-def _parts(template: str) -> tuple[tuple[str, str | None, str], ...]:
-    """A template in pieces, taken apart once: literal text, then a parameter's name and format, if any."""
-    return tuple((literal, name, spec or "") for literal, name, spec, _ in Formatter().parse(template))
+def _parts(template: str) -> tuple[tuple[str, str | None, Callable[[Any], str]], ...]:
+    """A template in pieces, taken apart once: literal text, then a parameter's name, if any, and how it is shown."""
+    return tuple(
+        (literal, name, _FORMATS.get(spec or "") or partial(_formatted, spec or ""))
+        for literal, name, spec, _ in Formatter().parse(template)
+    )
+
+
+def _formatted(spec: str, value: Any) -> str:
+    return format(value, spec)
+
+
+def _filled(template: str, params: Mapping[str, Any]) -> str:
+    pieces = []
+    for literal, name, shown in _parts(template):
+        pieces.append(literal)
+        if name is not None:
+            pieces.append(shown(params[name]))
+    return "".join(pieces)
 
 
 class Texts:
@@ -64,19 +84,17 @@ class Texts:
 
     def text(self, code: str, /, **params: Any) -> str:
         """The sentence for ``code``; the code itself where no catalog holds it, so that nothing is lost."""
-        template = self._catalog.get(code)
-        if template is None:
-            return code
-        if not params:
-            return template
-        return "".join(
-            literal if name is None else literal + _shown(params[name], spec)
-            for literal, name, spec in _parts(template)
-        )
+        return self._text(code, params)
 
     def render(self, message: Message) -> str:
         """A core message as a sentence."""
-        return self.text(message.code, **message.params)
+        return self._text(message.code, message.params)
+
+    def _text(self, code: str, params: Mapping[str, Any]) -> str:
+        template = self._catalog.get(code)
+        if template is None:
+            return code
+        return _filled(template, params) if params else template
 
 
 @cache

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 from starlette.testclient import TestClient
 
+from app.application import create_app
 from app.catalog.library import Catalog, load_catalog
-from app.main import create_app
 from app.settings import Settings
 
 settings.register_profile("unhurried", deadline=None)

@@ -86,3 +86,23 @@ def test_numbers_are_shown_with_their_units() -> None:
 def test_language_is_chosen(lang: str | None, header: str | None, language: str) -> None:
     """The address first, then the browser, then English."""
     assert choose_language(lang, header) == language
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        (0, "0.0\u00a0GiB"),
+        (81_920 * 4, "0.3\u00a0MiB"),
+        (20 << 10, "20\u00a0KiB"),
+        (3 << 20, "3.0\u00a0MiB"),
+        (50 << 20, "50\u00a0MiB"),
+        (-(20 << 20), "\u221220\u00a0MiB"),
+        (1 << 26, "0.1\u00a0GiB"),
+        (3 << 29, "1.5\u00a0GiB"),
+        (1300 << 30, "1,300.0\u00a0GiB"),
+    ],
+)
+def test_what_is_small_is_no_zero(size: int, said: str) -> None:
+    """MiB and KiB where GiB would say nothing."""
+    for language in LANGUAGES:
+        assert texts(language).text("web.gib", size_bytes=size) == said

@@ -2,7 +2,7 @@
 
 import math
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
@@ -123,14 +123,14 @@ _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 def _complaint(fault: ErrorDetails, shape: type[BaseModel]) -> Message:
     kind, location = fault["type"], fault["loc"]
-    name = str(location[-1])[:100] if location else ""
+    name = str(next((part for part in reversed(location) if isinstance(part, str)), ""))[:100]
     given = _shown(fault["input"])
     match kind:
         case "missing":
             return message("error.request.missing", field=name)
         case "extra_forbidden":
             return _unknown(name, _fields(shape, location[:-1]))
-        case "enum":
+        case "enum" | "literal_error":
             return no_choice(name, given, _choices(shape, location))
         case "check_missing":
             return message("error.check.missing")
@@ -163,11 +163,25 @@ def _model_of(shape: type[BaseModel], name: str) -> type[BaseModel] | None:
 
 
 def _choices(shape: type[BaseModel], location: tuple[int | str, ...]) -> tuple[str, ...]:
-    """The values that the field at ``location`` may have."""
-    annotation = shape.model_fields[str(location[-1])].annotation if len(location) == 1 else None
+    """The values that the field at ``location``, or an item of its list, may have."""
+    names = [part for part in location if isinstance(part, str)]
+    for part in names[:-1]:
+        inner = _model_of(shape, part)
+        if inner is None:
+            return ()
+        shape = inner
+    field = shape.model_fields.get(names[-1]) if names else None
+    return _values(field.annotation) if field else ()
+
+
+def _values(annotation: Any) -> tuple[str, ...]:
+    """What an annotation allows: the members of an enumeration or a literal, wherever it stands in it."""
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return tuple(str(choice.value) for choice in annotation)
-    return ()
+    inner = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return tuple(str(choice) for choice in inner)
+    return tuple(value for part in inner for value in _values(part))
 
 
 def _unknown(name: str, allowed: tuple[str, ...]) -> Message:

@@ -8,12 +8,13 @@ from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
 from app.catalog.target_modules import TargetRow
 from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
-from app.core.findings import Finding, Fix
+from app.core.findings import Effect, Finding, Fix
 from app.core.plan import Advice, Change, Decision, Plan
 from app.core.prices import Knob, Knobs
 from app.services.checking import Checked, plain
 from app.services.comparing import Compared
-from app.services.fitting import Fit, Grid
+from app.services.fitting import Fit, Found, Grid
+from app.services.verdicts import effect_of, targets_of
 from app.texts import Texts
 
 
@@ -170,6 +171,7 @@ def time(found: Time, texts: Texts) -> dict[str, Any]:
         "run_seconds": found.run_seconds,
         "run_seconds_range": found.run_seconds_range,
         "energy_kwh": found.energy_kwh,
+        "energy_kwh_range": found.energy_kwh_range,
         "price_per_hour": found.price_per_hour,
         "price": found.price,
         "price_range": found.price_range,
@@ -178,12 +180,16 @@ def time(found: Time, texts: Texts) -> dict[str, Any]:
 
 def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
     """A plan and its file, with the knobs of its estimate where they were asked for."""
+    effect = effect_of(result.findings, result.config)
     return {
         "outcome": result.outcome.value,
         "method": result.method,
         "decision": decision(result.decision, texts),
         "config": result.config,
         "yaml": yaml,
+        "valid": effect is not Effect.REJECTED,
+        "verdict": effect.value,
+        "targets": [target.value for target in targets_of(result.config)],
         "estimate": estimate(result.estimate, texts, priced),
         "advice": [advice(item, texts) for item in result.advice],
         "changes": [change(made) for made in result.changes],
@@ -192,7 +198,8 @@ def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> 
                 "method": other.method,
                 "config": other.config,
                 "estimate": estimate(other.estimate, texts),
-                "reason": texts.render(other.reason),
+                "reason": " ".join(texts.render(said) for said in (other.reason, other.pace) if said is not None),
+                "changes": [change(made) for made in other.changes],
             }
             for other in result.alternatives
         ],
@@ -219,8 +226,17 @@ def fit(result: Fit, texts: Texts) -> dict[str, Any]:
         "config": result.config,
         "changes": [change(made) for made in result.changes],
         "estimate": estimate(result.estimate, texts),
+        "at_most": _found(result.at_most, texts) if result.at_most else None,
         "grid": _grid(result.grid) if result.grid else None,
         "findings": [finding(found, texts) for found in result.findings],
+    }
+
+
+def _found(found: Found, texts: Texts) -> dict[str, Any]:
+    return {
+        "config": found.config,
+        "changes": [change(made) for made in found.changes],
+        "estimate": estimate(found.estimate, texts),
     }
 
 
@@ -259,7 +275,13 @@ def compared(item: Compared, texts: Texts) -> dict[str, Any]:
 
 def change(made: Change) -> dict[str, Any]:
     """A change made to fit."""
-    return {"key": made.key, "from": made.before, "to": made.after, "saves_bytes": made.saves_bytes}
+    return {
+        "key": made.key,
+        "from": made.before,
+        "to": made.after,
+        "saves_bytes": made.saves_bytes,
+        "along": made.along,
+    }
 
 
 def decision(walked: Decision, texts: Texts) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from app.api.body import no_choice, read
 from app.api.describing import gives, problems, reference, takes
 from app.api.problem import unknown_name
 from app.api.reply import json_reply, language_headers, reader
+from app.api.route import Direct
 from app.catalog.library import Catalog
 from app.core.errors import FieldError, InvalidInput, UnknownName
 from app.core.hardware import Hardware
@@ -34,6 +35,7 @@ from app.schemas import (
     Plan,
     PlanRequest,
 )
+from app.schemas import Dataset as DatasetRequest
 from app.schemas import Fit as FitAnswer
 from app.schemas import Hardware as HardwareRequest
 from app.services.checking import check_config, check_text
@@ -44,13 +46,15 @@ from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
 from app.services.inputs import resolve_hardware, resolve_model
 from app.services.planning import plan
 from app.services.pricing import price_knobs
-from app.services.writing import write_yaml
+from app.services.verdicts import file_of
 
 PREFIX = "/api/v1"
 TARGETS = tuple(Target)
 
-router = APIRouter(prefix=PREFIX)
-"""Routes are tried in order, so those that are asked most stand first."""
+planning = APIRouter(prefix=PREFIX, route_class=Direct)
+"""What takes a body. Routes are tried in order, so those that are asked most stand first."""
+catalogue = APIRouter(prefix=PREFIX)
+ROUTERS = (planning, catalogue)
 
 
 def _catalog(request: Request) -> Catalog:
@@ -66,7 +70,7 @@ _KNOBS = {
 }
 
 
-@router.post(
+@planning.post(
     "/estimate",
     tags=["planning"],
     operation_id="estimate",
@@ -79,7 +83,7 @@ async def post_estimate(request: Request) -> Response:
     wants_knobs = _flag(request, "knobs")
     asked = await read(request, EstimateRequest)
     catalog = _catalog(request)
-    dataset = Dataset(**asked.dataset.model_dump())
+    dataset = _dataset(asked.dataset)
     with _pointing({"/base_model": "/config/base_model"}):
         hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
         result = estimate(catalog=catalog, config=asked.config, model=asked.model, hardware=hardware, dataset=dataset)
@@ -88,7 +92,7 @@ async def post_estimate(request: Request) -> Response:
     return json_reply(texts, rendering.estimate(result, texts, knobs))
 
 
-@router.post(
+@planning.post(
     "/plan",
     tags=["planning"],
     operation_id="plan",
@@ -106,7 +110,7 @@ async def post_plan(request: Request) -> Response:
         priority=asked.priority,
         tasks=asked.tasks,
         sequence_len_tokens=asked.sequence_len,
-        dataset=Dataset(**asked.dataset.model_dump()),
+        dataset=_dataset(asked.dataset),
         overrides=asked.overrides,
         install=asked.install,
     )
@@ -119,13 +123,13 @@ async def post_plan(request: Request) -> Response:
             result.config, result.estimate, hardware=hardware, dataset=wish.dataset, install=wish.install
         )
     texts = reader(request)
-    return json_reply(texts, rendering.plan(result, write_yaml(result.config, texts), texts, knobs))
+    return json_reply(texts, rendering.plan(result, file_of(result.findings, result.config, texts), texts, knobs))
 
 
 _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "/sequence_len"}
 
 
-@router.post(
+@planning.post(
     "/fit",
     tags=["planning"],
     operation_id="fit",
@@ -147,7 +151,7 @@ async def post_fit(request: Request) -> Response:
             objective=asked.objective,
             grid=(_axis(asked.grid.x, "/grid/x"), _axis(asked.grid.y, "/grid/y")) if asked.grid else None,
             install=asked.install,
-            dataset=Dataset(**asked.dataset.model_dump()),
+            dataset=_dataset(asked.dataset),
         )
     texts = reader(request)
     return json_reply(texts, rendering.fit(result, texts))
@@ -170,7 +174,7 @@ def _axis(asked: GridAxis, pointer: str) -> Axis:
     return Axis(key=asked.key, values=values)
 
 
-@router.post(
+@planning.post(
     "/compare",
     tags=["planning"],
     operation_id="compare",
@@ -189,14 +193,14 @@ async def post_compare(request: Request) -> Response:
             model=asked.model,
             hardware=_hardware(catalog, asked.hardware) if asked.hardware else None,
             variants=asked.variants,
-            dataset=Dataset(**asked.dataset.model_dump()),
+            dataset=_dataset(asked.dataset),
         )
     texts = reader(request)
     items = [rendering.compared(item, texts) for item in found]
     return json_reply(texts, {"items": items, "total": len(items)})
 
 
-@router.post(
+@planning.post(
     "/check",
     tags=["planning"],
     operation_id="check",
@@ -221,7 +225,7 @@ async def post_check(request: Request) -> Response:
     return json_reply(texts, rendering.checked(result, texts))
 
 
-@router.post(
+@planning.post(
     "/config",
     tags=["planning"],
     operation_id="writeConfig",
@@ -277,7 +281,7 @@ async def post_config(request: Request) -> Response:
     return Response(file.content, headers={**language_headers(texts), **disposition}, media_type=file.media_type)
 
 
-@router.get(
+@catalogue.get(
     "/models",
     tags=["catalogue"],
     operation_id="listModels",
@@ -292,7 +296,7 @@ async def list_models(request: Request, q: str = "") -> Response:
     return json_reply(reader(request), {"items": items, "total": len(items)})
 
 
-@router.get(
+@catalogue.get(
     "/models/{id:path}",
     tags=["catalogue"],
     operation_id="getModel",
@@ -305,14 +309,14 @@ async def get_model(request: Request, id: str) -> Response:  # noqa: A002 - the 
     return json_reply(reader(request), rendering.model_detail(catalog.models.get(id), catalog))
 
 
-@router.get("/gpus", tags=["catalogue"], operation_id="listGpus", summary="List GPUs", responses=gives(GpuList))
+@catalogue.get("/gpus", tags=["catalogue"], operation_id="listGpus", summary="List GPUs", responses=gives(GpuList))
 async def list_gpus(request: Request) -> Response:
     """GPUs: what their drivers offer and what they can do."""
     items = [rendering.gpu(row) for row in _catalog(request).gpus.rows]
     return json_reply(reader(request), {"items": items, "total": len(items)})
 
 
-@router.get(
+@catalogue.get(
     "/methods",
     tags=["catalogue"],
     operation_id="listMethods",
@@ -328,7 +332,7 @@ async def list_methods(request: Request) -> Response:
     return json_reply(texts, {"items": items, "total": len(items), "target_modules": targets})
 
 
-@router.get(
+@catalogue.get(
     "/methods/{id}",
     tags=["catalogue"],
     operation_id="getMethod",
@@ -361,6 +365,16 @@ def _flag(request: Request, name: str) -> bool:
     if given not in ("true", "false"):
         raise InvalidInput(FieldError(f"/query/{name}", no_choice(name, given, ("true", "false"))))
     return given == "true"
+
+
+def _dataset(asked: DatasetRequest) -> Dataset:
+    return Dataset(
+        path=asked.path,
+        type=asked.type,
+        rows=asked.rows,
+        mean_tokens=asked.mean_tokens,
+        max_tokens=asked.max_tokens,
+    )
 
 
 def _hardware(catalog: Catalog, asked: HardwareRequest) -> Hardware:

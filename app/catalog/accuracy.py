@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from app.catalog.rows import DATA
+from app.catalog.files import DATA
 
 HIGH = 0.95
 

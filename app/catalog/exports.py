@@ -3,7 +3,7 @@
 from functools import cache
 from string import Template
 
-from app.catalog.rows import DATA
+from app.catalog.files import DATA
 
 PLUGIN_MODULE = "axoplan_peft"
 PLUGIN_CLASS = f"{PLUGIN_MODULE}.AxoplanPeftPlugin"

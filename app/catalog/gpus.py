@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.catalog.rows import DATA, CatalogError, Row, read_rows
+from app.catalog.files import DATA, CatalogError
+from app.catalog.rows import Row, read_rows
 from app.catalog.search import closest
 from app.core.errors import UnknownName
 from app.core.hardware import Hardware, Vendor
@@ -65,8 +66,8 @@ class GpuRow:
     spec_sources: tuple[str, ...]
     checked_on: str
 
-    def hardware(self, count: int = 1, nodes: int = 1) -> Hardware:
-        """``count`` of this card in each of ``nodes`` machines."""
+    def hardware(self, count: int = 1, nodes: int = 1, price_per_hour: float | None = None) -> Hardware:
+        """``count`` of this card in each of ``nodes`` machines, each at a price where one is given."""
         return Hardware(
             name=self.name,
             gpu_id=self.id,
@@ -81,6 +82,7 @@ class GpuRow:
             bf16_flops=_flops(self.bf16_tflops_dense),
             fp16_flops=_flops(self.fp16_tflops_dense),
             power_watts=self.tdp_watts,
+            price_per_hour=price_per_hour,
         )
 
 
@@ -158,7 +160,7 @@ class Gpus:
 
     def nearest(self, given: str, count: int = 3) -> tuple[str, ...]:
         """The ids that ``given`` may mean, by its words as much as by its spelling."""
-        return closest(given, (row.id for row in self.rows), count)
+        return closest(given, {row.id: (row.name, *row.aliases) for row in self.rows}, count)
 
 
 def _key(name: str) -> str:

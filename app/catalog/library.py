@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from app.catalog.files import DATA, CatalogError, read_yaml
 from app.catalog.gpus import Gpus, load_gpus
 from app.catalog.methods import Methods, load_methods
 from app.catalog.models import Models, load_models
 from app.catalog.prices import PriceRow, load_prices
-from app.catalog.rows import DATA, CatalogError, read_yaml
 from app.catalog.target_modules import TargetRow, load_target_modules
 from app.core.advice import Advisor, build_advisor
 from app.core.architecture import Architecture

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.catalog.rows import DATA, Row, read_rows
+from app.catalog.files import DATA
+from app.catalog.rows import Row, read_rows
 from app.core.errors import UnknownName
 from app.core.nearest import nearest
 

@@ -1,12 +1,14 @@
 """The base models: one row per model, the facts of its config.json with where they were read."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.catalog.rows import DATA, Row, read_rows
+from app.catalog.files import DATA
+from app.catalog.rows import Row, read_rows
 from app.catalog.search import Index, closest, entry
 from app.core.errors import UnknownName
 
@@ -92,12 +94,15 @@ class Models:
     def __init__(self, rows: Iterable[ModelRow]) -> None:
         self.rows = tuple(rows)
         self._by_id = {row.id.lower(): row for row in self.rows}
+        kin = Counter(row.family for row in self.rows)
         self._index = Index(
             entry(
                 row,
                 names=(row.id.partition("/")[2], row.name, *row.aliases),
                 context=(row.id.partition("/")[0], row.family),
                 newness=row.released or "",
+                talks=row.chat_template is not None,
+                kin=kin[row.family],
             )
             for row in self.rows
         )
@@ -119,7 +124,7 @@ class Models:
 
     def nearest(self, given: str, count: int = 3) -> tuple[str, ...]:
         """The ids that ``given`` may mean, by its words as much as by its spelling."""
-        return closest(given, (row.id for row in self.rows), count)
+        return closest(given, {row.id: (row.name, *row.aliases) for row in self.rows}, count)
 
     def search(self, query: str) -> tuple[ModelRow, ...]:
         """Models that ``query`` describes, best first; all of them, newest first, for a blank one."""

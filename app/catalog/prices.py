@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.catalog.rows import DATA, Row, read_rows
+from app.catalog.files import DATA
+from app.catalog.rows import Row, read_rows
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

@@ -10,35 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from app.catalog.files import CatalogError, read_yaml
 from app.core.nearest import nearest
 
 T = TypeVar("T")
 
-DATA = Path(__file__).parent.parent / "data"
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's loader is some ten times faster; the pure one reads the same where a build lacks it."""
-
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _URL = re.compile(r"https://\S+")
-
-
-class CatalogError(ValueError):
-    """A data file holds something that it must not; the message names file, row and field."""
-
-
-def read_yaml(path: Path) -> Any:
-    """The parsed content of a data file.
-
-    Raises:
-        CatalogError: the file is no YAML.
-    """
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), _LOADER)  # noqa: S506 - a safe loader either way
-    except yaml.YAMLError as error:
-        raise CatalogError(f"{path.name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Finds catalogue rows by what they are called in daily speech: "llama 3.1 8b", "qwen3 30b", "4090"."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
 from typing import Generic, TypeVar
@@ -9,11 +9,13 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _SPACED_UNIT = re.compile(r"(\d)\s+(b|m|billion|million|gb)\b")
-_TOKEN = re.compile(r"\d+(?:\.\d+)*(?:gb|[bmk])?(?![a-z])|\d+(?:\.\d+)*|[^\W\d_]+")
+_TOKEN = re.compile(r"\d++(?:\.\d++)*+(?:gb|[bmk])?(?![a-z])|\d++(?:\.\d++)*+|[^\W\d_]+")
 _WORDS = {"billion": "b", "million": "m"}
 LONGEST_QUERY = 200
 LEAST_LIKENESS = 0.7
-"""Of at most 2; "gtp-oss-20b" is 1.4 like "openai/gpt-oss-20b"."""
+"""Of at most 3; "gtp-oss-20b" is 2.4 like "openai/gpt-oss-20b"."""
+SWAPPED, ONE_OFF, BEGUN = 0.8, 0.5, 0.4
+"""How like two numbers are of the same digits in another order, with one digit wrong, or with the end left out."""
 
 
 def tokens(text: str) -> tuple[str, ...]:
@@ -25,16 +27,25 @@ def tokens(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """One thing that can be found. ``names`` identify it, ``context`` (maker, family) merely helps."""
+    """One thing that can be found. ``names`` identify it, ``context`` (maker, family) merely helps.
+
+    ``kin`` is how many there are of its family, which is how much its family is used; ``talks`` whether it was made to
+    answer.
+    """
 
     item: T
     names: frozenset[str]
     context: frozenset[str]
     spoken: frozenset[tuple[str, ...]]
     newness: str
+    talks: bool
+    kin: int
 
     def score(self, wanted: tuple[str, ...]) -> float | None:
-        """How well ``wanted`` describes this, None where some word of it does not at all."""
+        """How well ``wanted`` describes this, None where some word of it does not at all.
+
+        Of what several words describe alike, the shorter name is meant; one word alone means no name in full.
+        """
         total = 0.0
         for word in wanted:
             if word in self.names:
@@ -47,7 +58,7 @@ class Entry(Generic[T]):
                 return None
         if wanted in self.spoken:
             total += 3
-        return total - 0.1 * len(self.names.difference(wanted))
+        return total - (0.1 * len(self.names.difference(wanted)) if len(wanted) > 1 else 0)
 
 
 def _begins(name: str, word: str) -> bool:
@@ -61,7 +72,7 @@ class Index(Generic[T]):
     """Ranked search over entries."""
 
     def __init__(self, entries: Iterable[Entry[T]]) -> None:
-        self.entries = tuple(sorted(entries, key=lambda entry: entry.newness, reverse=True))
+        self.entries = tuple(sorted(entries, key=lambda entry: (entry.newness, entry.talks), reverse=True))
         self._words = {word for entry in self.entries for word in entry.names | entry.context}
 
     def search(self, query: str) -> tuple[T, ...]:
@@ -75,9 +86,11 @@ class Index(Generic[T]):
         return self._ranked(wanted) or self._ranked(tuple(self._corrected(word) for word in wanted))
 
     def _ranked(self, wanted: tuple[str, ...]) -> tuple[T, ...]:
-        scored = ((entry.score(wanted), entry.item) for entry in self.entries)
-        found = [(score, item) for score, item in scored if score is not None]
-        return tuple(item for _, item in sorted(found, key=lambda pair: -pair[0]))
+        """Best first, of equals the newer; of a size alone ("8b") families that are much used before others."""
+        sized = all(word[0].isdigit() for word in wanted)
+        scored = ((entry.score(wanted), entry.kin if sized else 0, entry.item) for entry in self.entries)
+        found = [(score, kin, item) for score, kin, item in scored if score is not None]
+        return tuple(item for _, _, item in sorted(found, key=lambda row: (-row[0], -row[1])))
 
     def _corrected(self, word: str) -> str:
         if word in self._words or word[0].isdigit():
@@ -85,20 +98,49 @@ class Index(Generic[T]):
         return next(iter(get_close_matches(word, self._words, n=1, cutoff=0.65)), word)
 
 
-def closest(given: str, names: Iterable[str], count: int) -> tuple[str, ...]:
-    """Up to ``count`` of ``names`` that ``given`` may have meant, by shared words as much as by spelling."""
+def closest(given: str, names: Mapping[str, Iterable[str]], count: int) -> tuple[str, ...]:
+    """Up to ``count`` ids that ``given`` may have meant: ``names`` are the ways in which each is written.
+
+    Shared words count as much as spelling, and as much as its numbers: of "rtx 4900" the digits say most.
+    """
     words, spelt = frozenset(tokens(given)), given[:LONGEST_QUERY].lower()
     scored = []
-    for name in names:
-        own = frozenset(tokens(name))
-        shared = len(words & own) / max(1, len(words | own))
-        alike = SequenceMatcher(None, spelt, name.lower()).ratio()
-        if shared + alike >= LEAST_LIKENESS:
-            scored.append((shared + alike, name))
-    return tuple(name for _, name in sorted(scored, key=lambda pair: -pair[0])[:count])
+    for id_, written in names.items():
+        likeness = max(_likeness(words, spelt, name) for name in (id_, *written))
+        if likeness >= LEAST_LIKENESS:
+            scored.append((likeness, id_))
+    return tuple(id_ for _, id_ in sorted(scored, key=lambda pair: -pair[0])[:count])
 
 
-def entry(item: T, *, names: Iterable[str], context: Iterable[str] = (), newness: str = "") -> Entry[T]:
+def _likeness(words: frozenset[str], spelt: str, name: str) -> float:
+    own = frozenset(tokens(name))
+    shared = len(words & own) / max(1, len(words | own))
+    numbers = [word for word in words if word[0].isdigit()]
+    theirs = [word for word in own if word[0].isdigit()]
+    near = sum(max((_near(number, other) for other in theirs), default=0.0) for number in numbers)
+    return shared + SequenceMatcher(None, spelt, name.lower()).ratio() + near / max(1, len(numbers))
+
+
+def _near(number: str, other: str) -> float:
+    """How like two numbers are: 1 for the same, 0 for nothing in common."""
+    if number == other:
+        return 1.0
+    if len(number) == len(other):
+        if sorted(number) == sorted(other):
+            return SWAPPED
+        return ONE_OFF if sum(a != b for a, b in zip(number, other, strict=True)) == 1 else 0.0
+    return BEGUN if len(number) > 1 and other.startswith(number) else 0.0
+
+
+def entry(
+    item: T,
+    *,
+    names: Iterable[str],
+    context: Iterable[str] = (),
+    newness: str = "",
+    talks: bool = False,
+    kin: int = 0,
+) -> Entry[T]:
     """An entry from the ways a thing is written."""
     spoken = frozenset(tokens(name) for name in names)
     own = frozenset(word for words in spoken for word in words)
@@ -108,4 +150,6 @@ def entry(item: T, *, names: Iterable[str], context: Iterable[str] = (), newness
         context=frozenset(word for text in context for word in tokens(text)) - own,
         spoken=spoken,
         newness=newness,
+        talks=talks,
+        kin=kin,
     )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.catalog.rows import DATA, Row, read_rows
+from app.catalog.files import DATA
+from app.catalog.rows import Row, read_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

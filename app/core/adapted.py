@@ -41,7 +41,7 @@ class AdaptedModule:
     @property
     def trainable_parameters(self) -> int:
         """All that trains in this row."""
-        beside = self.copies * sum(prod(shape) for shape in self.tensors)
+        beside = self.copies * sum([prod(shape) for shape in self.tensors]) if self.tensors else 0
         return (
             self.lora_a_parameters + self.lora_b_parameters + self.magnitude_parameters + self.own_parameters + beside
         )

@@ -75,7 +75,7 @@ _reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name
 def resolve_lora(
     architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
 ) -> Adapter:
-    """What trains under the LoRA keys of a configuration, worked out once for all ranks.
+    """What trains under the LoRA keys of a configuration, worked out once for all ranks and kept for each.
 
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
@@ -84,12 +84,11 @@ def resolve_lora(
     """
     if trainable_token_indices or lora.rank_pattern:
         return _resolve_lora(architecture, lora, trainable_token_indices)
-    found = kept(
-        architecture,
-        ("adapter", _reaching(lora)),
-        lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r),
-    )
-    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora, None)
+    reaching = _reaching(lora)
+    found = kept(architecture, ("adapter", reaching), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r))
+    if not found.scales:
+        return _resolve_lora(architecture, lora, None)
+    return kept(architecture, ("adapter", reaching, lora.r), lambda: found.at(lora.r))
 
 
 def _shared(adapter: Adapter) -> Adapter:
@@ -466,9 +465,10 @@ def _trained_tokens(
         if not rows:
             allowed = tuple(m.name for m in (source, head) if m is not None)
             raise _fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
+        if isinstance(indices, Mapping) and name in lora.modules_to_save:
+            # PEFT looks at names that are written out only; a bare list beside a saved embedding trains both.
+            raise _fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)
         for module in rows:
-            if module.name in lora.modules_to_save:
-                raise _fault("peft_trainable_token_indices", "error.saved_and_targeted", given=module.path)
             tied = head is not None and head.tied_to == source.path and module in (source, head)
             if tied and tuple(tokens) in seen:
                 continue

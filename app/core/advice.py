@@ -28,6 +28,8 @@ class Rule:
         if (self.least is None) != (self.most is None):
             raise ValueError(f"rule {self.id} has one bound")
         number = None if isinstance(self.value, str) else self.value
+        if number is None and self.least is not None:
+            raise ValueError(f"rule {self.id} bounds a text")
         if number is not None and not (self.least or 0) <= number <= (number if self.most is None else self.most):
             raise ValueError(f"rule {self.id} advises what is beyond its own bounds")
 
@@ -96,7 +98,7 @@ def conflicts(advice: Sequence[Advice], own: Mapping[str, Any]) -> Iterator[Find
                 given=_plain(given),
                 least=_plain(item.least),
                 most=_plain(item.most),
-                value=_plain(item.value),
+                value=_plain(float(item.value)),
             ),
         )
 
@@ -112,10 +114,8 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _plain(value: float | str) -> str:
+def _plain(value: float) -> str:
     """A number without an exponent where it is short so."""
-    if isinstance(value, str):
-        return value
     text = f"{value:.10f}".rstrip("0").rstrip(".")
     return text or "0"
 

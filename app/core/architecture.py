@@ -169,21 +169,11 @@ class Block:
     """Tokens that a scan takes together."""
 
     @property
-    def query_width(self) -> int:
-        """Heads x head_dim."""
-        return self.attention_heads * self.head_dim
-
-    @property
     def feed_forward_width(self) -> int:
         """Elements per token that pass through the feed-forward's middle, routed and shared experts together."""
         if self.experts:
             return self.experts_per_token * self.intermediate_size + self.shared_intermediate_size
         return self.intermediate_size
-
-    @property
-    def key_value_width(self) -> int:
-        """Width of keys plus values as projected (before any repetition)."""
-        return self.key_value_heads * (self.head_dim + self.value_head_dim)
 
 
 _SERIALS = count()
@@ -246,17 +236,12 @@ class Architecture:
     @cached_property
     def containers(self) -> Mapping[str, tuple[int, ...] | None]:
         """The modules that hold others, such as ``model.layers.{}.mlp``, and the layers that have them."""
-        found: dict[str, dict[int, None] | None] = {}
+        found: dict[str, dict[int, None]] = {}
         for module in self.modules:
             path = module.outer_path
             while path := path.rpartition(".")[0]:
-                if "{}" not in path:
-                    found[path] = None
-                else:
-                    layers = found.setdefault(path, {})
-                    if layers is not None:
-                        layers.update(dict.fromkeys(module.layers or ()))
-        return {path: None if layers is None else tuple(sorted(layers)) for path, layers in found.items()}
+                found.setdefault(path, {}).update(dict.fromkeys(module.layers or ()))
+        return {path: tuple(sorted(layers)) if "{}" in path else None for path, layers in found.items()}
 
     @cached_property
     def module_names(self) -> tuple[str, ...]:

@@ -70,7 +70,8 @@ class Time:
     """How long a run takes on one kind of GPU, in seconds, with a band around each figure.
 
     ``parts`` is what an optimizer step's time goes to and sums to ``step_seconds``. Steps, run, energy and price are
-    None where the data's size, the card's power or its price are not known.
+    None where the data's size, the card's power or its price are not known. Energy is at the cards' full power, so that
+    the upper end of its range is what the run takes at the most.
     """
 
     step_seconds: float
@@ -83,6 +84,7 @@ class Time:
     run_seconds: float | None = None
     run_seconds_range: tuple[float, float] | None = None
     energy_kwh: float | None = None
+    energy_kwh_range: tuple[float, float] | None = None
     price_per_hour: float | None = None
     price: float | None = None
     price_range: tuple[float, float] | None = None

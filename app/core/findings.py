@@ -1,6 +1,6 @@
 """Findings: what a person should know about a configuration, with a fix where one is safe."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -36,6 +36,9 @@ SEVERITY_OF = {
 }
 
 
+_GRAVITY = {effect: position for position, effect in enumerate(Effect)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
     """A change that resolves a finding. ``safe`` fixes never change what a working file trains."""
@@ -61,3 +64,13 @@ class Finding:
     def code(self) -> str:
         """The message's code without its ``finding.`` prefix: stable, the API's ``code``."""
         return self.message.code.removeprefix("finding.")
+
+
+def gravest(findings: Iterable[Finding]) -> Effect:
+    """The gravest effect of any finding: what becomes of a run of the whole."""
+    return min((finding.effect for finding in findings), key=_GRAVITY.__getitem__, default=Effect.OK)
+
+
+def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
+    """The gravest first, else as they came."""
+    return sorted(findings, key=lambda finding: _GRAVITY[finding.effect])

@@ -11,10 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from app.core.architecture import Architecture, Kind
-from app.core.axolotl.composing import four_bit_keys, fused_loss, skips_embeddings
+from app.core.axolotl.composing import beside, four_bit_keys, fused_loss, skips_embeddings
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
 from app.core.memory.optimizers import form_of
+from app.core.methods.settings import PeftType
 from app.core.plan import Change, Install
 from app.core.run import Checkpointing, Loss, Method, Quantization, Run
 from app.core.units import ceil_div
@@ -155,14 +156,19 @@ def _losses(
     if run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
         return ()
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
-    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))
     keys = {key: value for key, value in found.items() if key != "plugins"}
     return () if not keys or ("chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED) else (keys,)
 
 
+def _checkpoints(config: Mapping[str, Any], run: Run) -> bool:
+    """Whether gradients can be checkpointed: Axolotl refuses where it reads "mpt" in the name, PEFT with prefixes."""
+    prefixed = run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING
+    return not prefixed and "mpt" not in str(config.get("base_model")).lower()
+
+
 def _checkpointing(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:
-    """Axolotl refuses checkpointing where it reads "mpt" in the name."""
-    if run.checkpointing is not Checkpointing.OFF or "mpt" in str(config.get("base_model")).lower():
+    if run.checkpointing is not Checkpointing.OFF or not _checkpoints(config, run):
         return ()
     return ({"gradient_checkpointing": True},)
 
@@ -245,17 +251,18 @@ def _quantized(
 
 def _offloading(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, Any]]:
     """Checkpoints on the host."""
-    if run.checkpointing is Checkpointing.OFFLOAD or "mpt" in str(config.get("base_model")).lower():
+    if run.checkpointing is Checkpointing.OFFLOAD or not _checkpoints(config, run):
         return ()
     return ({"gradient_checkpointing": True, "activation_offloading": True},)
 
 
-def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int) -> Fitted:
+def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int, at_most: Measure | None = None) -> Fitted:
     """The least change that fits: down the ladder to the first rung where it does, then back up as far as it may.
 
-    Each rung's patches shrink, so a bisection finds the first that fits.
+    Each rung's patches shrink, so a bisection finds the first that fits. ``at_most`` is what a configuration may take
+    at the most, where that must fit and not only what it is expected to take (``measure``).
     """
-    search = _Search(ladder, measure, capacity_bytes)
+    search = _Search(ladder, measure, at_most or measure, capacity_bytes)
     positions: dict[Rung, int] = {}
     if not search.fits(positions):
         if not search.fits(ladder.floor()):
@@ -269,9 +276,10 @@ def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int) -> Fitted:
 class _Search:
     """Positions on one ladder, each measured once."""
 
-    def __init__(self, ladder: Ladder, measure: Measure, capacity_bytes: int) -> None:
+    def __init__(self, ladder: Ladder, measure: Measure, at_most: Measure, capacity_bytes: int) -> None:
         self.ladder = ladder
         self.measure = measure
+        self.at_most = at_most
         self.capacity_bytes = capacity_bytes
         self.known: dict[tuple[int, ...], int] = {}
 
@@ -282,7 +290,9 @@ class _Search:
         return self.known[key]
 
     def fits(self, positions: Mapping[Rung, int]) -> bool:
-        return self.bytes(positions) <= self.capacity_bytes
+        if self.at_most is self.measure:
+            return self.bytes(positions) <= self.capacity_bytes
+        return self.at_most(self.ladder.at(positions)) <= self.capacity_bytes
 
     def descend(self) -> dict[Rung, int]:
         """Rung by rung to its smallest, until one fits; there, to the first patch that does."""
@@ -336,8 +346,10 @@ class _Search:
             after = self.ladder.at(reached)
             saves = size - self.bytes(reached)
             patch = self.ladder.patches[rung][positions[rung] - 1]
+            own: str | None = None
             for key in (*patch, *(key for key in before if key not in after and key not in patch)):
                 if before.get(key) != after.get(key) and key != "plugins":
-                    found.append(Change(key=key, before=before.get(key), after=after.get(key), saves_bytes=saves))
-                    saves = 0
+                    made = Change(key=key, before=before.get(key), after=after.get(key), saves_bytes=saves, along=own)
+                    found.append(made)
+                    own, saves = own or key, 0
         return tuple(found)

@@ -1,7 +1,9 @@
 """The hardware of a plan: one kind of GPU, how many, and what each can do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from app.core.units import gib_to_bytes
 
 
 class Vendor(StrEnum):
@@ -36,6 +38,19 @@ class Hardware:
     """What the card may draw at most."""
     price_per_hour: float | None = None
     """What an hour of one GPU costs, in whatever currency a person has in mind."""
+
+    offered_bytes: int | None = None
+    """What the card's driver offers, where ``capacity_bytes`` was typed in its place."""
+
+    def with_memory(self, vram_gib: float) -> "Hardware":
+        """The same card with another amount of memory, as a person typed it."""
+        return replace(
+            self,
+            name=f"{self.name} ({vram_gib:g}\u00a0GiB)",
+            capacity_bytes=gib_to_bytes(vram_gib),
+            marketed_memory_gb=float(vram_gib),
+            offered_bytes=self.capacity_bytes,
+        )
 
     @property
     def data_parallel(self) -> int:

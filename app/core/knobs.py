@@ -37,11 +37,13 @@ def starting_knobs(
     context_tokens: int | None,
     wanted_tokens: int | None,
     least_micro_batch: int = 1,
+    checkpointing: bool = True,
 ) -> Knobs:
     """The guide's template, within the model's context, with what is advised.
 
     Its LoRA template (24 GB and more) trains 4096 tokens in micro batches of 2, its QLoRA template (8 GB and more)
-    2048 in micro batches of 1. A smaller card starts from the smaller one.
+    2048 in micro batches of 1. A smaller card starts from the smaller one. Without ``checkpointing`` a plan takes it up
+    only where it must.
     """
     small = memory_gb < 24
     sequence = wanted_tokens or (2048 if small else 4096)
@@ -59,5 +61,5 @@ def starting_knobs(
         num_epochs=float(advice["num_epochs"].value),
         warmup_ratio=float(advice["warmup_ratio"].value),
         optimizer=str(advice["optimizer"].value),
-        gradient_checkpointing=True,
+        gradient_checkpointing=checkpointing,
     )

@@ -62,15 +62,22 @@ def candidates(key: str, architecture: Architecture, run: Run) -> Sequence[int]:
 
 
 def most(
-    key: str, ladder: Ladder, *, values: Sequence[int], measure: Measure, capacity_bytes: int
+    key: str,
+    ladder: Ladder,
+    *,
+    values: Sequence[int],
+    measure: Measure,
+    capacity_bytes: int,
+    at_most: Measure | None = None,
 ) -> tuple[int, Fitted] | None:
     """The largest value that fits with everything else as small as the ladder takes it, then the least change else.
 
-    None where not even the smallest value does.
+    None where not even the smallest value does. ``at_most`` as in ``climb``.
     """
+    judged = at_most or measure
 
     def smallest(value: int) -> int:
-        return measure(with_value(ladder.at(ladder.floor()), key, value))
+        return judged(with_value(ladder.at(ladder.floor()), key, value))
 
     if smallest(values[0]) > capacity_bytes:
         return None
@@ -82,8 +89,8 @@ def most(
         else:
             high = middle - 1
     found = values[low]
-    at_most = Ladder(config=with_value(ladder.config, key, found), patches=ladder.patches)
-    return found, climb(at_most, measure=measure, capacity_bytes=capacity_bytes)
+    largest = Ladder(config=with_value(ladder.config, key, found), patches=ladder.patches)
+    return found, climb(largest, measure=measure, capacity_bytes=capacity_bytes, at_most=at_most)
 
 
 def faster(config: Mapping[str, Any], rungs: Collection[Rung], ladder: Ladder) -> Iterator[Mapping[str, Any]]:

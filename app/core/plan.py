@@ -76,6 +76,8 @@ class Wish:
     dataset: Dataset = field(default_factory=Dataset)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     install: Install = Install.DOCKER
+    whole: bool = False
+    """Whether ``overrides`` are a whole file, to be planned as it stands: nothing is added, nothing changed to fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,22 +114,33 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One key that was changed to fit, with what that saves in bytes of the process; None stands for a key left out."""
+    """One key that was changed to fit, with what that saves in bytes of the process; None stands for a key left out.
+
+    ``along`` is the key that this one goes along with, so that the training stays equivalent: accumulation makes up for
+    smaller micro batches, alpha keeps the scale of a lower rank's update.
+    """
 
     key: str
     before: Any
     after: Any
     saves_bytes: int
+    along: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alternative:
-    """A road not taken, estimated for the same model and hardware."""
+    """A road not taken, estimated for the same model and hardware.
+
+    ``pace`` says how long it takes beside the plan, None where rates are not known; ``changes`` what of its template
+    was cut to fit.
+    """
 
     method: str
     config: Mapping[str, Any]
     estimate: Estimate
     reason: Message
+    pace: Message | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

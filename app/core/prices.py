@@ -11,17 +11,26 @@ from typing import Any
 
 from app.core.adapter import default_targets
 from app.core.architecture import Architecture, Kind
-from app.core.axolotl.composing import four_bit_keys, fused_loss
-from app.core.axolotl.coverage import LORA_KERNELS, NO_FLASH_ATTENTION
+from app.core.axolotl.composing import beside, four_bit_keys, fused_loss
+from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTENTION
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware, Vendor
 from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
-from app.core.run import LORA_KERNEL_KEYS, Attention, Checkpointing, Loss, Method, Quantization, Run
+from app.core.run import (
+    LIGER_KERNEL_KEYS,
+    LORA_KERNEL_KEYS,
+    Attention,
+    Checkpointing,
+    LoraSettings,
+    Loss,
+    Method,
+    Quantization,
+    Run,
+)
+from app.core.timing import Pace
 
-SAME_TIME = 0.02
-"""Ratios of time nearer to one than this are called the same: the model knows no better."""
 SAME_BYTES = 50 << 20
 """Differences below this are called none: they would be shown as 0.0 GiB."""
 LOSS_KEYS = (
@@ -76,15 +85,9 @@ class Knob:
         """Both prices in a few words."""
         size = "saves" if self.saves_bytes > 0 else "costs"
         size = "equal" if abs(self.saves_bytes) < SAME_BYTES else size
-        ratio, percent = self.time_ratio, 0
-        if ratio is None:
-            pace = "untimed"
-        elif abs(ratio - 1) < SAME_TIME:
-            pace = "same"
-        else:
-            pace = "slower" if ratio > 1 else "faster"
-            percent = round(100 * (ratio - 1 if ratio > 1 else 1 - ratio))
-        return message(f"knob.price.{size}_{pace}", size_bytes=abs(self.saves_bytes), percent=percent)
+        pace = None if self.time_ratio is None else Pace(ratio=self.time_ratio)
+        kind, percent = (pace.kind, pace.percent) if pace else ("untimed", 0)
+        return message(f"knob.price.{size}_{kind}", size_bytes=abs(self.saves_bytes), percent=percent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +118,12 @@ def turns(
     """Every knob that this configuration, model and card have."""
     yield from _checkpointing(config, run)
     yield from _losses(config, run, architecture, hardware, install)
+    yield from _liger(run, architecture, hardware)
     yield from _optimizers(run)
     yield from _batches(run, architecture)
     yield from _bases(config, run, architecture, hardware)
     if run.lora is not None:
-        yield from _adapters(config, run, architecture)
+        yield from _adapters(config, run, run.lora, architecture)
     yield from _attention(config, run, architecture, hardware)
 
 
@@ -149,7 +153,7 @@ def _losses(
         return
     fused = run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
-    found = fused_loss(architecture, hardware, install, quantized=quantized)
+    found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))
     keys = {key: value for key, value in found.items() if key != "plugins"}
     if keys and not fused and "chunked_cross_entropy" not in keys:
         yield _turn("fused_loss", keys, key=next(iter(keys)))
@@ -163,6 +167,14 @@ def _losses(
             "chunked_cross_entropy",
         )
         yield _turn("plain_loss", dict.fromkeys(names))
+
+
+def _liger(run: Run, architecture: Architecture, hardware: Hardware | None) -> Iterator[Turn]:
+    """Norms, feed-forwards and positions by Liger's kernels, where a peak of them is recorded."""
+    card = hardware is None or (hardware.vendor is Vendor.NVIDIA and hardware.bf16)
+    off = [key for key in LIGER_KERNEL_KEYS if key not in run.liger]
+    if off and card and architecture.model_type in LIGER_KERNELS:
+        yield _turn("liger_kernels", dict.fromkeys(off, True))
 
 
 def _optimizers(run: Run) -> Iterator[Turn]:
@@ -222,11 +234,8 @@ def _bases(
             yield _turn("base_8bit", {"load_in_8bit": True}, Trains.ROUNDED)
 
 
-def _adapters(config: Mapping[str, Any], run: Run, architecture: Architecture) -> Iterator[Turn]:
+def _adapters(config: Mapping[str, Any], run: Run, lora: LoraSettings, architecture: Architecture) -> Iterator[Turn]:
     """Rank, dropout, DoRA, what is trained beside, and Axolotl's kernels."""
-    lora = run.lora
-    if lora is None:
-        return
     for knob, rank in (("rank_lower", lora.r // 2), ("rank_higher", lora.r * 2)):
         if rank:
             alpha = max(1, lora.alpha * rank // lora.r)

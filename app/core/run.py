@@ -106,6 +106,8 @@ ATTENTION_OF = {
     "fp8": Attention.FLASH,
 }
 
+ATTENTIONS = tuple(ATTENTION_OF)
+
 LORA_ADAPTERS = ("lora", "qlora")
 """What Axolotl builds itself."""
 PEFT_TYPES = frozenset(PeftType)
@@ -345,6 +347,7 @@ class _Reader:
         packing = self.flag("sample_packing")
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
+        attention = self.attention_name()
         run = Run(
             method=Method.PEFT if adapter in PEFT_TYPES else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
@@ -354,8 +357,8 @@ class _Reader:
             micro_batch_size=micro_batch_size,
             gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
             sample_packing=packing,
-            attention=self.attention(),
-            attention_set=self.attention_name() not in (None, "sdpa", "eager"),
+            attention=self.attention(attention),
+            attention_set=attention not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
             offloading=self.offloading(),
             reentrant=self.reentrant(adapter),
@@ -453,13 +456,12 @@ class _Reader:
             return value
         return next((name for key, name in ATTENTION_FLAGS.items() if self.flag(key)), None)
 
-    def attention(self) -> Attention:
-        value = self.attention_name()
+    def attention(self, value: object) -> Attention:
         if isinstance(value, str) and "/" in value:
             return Attention.FLASH
         if self.config.get("attn_implementation") is None and isinstance(value, str):
             return ATTENTION_OF[value]
-        return ATTENTION_OF[self.choice("attn_implementation", "sdpa", tuple(ATTENTION_OF))]
+        return ATTENTION_OF[self.choice("attn_implementation", "sdpa", ATTENTIONS)]
 
     def offloading(self) -> Offloading:
         value = self.config.get("activation_offloading")

@@ -38,8 +38,39 @@ HOST_BYTES_S = 12e9
 NF4_BYTES = 0.56
 DORA_COPIES = 3
 """Copies of an adapted weight that DoRA reads and writes in each pass: W + s B A, its square, its norm's quotient."""
+SAME_TIME = 0.02
+"""Ratios of time nearer to one than this are called the same: the model knows no better."""
 ATTENTION_PASSES = 2.5
 """FlashAttention's backward in forwards; arXiv:2307.08691, section 4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long the same tokens take beside something else, in words that every page shares.
+
+    ``ratio`` is in times of the other; ``kind`` is slower, faster or same, by ``percent``.
+    """
+
+    ratio: float
+
+    @classmethod
+    def between(cls, this: Time | None, other: Time | None) -> "Pace | None":
+        """``this`` beside ``other``; None where one of them is not known."""
+        if this is None or other is None:
+            return None
+        return cls(ratio=other.tokens_per_second / this.tokens_per_second)
+
+    @property
+    def kind(self) -> str:
+        """Which way it goes, where the model can tell."""
+        if abs(self.ratio - 1) < SAME_TIME:
+            return "same"
+        return "slower" if self.ratio > 1 else "faster"
+
+    @property
+    def percent(self) -> int:
+        """By how many per cent longer or shorter, 0 for the same."""
+        return 0 if self.kind == "same" else round(100 * abs(self.ratio - 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +261,7 @@ def estimate_time(
 ) -> Time | None:
     """The time of a step and, where the data's size is known, of the run; None where the card's rates are not known.
 
-    ``price_per_hour`` is of one GPU. Energy is what the cards may draw at most over the run.
+    ``price_per_hour`` is of one GPU. Energy is of cards that draw all they may for as long as the run takes.
     """
     rate = hardware.bf16_flops if run.bf16 and hardware.bf16 else hardware.fp16_flops
     if rate is None or not hardware.memory_bandwidth_bytes_s or (run.method is Method.FULL and not hardware.bf16):
@@ -244,6 +275,7 @@ def estimate_time(
     gpu_hours = None if total is None else total / 3600 * hardware.data_parallel
     price = None if gpu_hours is None or price_per_hour is None else gpu_hours * price_per_hour
     watts = hardware.power_watts
+    energy = None if gpu_hours is None or watts is None else gpu_hours * watts / 1000
     return Time(
         step_seconds=step,
         step_seconds_range=_band(step),
@@ -254,7 +286,8 @@ def estimate_time(
         total_steps=steps,
         run_seconds=total,
         run_seconds_range=None if total is None else _band(total),
-        energy_kwh=None if gpu_hours is None or watts is None else gpu_hours * watts / 1000,
+        energy_kwh=energy,
+        energy_kwh_range=None if energy is None else _band(energy),
         price_per_hour=price_per_hour,
         price=price,
         price_range=None if price is None else _band(price),

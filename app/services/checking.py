@@ -13,7 +13,7 @@ from app.core.axolotl.rules import check
 from app.core.axolotl.subject import info
 from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate
-from app.core.findings import Effect, Finding, Fix
+from app.core.findings import Effect, Finding, Fix, by_gravity, gravest
 from app.core.hardware import Hardware
 from app.core.messages import message
 from app.core.plan import Install
@@ -28,8 +28,6 @@ from app.texts import texts
 MOST_ROUNDS = 4
 """Times that safe fixes are applied: a mended key may bring another to light."""
 MOST_FINDINGS = 200
-
-_GRAVITY = {effect: position for position, effect in enumerate(Effect)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ class Checked:
     @property
     def verdict(self) -> Effect:
         """The gravest effect of any finding."""
-        return min((finding.effect for finding in self.findings), key=_GRAVITY.__getitem__, default=Effect.OK)
+        return gravest(self.findings)
 
     @property
     def safe_fixes(self) -> tuple[Fix, ...]:
@@ -130,8 +128,7 @@ def _findings(
     found = [_worded(f, reading) for f in check(config, architecture, hardware, catalog.axolotl)]
     found += (f for f in _installed(config, install) if f.key not in {g.key for g in found})
     lined = [replace(f, line=f.line if f.line is not None else reading.line(f.key)) for f in found]
-    ordered = sorted((*reading.findings, *lined), key=lambda f: _GRAVITY[f.effect])
-    return tuple(ordered[:MOST_FINDINGS])
+    return tuple(by_gravity((*reading.findings, *lined))[:MOST_FINDINGS])
 
 
 def _worded(finding: Finding, reading: Reading) -> Finding:

@@ -13,6 +13,7 @@ from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
 from app.core.formula import formula_of
 from app.core.hardware import Hardware
+from app.core.kept import kept
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.beside import MODELLED_METHODS
 from app.core.memory.confirmed import unrecorded
@@ -60,11 +61,13 @@ def estimate_resolved(
     hardware: Hardware | None,
     dataset: Dataset | None = None,
     measured: Measured | None = None,
-    brief: bool = False,
+    checked: bool = True,
+    composed: bool = False,
 ) -> Estimate:
     """``estimate`` for a model that is already looked up, and for what is already measured of ``config``.
 
-    A ``brief`` one is counts, memory and verdict alone: no modules, no time and no findings.
+    Where it is not to be ``checked`` there are no findings; where it is all ``composed`` here, no value's type is
+    looked at.
     """
     architecture = resolved.architecture
     if measured is None:
@@ -79,7 +82,7 @@ def estimate_resolved(
         total_parameters=architecture.total_parameters,
         trainable_parameters=adapter.trainable_parameters,
         trainable_percent=adapter.trainable_percent,
-        modules=() if brief else _module_counts(adapter),
+        modules=_module_counts(architecture, run, adapter),
         memory=memory,
         fits=memory.process_bytes <= capacity if capacity is not None else None,
         verdict=verdict(memory, capacity),
@@ -87,13 +90,13 @@ def estimate_resolved(
         headroom_bytes=capacity - memory.process_bytes if capacity is not None else None,
         rule_of_thumb=beside_rule(run.method, rule_of_thumb_bytes(run.method, architecture.total_parameters), memory),
         adapter_disk_bytes=adapter_disk_bytes(run, adapter),
-        time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware and not brief else None,
-        findings=()
-        if brief
-        else (
-            *check(config, architecture, hardware, catalog.known_keys),
+        time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
+        findings=(
+            *check(config, architecture, hardware, catalog.known_keys if composed else catalog.axolotl),
             *_own_findings(resolved, run, hardware),
-        ),
+        )
+        if checked
+        else (),
     )
 
 
@@ -136,7 +139,15 @@ def verdict(memory: Memory, capacity_bytes: int | None) -> Verdict:
     return Verdict.DOES_NOT_FIT if low > capacity_bytes else Verdict.TIGHT
 
 
-def _module_counts(adapter: Adapter) -> tuple[ModuleCount, ...]:
+def _module_counts(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[ModuleCount, ...]:
+    """The rows of what trains; kept where a layout and a rank say it all."""
+    if adapter.shared_layout is None:
+        return _counted(adapter)
+    key = ("counts", adapter.shared_layout, run.lora.r if run.lora else 0)
+    return kept(architecture, key, lambda: _counted(adapter))
+
+
+def _counted(adapter: Adapter) -> tuple[ModuleCount, ...]:
     return tuple(
         ModuleCount(
             module=adapted.module.name,

@@ -7,7 +7,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 from app.catalog.exports import PLUGIN_CLASS, PLUGIN_MODULE, export_template, export_text
 from app.catalog.library import Catalog
 from app.core.adapter import linear_names, resolve_adapter
+from app.core.axolotl.rules import check
 from app.core.errors import FieldError, InvalidInput
+from app.core.findings import Effect, Finding, by_gravity
 from app.core.messages import Param, message
 from app.core.methods.bottleneck import places_of
 from app.core.methods.settings import Bottleneck, PeftType
@@ -24,6 +26,8 @@ from app.services.inputs import ResolvedModel, resolve_model
 from app.services.writing import write_yaml
 from app.texts import Texts
 
+MOST_REASONS = 5
+"""Why a file does not run, at its head."""
 PEFT_VERSION = "0.20.0"
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 """The same for every file, so that the same configuration gives the same bytes."""
@@ -84,8 +88,9 @@ def export(
     if target is Target.AXOLOTL:
         if run.peft is not None:
             raise _refused("export.error.no_adapter", adapter=run.peft.type.value)
-        yaml = write_yaml(config, texts, comments=comments)
-        return File(name=f"{stem}.yml", media_type="application/yaml", content=yaml.encode())
+        against = by_gravity(check(config, None, None, catalog.axolotl, trying=False))
+        yaml = write_yaml(config, texts, comments=comments, header=reasons(against, texts))
+        return File(name=f"{stem}.yaml", media_type="application/yaml", content=yaml.encode())
     resolved = resolve_model(catalog=catalog, base_model=config["base_model"], model=model)
     resolve_adapter(resolved.architecture, run)
     if target is Target.PLUGIN:
@@ -105,6 +110,15 @@ def file_stem(config: Mapping[str, Any]) -> str:
     return words or "axolotl"
 
 
+def reasons(against: Iterable[Finding], texts: Texts) -> tuple[str, ...]:
+    """Why a file does not run, as its first lines."""
+    found = [finding for finding in against if finding.effect in (Effect.REJECTED, Effect.FAILS_AT_RUN)]
+    return tuple(
+        texts.text(f"planner.yaml.{finding.effect.value}", why=texts.render(finding.message))
+        for finding in found[:MOST_REASONS]
+    )
+
+
 def _refused(code: str, **params: Param) -> InvalidInput:
     return InvalidInput(FieldError("/config/adapter", message(code, **params)))
 
@@ -117,7 +131,7 @@ def _plugin(config: Mapping[str, Any], run: Run, stem: str, texts: Texts, *, com
         raise _refused("export.error.bottleneck")
     files = {
         f"{PLUGIN_MODULE}.py": export_text(PLUGIN_MODULE),
-        f"{stem}.yml": plugin_yaml(config, texts, comments=comments),
+        f"{stem}.yaml": plugin_yaml(config, texts, comments=comments),
     }
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -131,7 +145,7 @@ def plugin_yaml(config: Mapping[str, Any], texts: Texts, *, comments: bool = Tru
     listed = config.get("plugins") or []
     plugins = [listed] if isinstance(listed, str) else list(listed)
     whole = {**config, "plugins": [*plugins, PLUGIN_CLASS]}
-    command = f"PYTHONPATH=. axolotl train {file_stem(config)}.yml"
+    command = f"PYTHONPATH=. axolotl train {file_stem(config)}.yaml"
     header = (texts.text("export.plugin.header", command=command),)
     return write_yaml(whole, texts, comments=comments, header=header if comments else ())
 

@@ -6,15 +6,18 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.errors import FieldError, InvalidInput
-from app.core.estimate import Estimate, Verdict
+from app.core.estimate import Estimate, Memory, Verdict
 from app.core.findings import Finding, Severity
-from app.core.fit import KEY_RUNGS, LOSSLESS, RUNG_KEYS, Fitted, Ladder, Rung, build_ladder, climb
+from app.core.fit import KEY_RUNGS, LOSSLESS, RUNG_KEYS, SHORTEST_SEQUENCE, Fitted, Ladder, Rung, build_ladder, climb
 from app.core.hardware import Hardware
+from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
 from app.core.objective import MOST_OF, Objective, candidates, faster, most, with_value
 from app.core.plan import Change, Dataset, Install, Outcome
 from app.core.run import Run
+from app.core.timing import Pace
 from app.services.estimating import estimate_resolved, verdict
+from app.services.headroom import PAID_FOR_HEADROOM, least_change
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
 
@@ -49,14 +52,28 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One configuration that a search ended at."""
+
+    config: Mapping[str, Any]
+    changes: tuple[Change, ...]
+    estimate: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """What came of fitting a configuration. Where nothing fits, ``config`` is as small as may be varied."""
+    """What came of fitting a configuration. Where nothing fits, ``config`` is as small as may be varied.
+
+    ``config`` has headroom where that can be had. ``at_most`` is then what reaches further without it, so that it is
+    tight; None where nothing does.
+    """
 
     outcome: Outcome
     objective: Objective
     config: Mapping[str, Any]
     changes: tuple[Change, ...]
     estimate: Estimate
+    at_most: Found | None
     findings: tuple[Finding, ...]
     grid: Grid | None
 
@@ -68,6 +85,15 @@ GOES_ALONG: Mapping[str, Rung] = {
     "embeddings_skip_upcast": Rung.QUANTIZATION,
 }
 """Keys that change with a rung's own."""
+
+
+def _rungs(vary: Sequence[str] | None, objective: Objective) -> set[Rung]:
+    """What may change: what ``vary`` names, else what the objective leaves open."""
+    if vary is not None:
+        return {KEY_RUNGS[key] for key in vary}
+    if objective in MOST_OF:
+        return set()
+    return {*LOSSLESS, Rung.OFFLOADING} if objective is Objective.FASTEST else set(Rung)
 
 
 def _rung_of(key: str) -> Rung:
@@ -102,6 +128,7 @@ def fit(
 ) -> Fit:
     """Make ``config`` fit ``hardware`` by changing nothing but what ``vary`` names, or find the most that fits.
 
+    What goes along with a key that varies (accumulation with micro batches, alpha with the rank) is said in its change.
     Without ``vary`` everything may change; where most of one key is wanted, that key alone; for the fastest, what
     leaves the training the same.
 
@@ -114,13 +141,20 @@ def fit(
     found = search.search(vary, objective)
     estimate = search.estimate(found.config)
     outcome = Outcome.FITS if estimate.fits else Outcome.DOES_NOT_FIT
+    further = search.further(found, vary, objective) if estimate.verdict is Verdict.FITS else None
     return Fit(
         outcome=outcome,
         objective=objective,
         config=found.config,
         changes=found.changes,
         estimate=estimate,
-        findings=() if estimate.fits else (search.smallest_gpu(estimate.memory.process_bytes),),
+        at_most=Found(config=further.config, changes=further.changes, estimate=search.estimate(further.config))
+        if further
+        else None,
+        findings=(
+            *(() if estimate.fits else (search.smallest_gpu(estimate.memory),)),
+            *search.other_batch(found.config),
+        ),
         grid=search.grid(found.config, *grid) if grid else None,
     )
 
@@ -146,37 +180,75 @@ class _Fitting:
         self.meter = Meter.of(resolved)
 
     def search(self, vary: Sequence[str] | None, objective: Objective) -> Fitted:
-        """What fits, as the objective has it."""
+        """What fits, as the objective has it: with headroom, and without where that cannot be had."""
         wanted = MOST_OF.get(objective)
-        rungs = {KEY_RUNGS[key] for key in vary} if vary is not None else set() if wanted else set(Rung)
+        rungs = _rungs(vary, objective)
         if wanted is not None:
             return self._most(wanted[0], self._ladder(rungs - {wanted[1]}))
         if objective is Objective.FASTEST:
-            fastest = self._fastest(rungs if vary is not None else {*LOSSLESS, Rung.OFFLOADING})
+            fastest = self._fastest(rungs, roomy=True) or self._fastest(rungs, roomy=False)
             if fastest is not None:
                 return fastest
-        return climb(self._ladder(rungs), measure=self.meter.process_bytes, capacity_bytes=self.hardware.capacity_bytes)
+            rungs = _rungs(vary, Objective.FITS)
+        return least_change(
+            self.meter,
+            self.hardware.capacity_bytes,
+            paid=self._ladder(rungs) if vary is not None else self._ladder(PAID_FOR_HEADROOM, ROOM_SEQUENCE),
+            whole=self._ladder(rungs),
+        )
 
-    def _ladder(self, rungs: Collection[Rung]) -> Ladder:
+    def further(self, found: Fitted, vary: Sequence[str] | None, objective: Objective) -> Fitted | None:
+        """What the objective comes to without headroom, where that is more than ``found``, which has it."""
+        wanted = MOST_OF.get(objective)
+        rungs = _rungs(vary, objective)
+        if wanted is not None:
+            key, own = wanted
+            more = self._at_most(key, self._ladder(rungs - {own}), roomy=False)
+            return more if more is not None and more.config[key] > found.config[key] else None
+        if objective is not Objective.FASTEST:
+            return None
+        quickest = self._fastest(rungs, roomy=False)
+        if quickest is None:
+            return None
+        pace = Pace(ratio=self._rate(found.config) / self._rate(quickest.config))
+        return quickest if pace.kind == "faster" else None
+
+    def _ladder(self, rungs: Collection[Rung], shortest_sequence: int = SHORTEST_SEQUENCE) -> Ladder:
         return build_ladder(
             self.config,
             architecture=self.resolved.architecture,
             hardware=self.hardware,
             install=self.install,
             rungs=tuple(rungs),
+            shortest_sequence=shortest_sequence,
         )
 
     def _most(self, key: str, ladder: Ladder) -> Fitted:
+        found = self._at_most(key, ladder, roomy=True) or self._at_most(key, ladder, roomy=False)
+        if found is not None:
+            return found
+        least = with_value(self.config, key, self._values(key)[0])
+        smallest = Ladder(config=least, patches=ladder.patches)
+        capacity = self.hardware.capacity_bytes
+        return self._described(climb(smallest, measure=self.meter.process_bytes, capacity_bytes=capacity))
+
+    def _at_most(self, key: str, ladder: Ladder, *, roomy: bool) -> Fitted | None:
+        """The most of ``key``, with headroom or without; None where not even the least fits so."""
+        found = most(
+            key,
+            ladder,
+            values=self._values(key),
+            measure=self.meter.process_bytes,
+            capacity_bytes=self.hardware.capacity_bytes,
+            at_most=self.meter.most_bytes if roomy else None,
+        )
+        return None if found is None else self._described(found[1])
+
+    def _values(self, key: str) -> Sequence[int]:
         run = Run.from_config(self.config)
         if key == "lora_r" and run.lora is None:
             raise InvalidInput(FieldError("/objective", message("error.fit.no_rank")))
-        values = candidates(key, self.resolved.architecture, run)
-        capacity = self.hardware.capacity_bytes
-        found = most(key, ladder, values=values, measure=self.meter.process_bytes, capacity_bytes=capacity)
-        if found is None:
-            least = Ladder(config=with_value(self.config, key, values[0]), patches=ladder.patches)
-            return self._described(climb(least, measure=self.meter.process_bytes, capacity_bytes=capacity))
-        return self._described(found[1])
+        return candidates(key, self.resolved.architecture, run)
 
     def _described(self, found: Fitted) -> Fitted:
         """``found`` with its changes told from the configuration as given, rung by rung; what raises a key costs."""
@@ -196,26 +268,46 @@ class _Fitting:
             size = self.meter.process_bytes(config)
             shown = sorted((key for key in keys if key != "plugins"), key=lambda key: key not in KEY_RUNGS)
             for position, key in enumerate(shown):
-                after = found.config.get(key)
-                saves = before - size if position == 0 else 0
-                changes.append(Change(key=key, before=self.config.get(key), after=after, saves_bytes=saves))
+                changes.append(
+                    Change(
+                        key=key,
+                        before=self.config.get(key),
+                        after=found.config.get(key),
+                        saves_bytes=before - size if position == 0 else 0,
+                        along=shown[0] if position else None,
+                    )
+                )
         return replace(found, changes=tuple(changes))
 
-    def _fastest(self, rungs: Collection[Rung]) -> Fitted | None:
-        """The configuration with most tokens a second among those that fit; None where none does."""
-        best: tuple[float, Mapping[str, Any]] | None = None
-        for config in faster(self.config, rungs, self._ladder(rungs)):
-            if self.meter.process_bytes(config) > self.hardware.capacity_bytes:
-                continue
-            time = self.meter.time(config, self.hardware, self.dataset)
-            if time is None:
-                raise InvalidInput(FieldError("/objective", message("error.fit.no_rates", hardware=self.hardware.name)))
-            if best is None or time.tokens_per_second > best[0]:
-                best = time.tokens_per_second, config
-        if best is None:
+    def _rate(self, config: Mapping[str, Any]) -> float:
+        """Tokens a second.
+
+        Raises:
+            InvalidInput: the card's rates are not known.
+        """
+        time = self.meter.time(config, self.hardware, self.dataset)
+        if time is None:
+            raise InvalidInput(FieldError("/objective", message("error.fit.no_rates", hardware=self.hardware.name)))
+        return time.tokens_per_second
+
+    def _fastest(self, rungs: Collection[Rung], *, roomy: bool) -> Fitted | None:
+        """The configuration with most tokens a second among those that fit; None where none does.
+
+        Of those that the model of time cannot tell apart, the one that changes least: nothing is given up for nothing.
+        """
+        size_of = self.meter.most_bytes if roomy else self.meter.process_bytes
+        tried = faster(self.config, rungs, self._ladder(rungs))
+        rates = [(self._rate(one), one) for one in tried if size_of(one) <= self.hardware.capacity_bytes]
+        if not rates:
             return None
-        process = self.meter.process_bytes(best[1])
-        return self._described(Fitted(config=best[1], process_bytes=process, fits=True, changes=()))
+        best = max(rate for rate, _ in rates)
+        alike = [(rate, one) for rate, one in rates if Pace(ratio=best / rate).kind == "same"]
+        _, config = min(alike, key=lambda pair: (self._differing(pair[1]), -pair[0]))
+        process = self.meter.process_bytes(config)
+        return self._described(Fitted(config=config, process_bytes=process, fits=True, changes=()))
+
+    def _differing(self, config: Mapping[str, Any]) -> int:
+        return sum(config.get(key) != self.config.get(key) for key in {**self.config, **config})
 
     def estimate(self, config: Mapping[str, Any]) -> Estimate:
         """All of it, with findings."""
@@ -223,14 +315,25 @@ class _Fitting:
             catalog=self.catalog, resolved=self.resolved, config=config, hardware=self.hardware, dataset=self.dataset
         )
 
-    def smallest_gpu(self, need_bytes: int) -> Finding:
-        """The card with the least memory that holds ``need_bytes``."""
+    def other_batch(self, config: Mapping[str, Any]) -> tuple[Finding, ...]:
+        """Says where whole numbers did not let accumulation make up for another micro batch."""
+        before, after = (Run.from_config(given) for given in (self.config, config))
+        batches = tuple(run.micro_batch_size * run.gradient_accumulation_steps for run in (before, after))
+        if batches[0] == batches[1]:
+            return ()
+        said = message("finding.other_batch", before=batches[0], after=batches[1])
+        return (Finding(severity=Severity.INFO, key="gradient_accumulation_steps", message=said),)
+
+    def smallest_gpu(self, memory: Memory) -> Finding:
+        """The card with the least memory that holds ``memory`` with headroom."""
+        need_bytes, most_bytes = memory.process_bytes, memory.range_bytes[1]
         card: dict[str, Param] = {
             "hardware": self.hardware.name,
             "capacity_bytes": self.hardware.capacity_bytes,
             "process_bytes": need_bytes,
         }
-        rows = [row for row in self.catalog.gpus.rows if row.memory_bytes >= need_bytes]
+        large = [row for row in self.catalog.gpus.rows if row.memory_bytes >= most_bytes]
+        rows = [row for row in large if row.vendor is self.hardware.vendor] or large
         if not rows:
             return Finding(severity=Severity.ERROR, message=message("finding.fits_no_gpu", **card))
         row = min(rows, key=lambda row: (row.memory_bytes, row.name))

@@ -1,7 +1,7 @@
 """Who and what a request is about: the model and the hardware it names, looked up and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.catalog.gpus import parse_capability
@@ -76,10 +76,11 @@ def resolve_hardware(
 ) -> Hardware | None:
     """The card that ``gpu`` names, or one with ``vram_gib``; None where neither is given.
 
-    A bare ``vram_gib`` is both the capacity and, as typed, the size that the decision tree reads.
+    A bare ``vram_gib`` is both the capacity and, as typed, the size that the decision tree reads. Beside ``gpu`` it is
+    what there is of that card: less where something else uses it, more where it was rebuilt.
 
     Raises:
-        InvalidInput: both are given, or a value cannot be.
+        InvalidInput: a value cannot be.
         UnknownName: no card is called ``gpu``.
     """
     errors = [
@@ -87,8 +88,6 @@ def resolve_hardware(
         for key, given in (("count", count), ("nodes", nodes))
         if not 1 <= given <= MOST_GPUS
     ]
-    if gpu is not None and vram_gib is not None:
-        errors.append(FieldError("/hardware/vram_gib", message("error.hardware.both")))
     if vram_gib is not None and not 0 < vram_gib <= MOST_VRAM_GIB:
         errors.append(
             FieldError(
@@ -106,7 +105,8 @@ def resolve_hardware(
     if errors:
         raise InvalidInput(*errors)
     if gpu is not None:
-        return replace(catalog.gpus.get(gpu).hardware(count, nodes), price_per_hour=price_per_hour)
+        card = catalog.gpus.get(gpu).hardware(count, nodes, price_per_hour)
+        return card if vram_gib is None else card.with_memory(vram_gib)
     if vram_gib is None:
         return None
     return Hardware(

@@ -1,6 +1,6 @@
 """Memory against sequence length: one configuration, everything else as it is, at the lengths that matter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +30,14 @@ class AtLength:
 class Lengths:
     """Lengths in ascending order, the configuration's own among them.
 
-    ``longest_tokens`` is the longest that fits, a multiple of ``FINENESS`` or all of the model's context; None where
-    not even the shortest one fits. ``whole_context`` tells that it is the context that ends it.
+    ``longest`` is the longest that fits with headroom, ``at_most`` the longest that fits at all, each a multiple of
+    ``FINENESS`` or all of the model's context; None where not even the shortest one does. ``whole_context`` tells that
+    it is the context that ends ``longest``.
     """
 
     points: tuple[AtLength, ...]
-    longest_tokens: int | None
+    longest: AtLength | None
+    at_most: AtLength | None
     whole_context: bool
 
 
@@ -62,9 +64,16 @@ def by_length(
         points.append(scale.at(tokens))
         if tokens >= own and len(points) >= FEWEST and not scale.fits(tokens):
             break
-    longest = scale.longest([point.sequence_len_tokens for point in points], context)
+    tried = [point.sequence_len_tokens for point in points]
+    longest = scale.longest(tried, context, scale.has_headroom)
+    at_most = scale.longest(tried, context, scale.fits)
     shown = points[-MOST:] if own >= points[-MOST:][0].sequence_len_tokens else points[:MOST]
-    return Lengths(points=tuple(shown), longest_tokens=longest, whole_context=longest == context)
+    return Lengths(
+        points=tuple(shown),
+        longest=scale.at(longest) if longest else None,
+        at_most=scale.at(at_most) if at_most else None,
+        whole_context=longest == context,
+    )
 
 
 class _Scale:
@@ -97,38 +106,24 @@ class _Scale:
             return self.meter.process_bytes({**self.config, "sequence_len": tokens})
         return known.memory.process_bytes
 
-    def longest(self, tried: list[int], context: int) -> int | None:
-        """The longest that fits, to ``FINENESS``: between the last of ``tried`` that does and what lies above it."""
-        fitting = [tokens for tokens in tried if self.fits(tokens)]
+    def has_headroom(self, tokens: int) -> bool:
+        """Whether all of the range is within the card."""
+        return self.meter.most_bytes({**self.config, "sequence_len": tokens}) <= self.capacity_bytes
+
+    @staticmethod
+    def longest(tried: list[int], context: int, fits: Callable[[int], bool]) -> int | None:
+        """The longest that ``fits``, to ``FINENESS``: between the last of ``tried`` that does and what lies above."""
+        fitting = [tokens for tokens in tried if fits(tokens)]
         if not fitting:
             return None
         low = max(fitting)
         above = [tokens for tokens in tried if tokens > low]
-        if not above and (context <= low or self.fits(context)):
+        if not above and (context <= low or fits(context)):
             return max(low, context)
-        return self._between(low, min(above) if above else context)
-
-    def _between(self, low: int, high: int) -> int:
-        """The last that fits of ``low``, which does, and what lies below ``high``, which does not.
-
-        Memory is close to a line between two lengths, so the first guess is where that line meets the card's memory and
-        the second is its neighbour; where both miss, halves find it.
-        """
-        below, above = self._bytes(low), self._bytes(high)
-        share = (self.capacity_bytes - below) / (above - below) if above > below else 0.5
-        guess = low + int(share * (high - low))
-        tried = 0
+        high = min(above) if above else context
         while high - low > FINENESS:
-            middle = guess // FINENESS * FINENESS
-            if not low < middle < high:
-                middle = (low + high) // 2 // FINENESS * FINENESS
+            middle = (low + high) // 2 // FINENESS * FINENESS
             if middle <= low:
                 break
-            if self.fits(middle):
-                low, guess = middle, middle + FINENESS
-            else:
-                high, guess = middle, middle - FINENESS
-            tried += 1
-            if tried > 1:
-                guess = (low + high) // 2
+            low, high = (middle, high) if fits(middle) else (low, middle)
         return low

@@ -65,11 +65,18 @@ class Meter:
         return Measured(run=run, adapter=adapter, memory=memory_of(self.architecture, run, adapter))
 
     def process_bytes(self, config: Mapping[str, Any]) -> int:
-        """What the process takes."""
+        """What the process is expected to take."""
+        return self._sizes(config)[0]
+
+    def most_bytes(self, config: Mapping[str, Any]) -> int:
+        """What the process may take at the most: the upper end of its range."""
+        return self._sizes(config)[1]
+
+    def _sizes(self, config: Mapping[str, Any]) -> tuple[int, int]:
         run = self._run(config)
         if self.kept:
-            return _kept_bytes(self.architecture, _Known(_key(run), run))
-        return memory_of(self.architecture, run, self._adapter(run)).process_bytes
+            return _kept_sizes(self.architecture, _Known(_key(run), run))
+        return _sizes_of(memory_of(self.architecture, run, self._adapter(run)))
 
     def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
         """How long a step takes, None where the card's rates are not known."""
@@ -123,8 +130,12 @@ def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
 
 
 @lru_cache(maxsize=KEPT_SIZES)
-def _kept_bytes(architecture: Architecture, known: _Known) -> int:
-    return _kept_memory(architecture, known).process_bytes
+def _kept_sizes(architecture: Architecture, known: _Known) -> tuple[int, int]:
+    return _sizes_of(_kept_memory(architecture, known))
+
+
+def _sizes_of(memory: Memory) -> tuple[int, int]:
+    return memory.process_bytes, memory.range_bytes[1]
 
 
 @lru_cache(maxsize=KEPT_MEMORIES)

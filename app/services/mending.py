@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from app.core.axolotl.fixing import changed, holder_of, steps
 from app.core.axolotl.keys import ORDER
 from app.core.findings import Fix
 from app.services.reading import Place, Reading, read, spelled
@@ -59,45 +60,6 @@ def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
     if mended is None or not _same(mended.config, config):
         mended = read(write_yaml({str(key): value for key, value in config.items()}, texts("en"), comments=False))
     return mended
-
-
-def changed(config: dict[Any, Any], fix: Fix) -> bool:
-    """Apply ``fix`` to ``config`` in place; whether it changed anything."""
-    before = repr(config)
-    for name in fix.unset:
-        holder, key = _holder(config, name, make=False)
-        if isinstance(holder, dict):
-            holder.pop(key, None)
-    for name, value in fix.set.items():
-        holder, key = _holder(config, name, make=True)
-        reached = isinstance(holder, dict) or (isinstance(holder, list) and isinstance(key, int) and key < len(holder))
-        if reached:
-            holder[key] = deepcopy(value)
-    return repr(config) != before
-
-
-def steps(name: str) -> tuple[str | int, ...]:
-    """The path that a key's spelling means: ``datasets[0].type``."""
-    found: list[str | int] = []
-    for part in name.split("."):
-        head, *positions = part.split("[")
-        found.append(head)
-        found += [int(position.rstrip("]")) for position in positions if position.rstrip("]").isdigit()]
-    return tuple(found)
-
-
-def _holder(config: dict[Any, Any], name: str, *, make: bool) -> tuple[Any, str | int]:
-    """What holds ``name``, and by which key; mappings on the way are made where asked for."""
-    *way, last = steps(name)
-    here: Any = config
-    for part in way:
-        if isinstance(here, list):
-            here = here[part] if isinstance(part, int) and part < len(here) else None
-        elif isinstance(here, dict):
-            if make and not isinstance(here.get(part), dict | list):
-                here[part] = {}
-            here = here.get(part)
-    return here, last
 
 
 def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit]:
@@ -151,7 +113,7 @@ def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[P
     while parent is None and parent_name:
         name, parent_name = parent_name, parent_name[: max(parent_name.rfind("."), 0)]
         parent = reading.places.get(parent_name)
-    holder, key = _holder(config, name, make=False)
+    holder, key = holder_of(config, name, make=False)
     if not isinstance(holder, dict) or key not in holder:
         raise _Unplaced
     value: Any = holder[key]

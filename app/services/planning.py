@@ -9,21 +9,23 @@ from app.core.advice import conflicts
 from app.core.axolotl.composing import is_packed
 from app.core.decision import Fact
 from app.core.errors import InvalidInput
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, Verdict
 from app.core.findings import Finding, Fix, Severity
-from app.core.fit import LOSSLESS, RUNG_KEYS, Fitted, Rung, build_ladder, climb
+from app.core.fit import RUNG_KEYS, SHORTEST_SEQUENCE, Fitted, Ladder, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
-from app.core.methods.settings import PeftType
+from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
 from app.core.run import Run
-from app.core.timing import Samples, steps_of
+from app.core.timing import Pace, Samples, steps_of
 from app.services.estimating import estimate_resolved
+from app.services.headroom import PAID_FOR_HEADROOM, least_change
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
-from app.services.reach import largest_model, smallest_gpu
-from app.services.templates import PEFT_METHODS, advise, asked_method, template
+from app.services.reach import Trainable, largest_model, relative, smallest_gpu
+from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
+from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
 
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
@@ -31,11 +33,9 @@ ALTERNATIVES = ("qlora", "lora", "dora", "full")
 NEXT_BEST = ("lora", "qlora", "dora", "full")
 """What is offered first where a person's own method does not fit."""
 
-HEADROOM_SHARE = 0.02
-"""Of the card's memory: what a plan leaves free where it can, beyond what it expects to take."""
 
-ROOM = (*LOSSLESS, Rung.SEQUENCE)
-"""What a method may give up and still be said to have room: no rank, no bits, sequences only down to the guide's."""
+PREFIX_SOURCE = "https://github.com/huggingface/peft/blob/v0.20.0/src/peft/peft_model.py#L732"
+VIRTUAL_TOKENS_SOURCE = "https://github.com/huggingface/peft/blob/v0.20.0/src/peft/peft_model.py#L2114"
 
 
 def plan(
@@ -49,7 +49,7 @@ def plan(
 ) -> Plan:
     """Recommend a method and a configuration for one model on one kind of GPU.
 
-    Where it is to be ``brief`` the roads not taken come without modules, time and findings of their own.
+    Where it is to be ``brief`` the roads not taken come without findings of their own.
 
     Raises:
         InvalidInput: an override or the config.json holds values that cannot be.
@@ -70,13 +70,13 @@ class _Planner:
         self.resolved = resolved
         self.hardware = hardware
         self.wish = wish
+        self.asked_method = asked_method(wish.overrides, whole=wish.whole)
         self.keep = frozenset(wish.overrides) | (
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
         self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
         self.meter = Meter.of(resolved)
         self.fitted = cache(self._fitted)
-        self.asked_method = asked_method(wish.overrides)
 
     def plan(self) -> Plan:
         decision = self.catalog.tree.walk(
@@ -90,7 +90,7 @@ class _Planner:
         method = self.asked_method or decision.method
         found = self.fitted(method)
         estimate = self._estimate(found.config)
-        alternatives = self._alternatives(method)
+        alternatives = self._alternatives(method, estimate)
         leaf = self.catalog.tree.leaves.get(method)
         advice = advise(
             self.catalog.advisor, self.resolved, self.hardware, self.wish, method, keys=leaf.knobs if leaf else ()
@@ -133,7 +133,7 @@ class _Planner:
             case "packed":
                 return is_packed(self.resolved.id or "")
             case "saves_4bit":
-                return self._least("qlora") < self._least("lora")
+                return self.meter.process_bytes(self._least("qlora")) < self.meter.process_bytes(self._least("lora"))
         return self._has_room(name.removeprefix("fits_"))
 
     def _steps(self) -> int | None:
@@ -147,47 +147,54 @@ class _Planner:
             data_parallel=self.hardware.data_parallel,
         )
 
-    def _least(self, method: str) -> int:
-        """What the method takes without giving up rank, bits, or sequences of the guide's smaller template."""
-        ladder = build_ladder(
-            self.template(method),
-            architecture=self.resolved.architecture,
-            hardware=self.hardware,
-            install=self.wish.install,
-            keep=self.keep | {"adapter"},
-            rungs=ROOM,
-            shortest_sequence=ROOM_SEQUENCE,
-        )
-        return self.meter.process_bytes(ladder.at(ladder.floor()))
-
-    def _has_room(self, method: str) -> bool:
-        """Whether the method fits, headroom and all, without giving up what ``_least`` keeps."""
-        try:
-            least = self._least(method)
-        except InvalidInput:
-            if method == self.asked_method:
-                raise
-            return False
-        return least <= with_headroom(self.hardware.capacity_bytes)
-
-    def _fitted(self, method: str) -> Fitted:
-        """The method's template with the least change that fits; it stays the method that it is."""
-        refused = {"gradient_checkpointing"} if method == PeftType.PREFIX_TUNING else set()
-        return self._climb(method, self.keep | {"adapter"} | refused)
-
-    def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
-        ladder = build_ladder(
+    def _ladder(self, method: str, keep: frozenset[str], *, paid: bool) -> Ladder:
+        """What the method's template may give up: all of it, or only what headroom may cost."""
+        return build_ladder(
             self.template(method),
             architecture=self.resolved.architecture,
             hardware=self.hardware,
             install=self.wish.install,
             keep=keep,
+            rungs=PAID_FOR_HEADROOM if paid else tuple(Rung),
+            shortest_sequence=ROOM_SEQUENCE if paid else SHORTEST_SEQUENCE,
         )
-        capacity = self.hardware.capacity_bytes
-        roomy = climb(ladder, measure=self.meter.process_bytes, capacity_bytes=with_headroom(capacity))
-        return roomy if roomy.fits else climb(ladder, measure=self.meter.process_bytes, capacity_bytes=capacity)
 
-    def _estimate(self, config: Mapping[str, Any], *, brief: bool = False) -> Estimate:
+    def _least(self, method: str) -> Mapping[str, Any]:
+        """The method's smallest without giving up rank, bits, or sequences of the guide's smaller template."""
+        ladder = self._ladder(method, self.keep | {"adapter"}, paid=True)
+        return ladder.at(ladder.floor())
+
+    def _has_room(self, method: str) -> bool:
+        """Whether the method fits with headroom, without giving up what ``_least`` keeps."""
+        try:
+            most = self.meter.most_bytes(self._least(method))
+        except InvalidInput:
+            if method == self.asked_method:
+                raise
+            return False
+        return most <= self.hardware.capacity_bytes
+
+    def _fitted(self, method: str) -> Fitted:
+        """The method's template with the least change that fits; it stays the method that it is."""
+        return (
+            self._as_it_stands(method) if is_whole(self.wish, method) else self._climb(method, self.keep | {"adapter"})
+        )
+
+    def _as_it_stands(self, method: str) -> Fitted:
+        """A person's whole file, whether it fits or not."""
+        config = self.template(method)
+        process = self.meter.process_bytes(config)
+        return Fitted(config=config, process_bytes=process, fits=process <= self.hardware.capacity_bytes, changes=())
+
+    def _climb(self, method: str, keep: frozenset[str]) -> Fitted:
+        return least_change(
+            self.meter,
+            self.hardware.capacity_bytes,
+            paid=self._ladder(method, keep, paid=True),
+            whole=self._ladder(method, keep, paid=False),
+        )
+
+    def _estimate(self, config: Mapping[str, Any], *, checked: bool = True, composed: bool = False) -> Estimate:
         return estimate_resolved(
             catalog=self.catalog,
             resolved=self.resolved,
@@ -195,23 +202,28 @@ class _Planner:
             hardware=self.hardware,
             dataset=self.wish.dataset,
             measured=self.meter.measured(config),
-            brief=brief,
+            checked=checked,
+            composed=composed,
         )
 
-    def _alternatives(self, taken: str) -> tuple[Alternative, ...]:
+    def _alternatives(self, taken: str, planned: Estimate) -> tuple[Alternative, ...]:
         found = []
+        packed = is_packed(self.resolved.id or "")
         for method in ALTERNATIVES:
-            if method == taken:
+            if method == taken or (method == "qlora" and packed):  # what is quantised already cannot be again
                 continue
-            config = self.fitted(method).config
-            estimate = self._estimate(config, brief=self.brief)
+            fitted = self.fitted(method)
+            estimate = self._estimate(fitted.config, checked=not self.brief, composed=not self.wish.overrides)
             reason = "fits" if estimate.fits else "does_not_fit"
+            pace = Pace.between(estimate.time, planned.time) if estimate.fits else None
             found.append(
                 Alternative(
                     method=method,
-                    config=config,
+                    config=fitted.config,
                     estimate=estimate,
                     reason=message(f"alternative.{method}.{reason}", process_bytes=estimate.memory.process_bytes),
+                    pace=message(f"alternative.pace.{pace.kind}", percent=pace.percent) if pace else None,
+                    changes=fitted.changes if estimate.fits else (),
                 )
             )
         return tuple(found)
@@ -225,7 +237,9 @@ class _Planner:
                 Finding(
                     severity=Severity.INFO,
                     key="adapter",
-                    message=message("finding.own_method", method=method, recommended=decision.method),
+                    message=message(
+                        "finding.own_method", method=self._name(method), recommended=self._name(decision.method)
+                    ),
                 )
             )
         if method in PEFT_METHODS:
@@ -244,11 +258,15 @@ class _Planner:
             findings.append(
                 Finding(severity=Severity.INFO, message=message("finding.made_to_fit", keys=keys, saves_bytes=saves))
             )
+        if method in VIRTUAL_TOKENS:
+            findings += self._switched_off(method, found.config)
         if not found.fits:
             kept = self._kept(method)
-            findings += kept or self._own_method_too_large(method, alternatives)
-            findings.append(self._gpu_that_would(method, found.process_bytes, own_values=bool(kept)))
-            findings += [] if kept else self._model_that_would()
+            findings += kept or self._other_method(method, alternatives)
+            findings += self._gpu_that_would(method, found.process_bytes, own_values=bool(kept), others=alternatives)
+            findings += [] if kept or self._fitting(alternatives) else self._models_that_would(method)
+        else:
+            findings += self._tight(method, found)
         longest = self.wish.dataset.max_tokens
         length = found.config.get("sequence_len")
         if longest is not None and isinstance(length, int) and length < longest:
@@ -263,7 +281,8 @@ class _Planner:
 
     def _kept(self, method: str) -> list[Finding]:
         """A finding for each of the person's values that keeps the plan from fitting, with what would fit."""
-        kept = self.keep.intersection(key for rung in Rung for key in RUNG_KEYS[rung])
+        able = frozenset(key for rung in Rung for key in RUNG_KEYS[rung])
+        kept = able if is_whole(self.wish, method) else self.keep & able
         if not kept:
             return []
         free = self._climb(method, (self.keep - kept) | {"adapter"})
@@ -286,46 +305,127 @@ class _Planner:
             if change.key in kept
         ]
 
-    def _own_method_too_large(self, method: str, alternatives: tuple[Alternative, ...]) -> list[Finding]:
-        """Where the person's own method does not fit but another does."""
-        fitting = [other.method for other in alternatives if other.estimate.fits]
+    def _fitting(self, alternatives: tuple[Alternative, ...]) -> list[Alternative]:
+        """Roads not taken that fit, what is offered first in front, those with headroom before tight ones."""
+        fitting = [other for other in alternatives if other.estimate.fits]
+        tight = {other.method: other.estimate.verdict is Verdict.TIGHT for other in fitting}
+        return sorted(fitting, key=lambda other: (tight[other.method], NEXT_BEST.index(other.method)))
+
+    def _other_method(self, method: str, alternatives: tuple[Alternative, ...]) -> list[Finding]:
+        """Where nothing fits with the person's own method but another does: what would, and the keys that switch."""
+        fitting = self._fitting(alternatives)
         if method != self.asked_method or not fitting:
             return []
-        best = next(other for other in NEXT_BEST if other in fitting)
-        said = message("finding.own_method_too_large", method=method, fitting=best)
-        return [Finding(severity=Severity.WARNING, key="adapter", message=said)]
+        best = fitting[0]
+        keys = KEYS_OF_METHOD[best.method]
+        gone = tuple(sorted(key for key in METHOD_KEYS & self.wish.overrides.keys() if key not in keys))
+        said = message(
+            f"finding.own_method_too_large{'_tight' if best.estimate.verdict is Verdict.TIGHT else ''}",
+            method=self._name(method),
+            hardware=self.hardware.name,
+            fitting=self._name(best.method),
+            process_bytes=best.estimate.memory.process_bytes,
+            capacity_bytes=self.hardware.capacity_bytes,
+        )
+        return [Finding(severity=Severity.ERROR, key="adapter", message=said, fix=Fix(set=keys, unset=gone))]
 
-    def _gpu_that_would(self, method: str, need_bytes: int, *, own_values: bool) -> Finding:
-        """Names the GPU with the least memory that would do."""
-        card: dict[str, Param] = {
+    def _name(self, method: str) -> str:
+        return self.catalog.methods.get(method).name
+
+    def _gpu_that_would(
+        self, method: str, need_bytes: int, *, own_values: bool, others: tuple[Alternative, ...]
+    ) -> list[Finding]:
+        """Names the GPU with the least memory that would do with headroom, and one that would do tightly."""
+        said: dict[str, Param] = {
             "hardware": self.hardware.name,
             "capacity_bytes": self.hardware.capacity_bytes,
             "process_bytes": need_bytes,
+            "method": self._name(method),
         }
-        gpu = smallest_gpu(self.catalog, self.resolved, self.wish, method, keep=self.keep, need_bytes=need_bytes)
-        if gpu is None:
-            return Finding(severity=Severity.ERROR, message=message("finding.fits_no_gpu", **card))
-        row, there = gpu
-        code = "finding.smallest_gpu_as_set" if own_values else "finding.smallest_gpu"
-        said = message(code, **card, gpu=row.name, gpu_bytes=row.memory_bytes, need_bytes=there)
-        return Finding(severity=Severity.ERROR, message=said)
-
-    def _model_that_would(self) -> list[Finding]:
-        """Names the largest model that this card trains."""
-        found = largest_model(self.catalog, self.hardware, self.wish)
-        if found is None:
-            return []
-        model, takes = found
-        said = message(
-            "finding.largest_model", hardware=self.hardware.name, model=model.name, id=model.id, process_bytes=takes
+        about = "_as_set" if own_values else "_method" if self._fitting(others) else ""
+        severity = Severity.WARNING if about == "_method" else Severity.ERROR
+        gpus = smallest_gpu(
+            self.catalog,
+            self.resolved,
+            self.wish,
+            method,
+            keep=self.keep,
+            need_bytes=need_bytes,
+            vendor=self.hardware.vendor,
         )
-        return [Finding(severity=Severity.INFO, key="base_model", message=said, fix=Fix(set={"base_model": model.id}))]
+        named = gpus.roomy or gpus.tight
+        if named is None:
+            return [Finding(severity=severity, message=message(f"finding.fits_no_gpu{about}", **said))]
+        row, takes = named
+        said |= {"gpu": row.name, "gpu_bytes": row.memory_bytes, "need_bytes": takes}
+        room = "" if gpus.roomy else "_tight"
+        found = [Finding(severity=severity, message=message(f"finding.smallest_gpu{about}{room}", **said))]
+        if gpus.roomy and gpus.tight:
+            row, takes = gpus.tight
+            tight = message("finding.tight_gpu", gpu=row.name, gpu_bytes=row.memory_bytes, need_bytes=takes)
+            found.append(Finding(severity=Severity.INFO, message=tight))
+        return found
 
+    def _models_that_would(self, method: str) -> list[Finding]:
+        """Names models that this card trains with headroom: a relative of the one asked for, and the largest."""
+        kept = method if method == self.asked_method else "qlora"
+        about = self.catalog, self.resolved, self.hardware, self.wish, kept
+        akin, largest = relative(*about), largest_model(*about)
+        found = [self._model("finding.relative_model", kept, akin)] if akin else []
+        if largest and (akin is None or largest.row.id != akin.row.id):
+            found.append(self._model("finding.largest_model", kept, largest))
+        return found
 
-def with_headroom(capacity_bytes: int) -> int:
-    """What a plan may take of a card and still leave its headroom."""
-    return int(capacity_bytes * (1 - HEADROOM_SHARE))
+    def _model(self, code: str, method: str, found: Trainable) -> Finding:
+        said = message(
+            code,
+            hardware=self.hardware.name,
+            method=self._name(method),
+            model=found.row.name,
+            id=found.row.id,
+            process_bytes=found.process_bytes,
+            sequence_len=found.sequence_len_tokens,
+        )
+        fix = Fix(set={"base_model": found.row.id})
+        return Finding(severity=Severity.INFO, key="base_model", message=said, fix=fix)
+
+    def _tight(self, method: str, found: Fitted) -> list[Finding]:
+        """Where a plan has no headroom: the length that would leave it, everything else as it is.
+
+        Everything else is the method and what was changed to fit, which a shorter length would otherwise undo.
+        """
+        capacity = self.hardware.capacity_bytes
+        if self.meter.most_bytes(found.config) <= capacity:
+            return []
+        ladder = build_ladder(
+            found.config,
+            architecture=self.resolved.architecture,
+            hardware=self.hardware,
+            install=self.wish.install,
+            rungs=(Rung.SEQUENCE,),
+        )
+        shorter = climb(
+            ladder, measure=self.meter.process_bytes, at_most=self.meter.most_bytes, capacity_bytes=capacity
+        )
+        if not shorter.fits:
+            return [Finding(severity=Severity.WARNING, message=message("finding.tight"))]
+        length = shorter.config["sequence_len"]
+        said = message("finding.tight_but_shorter", given=found.config["sequence_len"], sequence_len=length)
+        same = {change.key: found.config.get(change.key) for change in found.changes}
+        fix = Fix(set={**KEYS_OF_METHOD.get(method, {}), **same, "sequence_len": length})
+        return [Finding(severity=Severity.WARNING, key="sequence_len", message=said, fix=fix)]
+
+    def _switched_off(self, method: str, config: Mapping[str, Any]) -> list[Finding]:
+        """What virtual tokens rule out, and why: PEFT and Axolotl would refuse or mix it up."""
+        found = []
+        if method == PeftType.PREFIX_TUNING and not config.get("gradient_checkpointing"):
+            said = message("finding.prefix_without_checkpointing", source=PREFIX_SOURCE)
+            found.append(Finding(severity=Severity.INFO, key="gradient_checkpointing", message=said))
+        if config.get("sample_packing") is False:
+            said = message("finding.virtual_tokens_unpacked", source=VIRTUAL_TOKENS_SOURCE)
+            found.append(Finding(severity=Severity.INFO, key="sample_packing", message=said))
+        return found
 
 
 def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

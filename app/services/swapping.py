@@ -9,6 +9,17 @@ from app.core.axolotl.overriding import apply_overrides
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.services.inputs import ResolvedModel
 
+KEYS_OF_METHOD: Mapping[str, Mapping[str, Any]] = {
+    "full": {"adapter": None},
+    "lora": {"adapter": "lora"},
+    "qlora": {"adapter": "qlora", "load_in_4bit": True},
+    "dora": {"adapter": "lora", "peft_use_dora": True},
+    "qdora": {"adapter": "qlora", "load_in_4bit": True, "peft_use_dora": True},
+    "loftq": {"adapter": "lora", "peft": {"loftq_config": {"loftq_bits": 4}}},
+    "relora": {"adapter": "lora", "relora": True},
+}
+"""The keys by which a person asks for a method that Axolotl runs."""
+
 METHOD_KEYS = frozenset(
     ("adapter", "load_in_4bit", "load_in_8bit", "peft_use_dora", "peft", "relora", "quantize_moe_experts")
 )

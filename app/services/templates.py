@@ -8,12 +8,13 @@ from app.core.adapter import default_targets
 from app.core.advice import Advisor
 from app.core.architecture import Architecture
 from app.core.axolotl.composing import Choice, apply_overrides, compose
+from app.core.axolotl.keys import in_order
 from app.core.decision import Fact
 from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware
 from app.core.knobs import starting_knobs
 from app.core.methods.settings import PeftType
-from app.core.plan import Advice, Goal, Wish
+from app.core.plan import Advice, Goal, Priority, Wish
 from app.services.inputs import ResolvedModel
 from app.services.swapping import METHOD_KEYS, as_method
 
@@ -23,11 +24,11 @@ PEFT_METHODS = frozenset(method.value for method in PeftType)
 SFT_GOALS = (Goal.CHAT, Goal.INSTRUCTION, Goal.COMPLETION, Goal.CONTINUED_PRETRAINING)
 
 
-def asked_method(overrides: Mapping[str, Any]) -> str | None:
-    """The method that a person's own keys come to, None where they leave it open."""
-    if not METHOD_KEYS & overrides.keys():
+def asked_method(overrides: Mapping[str, Any], *, whole: bool = False) -> str | None:
+    """The method that a person's own keys come to, None where they leave it open; a ``whole`` file never does."""
+    if not METHOD_KEYS & overrides.keys() and not whole:
         return None
-    adapter = overrides.get("adapter", "lora")
+    adapter = overrides.get("adapter", None if whole else "lora")
     if not adapter:
         return "full"
     if isinstance(adapter, str) and adapter in PEFT_METHODS:
@@ -39,6 +40,11 @@ def asked_method(overrides: Mapping[str, Any]) -> str | None:
     if overrides.get("peft"):
         return "loftq"
     return "dora" if overrides.get("peft_use_dora") else "lora"
+
+
+def is_whole(wish: Wish, method: str) -> bool:
+    """Whether the person's keys are the configuration of this method as it stands."""
+    return wish.whole and method == asked_method(wish.overrides, whole=True)
 
 
 def own_keys(method: str, overrides: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -81,8 +87,11 @@ def known_facts(
 def template(catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish: Wish, method: str) -> dict[str, Any]:
     """The method's template as a whole configuration, with the person's own keys.
 
-    A method that Axolotl does not have takes LoRA's place in the same template.
+    A method that Axolotl does not have takes LoRA's place in the same template. A file that is whole has no template.
     """
+    if is_whole(wish, method):
+        own = {key: value for key, value in wish.overrides.items() if value is not None}
+        return in_order({"base_model": resolved.id or "path/to/your/model", **own})
     if method not in PEFT_METHODS:
         composed = _composed(catalog.advisor, resolved, hardware, wish, method)
         return apply_overrides(composed, own_keys(method, wish.overrides))
@@ -104,6 +113,7 @@ def _composed(advisor: Advisor, resolved: ResolvedModel, hardware: Hardware, wis
         context_tokens=resolved.architecture.context_tokens,
         wanted_tokens=wish.sequence_len_tokens,
         least_micro_batch=LEAST_KTO_BATCH if wish.goal is Goal.KTO else 1,
+        checkpointing=wish.priority is not Priority.SPEED,
     )
     choice = Choice(
         base_model=resolved.id or "path/to/your/model",

@@ -1,6 +1,6 @@
 """Model and card as pages beside the wizard ask for them; everything else that it was asked goes along."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +9,19 @@ from starlette.requests import Request
 from app.catalog.library import Catalog
 from app.services.templates import asked_method
 from app.texts import Texts
+from app.web import own_keys
 from app.web.contexts import ErrorSummaryItem, FieldView, Link, Option
 from app.web.field_views import error_summary, field_views, model_options
-from app.web.fields import FIELDS
+from app.web.fields import FIELDS, File
 from app.web.forms import Form, in_field
 from app.web.planning import Answer
-from app.web.presenting import model_name, verdict
 from app.web.templating import path_for
 
 SHOWN = ("model", "gpu", "vram_gib")
+BESIDE_A_FILE = frozenset(
+    (*SHOWN, "m", "priority", "tasks", "rows", "mean_tokens", "max_tokens", "price_per_hour", "install")
+)
+"""What a form says beside a whole file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,27 +54,31 @@ def chooser(request: Request, texts: Texts, found: Answer, here: str) -> Chooser
     )
 
 
-def preview(texts: Texts, catalog: Catalog, found: Answer, *, title: str, lead: str) -> tuple[str, str]:
-    """Title and description of a page about a plan: which model, on what, and how that stands.
+FITTED = (
+    "sequence_len",
+    "micro_batch_size",
+    "gradient_accumulation_steps",
+    "lora_r",
+    "lora_alpha",
+    "optimizer",
+    "gradient_checkpointing",
+)
+"""What fitting may change of a plan."""
 
-    Without a plan they are the page's own.
+
+def pinned(form: Form, config: Mapping[str, Any], names: Collection[str] = tuple(FIELDS)) -> Form:
+    """The wizard's form for exactly ``config``: its method and every knob that the form has, as they are there.
+
+    With ``names`` only those knobs; the others follow the recommendation still. Where the plan is a file that somebody
+    brought, it is that file with what ``config`` changed in it.
     """
-    plan, hardware = found.plan, found.hardware
-    if plan is None or hardware is None:
-        return title, lead
-    t = texts.text
-    model = model_name(plan, catalog, texts)
-    said = verdict(plan.estimate, hardware, texts)
-    of = t("web.title.plan", model=model, hardware=hardware.name, method=t(f"method.{plan.method}"))
-    about = t("web.preview.plan", plan=of, said=said.headline, detail=said.detail)
-    return t("web.title.of", page=title, model=model, hardware=hardware.name), f"{about} {lead}"
-
-
-def pinned(form: Form, config: Mapping[str, Any]) -> Form:
-    """The wizard's form for exactly ``config``: its method and every knob that the form has, as they are there."""
+    if form["file"] == File.AS_IS:
+        wish = {name: text for name, text in form.values.items() if name in BESIDE_A_FILE}
+        keys = {key: value for key, value in config.items() if key != "base_model"}
+        return Form(values={**wish, "keys": own_keys.write(keys), "file": form["file"]}, lang=form.lang)
     values: dict[str, str | None] = {"method": asked_method(config) or "full"}
     for name, field in FIELDS.items():
-        if (field.knob or name == "sequence_len") and name in config:
+        if (field.knob or name == "sequence_len") and name in config and name in names:
             values[name] = in_field(config[name])
     offloaded = config.get("activation_offloading") or config.get("gradient_checkpointing") == "offload"
     checkpointing = "offload" if offloaded else in_field(bool(config.get("gradient_checkpointing")))

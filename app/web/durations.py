@@ -4,7 +4,9 @@ from app.texts import Texts
 
 
 def duration(seconds: float, texts: Texts) -> str:
-    """``seconds`` as people say it: "0.84 s", "3 min 20 s", "5 h 10 min", "2 d 3 h"."""
+    """``seconds`` as people say it: "84 ms", "0.84 s", "3 min 20 s", "5 h 10 min", "2 d 3 h"."""
+    if seconds < 0.1:
+        return texts.text("web.time.ms", milliseconds=f"{seconds * 1000:.2g}")
     if seconds < 10:
         return texts.text("web.time.s", seconds=f"{seconds:.2g}" if seconds < 1 else f"{seconds:.1f}")
     if seconds < 59.5:

@@ -116,7 +116,7 @@ def _error(
 
 def _resettable(name: str) -> bool:
     """Model and hardware are asked for, everything else has a recommendation to go back to."""
-    return name not in ("model", "m", "gpu", "vram_gib", "dataset_path", "rows", "mean_tokens", "max_tokens")
+    return name not in ("model", "m", "gpu", "vram_gib", "dataset_path", "rows", "mean_tokens", "max_tokens", "file")
 
 
 def _placeholder(name: str, config: Mapping[str, Any], texts: Texts) -> str:
@@ -149,7 +149,7 @@ def _choices(
         return (), ()
     picked = form[name]
     options = []
-    if field.default == "":
+    if field.default == "" and name != "file":
         options.append(_recommended(name, picked, texts, plan))
     for value in field.choices:
         if value in PEFT_KEYS and value != picked:

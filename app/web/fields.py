@@ -7,6 +7,17 @@ from typing import Any
 
 from app.core.methods.settings import PeftType
 from app.core.plan import Goal, Install, Priority, Tasks
+from app.services.reading import LONGEST
+from app.services.swapping import KEYS_OF_METHOD
+
+
+class File(StrEnum):
+    """What the box for other keys is, where it is a file that somebody brought."""
+
+    AS_IS = "as_is"
+    """All of the configuration: nothing is added."""
+    FILLED = "filled"
+    """What it leaves open is filled in."""
 
 
 class Kind(StrEnum):
@@ -37,15 +48,7 @@ class Field:
     step: str = "any"
 
 
-METHOD_KEYS: Mapping[str, Mapping[str, Any]] = {
-    "full": {"adapter": None},
-    "lora": {"adapter": "lora"},
-    "qlora": {"adapter": "qlora", "load_in_4bit": True},
-    "dora": {"adapter": "lora", "peft_use_dora": True},
-    "qdora": {"adapter": "qlora", "load_in_4bit": True, "peft_use_dora": True},
-    "loftq": {"adapter": "lora", "peft": {"loftq_config": {"loftq_bits": 4}}},
-    "relora": {"adapter": "lora", "relora": True},
-}
+METHOD_KEYS: Mapping[str, Mapping[str, Any]] = KEYS_OF_METHOD
 """A person's own choice of method, as the keys that express it."""
 
 PEFT_KEYS: Mapping[str, Mapping[str, Any]] = {method.value: {"adapter": method.value} for method in PeftType}
@@ -56,7 +59,12 @@ NEFTUNE_KEYS: Mapping[str, Mapping[str, Any]] = {
     "off": {"neftune_noise_alpha": None},
 }
 
-CHECKPOINTING: Mapping[str, object] = {"true": True, "false": False, "offload": "offload"}
+CHECKPOINTING: Mapping[str, Mapping[str, Any]] = {
+    "true": {"gradient_checkpointing": True},
+    "false": {"gradient_checkpointing": False},
+    "offload": {"gradient_checkpointing": True, "activation_offloading": True},
+}
+"""What each choice says in Axolotl's keys; ``gradient_checkpointing: offload`` is an old spelling of the last."""
 
 
 def _choice(name: str, choices: tuple[str, ...], default: str = "", *, knob: bool = False) -> Field:
@@ -96,7 +104,8 @@ FIELDS: Mapping[str, Field] = {
         _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
         _choice("install", tuple(Install), Install.DOCKER.value),
         Field(name="price_per_hour", kind=Kind.NUMBER, least=0, step="any"),
-        Field(name="keys", kind=Kind.TEXT, most=6_000),
+        Field(name="keys", kind=Kind.TEXT, most=LONGEST),
+        _choice("file", tuple(File)),
     )
 }
 

@@ -18,7 +18,7 @@ from app.core.plan import Dataset, Goal, Install, Priority, Tasks, Wish
 from app.services.swapping import METHOD_KEYS as METHOD_SAYING_KEYS
 from app.texts import LANGUAGES
 from app.web import own_keys, pasted_model
-from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, Field, Kind
+from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, Field, File, Kind
 
 MODEL_JSON = "model_json"
 MOST_SUGGESTIONS = 6
@@ -85,7 +85,8 @@ class Form:
     def with_method(self, method: str) -> "Form":
         """This form under another method: what the box for other keys says of one goes."""
         values = own_keys.without(self.values, METHOD_SAYING)
-        return replace(self, values=values).with_values(method=method)
+        file = File.FILLED.value if self["file"] else None
+        return replace(self, values=values).with_values(method=method, file=file)
 
     def query(self, lang: str | None = None) -> str:
         """The shortest query that says the same, ``?`` included; empty for a blank form."""
@@ -161,6 +162,7 @@ def understand(form: Form, catalog: Catalog) -> Asked:
             max_tokens=_whole(form, "max_tokens", asked),
         ),
         overrides=_overrides(form, asked),
+        whole=_choice(form, "file", asked) == File.AS_IS,
         install=Install(_choice(form, "install", asked) or Install.DOCKER),
     )
     return asked
@@ -226,12 +228,26 @@ def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
             case Kind.NUMBER:
                 value = _number(form, name, asked)
             case Kind.CHOICE:
-                value = CHECKPOINTING.get(_choice(form, name, asked) or "")
+                overrides |= CHECKPOINTING.get(_choice(form, name, asked) or "", {})
+                value = None
             case _:
                 value = _text(form, name, asked)
         if value is not None:
             overrides[name] = value
-    return overrides
+    return {**_of_the_file(form), **overrides} if form["file"] == File.AS_IS else overrides
+
+
+def _of_the_file(form: Form) -> dict[str, Any]:
+    """The keys of a whole file that fields of the plan stand for."""
+    found: dict[str, Any] = {}
+    row = {name: form[f"dataset_{name}"] for name in ("path", "type") if form[f"dataset_{name}"]}
+    if row:
+        found["datasets"] = [row]
+    if form["goal"] in own_keys.PREFERENCES:
+        found["rl"] = form["goal"]
+    if form["sequence_len"].isdigit():
+        found["sequence_len"] = int(form["sequence_len"])
+    return found
 
 
 def _text(form: Form, name: str, asked: Asked) -> str | None:

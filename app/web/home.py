@@ -1,11 +1,13 @@
 """Puts the start page together: what this is, and three ways to begin."""
 
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from app.catalog.library import Catalog
+from app.services.reading import LONGEST
 from app.texts import Texts
 from app.web import contexts
 from app.web.examples import example_plans
@@ -21,17 +23,19 @@ METHODS = ("qlora", "lora", "dora", "full", "ia3", "prefix_tuning", "p_tuning", 
 """Those that people ask about first."""
 
 
-def home_page(request: Request, texts: Texts) -> contexts.HomePage:
-    """The start page."""
+def home_page(request: Request, texts: Texts, typed: Mapping[str, str]) -> contexts.HomePage:
+    """The start page, with what was ``typed`` so far: a model, a card, a file's text."""
     catalog: Catalog = request.app.state.catalog
     form = Form.from_query(request.query_params)
+    asked = Form(values={name: typed[name] for name in ("model", "gpu") if typed.get(name)})
+    yaml = typed.get("yaml", "")
     path = path_for(request, "plan")
     examples = example_plans(catalog, texts, Form(lang=form.lang), lambda asked: path + asked.query())
-    frame = shell(request, texts, here="home", carried={})
+    frame = shell(request, texts, here="home", carried={}, form="home-form")
     there = {link.name: link for group in frame.nav for link in group.links}
     return contexts.HomePage(
         shell=frame,
-        fields=field_views(Form(), Asked(), catalog, texts, lambda asked: path + asked.query(), plan=None),
+        fields=field_views(asked, Asked(), catalog, texts, lambda asked: path + asked.query(), plan=None),
         model_options=model_options(catalog.models),
         sample=_sample(catalog, texts, examples[0]) if examples else None,
         examples=examples[1:],
@@ -44,6 +48,10 @@ def home_page(request: Request, texts: Texts) -> contexts.HomePage:
         suggestions={},
         action=path,
         models_url=path_for(request, "model_search"),
+        post_url=path_for(request, "plan") + Form(lang=form.lang).query(),
+        check_post_url=check + Form(lang=form.lang).query() if (check := path_if_any(request, "check")) else "",
+        yaml=yaml,
+        problem=texts.text("web.error.long", given=len(yaml), most=LONGEST) if len(yaml) > LONGEST else "",
         lang=form.lang or "",
     )
 

@@ -10,7 +10,7 @@ MOST = 6
 
 
 def knob_views(priced: Knobs, form: Form, texts: Texts, address: Address) -> tuple[KnobView, ...]:
-    """The changes that ``priced`` holds, in its order."""
+    """The changes that ``priced`` holds, in its order; ``form`` holds the plan as it is."""
     return tuple(_view(knob, form, texts, address) for knob in priced.items)
 
 

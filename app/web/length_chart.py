@@ -1,10 +1,12 @@
 """The picture of memory against sequence length: stacked columns, the card's limit across them."""
 
+from collections.abc import Callable
+
 from app.core.units import GIB
 from app.services.lengths import AtLength, Lengths
 from app.texts import Texts
+from app.web.contexts import Link
 from app.web.contexts.result import Column, LengthChart, Slice, Tick
-from app.web.forms import Address, Form
 from app.web.memory_bar import FILLS, gib, parts_of
 
 TOP, HEIGHT, BOTTOM = 26, 190, 218
@@ -18,9 +20,12 @@ MOST_TICKS = 5
 
 
 def length_chart(
-    lengths: Lengths, *, capacity_bytes: int, own: int, form: Form, texts: Texts, address: Address
+    lengths: Lengths, *, capacity_bytes: int, own: int, texts: Texts, at: Callable[[int], str]
 ) -> LengthChart:
-    """Draw ``lengths``; the column of the plan's own length is marked."""
+    """Draw ``lengths``; the column of the plan's own length is marked.
+
+    ``at`` is the address of this very plan with another length and nothing else.
+    """
     most = max(capacity_bytes, *(point.memory.process_bytes for point in lengths.points))
     scale = HEIGHT / (most * 1.06)
     wide = (100 - LEFT_PERCENT) / len(lengths.points)
@@ -39,7 +44,7 @@ def length_chart(
                 middle_percent=f"{x + wide / 2:.3f}%",
                 top=f"{BOTTOM - point.memory.process_bytes * scale:.1f}",
                 slices=_slices(point, scale, texts),
-                url=address(form.with_values(sequence_len=str(point.sequence_len_tokens))),
+                url=at(point.sequence_len_tokens),
             )
         )
     parts = _parts(lengths, texts)
@@ -54,9 +59,7 @@ def length_chart(
             points=tuple(f"{column.tokens}: {column.total}" for column in columns),
         ),
         longest=_longest(lengths, texts),
-        longest_url=address(form.with_values(sequence_len=str(lengths.longest_tokens)))
-        if lengths.longest_tokens not in (None, own)
-        else "",
+        takes=_takes(lengths, own, texts, at),
         parts=tuple(label for _, label in parts),
         rows=tuple(_row(point, parts, texts) for point in lengths.points),
     )
@@ -96,10 +99,30 @@ def _label(code: str, texts: Texts) -> str:
 
 
 def _longest(lengths: Lengths, texts: Texts) -> str:
-    if lengths.longest_tokens is None:
+    """What fits with headroom, and what fits at all where that is more."""
+    roomy, most = lengths.longest, lengths.at_most
+    if most is None:
         return texts.text("web.lengths.none", tokens=lengths.points[0].sequence_len_tokens)
-    code = "web.lengths.context" if lengths.whole_context else "web.lengths.longest"
-    return texts.text(code, tokens=lengths.longest_tokens)
+    said = [texts.text("planner.lengths.none_roomy")]
+    if roomy is not None:
+        code = "planner.lengths.context" if lengths.whole_context else "planner.lengths.longest"
+        said = [texts.text(code, tokens=roomy.sequence_len_tokens)]
+    if roomy is None or most.sequence_len_tokens > roomy.sequence_len_tokens:
+        said.append(texts.text("planner.lengths.at_most", tokens=most.sequence_len_tokens))
+    return " ".join(said)
+
+
+def _takes(lengths: Lengths, own: int, texts: Texts, at: Callable[[int], str]) -> tuple[Link, ...]:
+    """A link to each of the two, with the verdict that follows, but to where the plan is already."""
+    found: dict[int, Link] = {}
+    for point in (lengths.longest, lengths.at_most):
+        if point is not None and point.sequence_len_tokens != own:
+            tokens = point.sequence_len_tokens
+            verdict = texts.text(f"web.verdict.{point.verdict.value}.short")
+            found[tokens] = Link(
+                text=texts.text("planner.lengths.take", tokens=tokens, verdict=verdict), url=at(tokens)
+            )
+    return tuple(found.values())
 
 
 def _ticks(most: int, scale: float, texts: Texts) -> tuple[Tick, ...]:

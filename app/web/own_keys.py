@@ -9,18 +9,17 @@ from typing import Any
 
 import yaml
 
+from app.core.axolotl.overriding import ruled_out
 from app.core.axolotl.renamed import modern
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
 from app.core.plan import Goal
+from app.services.reading import read
 from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS
-
-LONGEST = 6_000
-"""Characters of a pasted file; the longest of Axolotl's examples has half of that."""
 
 _SPELLINGS = {"base_model": "model"}
 _SAYS_METHOD = ("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora")
-_PREFERENCES = frozenset({Goal.DPO, Goal.ORPO, Goal.KTO, Goal.SIMPO})
+PREFERENCES = frozenset({Goal.DPO, Goal.ORPO, Goal.KTO, Goal.SIMPO})
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -29,25 +28,21 @@ def parse(text: str) -> dict[str, Any]:
     Raises:
         InvalidInput: it is too long, no YAML, or no mapping of names.
     """
-    if len(text) > LONGEST:
-        raise _fault("web.error.long", given=len(text), most=LONGEST)
-    if not text:
+    if not text.strip():
         return {}
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise _fault("web.error.keys.alias")
-        values = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise _fault("web.error.keys.syntax", line=line, column=column) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _fault("web.error.keys.value") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+    reading = read(text)
+    if reading.config is None:
+        found = reading.findings[0]
+        if found.code == "yaml_empty":
+            return {}
+        raise (
+            _fault("web.error.keys.mapping")
+            if found.code == "yaml_no_mapping"
+            else InvalidInput(FieldError("/form/keys", found.message))
+        )
+    if not all(isinstance(key, str) for key in reading.config):
         raise _fault("web.error.keys.mapping")
-    return values
+    return reading.config
 
 
 def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
@@ -78,7 +73,8 @@ def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known:
 def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, str]:
     """``values`` of fields after a change of keys: to their fields where they have one, to the box otherwise.
 
-    None takes a key out of a file, and a field back to its recommendation; a key of the box says so as null.
+    None takes a key out of a file, and a field back to its recommendation; a key of the box says so as null. What the
+    box says of a changed key goes, and so does what the change rules out.
     """
     result = dict(values)
     found: dict[str, str] = {}
@@ -89,12 +85,14 @@ def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, st
             del result[name]
         else:
             left[key] = None
-    if left:
-        try:
-            own = parse(values.get("keys", ""))
-        except InvalidInput:
-            own = {}
-        found["keys"] = write(own | left)
+    try:
+        own = parse(values.get("keys", ""))
+    except InvalidInput:
+        own = {}
+    gone = {*patch, *(name for key, value in patch.items() for name in ruled_out(key, value))} - left.keys()
+    kept = {key: value for key, value in own.items() if key not in gone}
+    if left or kept != own:
+        found["keys"] = write(kept | left)
     return result | found
 
 
@@ -138,7 +136,7 @@ def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
     if left.get("neftune_noise_alpha") == NEFTUNE_KEYS["on"]["neftune_noise_alpha"]:
         fields.setdefault("neftune", "on")
         del left["neftune_noise_alpha"]
-    if left.get("rl") in _PREFERENCES:
+    if left.get("rl") in PREFERENCES:
         fields.setdefault("goal", left.pop("rl"))
     _move_dataset(left, fields)
     for key, value in tuple(left.items()):

@@ -8,6 +8,7 @@ from app.texts import Texts
 from app.web import contexts
 from app.web.examples import example_plans, preset_plans
 from app.web.field_views import DATASET_TYPES, OPTIMIZERS, error_summary, field_views, model_options
+from app.web.fields import File
 from app.web.forms import Address, Form
 from app.web.planning import Answer
 from app.web.presenting import model_name, present
@@ -60,14 +61,22 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         presets=preset_plans(catalog, texts, form, address),
         examples=() if result else example_plans(catalog, texts, form, address),
         result=result,
+        fill=_fill(form, found, texts, address),
         model_options=model_options(catalog.models),
         suggestions={"dataset-types": DATASET_TYPES, "optimizers": OPTIMIZERS},
         action=path,
         models_url=path_for(request, "model_search"),
         reset_url=address(blank),
-        changed=sum(name not in ("model", "m", "gpu", "vram_gib") for name in form.values),
+        changed=sum(name not in ("model", "m", "gpu", "vram_gib", "file") for name in form.values),
         lang=form.lang or "",
     )
+
+
+def _fill(form: Form, found: Answer, texts: Texts, address: Address) -> contexts.Link | None:
+    if form["file"] != File.AS_IS or not found.asked.errors:
+        return None
+    text = texts.text("planner.file.to_filled")
+    return contexts.Link(text=text, url=address(form.with_values(file=File.FILLED.value)))
 
 
 def _onward(request: Request, texts: Texts, form: Form) -> tuple[contexts.Link, ...]:

@@ -1,6 +1,6 @@
 """Turns a plan into words and figures for the page."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.catalog.library import Catalog
@@ -8,15 +8,18 @@ from app.core.estimate import Estimate, Time
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan, Wish
+from app.services.exporting import reasons
 from app.services.lengths import by_length
 from app.services.measuring import Meter
 from app.services.pricing import price_saving_knobs
+from app.services.verdicts import grave
 from app.services.writing import flow_text, write_yaml
 from app.texts import Texts
 from app.web import contexts
+from app.web.chooser import FITTED, pinned
 from app.web.contexts.time import Beyond
 from app.web.durations import duration
-from app.web.fields import field_of_key
+from app.web.fields import File, field_of_key
 from app.web.forms import Address, Form, in_field, turned
 from app.web.highlight import highlight
 from app.web.knob_list import MOST, knob_views
@@ -48,7 +51,8 @@ def yaml_file(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) ->
         process_bytes=estimate.memory.process_bytes,
         capacity_bytes=hardware.capacity_bytes,
     )
-    return write_yaml(plan.config, texts, header=(header, texts.text("web.yaml.run")))
+    against = reasons(grave(plan.findings, plan.config), texts)
+    return write_yaml(plan.config, texts, header=(*against, header, texts.text("web.yaml.run")))
 
 
 def file_name(plan: Plan) -> str:
@@ -91,7 +95,8 @@ def present(
     take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
     yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml
     return contexts.Result(
-        verdict=verdict(estimate, hardware, texts),
+        verdict=run_verdict(estimate, hardware, texts, findings=plan.findings, config=plan.config),
+        refused=t("planner.download.refused") if take is None and grave(plan.findings, plan.config) else "",
         method=method,
         method_reason=t("web.result.own_method" if own else "web.result.recommended"),
         model=model_name(plan, catalog, texts),
@@ -106,9 +111,8 @@ def present(
             ),
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
-            form=form,
             texts=texts,
-            address=address,
+            at=lambda tokens: address(pinned(form, {**plan.config, "sequence_len": tokens}, FITTED)),
         ),
         time=time_fact(estimate.time, texts) if estimate.time else None,
         disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
@@ -138,7 +142,7 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(priced, form, texts, address),
+        knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
         yaml_lines=highlight(yaml),
@@ -147,8 +151,32 @@ def present(
         file_name=file_name(plan) if take is None else "",
         check_url=check_url if take is None else "",
         take=take,
+        brought=brought(plan, form=form, wish=wish, texts=texts, address=address),
         beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
+
+
+def brought(plan: Plan, *, form: Form, wish: Wish, texts: Texts, address: Address) -> contexts.Brought | None:
+    """What became of a file that somebody brought; None where there is none."""
+    if not form["file"]:
+        return None
+    whole = form["file"] == File.AS_IS
+    theirs = {"base_model", *_own(form, wish)}
+    added = {} if whole else {key: value for key, value in plan.config.items() if key not in theirs}
+    other = File.FILLED if whole else File.AS_IS
+    return contexts.Brought(
+        text=texts.text(f"planner.file.{form['file']}", count=len(added)),
+        added=tuple(f"{key}: {flow_text(value)}" for key, value in added.items()),
+        other=contexts.Link(
+            text=texts.text(f"planner.file.to_{other.value}"), url=address(form.with_values(file=other.value))
+        ),
+    )
+
+
+def _own(form: Form, wish: Wish) -> set[str]:
+    """The keys that a person set, in the box or in fields."""
+    fields = {"datasets": "dataset_path", "rl": "goal", "sequence_len": "sequence_len"}
+    return {key for key, name in fields.items() if form.values.get(name)} | set(wish.overrides)
 
 
 def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:
@@ -163,6 +191,24 @@ def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:
         band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
         rate=texts.text("web.time.rate", rate=round(time.tokens_per_second)),
         price=texts.text("web.time.price", price=time.price) if time.price is not None else "",
+    )
+
+
+def run_verdict(
+    estimate: Estimate, hardware: Hardware, texts: Texts, *, findings: Iterable[Finding], config: Mapping[str, Any]
+) -> contexts.Verdict:
+    """Whether the file runs at all, and then whether it fits: what is refused or fails is said before its memory."""
+    fits = verdict(estimate, hardware, texts)
+    against = grave(findings, config)
+    if not against:
+        return fits
+    effect = against[0].effect.value
+    memory = texts.text("planner.verdict.memory", memory=fits.headline, detail=fits.detail)
+    return contexts.Verdict(
+        kind=effect,
+        headline=texts.text(f"check.verdict.{effect}"),
+        detail=texts.render(against[0].message),
+        range=memory,
     )
 
 
@@ -194,6 +240,7 @@ def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.Chan
                 before=in_field(made.before) if made.before is not None else "",
                 after=in_field(made.after) if made.after is not None else "",
                 saves=saved(made.saves_bytes, texts),
+                along=texts.text("planner.goes_along_with", key=made.along) if made.along else "",
                 field_id=f"f-{name}" if name else None,
             )
         )
@@ -215,7 +262,8 @@ def _alternative(other: Alternative, form: Form, texts: Texts, address: Address)
         verdict_text=texts.text(f"web.verdict.{kind}.short"),
         memory=gib(other.estimate.memory.process_bytes, texts),
         trainable=texts.text("web.percent", share=other.estimate.trainable_percent),
-        reason=texts.render(other.reason),
+        reason=" ".join(texts.render(said) for said in (other.reason, other.pace) if said is not None),
+        changes=change_views(other.changes, texts),
         url=address(form.with_method(other.method)),
     )
 

@@ -39,6 +39,7 @@ def shell(
     description: str = "",
     address: Callable[[str], str] | None = None,
     carried: dict[str, str] | None = None,
+    form: str = "",
 ) -> Shell:
     """The frame of a page.
 
@@ -50,6 +51,7 @@ def shell(
         description: for link previews; the product's by default.
         address: the address of this same page in a language. By default the one asked for, with ``lang`` exchanged.
         carried: model and hardware for links to other pages. By default what the query says.
+        form: the id of a form that is posted to this same page where the language is switched.
     """
     asked = request.query_params.get("lang", "")
     lang = {"lang": asked} if asked in LANGUAGES else {}
@@ -65,6 +67,7 @@ def shell(
                 name=name,
                 url=address(code) if address else same_page(request, code),
                 current=code == texts.language,
+                post_url=_path(request) + _query({"lang": code}) if form else "",
             )
             for code, name in LANGUAGES.items()
         ),
@@ -73,14 +76,19 @@ def shell(
         plan_url=path_for(request, "plan") + query,
         here=here,
         version=__version__,
+        form=form,
     )
 
 
 def same_page(request: Request, lang: str) -> str:
     """The address that was asked for, in another language."""
     pairs = [(name, value) for name, value in request.query_params.multi_items() if name != "lang"]
-    path = "/" + request.scope["path"].lstrip("/")  # two slashes would lead to another host
-    return f"{quote(path)}?{urlencode([*pairs, ('lang', lang)])}"
+    return f"{_path(request)}?{urlencode([*pairs, ('lang', lang)])}"
+
+
+def _path(request: Request) -> str:
+    """The path that was asked for; two slashes would lead to another host."""
+    return quote("/" + request.scope["path"].lstrip("/"))
 
 
 def _query(values: dict[str, str]) -> str:

@@ -8,10 +8,11 @@ from app.core.plan import Plan
 from app.texts import Texts
 from app.web.contexts import Link
 from app.web.contexts.time import TimeDetail, TimePartView
+from app.web.durations import duration
 
 PARTS = ("arithmetic", "launching", "moving", "unpacking", "weighing", "offloading", "stepping")
 """The order in which the parts are drawn, and so their fills."""
-MINUTE, HOUR, DAY = 60, 3600, 86400
+HOUR = 3600
 
 
 def time_detail(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) -> TimeDetail | None:
@@ -25,12 +26,16 @@ def time_detail(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) 
     t = texts.text
     return TimeDetail(
         speed=t("time.speed", rate=round(time.tokens_per_second), low=round(slow), high=round(fast)),
-        step=t("time.range", value=span(time.step_seconds, texts), low=span(low, texts), high=span(high, texts)),
+        step=t(
+            "time.range", value=duration(time.step_seconds, texts), low=duration(low, texts), high=duration(high, texts)
+        ),
         run=_run(time, texts),
         steps=t("web.number", number=time.total_steps) if time.total_steps else "",
         price=_price(time, hardware, dated, texts),
         price_source=_source(time, hardware, dated, texts),
-        energy=t("time.energy", kwh=time.energy_kwh) if time.energy_kwh else "",
+        energy=t("time.energy", kwh=time.energy_kwh, most=time.energy_kwh_range[1])
+        if time.energy_kwh and time.energy_kwh_range
+        else "",
         parts=_parts(time, texts),
         missing="" if time.total_steps else t("time.missing"),
         basis=t("planner.time.basis"),
@@ -40,8 +45,8 @@ def time_detail(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) 
 def _run(time: Time, texts: Texts) -> str:
     if time.run_seconds is None or time.run_seconds_range is None:
         return ""
-    low, high = (span(seconds, texts) for seconds in time.run_seconds_range)
-    return texts.text("time.range", value=span(time.run_seconds, texts), low=low, high=high)
+    low, high = (duration(seconds, texts) for seconds in time.run_seconds_range)
+    return texts.text("time.range", value=duration(time.run_seconds, texts), low=low, high=high)
 
 
 def _price(time: Time, hardware: Hardware, dated: PriceRow | None, texts: Texts) -> str:
@@ -75,7 +80,7 @@ def _parts(time: Time, texts: Texts) -> tuple[TimePartView, ...]:
         found.append(
             TimePartView(
                 label=texts.text(f"planner.time.{code}"),
-                value=span(seconds, texts),
+                value=duration(seconds, texts),
                 x_percent=f"{start:.3f}%",
                 width_percent=f"{share:.3f}%",
                 number=PARTS.index(code),
@@ -83,16 +88,3 @@ def _parts(time: Time, texts: Texts) -> tuple[TimePartView, ...]:
         )
         start += share
     return tuple(found)
-
-
-def span(seconds: float, texts: Texts) -> str:
-    """A duration in the unit that people would use."""
-    if seconds < 1:
-        return texts.text("time.unit.ms", value=seconds * 1000)
-    if seconds < MINUTE:
-        return texts.text("time.unit.s", value=seconds)
-    if seconds < HOUR:
-        return texts.text("time.unit.min", value=seconds / MINUTE)
-    if seconds < 2 * DAY:
-        return texts.text("time.unit.h", value=seconds / HOUR)
-    return texts.text("time.unit.d", value=seconds / DAY)

@@ -137,7 +137,8 @@
   });
 
   document.addEventListener("htmx:response:error", (event) => {
-    if (!answered(event.detail.ctx)) notice("failed");
+    const { ctx } = event.detail;
+    if (!answered(ctx)) notice([414, 431].includes(ctx.response?.status) ? "long" : "failed");
   });
   document.addEventListener("htmx:error", () => notice("offline"));
   window.addEventListener("popstate", () => { lastTyped = null; });
@@ -145,6 +146,11 @@
   // A blank field says nothing: keep it out of the address where the form is sent the plain way.
   document.addEventListener("formdata", (event) => {
     dropBlanks(event.formData);
+    // What was typed in the form beside this one goes along.
+    const other = document.getElementById(event.target.dataset?.takesAlong);
+    for (const field of other?.elements ?? []) {
+      if (["model", "gpu"].includes(field.name) && field.value.trim()) event.formData.append(field.name, field.value);
+    }
   });
 
   // Models, found while typing ---------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_a_name_that_nothing_has(client: TestClient, body: dict[str, Any], at: s
         ({"config": LORA | {"lora_r": -1}}, ["/config/lora_r"]),
         ({"config": LORA | {"lora_r": "many", "micro_batch_size": 0}}, ["/config/lora_r", "/config/micro_batch_size"]),
         ({"config": LORA, "hardware": {}}, ["/hardware/gpu"]),
-        ({"config": LORA, "hardware": {"gpu": "rtx-4090", "vram_gib": 24}}, ["/hardware/vram_gib"]),
+        ({"config": LORA, "hardware": {"gpu": "rtx-4090", "vram_gib": 0}}, ["/hardware/vram_gib"]),
         ({"config": LORA, "hardware": {"vram_gib": -1}}, ["/hardware/vram_gib"]),
         ({"config": LORA, "hardware": {"vram_gib": "24"}}, ["/hardware/vram_gib"]),
         ({"config": LORA, "hardware": {"gpu": "rtx-4090", "count": 0}}, ["/hardware/count"]),

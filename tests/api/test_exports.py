@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 
 MODEL = "meta-llama/Llama-3.1-8B"

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
+from app.core.fit import KEY_RUNGS
 from app.schemas import QLORA_EXAMPLE, Comparison, Fit
 from app.settings import Settings
 
@@ -24,7 +25,7 @@ def test_fit_gives_changes_that_save(client: TestClient) -> None:
     found = answer.json()
     Fit.model_validate(found)
     assert found["outcome"] == "fits"
-    assert found["changes"][0].keys() == {"key", "from", "to", "saves_bytes"}
+    assert found["changes"][0].keys() == {"key", "from", "to", "saves_bytes", "along"}
     assert found["estimate"]["fits"] is True
     assert [len(row) for row in found["grid"]["rows"]] == [7] * 5
 
@@ -58,6 +59,42 @@ def test_fit_refuses_what_cannot_be(client: TestClient, own: dict[str, Any], poi
     answer = client.post("/api/v1/fit", json={"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}, **own})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "given", "nearest"),
+    [
+        ({"vary": ["optimizer", "sequence_length"]}, "vary", "sequence_length", "sequence_len"),
+        ({"objective": "fast"}, "objective", "fast", "fastest"),
+        ({"grid": {"x": {"key": "micro_batch"}}}, "key", "micro_batch", "micro_batch_size"),
+    ],
+)
+def test_a_choice_that_is_none_names_field_given_allowed_and_nearest(
+    client: TestClient, own: dict[str, Any], name: str, given: str, nearest: str
+) -> None:
+    """In a list and deep in the request too."""
+    body = {"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}, **own}
+    (error,) = client.post("/api/v1/fit", json=body).json()["errors"]
+    assert all(part in error["detail"] for part in (f"{name} cannot be {given}", f"mean {nearest}?", "Allowed: "))
+    assert error["nearest"] == [nearest]
+
+
+def test_a_choice_that_looks_like_nothing_names_what_is_allowed(client: TestClient) -> None:
+    """Every one."""
+    body = {"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}, "vary": ["foo"]}
+    (error,) = client.post("/api/v1/fit", json=body).json()["errors"]
+    assert error["pointer"] == "/vary/0"
+    assert error["detail"].startswith("vary cannot be foo")
+    assert all(key in error["detail"] for key in KEY_RUNGS)
+
+
+def test_fit_shows_what_reaches_further_beside_what_has_headroom(client: TestClient) -> None:
+    """Both verdicts said."""
+    body = {"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}, "objective": "longest_sequence"}
+    found = client.post("/api/v1/fit", json=body).json()
+    assert found["estimate"]["verdict"] == "fits"
+    assert found["at_most"]["estimate"]["verdict"] == "tight"
+    assert found["at_most"]["config"]["sequence_len"] > found["config"]["sequence_len"]
 
 
 def test_compare_gives_every_method(client: TestClient) -> None:

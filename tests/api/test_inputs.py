@@ -72,7 +72,6 @@ def test_every_fault_is_reported(catalog: Catalog) -> None:
         "/hardware/count",
         "/hardware/nodes",
         "/hardware/vram_gib",
-        "/hardware/vram_gib",
         "/hardware/compute_capability",
     ]
 

@@ -139,11 +139,12 @@ def test_a_plan_is_made_from_a_pasted_config_json(client: TestClient) -> None:
 
 def test_a_configuration_is_written_as_a_file(client: TestClient) -> None:
     """A download that reads back as the same keys."""
-    response = client.post("/api/v1/config", json={"config": QLORA})
+    whole = QLORA | {"datasets": [{"path": "a/b", "type": "alpaca"}], "lora_alpha": 32}
+    response = client.post("/api/v1/config", json={"config": whole})
     assert response.headers["content-type"].startswith("application/yaml")
-    assert response.headers["content-disposition"] == 'attachment; filename="llama-3.1-8b-qlora.yml"'
-    assert yaml.safe_load(response.text) == QLORA
-    plain = client.post("/api/v1/config", params={"comments": "false"}, json={"config": QLORA})
+    assert response.headers["content-disposition"] == 'attachment; filename="llama-3.1-8b-qlora.yaml"'
+    assert yaml.safe_load(response.text) == whole
+    plain = client.post("/api/v1/config", params={"comments": "false"}, json={"config": whole})
     assert "#" in response.text
     assert "#" not in plain.text
 
@@ -154,7 +155,7 @@ def test_file_names_are_safe(client: TestClient, base_model: str) -> None:
     response = client.post("/api/v1/config", json={"config": QLORA | {"base_model": base_model}})
     name = response.headers["content-disposition"].removeprefix('attachment; filename="').removesuffix('"')
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
-    assert name.endswith(".yml")
+    assert name.endswith(".yaml")
     assert not name.startswith(".")
 
 
@@ -183,3 +184,34 @@ def test_health(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
     assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_file_that_does_not_run_says_so_at_its_head(client: TestClient) -> None:
+    """Whether comments are wanted or not."""
+    for comments in ("true", "false"):
+        response = client.post("/api/v1/config", params={"comments": comments}, json={"config": QLORA})
+        assert "REFUSES this file" in response.text.splitlines()[0]
+        assert yaml.safe_load(response.text) == QLORA
+
+
+def test_a_plan_says_what_axolotl_makes_of_its_file(client: TestClient) -> None:
+    """Valid or not, and the gravest effect; clashing keys of the person's own included."""
+    asked = {"base_model": "Qwen/Qwen3-4B", "hardware": {"gpu": "rtx-4090"}}
+    good = posted(client, "/plan", asked)
+    assert (good["valid"], good["verdict"], good["targets"]) == (True, "ok", ["axolotl", "peft", "script"])
+    clash = posted(client, "/plan", asked | {"overrides": {"warmup_steps": 5, "warmup_ratio": 0.1}})
+    assert (clash["valid"], clash["verdict"]) == (False, "rejected")
+    assert "REFUSES" in clash["yaml"].splitlines()[0]
+
+
+def test_a_plan_for_a_method_of_peft_gives_a_file_that_runs_beside_the_plugin(client: TestClient) -> None:
+    """Where there is a plugin; where there is none, the file says so and the targets name what there is."""
+    asked = {"base_model": "Qwen/Qwen3-4B", "hardware": {"gpu": "rtx-4090"}}
+    plan = posted(client, "/plan", asked | {"overrides": {"adapter": "ia3"}})
+    assert (plan["valid"], plan["targets"]) == (True, ["plugin", "peft", "script"])
+    file = yaml.safe_load(plan["yaml"])
+    assert file["plugins"][-1].startswith("axoplan_peft.")
+    assert any("IA" in finding["message"] and "You chose" in finding["message"] for finding in plan["findings"])
+    own = posted(client, "/plan", asked | {"overrides": {"adapter": "bottleneck"}})
+    assert (own["valid"], own["verdict"], own["targets"]) == (False, "rejected", ["script"])
+    assert "REFUSES" in own["yaml"].splitlines()[0]

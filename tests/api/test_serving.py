@@ -9,8 +9,8 @@ import pytest
 from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
+from app.application import create_app
 from app.assets import STATIC, content_hash, static_url
-from app.main import create_app
 from app.settings import Settings
 
 PAGES = [

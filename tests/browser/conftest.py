@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 
 CHROMIUM = Path("/usr/bin/chromium")

@@ -5,10 +5,10 @@ from functools import cache
 
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.schemas import YAML_EXAMPLE
 from app.settings import Settings
-from app.web.check.sharing import pack
+from app.web.sharing import pack
 from app.web.site import ROUTERS
 
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -21,6 +21,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "/plan?model=meta-llama/Llama-3.3-70B-Instruct&gpu=rtx-3060-12gb",
         f"/plan?model={MODEL}",
         f"{PLAN}&method=prompt_tuning",
+        f"{PLAN}&keys=adapter:%20qlora%0Aload_in_4bit:%20true%0Aload_in_8bit:%20true",
+        f"{PLAN}&file=filled&keys=adapter:%20lora%0Alora_target_linear:%20true%0Aweight_decay:%200.01&lora_r=8",
         "/plan?model=lama+8b&gpu=rtx-4091&lora_r=-3&keys=%5B",
     ),
     "tree": (
@@ -33,7 +35,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/compare?model={MODEL}&gpu=rtx-4090&v=lora_r",
     ),
     "method": ("/methods/relora?gpu=rtx-3060-12gb", "/methods/prefix_tuning", "/methods/qlor"),
-    "check": (f"/check?c={pack(YAML_EXAMPLE)}&gpu=rtx-4090", "/check?c=damaged&gpu=rtx-4091"),
+    "check": (
+        f"/check?c={pack(YAML_EXAMPLE)}&gpu=rtx-4090",
+        f"/check?c={pack(YAML_EXAMPLE)}&gpu=rtx-3060-12gb",
+        f"/check?c={pack(YAML_EXAMPLE.replace('8B-Instruct', '8B-Instrukt'))}&gpu=rtx-4090",
+        "/check?c=damaged&gpu=rtx-4091",
+    ),
     "method_export": ("/methods/ia3/nothing.zip",),
     "plan_export": ("/plan/take/plugin.zip",),
     "models": ("/models?q=qwen3&gpu=rtx-3060-12gb&sort=parameters", "/models?q=zzzz&family=lama&sort=nmae"),

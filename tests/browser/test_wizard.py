@@ -15,7 +15,7 @@ import uvicorn
 import yaml
 from playwright.sync_api import Page, Route, expect
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 from app.texts import LANGUAGES
 
@@ -276,7 +276,7 @@ def test_the_open_menu_is_whole(open_page: Open) -> None:
 def test_a_pasted_file_fills_the_form(open_page: Open) -> None:
     page = open_page("/")
     page.locator("#home-yaml").fill(f"base_model: {MODEL}\nadapter: qlora\nload_in_4bit: true\nseed: 7\n")
-    page.get_by_role("button", name="See what it takes").click()
+    page.locator(".way-form button").first.click()
     expect(page.get_by_label("Base model")).to_have_value(MODEL)
     page.get_by_label("GPU", exact=True).select_option("rtx-4090")
     expect(page.locator("#yaml")).to_contain_text("seed: 7")

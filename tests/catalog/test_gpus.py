@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.files import CatalogError
 from app.catalog.gpus import GpuRow, load_gpus, parse_capability
 from app.catalog.library import Catalog, load_catalog
-from app.catalog.rows import CatalogError
 from app.core.errors import UnknownName
 from app.core.hardware import Vendor
 from app.core.units import GB, GIB

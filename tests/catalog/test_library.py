@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.files import DATA, CatalogError
 from app.catalog.library import Catalog, load_catalog
-from app.catalog.rows import DATA, CatalogError
 from app.core.errors import UnknownName
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.files import CatalogError
 from app.catalog.library import Catalog
 from app.catalog.methods import load_methods
-from app.catalog.rows import CatalogError
 from app.catalog.target_modules import load_target_modules
 from app.core.adapter import default_targets
 from app.core.architectures import describe, supported_model_types

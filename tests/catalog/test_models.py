@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from app.catalog.files import CatalogError
 from app.catalog.library import Catalog, load_catalog
 from app.catalog.models import ModelRow, load_models
-from app.catalog.rows import CatalogError
 from app.core.errors import UnknownName
 
 ROWS = load_catalog().models.rows

@@ -36,7 +36,8 @@ def schema() -> Schema:
 
 def ours(case: Broken) -> bool:
     """Whether we hold a configuration to be valid."""
-    return not any(f.effect is Effect.REJECTED for f in check(case.config, None, case.hardware, schema()))
+    found = check(case.config, None, case.hardware, schema(), trying=False)
+    return not any(f.effect is Effect.REJECTED for f in found)
 
 
 def ask(lines: list[dict[str, Any]], interpreter: str, jobs: int = 2) -> dict[str, dict[str, Any]]:

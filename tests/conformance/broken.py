@@ -1,7 +1,8 @@
 """Configurations broken on purpose, each with a name: what the product says of them is held to Axolotl's own verdicts.
 
 Four kinds: every key with values of every kind (``kind``), nested keys likewise (``nested``), keys misspelt (``typo``)
-and combinations that a rule is about, together with near misses that are fine (``rule``). Nothing is drawn by chance.
+and combinations that a rule is about, together with near misses that are fine (``rule``, ``again``). Nothing is drawn by
+chance.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from app.core.axolotl.schema import Key, Schema, walk
 from app.core.hardware import Hardware, Vendor
+from tests.conformance.broken_again import BROKEN_AGAIN
 from tests.conformance.broken_rules import RULES_BROKEN
 
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -164,7 +166,8 @@ def typos() -> Iterator[Broken]:
 
 def rules() -> Iterator[Broken]:
     """What each rule is about, over every base that it makes sense on."""
-    for code, bases, variants in RULES_BROKEN:
+    known = [("rule", *row) for row in RULES_BROKEN] + [("again", *row) for row in BROKEN_AGAIN]
+    for kind, code, bases, variants in known:
         for base in bases.split():
             for position, variant in enumerate(variants):
                 changes = dict(variant)
@@ -172,5 +175,5 @@ def rules() -> Iterator[Broken]:
                 merged = {**BASES[base], **changes}
                 config = {key: value for key, value in merged.items() if value != "@gone"}
                 yield Broken(
-                    name=f"rule {code} {base} {position}", config=config, capability=capability, gpus=gpus, rule=code
+                    name=f"{kind} {code} {base} {position}", config=config, capability=capability, gpus=gpus, rule=code
                 )

@@ -5,6 +5,7 @@ from typing import Any
 
 CCE = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
 LIGER = "axolotl.integrations.liger.LigerPlugin"
+NEMO_GYM = "axolotl.integrations.nemo_gym.NemoGymPlugin"
 KERNELS = "axolotl.integrations.kernels.KernelsPlugin"
 PRETRAIN = {"datasets": "@gone", "pretraining_dataset": [{"path": "a/b"}], "val_set_size": "@gone", "max_steps": 100}
 FSDP2 = {"fsdp_version": 2, "fsdp_config": {"offload_params": False}}
@@ -29,6 +30,13 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"datasets": [{"path": "a", "type": "sharegpt.load_role"}]},
             {"datasets": [{"path": "a", "type": "chat_template"}, {"path": "b", "type": "sharegpt:chat"}]},
             {"datasets": [{"path": "a", "type": "xsharegpt"}]},
+            {"datasets": [{"path": "a", "type": "sharegpt", "field_messages": "turns"}]},
+            {
+                "datasets": [
+                    {"path": "a", "type": "sharegpt", "message_field_role": "from", "message_field_content": "value"}
+                ]
+            },
+            {"datasets": [{"path": "a", "type": "sharegpt", "conversation": "chatml"}]},
         ),
     ),
     (
@@ -98,6 +106,8 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"base_model_config": None},
             {"tokenizer_config": None, "tokenizer_use_mistral_common": False},
             {"tokenizer_config": "a/b"},
+            {"base_model_config": "mistralai/Magistral-Small-2506", "tokenizer_config": None},
+            {"base_model_config": "a/b", "tokenizer_config": None},
         ),
     ),
     (
@@ -762,6 +772,11 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"plugins": ["axolotl.integrations.swanlab.SwanLabPlugin"], "use_swanlab": False},
             {"plugins": ["axolotl.integrations.spectrum.SpectrumPlugin"], "spectrum_top_fraction": "half"},
             {"plugins": ["axolotl.integrations.liger.LigerPlugin"], "liger_rms_norm": True},
+            {"plugins": ["axolotl.integrations.liger.LigrPlugin"]},
+            {"plugins": ["axolotl.integrations.zzzz.Qqqq"]},
+            {"plugins": ["axolotl.integrations.liger"]},
+            {"plugins": [NEMO_GYM]},
+            {"plugins": [NEMO_GYM], "nemo_gym_enabled": False},
         ),
     ),
     (
@@ -898,6 +913,7 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"optimizer": "polora", "embedding_lr": 1e-4},
             {"optimizer": "polora", "relora_steps": 5},
             {"optimizer": "polora", "weight_decay": 0.1},
+            {"optimizer": "polora", "relora": True, "jagged_restart_steps": 9},
         ),
     ),
     (
@@ -946,6 +962,7 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"fp8_enable_fsdp_float8_all_gather": True},
             {"fp8_enable_fsdp_float8_all_gather": True, **FSDP2},
             {"fp8": True, "fp8_config": {"recipe": "tensorwise", "extra": 1}},
+            {"fp8": True, "fp8_config": {"recipe": "rowwise"}, "fp8_enable_fsdp_float8_all_gather": True, **FSDP2},
         ),
     ),
     (
@@ -1097,6 +1114,13 @@ RULES_BROKEN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"lora_target_modules": "all-linear"},
             {"peft_init_lora_weights": "pissa"},
             {"peft_init_lora_weights": 5},
+            {"hub_model_id": b"someone/model"},
+            {"hub_model_id": b"\xff\xfe"},
+            {5: 2},
+            {True: 1},
+            {"datasets": [{"path": "a/b", "type": "alpaca", 5: "x"}]},
+            {"test_datasets": {"path": "a/b", "type": "alpaca", "split": "test"}},
+            {"lora_target_modules": [1] * 30},
         ),
     ),
 )

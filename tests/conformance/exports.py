@@ -154,7 +154,7 @@ def wraps(config: dict[str, Any], model: dict[str, Any], folder: Path) -> None:
 
     with zipfile.ZipFile(io.BytesIO(export_of(config, model, "plugin").content)) as archive:
         archive.extractall(folder)
-    text = next(folder.glob("*.yml")).read_text(encoding="utf-8")
+    text = next(folder.glob("*.yaml")).read_text(encoding="utf-8")
     sys.path.insert(0, str(folder))
     try:
         case = {

@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 
 from app import schemas
 from app.api.problem import SLUGS
+from app.application import create_app
 from app.core.plan import Goal, Install, Priority
-from app.main import create_app
 from app.settings import Settings
 
 CALLS = {
@@ -197,7 +197,7 @@ SHAPES: dict[str, type[BaseModel]] = {
 
 def exactly(shape: type[BaseModel], data: Any) -> None:
     """``data`` is of the shape, and holds nothing that the shape does not name."""
-    assert json.loads(shape.model_validate_json(json.dumps(data)).model_dump_json()) == data
+    assert json.loads(shape.model_validate_json(json.dumps(data)).model_dump_json(by_alias=True)) == data
 
 
 @pytest.mark.parametrize("path", [path for path in SHAPES if path not in ("/api/v1/estimate", "/api/v1/plan")])

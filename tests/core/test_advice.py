@@ -62,7 +62,8 @@ def test_where_nothing_is_known_the_guides_template_is_advised(catalog: Catalog)
         ({"method": "relora"}, "num_epochs", 1),
         ({"goal": "dpo"}, "warmup_ratio", 0.1),
         ({"quantized": True}, "optimizer", "paged_adamw_8bit"),
-        ({"method": "full"}, "optimizer", "paged_adamw_8bit"),
+        ({"quantized": True, "priority": "quality"}, "optimizer", "adamw_torch_fused"),
+        ({"method": "full"}, "optimizer", "adamw_torch_fused"),
     ],
 )
 def test_advice_follows_method_goal_model_and_data(

@@ -107,6 +107,7 @@ def test_lora_settings() -> None:
         ({"learning_rate": "fast"}, "learning_rate", "error.config.number"),
         ({"learning_rate": True}, "learning_rate", "error.config.number"),
         ({"sample_packing": "perhaps"}, "sample_packing", "error.config.boolean"),
+        ({"flash_attention": "perhaps"}, "flash_attention", "error.config.boolean"),
         ({"plugins": 5}, "plugins", "error.config.names"),
         ({"adapter": "lorra"}, "adapter", "error.config.choice_nearest"),
         ({"optimizer": 7}, "optimizer", "error.config.choice"),

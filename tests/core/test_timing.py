@@ -13,7 +13,7 @@ from app.core.architectures import describe
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.run import Run
-from app.core.timing import Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
+from app.core.timing import Pace, Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
 
 LORA: Mapping[str, Any] = {
     "adapter": "lora",
@@ -203,6 +203,8 @@ def test_energy_and_price_follow_from_the_hours(catalog: Catalog) -> None:
     assert found.run_seconds is not None
     assert found.price == pytest.approx(found.run_seconds / 3600 * 2 * 0.5)
     assert found.energy_kwh == pytest.approx(found.run_seconds / 3600 * 2 * 0.45)
+    assert found.run_seconds_range is not None
+    assert found.energy_kwh_range == pytest.approx([seconds / 3600 * 2 * 0.45 for seconds in found.run_seconds_range])
     assert found.price_range is not None
     assert found.run_seconds_range is not None
     assert found.run_seconds_range[0] < found.run_seconds < found.run_seconds_range[1]
@@ -238,3 +240,25 @@ def test_a_checkpoint_is_as_large_as_published(catalog: Catalog, own: Mapping[st
     architecture = catalog.architecture("meta-llama/Llama-3.2-3B")
     run = Run.from_config(own)
     assert adapter_disk_bytes(run, resolve_adapter(architecture, run)) == pytest.approx(stored, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "kind", "percent"),
+    [
+        (1.0, "same", 0),
+        (1.019, "same", 0),
+        (0.981, "same", 0),
+        (1.02, "slower", 2),
+        (1.27, "slower", 27),
+        (0.8, "faster", 20),
+    ],
+)
+def test_a_pace_is_said_in_one_way(ratio: float, kind: str, percent: int) -> None:
+    """Within what the model can tell it is the same."""
+    pace = Pace(ratio=ratio)
+    assert (pace.kind, pace.percent) == (kind, percent)
+
+
+def test_a_pace_needs_both_times() -> None:
+    """Cards without rates have none."""
+    assert Pace.between(None, None) is None

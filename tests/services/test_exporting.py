@@ -83,7 +83,7 @@ def test_without_comments_the_yaml_has_none(catalog: Catalog) -> None:
     """One plugin named as text is kept too."""
     file = made(catalog, config_of("ia3", plugins="a.B"), "plugin", comments=False)
     with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
-        text = archive.read("llama-3.1-8b-ia3.yml").decode()
+        text = archive.read("llama-3.1-8b-ia3.yaml").decode()
     assert "#" not in text
     assert yaml.safe_load(text)["plugins"] == ["a.B", "axoplan_peft.AxoplanPeftPlugin"]
 
@@ -235,4 +235,4 @@ def test_a_file_names_its_model(catalog: Catalog) -> None:
     with pytest.raises(InvalidInput) as caught:
         made(catalog, {"adapter": "ia3"}, "plugin")
     assert caught.value.errors[0].pointer == "/config/base_model"
-    assert made(catalog, {"base_model": MODEL}, "axolotl").name == "llama-3.1-8b-full.yml"
+    assert made(catalog, {"base_model": MODEL}, "axolotl").name == "llama-3.1-8b-full.yaml"

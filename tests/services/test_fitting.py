@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from app.catalog.library import Catalog, load_catalog
+from app.core.axolotl.fixing import GRAVE
+from app.core.axolotl.rules import check
 from app.core.errors import InvalidInput
 from app.core.estimate import Verdict
-from app.core.objective import Objective
+from app.core.findings import Severity
+from app.core.objective import MOST_OF, Objective
 from app.core.plan import Install, Outcome
 from app.services.estimating import estimate
 from app.services.fitting import GRID_DEFAULTS, Axis, Fit, fit
@@ -54,7 +57,61 @@ def test_the_answer_holds(catalog: Catalog, gpu: str, objective: Objective, vary
     assert sum(change.saves_bytes for change in found.changes) == before - again.memory.process_bytes
     for change in found.changes:
         assert (CONFIG.get(change.key), found.config.get(change.key)) == (change.before, change.after)
-    assert bool(found.findings) == (found.outcome is Outcome.DOES_NOT_FIT)
+    errors = [finding for finding in found.findings if finding.severity is Severity.ERROR]
+    assert bool(errors) == (found.outcome is Outcome.DOES_NOT_FIT)
+
+
+@pytest.mark.parametrize("objective", [o for o in Objective if o is not Objective.FITS])
+@pytest.mark.parametrize("gpu", ["rtx-4090", "a100-80gb-sxm"])
+def test_what_is_recommended_has_headroom_and_what_reaches_further_is_tight(
+    catalog: Catalog, gpu: str, objective: Objective
+) -> None:
+    """The most with room to spare first; beside it, where it is more, the most that fits at all."""
+    found = fitted(catalog, gpu, objective=objective, vary=["micro_batch_size", "cut_cross_entropy", "optimizer"])
+    assert found.estimate.verdict is Verdict.FITS
+    if objective in MOST_OF:
+        key = MOST_OF[objective][0]
+        if found.at_most is None:  # the context, or as high as ranks go, has room to spare
+            assert found.config[key] >= 1024
+            return
+        assert found.at_most.estimate.verdict is Verdict.TIGHT
+        assert found.at_most.config[key] > found.config[key]
+        more = {**found.at_most.config, key: found.at_most.config[key] + 64}
+        assert not estimate(catalog=catalog, config=more, hardware=catalog.gpus.get(gpu).hardware()).fits
+    elif found.at_most is not None:
+        assert found.at_most.estimate.verdict is Verdict.TIGHT
+
+
+def test_where_nothing_has_headroom_what_is_tight_is_the_answer(catalog: Catalog) -> None:
+    """And nothing stands beside it."""
+    config = {**CONFIG, "sequence_len": 512, "micro_batch_size": 1, "cut_cross_entropy": True}
+    small = catalog.gpus.get("rtx-4090").hardware()
+    least = estimate(catalog=catalog, config=config, hardware=small).memory.process_bytes
+    card = replace(small, capacity_bytes=least + (1 << 20))
+    found = fit(catalog=catalog, config=config, model=None, hardware=card, objective=Objective.LARGEST_MICRO_BATCH)
+    assert (found.estimate.verdict, found.at_most) == (Verdict.TIGHT, None)
+
+
+def test_what_goes_along_says_with_what(catalog: Catalog) -> None:
+    """Accumulation keeps the effective batch, alpha the scale; only what varies stands for itself."""
+    found = fitted(catalog, "rtx-4060", vary=["micro_batch_size", "lora_r"])
+    along = {change.key: change.along for change in found.changes}
+    assert along == {
+        "micro_batch_size": None,
+        "gradient_accumulation_steps": "micro_batch_size",
+        "lora_r": None,
+        "lora_alpha": "lora_r",
+    }
+    batches = [c["micro_batch_size"] * c["gradient_accumulation_steps"] for c in (CONFIG, found.config)]
+    assert batches[0] == batches[1]
+
+
+def test_another_effective_batch_is_said(catalog: Catalog) -> None:
+    """Where whole numbers cannot keep it."""
+    found = fitted(catalog, "h200-sxm", objective=Objective.LARGEST_MICRO_BATCH)
+    batch = found.config["micro_batch_size"] * found.config["gradient_accumulation_steps"]
+    said = [finding.message.params for finding in found.findings if finding.code == "other_batch"]
+    assert said == [{"before": 8, "after": batch}]
 
 
 def test_only_what_may_vary_changes(catalog: Catalog) -> None:
@@ -126,3 +183,39 @@ def test_pip_has_no_cut_cross_entropy(catalog: Catalog) -> None:
     """The loss is Liger's there."""
     found = fitted(catalog, install=Install.PIP)
     assert found.config["liger_fused_linear_cross_entropy"] is True
+
+
+BARE = {
+    "base_model": "meta-llama/Llama-3.1-8B",
+    "datasets": [{"path": "a/b", "type": "alpaca"}],
+    "learning_rate": 1e-4,
+    "sequence_len": 4096,
+    "micro_batch_size": 8,
+}
+LORA = BARE | {"adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_linear": True}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BARE,
+        LORA,
+        LORA | {"load_in_8bit": True},
+        LORA | {"adapter": "qlora", "load_in_4bit": True, "micro_batch_size": 64},
+        LORA | {"peft": {"loftq_config": {"loftq_bits": 4}}},
+        LORA | {"bf16": False, "fp16": True},
+        LORA | {"bf16": False},
+        LORA | {"base_model": "Qwen/Qwen3-30B-A3B", "lora_target_linear": False, "lora_target_modules": ["q_proj"]},
+    ],
+)
+@pytest.mark.parametrize("gpu", ["rtx-4090", "rtx-3060-12gb", "rtx-4060"])
+def test_what_was_made_to_fit_is_refused_for_nothing_new(catalog: Catalog, config: dict[str, Any], gpu: str) -> None:
+    hardware = catalog.gpus.get(gpu).hardware()
+    found = fit(catalog=catalog, config=config, model=None, hardware=hardware)
+    architecture = catalog.architecture(config["base_model"])
+
+    def grave(of: Mapping[str, Any]) -> set[str]:
+        told = check(of, architecture, hardware, catalog.axolotl, trying=False)
+        return {finding.code for finding in told if finding.effect in GRAVE}
+
+    assert not grave(found.config) - grave(config)

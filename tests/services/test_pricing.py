@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from app.catalog.library import load_catalog
+from app.core.axolotl.fixing import GRAVE
 from app.core.axolotl.overriding import apply_overrides
+from app.core.axolotl.rules import check
 from app.core.plan import Install
 from app.core.prices import SAME_BYTES, Knobs, Trains, turns
-from app.core.run import Run
+from app.core.run import LIGER_PLUGIN, Run
 from app.services.estimating import estimate
 from app.services.measuring import Meter
 from app.services.pricing import NEVER_SAVING, price_knobs, price_saving_knobs
@@ -125,6 +127,37 @@ def test_the_difference_from_the_rule_of_thumb_is_explained_to_the_byte(config: 
     assert sum(size for _, size in rule.parts) == rule.difference_bytes
     for language in LANGUAGES:
         assert all(f"rule_of_thumb.{code}" in texts(language) for code, _ in rule.parts)
+
+
+def test_ligers_kernels_are_offered_where_their_memory_is_confirmed_and_off() -> None:
+    """All that are off at once; none for a model whose peak under them is not recorded."""
+    config = QLORA | {"gradient_checkpointing": False, "cut_cross_entropy": True}
+    knobs = {knob.turn.knob: knob for knob in price_knobs(config, estimate(catalog=CATALOG, config=config)).items}
+    assert knobs["liger_kernels"].turn.trains is Trains.SAME
+    assert knobs["liger_kernels"].saves_bytes > 1 << 30
+    on = apply_overrides(config, knobs["liger_kernels"].turn.patch)
+    assert LIGER_PLUGIN in on["plugins"]
+    assert "liger_kernels" not in {k.turn.knob for k in price_knobs(on, estimate(catalog=CATALOG, config=on)).items}
+    other = config | {"base_model": "google/gemma-2-9b-it"}
+    priced = price_knobs(other, estimate(catalog=CATALOG, config=other)).items
+    assert "liger_kernels" not in {knob.turn.knob for knob in priced}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [*CONFIGS, QLORA | {"adapter": "lora", "load_in_4bit": False, "peft": {"loftq_config": {"loftq_bits": 4}}}],
+)
+def test_a_change_brings_nothing_that_axolotl_refuses_or_that_fails(config: dict[str, Any]) -> None:
+    """Where keys that are left out count, too: half precision is asked for by name beside cut cross entropy."""
+    whole = {"datasets": [{"path": "a/b", "type": "alpaca"}], "learning_rate": 1e-4, "lora_alpha": 32, **config}
+    if not config.get("adapter"):
+        del whole["lora_alpha"]
+    found = estimate(catalog=CATALOG, config=whole, hardware=CARD)
+    before = {finding.code for finding in found.findings if finding.effect in GRAVE}
+    for knob in price_knobs(whole, found, hardware=CARD).items:
+        changed = apply_overrides(whole, knob.turn.patch)
+        after = check(changed, found.architecture, CARD, CATALOG.axolotl, trying=False)
+        assert not {finding.code for finding in after if finding.effect in GRAVE} - before, (knob.turn, changed)
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -15,15 +15,17 @@ from app.core.findings import Severity
 from app.core.fit import Ladder, Rung, build_ladder
 from app.core.hardware import Hardware
 from app.core.plan import Goal, Outcome, Plan, Priority, Wish
+from app.services.headroom import with_reserve
 from app.services.inputs import resolve_model
 from app.services.measuring import Meter
-from app.services.planning import plan, with_headroom
+from app.services.planning import plan
 from app.services.templates import template
 from app.web.forms import Form
 from app.web.planning import answer
 
 METHODS = ("qlora", "lora", "dora", "qdora", "full")
-NOTHING_FITS = ("smallest_gpu", "fits_no_gpu")
+NOTHING_FITS = ("smallest_gpu", "smallest_gpu_tight", "fits_no_gpu")
+TIGHT = ("tight", "tight_but_shorter")
 MOST_LENGTHS = 4
 """Sequence lengths tried in an exhaustive search, the shortest among them: memory only falls with length."""
 
@@ -64,14 +66,17 @@ def complaints(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> 
     if made.outcome is Outcome.FITS:
         if said.intersection(NOTHING_FITS):
             yield "fits and names a GPU that would"
-        roomy = takes <= with_headroom(capacity)
-        if not roomy and made.estimate.verdict is Verdict.FITS:
-            yield "no headroom and not said to be tight"
+        tight = made.estimate.verdict is Verdict.TIGHT
+        if tight == (made.estimate.memory.range_bytes[1] <= capacity):
+            yield "tight with headroom, or without and not said to be"
+        if tight != bool(said.intersection(TIGHT)):
+            yield "tight and no finding says so, or the other way round"
+        yield from needless(catalog, case, made, hardware)
     else:
         if not said.intersection(NOTHING_FITS):
             yield "does not fit and names no GPU that would"
         sure = [other.method for other in made.alternatives if other.estimate.fits]
-        if sure and not case.model.startswith("openai/gpt-oss"):
+        if sure:
             yield f"does not fit though {sure} would"
     for finding in made.estimate.findings:
         if finding.severity is Severity.ERROR and finding.code != "datasets_missing":
@@ -82,6 +87,45 @@ def complaints(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> 
         yield f"its answers lead to {end} and not to {made.decision.leaf}"
     if made.method != made.decision.leaf:
         yield f"plans {made.method} at the leaf {made.decision.leaf}"
+
+
+def needless(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> Iterator[str]:
+    """Changes that could be taken back: with one rung a step less the plan must have less than it has.
+
+    What it has is headroom; where it is tight a reserve, where it has not even that the card.
+    """
+    resolved = resolve_model(catalog=catalog, base_model=case.model, model=None)
+    meter, capacity = Meter.of(resolved), hardware.capacity_bytes
+    start = template(catalog, resolved, hardware, case.wish, made.method)
+    ladder = build_ladder(
+        start,
+        architecture=resolved.architecture,
+        hardware=hardware,
+        install=case.wish.install,
+        keep=frozenset({"adapter"}),
+    )
+    positions = {rung: _held(ladder, rung, start, made.config) for rung in ladder.rungs}
+    if ladder.at(positions) != made.config:
+        yield f"its changes are none of the ladder's: {_named(positions)}"
+        return
+    takes, roomy = made.estimate.memory.process_bytes, made.estimate.verdict is Verdict.FITS
+    limit = capacity if roomy or takes > with_reserve(capacity) else with_reserve(capacity)
+    size_of = meter.most_bytes if roomy else meter.process_bytes
+    for rung, position in positions.items():
+        for less in {0, position - 1} if position else ():
+            config = ladder.at({**positions, rung: less})
+            if config != made.config and size_of(config) <= limit:
+                yield f"{rung} could be at {less} in place of {position}"
+
+
+def _held(ladder: Ladder, rung: Rung, start: Mapping[str, Any], config: Mapping[str, Any]) -> int:
+    """How far down ``rung`` a configuration went; what another rung set as well counts as its own."""
+    if all(config.get(key) == start.get(key) for key in ladder.patches[rung][0]):
+        return 0
+    for position, patch in enumerate(ladder.patches[rung], start=1):
+        if all(config.get(key) == value for key, value in patch.items()):
+            return position
+    return 0
 
 
 def not_reproduced(catalog: Catalog, case: Case, made: Plan) -> Iterator[str]:

@@ -1,11 +1,13 @@
 """``/check``: paste, upload, findings at their lines, fixes, a link to share."""
 
+import json
+
 import pytest
 from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.schemas import YAML_EXAMPLE
-from app.web.check.sharing import LONGEST_PACKED, pack, posted, unpack
+from app.web.sharing import LONGEST_PACKED, pack, posted, unpack
 
 
 def parsed(response: object) -> BeautifulSoup:
@@ -81,8 +83,10 @@ def test_the_wizards_file_can_be_opened_and_taken_back(client: TestClient) -> No
     document = parsed(client.get(link["href"]))
     assert "adapter" in document.select_one("#f-yaml").text
     assert "fine" in document.select_one(".verdict-headline").text
-    onward = next(a for a in document.select("#result a.button") if "wizard" in a.text)
-    assert client.get(onward["href"]).status_code == 200
+    onward = next(button for button in document.select("#result button") if "wizard" in button.text)
+    text = document.select_one("#f-yaml").text
+    back = parsed(client.post(onward["formaction"], data={"yaml": text, "gpu": "rtx-4090"}))
+    assert back.select_one("#yaml") is not None
 
 
 def test_a_long_file_is_answered_where_it_was_posted(client: TestClient) -> None:
@@ -99,3 +103,117 @@ def test_sharing_goes_both_ways() -> None:
     assert unpack("a" * (LONGEST_PACKED + 1)) is None
     assert unpack("%%%") is None
     assert posted(b"yaml=a%3A+1&gpu=", "application/x-www-form-urlencoded") == {"yaml": "a: 1", "gpu": ""}
+
+
+FILE = """base_model: meta-llama/Llama-3.1-8B-Instruct
+# mine
+datasets:
+  - path: tatsu-lab/alpaca
+    type: alpaca
+adapter: lora
+lora_r: 16
+lora_alpha: 32
+lora_target_modules: [q_proj, v_proj]
+attn_implementation: flash_attention_2
+sequence_len: 4096
+sample_packing: true
+micro_batch_size: 2
+gradient_accumulation_steps: 4
+learning_rate: 0.0002
+gradient_checkpointing: true
+bf16: auto
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "gpu", "kind", "said"),
+    [
+        ("", "a100-80gb-sxm", "ok", "fits NVIDIA A100"),
+        ("", "rtx-4090", "does_not_fit", "does not fit GeForce RTX 4090"),
+        ("relora_steps: 5\n", "rtx-4090", "does_not_fit", "does not run as it says"),
+        ("relora_steps: 5\n", "a100-80gb-sxm", "misleads", "not as it says"),
+        ("warmup_steps: 5\nwarmup_ratio: 0.1\n", "rtx-4090", "rejected", "refuses"),
+        ("optimizer: adamw_hf\n", "rtx-4090", "fails_at_run", "the run fails"),
+        ("", "", "unknown", "takes this file"),
+    ],
+)
+def test_the_headline_says_what_axolotl_the_run_and_the_card_make_of_it(
+    client: TestClient, change: str, gpu: str, kind: str, said: str
+) -> None:
+    document = parsed(client.post("/check?lang=en", data={"yaml": FILE + change, "gpu": gpu}))
+    verdict = document.select_one(".check-verdict")
+    assert f"is-{kind}" in verdict["class"]
+    assert said in verdict.select_one(".verdict-headline").text
+    if gpu:
+        assert "GiB" in verdict.text or kind == "misleads"
+
+
+def test_each_change_that_saves_is_applied_to_the_text(client: TestClient) -> None:
+    asked = {"yaml": FILE, "gpu": "rtx-4090"}
+    document = parsed(client.post("/check?lang=en", data=asked))
+    names = [button["value"] for button in document.select(".alternatives button")]
+    assert len(names) > 4
+    for name in names:
+        text = parsed(client.post("/check?lang=en", data=asked | {"apply": name})).select_one("#f-yaml").text
+        assert text.strip() != FILE.strip()
+        assert "# mine" in text
+    small = parsed(client.post("/check?lang=en", data=asked | {"apply": "saving base_4bit"}))
+    assert "is-ok" in small.select_one(".check-verdict")["class"]
+    fitted = parsed(client.post("/check?lang=en", data=asked | {"apply": "fit"}))
+    assert "is-ok" in fitted.select_one(".check-verdict")["class"]
+
+
+def test_where_nothing_makes_it_fit_the_smallest_card_is_named(client: TestClient) -> None:
+    text = FILE.replace("Llama-3.1-8B-Instruct", "Llama-3.3-70B-Instruct")
+    document = parsed(client.post("/check?lang=en", data={"yaml": text, "gpu": "rtx-4060"}))
+    assert not document.select('button[value="fit"]')
+    assert "smallest" in document.select_one("#result").text
+
+
+def test_a_model_that_is_not_known_is_chosen_or_pasted(client: TestClient) -> None:
+    text = FILE.replace("8B-Instruct", "8B-Instrukt")
+    document = parsed(client.post("/check?lang=en", data={"yaml": text}))
+    assert document.select_one("#fold-json").has_attr("open")
+    choice = document.select_one('button[value="model meta-llama/Llama-3.1-8B-Instruct"]')
+    again = parsed(client.post("/check?lang=en", data={"yaml": text, "apply": choice["value"]}))
+    assert again.select_one("#f-yaml").text.strip() == FILE.strip()
+    config = {"model_type": "llama", "vocab_size": 32000, "hidden_size": 2048, "intermediate_size": 5632}
+    config |= {"num_hidden_layers": 22, "num_attention_heads": 32, "num_key_value_heads": 4}
+    asked = {"yaml": text, "model_json": json.dumps(config), "gpu": "rtx-4090"}
+    response = client.post("/check?lang=en", data=asked)
+    page = parsed(response)
+    assert page.select(".bar")
+    assert "m=" in str(response.url)
+    assert "config.json is in use" in page.select_one("#fold-json").text
+    wizard = client.post(
+        "/plan?lang=en", data={"yaml": text, "gpu": "rtx-4090", "m": page.select_one("[name=m]")["value"]}
+    )
+    assert wizard.status_code == 200
+
+
+def test_a_pasted_config_that_is_none_is_said_and_kept(client: TestClient) -> None:
+    response = client.post("/check?lang=en", data={"yaml": FILE, "model_json": "{bad"})
+    assert response.status_code == 422
+    document = parsed(response)
+    assert "not JSON" in document.select_one(".error-summary").text
+    assert document.select_one("#f-model_json").text.strip() == "{bad"
+    assert document.select_one("#f-yaml").text.strip() == FILE.strip()
+
+
+@pytest.mark.parametrize(("take", "held"), [("given", "flash_attention: true"), ("safe", "flash_attention_2")])
+def test_the_file_is_taken_along_as_it_is_or_mended(client: TestClient, take: str, held: str) -> None:
+    response = client.post("/check/config.yaml", data={"yaml": YAML_EXAMPLE, "take": take})
+    assert response.headers["content-disposition"] == 'attachment; filename="llama-3.1-8b-instruct-lora.yaml"'
+    assert held in response.text
+    assert client.post("/check/config.yaml", data={"yaml": "a: ["}).text == "a: ["
+
+
+def test_another_language_keeps_what_was_typed(client: TestClient) -> None:
+    document = parsed(client.get("/check?lang=en"))
+    switch = document.select_one('#languages button[value="my"]')
+    assert (switch["form"], switch["formmethod"]) == ("check-form", "post")
+    for text in (FILE, ""):
+        there = parsed(client.post(switch["formaction"], data={"yaml": text, "gpu": "rtx-4090", "switch": "my"}))
+        assert there.html["lang"] == "my"
+        assert there.select_one("#f-yaml").text.strip() == text.strip()
+        assert there.select_one("#f-gpu option[selected]")["value"] == "rtx-4090"

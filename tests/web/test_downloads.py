@@ -7,7 +7,7 @@ import zipfile
 import pytest
 from fastapi.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 
 
@@ -34,7 +34,7 @@ def test_the_files_are_for_the_chosen_model(client: TestClient) -> None:
     plugin = client.get("/methods/ia3/plugin.zip", params=chosen)
     assert plugin.headers["content-disposition"] == 'attachment; filename="qwen3-4b-ia3-plugin.zip"'
     with zipfile.ZipFile(io.BytesIO(plugin.content)) as archive:
-        assert archive.namelist() == ["axoplan_peft.py", "qwen3-4b-ia3.yml"]
+        assert archive.namelist() == ["axoplan_peft.py", "qwen3-4b-ia3.yaml"]
     config = json.loads(client.get("/methods/prompt_tuning/adapter_config.json", params=chosen).content)
     assert (config["peft_type"], config["num_virtual_tokens"]) == ("PROMPT_TUNING", 20)
     assert "class Bottleneck" in client.get("/methods/bottleneck/train.py", params=chosen).text

@@ -3,6 +3,8 @@
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import yaml
+from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.catalog.library import Catalog
@@ -79,3 +81,19 @@ def test_a_page_without_a_model_asks_for_one(client: TestClient) -> None:
     answered = client.get("/fit")
     assert answered.status_code == 200
     assert "Choose a model" in answered.text
+
+
+def test_a_brought_file_that_is_fitted_stays_that_file(client: TestClient) -> None:
+    """The link to the wizard holds what fitting changed, and nothing else is added."""
+    file = {"base_model": MODEL, "adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_linear": True}
+    file |= {"gradient_checkpointing": True, "sequence_len": 2048, "micro_batch_size": 1}
+    posted = client.post("/plan?lang=en", data={"yaml": yaml.safe_dump(file), "gpu": GPU})
+    page = BeautifulSoup(client.get(str(posted.url).replace("/plan?", "/fit?")).text, "html.parser")
+    links = {a["href"] for a in page.select("main a[href]") if "/plan?" in a["href"] and "file=as_is" in a["href"]}
+    changed: set[str] = set()
+    for link in links:
+        there = BeautifulSoup(client.get(link).text, "html.parser")
+        config = yaml.safe_load(there.select_one("#yaml").text)
+        assert "neftune_noise_alpha" not in config
+        changed |= {key for key in config.keys() | file.keys() if config.get(key) != file.get(key)}
+    assert {"sequence_len", "micro_batch_size"} <= changed

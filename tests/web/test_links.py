@@ -65,4 +65,4 @@ def test_a_shared_link_says_which_plan_it_is_about(get: Get, path: str) -> None:
 def test_a_shared_check_says_what_was_found(get: Get) -> None:
     page = get(str(get("/check").document.find("a", string="Try an old file")["href"]))
     about = str(page.document.select_one("meta[property='og:description']")["content"])
-    assert re.match(r"This file runs, but not as it says: \d+ misleading", about)
+    assert re.match(r"This file runs, but not as it says: Misleading: \d+", about)

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 from app.web.shell import PAGES, same_page
 

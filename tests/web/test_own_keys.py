@@ -4,6 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
+from starlette.testclient import TestClient
 
 from .conftest import FRAGMENT, GPU, MODEL, Get
 
@@ -77,3 +79,101 @@ def test_old_names_in_a_file_become_todays(get: Get) -> None:
     config = yaml.safe_load(page.one("#yaml").text)
     assert not {"flash_attention", "noisy_embedding_alpha"} & config.keys()
     assert (config["attn_implementation"], config["neftune_noise_alpha"]) == ("flash_attention_2", 7)
+
+
+def test_a_brought_file_is_priced_as_it_stands(client: TestClient) -> None:
+    """What /estimate says of it, and its own keys alone, until one asks for more; then what is added is listed."""
+    response = client.post("/plan?lang=en", data={"yaml": FILE, "gpu": GPU})
+    document = BeautifulSoup(response.text, "html.parser")
+    config = yaml.safe_load(document.select_one("#yaml").text)
+    assert config == {**yaml.safe_load(FILE), "learning_rate": 0.0002}
+    asked_for = {"config": config, "hardware": {"gpu": GPU}}
+    size = client.post("/api/v1/estimate", json=asked_for).json()["memory"]["process_bytes"]
+    assert f"{size / 2**30:.1f}" in document.select_one(".verdict").text
+    filled = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
+    more = yaml.safe_load(filled.select_one("#yaml").text)
+    added = {line.text.partition(":")[0] for line in filled.select(".brought-added code")}
+    assert added == more.keys() - config.keys()
+    assert {"cut_cross_entropy", "plugins"} <= added
+    back = BeautifulSoup(client.get(filled.select_one(".brought a")["href"]).text, "html.parser")
+    assert yaml.safe_load(back.select_one("#yaml").text) == config
+
+
+def test_a_file_without_an_adapter_stays_full_fine_tuning(client: TestClient) -> None:
+    text = f"base_model: {MODEL}\nlearning_rate: 0.00001\nrl: dpo\nsequence_len: 512\n"
+    document = BeautifulSoup(client.post("/plan?lang=en", data={"yaml": text, "gpu": GPU}).text, "html.parser")
+    assert yaml.safe_load(document.select_one("#yaml").text) == yaml.safe_load(text)
+    assert "does not fit" in document.select_one(".verdict").text or "refuses" in document.select_one(".verdict").text
+
+
+@pytest.mark.parametrize("size", [20_000, 60_000])
+def test_a_long_file_is_read_whole(client: TestClient, size: int) -> None:
+    text = FILE + "# " + "x" * size + "\nseed: 77\n"
+    document = BeautifulSoup(client.post("/plan?lang=en", data={"yaml": text, "gpu": GPU}).text, "html.parser")
+    assert yaml.safe_load(document.select_one("#yaml").text)["seed"] == 77
+
+
+def test_a_file_that_is_too_long_is_refused_with_both_numbers_and_kept(client: TestClient) -> None:
+    text = FILE.strip() + "\n# " + "x" * 70_000
+    for path in ("/plan?lang=en", "/check?lang=en"):
+        response = client.post(path, data={"yaml": text, "gpu": GPU})
+        assert f"{len(text):,}" in response.text
+        assert "65,536" in response.text
+        assert "x" * 70_000 in response.text
+
+
+def test_no_box_cuts_off_what_is_pasted(client: TestClient) -> None:
+    for path in ("/", "/plan", "/check", "/compare"):
+        document = BeautifulSoup(client.get(path).text, "html.parser")
+        assert not [area["name"] for area in document.select("textarea[maxlength]")]
+
+
+def test_the_start_page_keeps_a_typed_file_in_another_language(client: TestClient) -> None:
+    document = BeautifulSoup(client.get("/?lang=en").text, "html.parser")
+    switch = document.select_one('#languages button[value="my"]')
+    assert switch["form"] == "home-form"
+    # Enter in a field presses the form's first button, which must not be the switch
+    first = next(b for b in document.select("button") if b.get("form", "") == "home-form")
+    assert first.has_attr("hidden")
+    for text in (FILE, FILE + "".join(f"# {number * 7919}\n" for number in range(5000))):
+        response = client.post(switch["formaction"], data={"yaml": text, "model": "Qwen/Qwen3-8B", "switch": "my"})
+        there = BeautifulSoup(response.text, "html.parser")
+        assert there.html["lang"] == "my"
+        assert there.select_one("#home-yaml").text.strip() == text.strip()
+        assert there.select_one("#f-model")["value"] == "Qwen/Qwen3-8B"
+
+
+def test_what_axolotl_refuses_is_said_before_what_fits(client: TestClient) -> None:
+    """Own keys that clash: the verdict, the button and the file's first line say so."""
+    query = {"model": MODEL, "gpu": GPU, "keys": "adapter: qlora\nload_in_4bit: true\nload_in_8bit: true", "lang": "en"}
+    document = BeautifulSoup(client.get("/plan", params=query).text, "html.parser")
+    verdict = document.select_one(".verdict")
+    assert "verdict-rejected" in verdict["class"]
+    assert verdict.select_one("svg")["class"] == ["icon", "icon-rejected"]
+    assert verdict.select_one(".verdict-headline").text == "Axolotl refuses this file"
+    buttons = document.select("a[download]")
+    assert len(buttons) == 2
+    assert all("button-refused" in button["class"] and "all the same" in button.text for button in buttons)
+    assert "REFUSES" in client.get(buttons[0]["href"]).text.splitlines()[0]
+
+
+def test_turning_a_knob_takes_out_the_own_keys_that_it_rules_out(client: TestClient) -> None:
+    """So that what comes of it is what its price was of."""
+    query = {"model": MODEL, "gpu": GPU, "keys": "adapter: lora\nload_in_8bit: true\nseed: 7", "lang": "en"}
+    document = BeautifulSoup(client.get("/plan", params=query).text, "html.parser")
+    knob = next(item for item in document.select(".alternative") if "4 bits" in item.text and "QLoRA" in item.text)
+    there = BeautifulSoup(client.get(knob.select_one("a")["href"]).text, "html.parser")
+    config = yaml.safe_load(there.select_one("#yaml").text)
+    assert (config["adapter"], config["load_in_4bit"], config["seed"]) == ("qlora", True, 7)
+    assert "load_in_8bit" not in config
+    assert "verdict-fits" in there.select_one(".verdict")["class"]
+
+
+def test_a_fragment_that_is_no_configuration_yet_is_filled_in_and_that_is_said(client: TestClient) -> None:
+    """QLoRA without a rank: as it stands there is nothing to estimate."""
+    text = f"base_model: {MODEL}\nadapter: qlora\nload_in_4bit: true\nseed: 7\n"
+    document = BeautifulSoup(client.post("/plan?lang=en", data={"yaml": text, "gpu": GPU}).text, "html.parser")
+    assert "file=filled" in document.select_one("#languages a[lang=my]")["href"]
+    assert any("lora_r" in line.text for line in document.select(".brought-added li"))
+    stands = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
+    assert "Fill in" in stands.select_one(".error-summary").text

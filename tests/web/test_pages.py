@@ -6,7 +6,7 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from app.main import create_app
+from app.application import create_app
 from app.settings import Settings
 from app.texts import LANGUAGES
 from app.web.fields import PEFT_KEYS
@@ -260,7 +260,7 @@ def test_no_text_is_missing(get: Get, language: str, query: dict[str, str]) -> N
         assert not [text for text in page.document.stripped_strings if text.startswith(("web.", "error.", "term."))]
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/plan", 405)])
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/nothing", 404), ("POST", "/tree", 405)])
 def test_errors_of_pages_are_pages(client: TestClient, method: str, path: str, status: int) -> None:
     response = client.request(method, path)
     assert response.status_code == status

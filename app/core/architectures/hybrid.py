@@ -88,8 +88,6 @@ def _lfm2_width(config: ConfigReader, given: int) -> int:
     if not config.flag("block_auto_adjust_ff_dim", default=True):
         return given
     width = 2 * given // 3
-    if "block_ffn_dim_multiplier" in config.values and config.values["block_ffn_dim_multiplier"] is None:
-        return width
     multiple = config.size("block_multiple_of", default=256)
     return -(-int(config.number("block_ffn_dim_multiplier", 1.0) * width) // multiple) * multiple
 

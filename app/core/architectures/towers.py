@@ -22,14 +22,6 @@ convolution = partial(rows.convolution, part=Part.VISION)
 depthwise = partial(rows.depthwise, part=Part.VISION)
 
 
-def side(config: ConfigReader, key: str, default: int) -> int:
-    """A width or height given as one number or as a pair of equal ones."""
-    value = config.values.get(key)
-    if isinstance(value, list | tuple) and value and all(side == value[0] for side in value):
-        return ConfigReader({key: value[0]}, config.pointer).size(key)
-    return config.size(key, default=default)
-
-
 def _heads(config: ConfigReader, hidden: int, default: int) -> int:
     heads = config.size("num_attention_heads", default=default)
     if hidden % heads:
@@ -41,7 +33,7 @@ def pixtral(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """Pixtral's vision tower."""
     middle = sight.size("intermediate_size", default=4096)
     _heads(sight, width, 16)
-    patch = side(sight, "patch_size", 16)
+    patch = sight.size("patch_size", default=16)
     layers = tuple(range(sight.layers("num_hidden_layers", default=24)))
     prefix = TOWER + "transformer.layers.{}."
     return (
@@ -63,8 +55,8 @@ def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """SigLIP's vision tower, with its pooling head unless ``vision_use_head`` is false."""
     middle = sight.size("intermediate_size", default=3072)
     _heads(sight, width, 12)
-    patch = side(sight, "patch_size", 16)
-    places = (side(sight, "image_size", 224) // patch) ** 2
+    patch = sight.size("patch_size", default=16)
+    places = (sight.size("image_size", default=224) // patch) ** 2
     layers = tuple(range(sight.layers("num_hidden_layers", default=12)))
     channels = sight.size("num_channels", default=3)
     prefix = TOWER + "encoder.layers.{}."
@@ -104,8 +96,8 @@ def qwen_vision(sight: ConfigReader) -> tuple[Module, ...]:
     if width % heads:
         raise sight.fault("num_heads", "error.config_json.divides", given=heads, whole=width)
     merged = width * sight.size("spatial_merge_size", default=2) ** 2
-    patch = side(sight, "patch_size", 16)
-    frames = side(sight, "temporal_patch_size", 2)
+    patch = sight.size("patch_size", default=16)
+    frames = sight.size("temporal_patch_size", default=2)
     layers = tuple(range(sight.layers("depth", default=27)))
     tower = "model.visual."
     prefix = tower + "blocks.{}."
@@ -133,8 +125,8 @@ def llama4_vision(sight: ConfigReader) -> tuple[Module, ...]:
     width = sight.size("hidden_size", default=768)
     middle = sight.size("intermediate_size", default=5632)
     _heads(sight, width, 16)
-    patch = side(sight, "patch_size", 14)
-    places = (side(sight, "image_size", 448) // patch) ** 2 + 1
+    patch = sight.size("patch_size", default=14)
+    places = (sight.size("image_size", default=448) // patch) ** 2 + 1
     layers = tuple(range(sight.layers("num_hidden_layers", default=34)))
     joined = sight.size("projector_output_dim", default=4096)
     tower = "vision_model."

@@ -251,7 +251,9 @@ def initialisation(subject: Subject) -> Iterator[Finding]:
     elif given.startswith("pissa") and subject.on("load_in_4bit"):
         yield fails("init_pissa_4bit", key, fix=Fix(set={key: "olora"}))
     elif given == "loftq" and not subject.mapping("peft").get("loftq_config"):
-        yield fails("init_loftq", key, fix=Fix(set={"peft.loftq_config": {"loftq_bits": 4}}))
+        four = subject.on("load_in_4bit")  # where LoftQ fails on the packed weight
+        loftq_fix = Fix(unset=(key,)) if four else Fix(set={"peft.loftq_config": {"loftq_bits": 4}})
+        yield fails("init_loftq", key, fix=loftq_fix)
     elif given not in INITIALISATIONS and not re.fullmatch(r"pissa_niter_\d+", given):
         close = nearest(given, INITIALISATIONS, count=1)
         fix = Fix(set={key: close[0]}) if close else None
@@ -268,11 +270,11 @@ def adapter_keys_alone(subject: Subject) -> Iterator[Finding]:
 
 def missing_targets(subject: Subject) -> Iterator[Finding]:
     """Target names that this model has none of; PEFT only fails where no name matches."""
-    architecture = subject.architecture
-    if architecture is None or not subject.lora or architecture.approximate:
-        return
     given = subject.config.get("lora_target_modules")
     if not isinstance(given, list | tuple) or subject.on("lora_target_linear"):
+        return
+    architecture = subject.architecture
+    if architecture is None or not subject.lora or architecture.approximate:
         return
     have = {*architecture.by_leaf, *architecture.expert_names}
     names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, architecture)]

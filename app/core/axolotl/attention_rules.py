@@ -113,7 +113,10 @@ def sdpa(subject: Subject) -> Iterator[Finding]:
 
 def cards(subject: Subject) -> Iterator[Finding]:
     """Kernels for some generations of cards only."""
-    hardware, attention = subject.hardware, chosen(subject)
+    attention = chosen(subject)
+    if attention not in ("sage", "fp8"):
+        return
+    hardware = subject.hardware
     if hardware is None or hardware.compute_capability is None or hardware.vendor is not Vendor.NVIDIA:
         return
     fix = Fix(set={"attn_implementation": "sdpa"})

@@ -154,6 +154,16 @@ def fused_loss(
     return in_chunks
 
 
+def beside(config: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Loss keys as they may stand in ``config``: cut cross entropy wants half precision by name.
+
+    None where the person ruled half precision out.
+    """
+    if not keys.get("cut_cross_entropy") or config.get("bf16") or config.get("fp16"):
+        return dict(keys)
+    return {**keys, "bf16": "auto"} if config.get("bf16") is None else {}
+
+
 def in_image(hardware: Hardware | None, install: Install) -> bool:
     """Whether Axolotl's Docker image brings flash-attn and cut cross entropy along; it is built for CUDA."""
     return (

@@ -45,6 +45,19 @@ LIGER_FUSED_LINEAR = frozenset(
 Source: liger-kernel 0.8.1, ``transformers/monkey_patch.py`` (``MODEL_TYPE_TO_APPLY_LIGER_FN``).
 """
 
+LIGER_KERNELS = frozenset("llama mistral qwen2 qwen3".split())
+"""Those of whose norms, gated feed-forwards and positions under Liger a peak is recorded, or whose layers are the same.
+
+Liger patches more; what its kernels save there is computed, not confirmed, so they are not offered.
+"""
+
+NO_LIGER_ROPE = frozenset("glm4 glm4v glm4v_moe qwen3_next".split())
+"""Those for which Liger raises ``NotImplementedError`` where it is to turn positions.
+
+Source: liger-kernel 0.8.1, ``transformers/monkey_patch.py``; Axolotl 0.19.0, ``integrations/liger/plugin.py``, which
+hands ``liger_rope`` on.
+"""
+
 QUANTIZED_HEADS = frozenset(["falcon_h1"])
 """Those whose output head is quantised with the base, so that no loss can read its weight.
 

@@ -64,13 +64,16 @@ def blocks(subject: Subject, key: str = "datasets") -> Iterator[tuple[str, Mappi
 
 
 def sharegpt(subject: Subject) -> Iterator[Finding]:
-    """The old name of conversations; today they are rows of a chat template with columns mapped."""
+    """The old name of conversations; today they are rows of a chat template with columns mapped.
+
+    ``conversation`` named one of FastChat's templates, and no column.
+    """
     for path, item in blocks(subject):
         kind = item.get("type")
         if isinstance(kind, str) and kind.startswith("sharegpt"):
             columns: dict[str, Any] = {f"{path}.type": "chat_template"}
             if "field_messages" not in item:
-                columns[f"{path}.field_messages"] = (item.get("conversation") and "conversation") or "conversations"
+                columns[f"{path}.field_messages"] = "conversations"
             if not ({"message_property_mappings", "message_field_role", "message_field_content"} & item.keys()):
                 columns[f"{path}.message_property_mappings"] = {"role": "from", "content": "value"}
             unset = tuple(f"{path}.{key}" for key in ("conversation",) if key in item)
@@ -110,13 +113,15 @@ def message_columns(subject: Subject) -> Iterator[Finding]:
 def chat_template(subject: Subject) -> Iterator[Finding]:
     """A template of another family teaches tokens that this model's chat never sees."""
     given = subject.text("chat_template")
+    if not given:
+        return
     family = TEMPLATE_FAMILIES.get(given, "").split()
     model_type = subject.model_type
     if model_type is not None and family and model_type not in family:
         yield misleads("template_foreign", "chat_template", given=given, model_type=model_type)
-    if given and given not in CHAT_TEMPLATES and not given.startswith("tokenizer_default_fallback_"):
+    if given not in CHAT_TEMPLATES and not given.startswith("tokenizer_default_fallback_"):
         return
-    if given and _supervised(subject) and subject.given("datasets") and not subject.on("pretraining_dataset"):
+    if _supervised(subject) and subject.given("datasets") and not subject.on("pretraining_dataset"):
         kinds = [item.get("type") for _, item in blocks(subject)]
         reads = any(isinstance(kind, str) and "chat_template" in kind for kind in kinds)
         if kinds and not reads and not subject.on("rl") and not subject.on("process_reward_model"):

@@ -77,6 +77,13 @@ CONTRADICTED_BY: Mapping[str, Callable[[object], tuple[str, ...]]] = {
 """The composed keys that a person's value for a key rules out, by that key."""
 
 
+def ruled_out(key: str, value: object) -> tuple[str, ...]:
+    """The keys that a value for ``key`` rules out; taking one out rules out nothing, but for an adapter's own."""
+    if value is None and key != "adapter":
+        return ()
+    return CONTRADICTED_BY.get(key, _always())(value)
+
+
 def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """``config`` with a person's own keys, in writing order.
 
@@ -85,10 +92,9 @@ def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
     """
     merged = dict(config)
     for key, value in overrides.items():
-        if value is not None or key == "adapter":
-            for other in CONTRADICTED_BY.get(key, _always())(value):
-                if other not in overrides:
-                    merged.pop(other, None)
+        for other in ruled_out(key, value):
+            if other not in overrides:
+                merged.pop(other, None)
         if value is None:
             merged.pop(key, None)
         else:

@@ -6,11 +6,13 @@ Sources: Axolotl 0.19.0 ``integrations/*/args.py``, ``integrations/base.py``.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from app.core.axolotl.coverage import NO_LIGER_ROPE
 from app.core.axolotl.subject import Row, Rule, Subject, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
 from app.core.nearest import nearest
 from app.core.run import CCE_PLUGIN
 
+INTEGRATIONS = "axolotl.integrations"
 LOSSES = (
     "cut_cross_entropy",
     "chunked_cross_entropy",
@@ -44,8 +46,9 @@ def two_losses(subject: Subject) -> Iterator[Finding]:
 
 def chunked_loss(subject: Subject) -> Iterator[Finding]:
     """It replaces the loss of causal models only: ``monkeypatch/loss/chunked.py``."""
-    architecture = subject.architecture
-    if architecture is not None and architecture.multimodal and subject.on("chunked_cross_entropy"):
+    if not subject.on("chunked_cross_entropy"):
+        return
+    if subject.architecture is not None and subject.architecture.multimodal:
         fix = Fix(unset=("chunked_cross_entropy",), safe=True)
         yield misleads("chunked_loss_towers", "chunked_cross_entropy", fix=fix)
 
@@ -60,19 +63,26 @@ def cut_cross_entropy(subject: Subject) -> Iterator[Finding]:
 
 
 def plugin_names(subject: Subject) -> Iterator[Finding]:
-    """What is listed is imported: a misspelt one is only logged, and its keys mean nothing."""
+    """What is listed is imported: a module that is not there is only logged, and its keys mean nothing.
+
+    A class that is not in its module stops Axolotl (``load_plugin``).
+    """
     schema = subject.schema
     if schema is None:
         return
+    modules = {INTEGRATIONS, *(name.rpartition(".")[0] for name in schema.plugin_classes)}
     for name in subject.names("plugins"):
         if "." not in name:
             close = nearest(name, schema.plugin_classes, count=1)
             yield rejected("plugin_dotless", "plugins", given=name[:80], nearest=close)
-        elif name.startswith("axolotl.integrations.") and name not in schema.plugin_classes:
+        elif name.startswith(f"{INTEGRATIONS}.") and name not in schema.plugin_classes:
             close = nearest(name, schema.plugin_classes, count=1)
             listed = [close[0] if other == name and close else other for other in subject.names("plugins")]
             fix = Fix(set={"plugins": listed}) if close else None
-            yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close)
+            if name.rpartition(".")[0] in modules:
+                yield rejected("plugin_class", "plugins", fix=fix, given=name[:120], nearest=close)
+            else:
+                yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close)
         elif name not in schema.plugin_classes:
             yield info("plugin_own", "plugins", given=name[:120])
 
@@ -167,6 +177,13 @@ PLUGIN_RULES: tuple[Rule, ...] = (
     nemo_gym,
     swanlab,
     diffusion,
+    Row(
+        code="liger_rope_missing",
+        key="liger_rope",
+        when=_with("liger", lambda s: s.flag("liger_rope") and s.model_type in NO_LIGER_ROPE),
+        effect=Effect.FAILS_AT_RUN,
+        fix=Fix(unset=("liger_rope",), safe=True),
+    ),
     Row(
         code="liger_tiled",
         key="liger_glu_activation",

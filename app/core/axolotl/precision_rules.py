@@ -31,11 +31,11 @@ def bf16(subject: Subject) -> Iterator[Finding]:
 
 def fp8(subject: Subject) -> Iterator[Finding]:
     """fp8 training: the card, its settings, and what they go with."""
-    hardware = subject.hardware
     config = subject.config.get("fp8_config")
     if config is not None and not subject.on("fp8"):
         yield rejected("fp8_config_alone", "fp8_config", fix=Fix(unset=("fp8_config",), safe=True))
-    if subject.flag("fp8") and hardware is not None and (hardware.compute_capability or (0, 0)) < (8, 9):
+    hardware = subject.hardware if subject.flag("fp8") else None
+    if hardware is not None and (hardware.compute_capability or (0, 0)) < (8, 9):
         yield rejected("fp8_card", "fp8", fix=Fix(unset=("fp8", "fp8_config")), hardware=hardware.name)
     if subject.on("fp8_enable_fsdp_float8_all_gather"):
         key = "fp8_enable_fsdp_float8_all_gather"

@@ -94,7 +94,8 @@ def ebft(subject: Subject) -> Iterator[Finding]:
         yield rejected("ebft_missing", "ebft", fix=Fix(set={"ebft": {"mode": "structured"}}))
     if inner.get("mode") != "strided":
         return
-    if subject.config.get("torch_compile") is True and subject.on("gradient_checkpointing"):
+    compiles = subject.config.get("torch_compile")  # "auto" has become true by the time that this is looked at
+    if (compiles is True or compiles == "auto") and subject.on("gradient_checkpointing"):
         yield rejected("ebft_compile", "torch_compile", fix=Fix(unset=("torch_compile",), safe=True))
     flex = subject.text("attn_implementation") == "flex_attention" or subject.on("flex_attention")
     if flex and (

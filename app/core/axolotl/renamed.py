@@ -35,6 +35,11 @@ def _attention(implementation: str) -> Mend:
     return lambda value: {"attn_implementation": implementation} if value else {}
 
 
+def _strategy(value: object) -> Mapping[str, Any]:
+    """YAML reads the word ``no`` as a switch that is off."""
+    return {"eval_strategy": "no" if value is False else value}
+
+
 RENAMED: Mapping[str, Renamed] = {
     "relora_steps": Renamed(
         successor="jagged_restart_steps",
@@ -59,7 +64,7 @@ RENAMED: Mapping[str, Renamed] = {
     "xformers_attention": Renamed(successor="attn_implementation", mend=_attention("xformers")),
     "sage_attention": Renamed(successor="attn_implementation", mend=_attention("sage")),
     "noisy_embedding_alpha": Renamed(successor="neftune_noise_alpha", mend=_same("neftune_noise_alpha")),
-    "evaluation_strategy": Renamed(successor="eval_strategy", mend=_same("eval_strategy")),
+    "evaluation_strategy": Renamed(successor="eval_strategy", mend=_strategy),
     "dpo_beta": Renamed(successor="rl_beta", mend=_same("rl_beta")),
     "dataset_processes": Renamed(successor="dataset_num_proc", mend=_same("dataset_num_proc")),
     "sequence_parallel_degree": Renamed(successor="context_parallel_size", mend=_same("context_parallel_size")),
@@ -184,6 +189,8 @@ def renamed_keys(subject: Subject) -> Iterator[Finding]:
         if key == "gc_steps" and mended.keys() & subject.config.keys():
             mended = {}  # either of the new keys rules the old one out
         mended = {name: value for name, value in mended.items() if name not in subject.config}
+        if key == "peft_use_loftq" and subject.on("load_in_4bit"):
+            mended = {}  # LoftQ fails on a base that is in 4 bits already; training goes on as it is
         other = TOGETHER_REFUSED.get(key)
         fix = Fix(set=mended, unset=(key,), safe=row.mapped)
         if other is not None and value and subject.config.get(other):

@@ -1,12 +1,15 @@
 """What a configuration gets wrong under Axolotl 0.19, or means otherwise than it says."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
+from app.core.axolotl.asking import Askers, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
+from app.core.axolotl.fixing import tried
 from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
@@ -26,7 +29,7 @@ from app.core.axolotl.renamed import (
 from app.core.axolotl.schedule_rules import SCHEDULE_RULES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
-from app.core.axolotl.subject import Rule, Subject, info, misleads
+from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, misleads
 from app.core.axolotl.type_rules import TYPE_RULES
 from app.core.findings import Finding, Fix, Severity
 from app.core.hardware import Hardware
@@ -44,9 +47,11 @@ EXPLAINED = frozenset((*RENAMED, *REMOVED, *NEVER_READ, *ELSEWHERE))
 
 
 def card_memory(subject: Subject) -> Iterator[Finding]:
-    """What the box says against what the driver offers."""
+    """What the box says, or a person, against what the driver offers."""
     hardware = subject.hardware
-    if hardware is not None and hardware.gpu_id is not None:
+    if hardware is not None and hardware.offered_bytes is not None:
+        yield info("vram_as_typed", None, hardware=hardware.name, offered_bytes=hardware.offered_bytes)
+    elif hardware is not None and hardware.gpu_id is not None:
         yield info(
             "card_memory",
             None,
@@ -76,6 +81,8 @@ RULES: tuple[Rule, ...] = (
     card_memory,
 )
 
+_PEFT_TYPES = frozenset(PeftType)
+_ADAPTERS = _PEFT_TYPES.union(LORA_ADAPTERS)
 _SEVERITY = {severity: position for position, severity in enumerate(Severity)}
 
 
@@ -84,24 +91,52 @@ def check(
     architecture: Architecture | None,
     hardware: Hardware | None,
     schema: Schema | frozenset[str],
+    *,
+    trying: bool = True,
 ) -> tuple[Finding, ...]:
     """All findings on ``config`` for this model and card, errors first, each kind in the order of the rules.
 
     Rules that need a model or a card say nothing where it is None. A bare set of top-level names will do for
-    ``schema`` where nothing nested and no plugin is to be looked at.
+    ``schema`` where nothing nested and no plugin is to be looked at. A fix that is offered was tried: it settles its
+    finding and brings no new refusal or failure; without ``trying`` fixes are as each rule has them.
     """
+
+    def look(at: Mapping[str, Any]) -> list[Finding]:
+        return _look(at, architecture, hardware, schema)
+
+    found = tried(config, look(config), look) if trying else look(config)
+    return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
+
+
+def _look(
+    config: Mapping[str, Any],
+    architecture: Architecture | None,
+    hardware: Hardware | None,
+    schema: Schema | frozenset[str],
+) -> list[Finding]:
+    """What the rules say, fixes as each rule has them."""
     whole = schema if isinstance(schema, Schema) else None
     subject = Subject(config=config, architecture=architecture, hardware=hardware, schema=whole)
-    found = [finding for rule in RULES for finding in rule(subject)]
+    found = [finding for rule in _watched(_known_adapter(config), whole).of(config) for finding in rule(subject)]
     spoken_of = {finding.key for finding in found}
     found += (finding for finding in unknown_keys(config, schema) if finding.key not in spoken_of)
-    return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
+    return found
+
+
+def _known_adapter(config: Mapping[str, Any]) -> str | None:
+    adapter = config.get("adapter")
+    return adapter if isinstance(adapter, str) and adapter in _ADAPTERS else None
+
+
+@cache
+def _watched(adapter: str | None, schema: Schema | None) -> Askers:
+    return watch(RULES, {} if adapter is None else {"adapter": adapter}, schema)
 
 
 def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> Iterator[Finding]:
     """Keys that Axolotl drops without a word, nested ones too, with the nearest that it knows."""
     known = schema.known if isinstance(schema, Schema) else schema
-    explained = EXPLAINED | {"peft_config"} if config.get("adapter") in tuple(PeftType) else EXPLAINED
+    explained = EXPLAINED | {"peft_config"} if _known_adapter(config) in _PEFT_TYPES else EXPLAINED
     unknown = [(str(key), str(key), known) for key in config if key not in known and key not in explained]
     if isinstance(schema, Schema):
         for key in config:

@@ -65,9 +65,9 @@ Keys: TypeAlias = Mapping[str, Key]
 """Every spelling of every key, aliases included, to the key."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Schema:
-    """All keys of one release."""
+    """All keys of one release. There is one object for each, equal to itself alone."""
 
     version: str
     keys: Keys

@@ -15,10 +15,6 @@ TENSOR_PARALLEL_REFUSES = ("paged_adamw_8bit", *BNB_8BIT)
 QUANTIZED_PREFERENCE = ("dpo", "kto", "orpo", "ipo")
 
 
-def _sharded(subject: Subject) -> bool:
-    return subject.on("fsdp") or subject.on("fsdp_config")
-
-
 def prefixes(subject: Subject) -> Iterator[Finding]:
     """Keys below ``fsdp_config`` lost their prefix."""
     names = [str(key) for key in subject.mapping("fsdp_config")]

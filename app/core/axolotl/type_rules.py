@@ -191,7 +191,7 @@ def _mended(fault: Fault) -> Fix | None:
         return Fix(set={fault.path: str(given)}, safe=True)
     if isinstance(given, str) and "list of string" in fault.expected:
         return Fix(set={fault.path: [given]}, safe=True)
-    if isinstance(given, Mapping) and "list" in fault.expected and fault.path.endswith(("datasets", "dataset")):
+    if isinstance(given, Mapping) and "list of mapping" in fault.expected:
         return Fix(set={fault.path: [given]}, safe=True)
     if isinstance(given, str) and "true/false" in fault.expected:
         word = nearest(given, (*TRUE_WORDS[3:4], *FALSE_WORDS[3:4]), count=1)

@@ -131,13 +131,16 @@ UNMODELLED: tuple[Unmodelled, ...] = (
 )
 
 
-KEYS = frozenset(row.key for row in UNMODELLED)
+_PLACES: dict[str, tuple[int, ...]] = {}
+for _place, _row in enumerate(UNMODELLED):
+    _PLACES[_row.key] = (*_PLACES.get(_row.key, ()), _place)
+"""Where the rows of each key stand: a configuration has few of them."""
 
 
 def acting(config: Mapping[str, Any]) -> Iterator[Unmodelled]:
-    """Those that this configuration switches on."""
-    present = KEYS & config.keys()
-    return (row for row in UNMODELLED if row.key in present and row.acts(config))
+    """Those that this configuration switches on, in the order of the rows."""
+    places = sorted([place for key in config if key in _PLACES for place in _PLACES[key]])
+    return (UNMODELLED[place] for place in places if UNMODELLED[place].acts(config))
 
 
 def room(config: Mapping[str, Any]) -> tuple[int, int]:

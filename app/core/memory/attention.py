@@ -7,6 +7,7 @@ arXiv:2307.08691 and ``csrc/flash_attn/flash_api.cpp`` (``mha_bwd``); PyTorch's 
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from app.core.memory.operations import (
     FULL,
@@ -128,6 +129,8 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
         case Kernel.FLASH:
             q, k, v = (cast(t, x, min(2, t.compute)) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
+        case _:
+            assert_never(kernel)
 
 
 def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -161,8 +161,7 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     wide = t.fresh(rows * spec.outputs, FULL)
     out = t.fresh(rows * spec.outputs, 2)
     del wide, bytes8, statistics
-    if x.itemsize != 2 or t.compute == 2:
-        out = t.fresh(rows * spec.outputs, x.itemsize)
+    out = t.fresh(rows * spec.outputs, x.itemsize)
     del half
     elements, itemsize, whole = x.elements, x.itemsize, spec.elements
 

@@ -7,7 +7,7 @@ arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and `
 
 from dataclasses import dataclass
 
-from app.core.memory.linears import LinearSpec, fused_group, linear
+from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, split
 from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
@@ -140,8 +140,3 @@ def liger_chunk_tokens(tokens: int, vocab_size: int, hidden_size: int) -> int:
     """Tokens in one of Liger's chunks: the next power of two of tokens over ``ceil(vocab_size / hidden_size)``."""
     share = -(-tokens // -(-vocab_size // hidden_size))
     return min(tokens, 1 << (share - 1).bit_length())
-
-
-def head_with_adapter(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
-    """The head under a fused kernel."""
-    return fused_group(t, (spec,), x)[0]

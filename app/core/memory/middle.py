@@ -4,6 +4,7 @@ Source: Transformers 5.16.1, ``activations.py``.
 """
 
 from enum import StrEnum
+from typing import assert_never
 
 from app.core.memory.operations import FULL, add, cast, keeping_input, keeping_output, multiply, power, scale
 from app.core.memory.tape import TOKEN, Gradients, Tape, Tensor
@@ -43,6 +44,8 @@ def activate(t: Tape, middle: Middle, x: Tensor, *, trained: bool = False) -> Te
             return _gelu_fast(t, x)
         case Middle.XIELU:
             return _xielu(t, x, trained=trained)
+        case _:
+            assert_never(middle)
 
 
 def _gelu_fast(t: Tape, x: Tensor) -> Tensor:

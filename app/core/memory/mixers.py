@@ -8,6 +8,7 @@ mamba-ssm Transformers scans in PyTorch, which takes many times more: that is no
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from app.core.architecture import Architecture
 from app.core.memory.linears import LinearSpec, linear, product
@@ -108,6 +109,8 @@ def run_mixer(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
             return _state_space_dual(t, spec, x)
         case Mixer.GATED_DELTA_NET:
             return _gated_delta_net(t, spec, x)
+        case _:
+            assert_never(spec.form)
 
 
 def _short_convolution(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:

@@ -35,8 +35,6 @@ def streams_held(run: Training) -> int:
     Under an adapter the embedding's output is a leaf that the graph holds to the end. The layer's own input is back;
     with streams one more is under way, or not let go of yet.
     """
-    if run.offloading is Offloading.NONE:
-        return 0
     leaf = run.method is not Method.FULL
     match run.offloading:
         case Offloading.ALL:

@@ -9,6 +9,7 @@ grokadamw 0.1.2; axolotl-contribs-mit 0.0.6 (Muon, Dion); Axolotl 0.19.0 ``utils
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from app.core.units import ceil_div
 
@@ -258,6 +259,8 @@ def _stored(tensor: Trained, storage: Storage) -> int:
             if n < SMALL_TENSOR or n % BLOCK:
                 return n * tensor.itemsize
             return (n if storage is Storage.TORCHAO_8BIT else ceil_div(n, 2)) + FULL * n // BLOCK
+        case _:
+            assert_never(storage)
 
 
 def _of_one(tensor: Trained, form: OptimizerForm, rank: int) -> int:

@@ -369,11 +369,10 @@ class _Step:
         copies = self.copies if self.checkpointed else 0
         inputs = 0 if self.checkpointed and not self.offloaded else self.embedded
         # forward, at the last layer: all others keep theirs
-        if self.layers:
-            last = self.layers[-1]
-            stage = last.quiet if self.checkpointed else last.forward
-            others = everything - kept[-1] + (copies - last.copies if copies else 0)
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
+        last = self.layers[-1]
+        stage = last.quiet if self.checkpointed else last.forward
+        others = everything - kept[-1] + (copies - last.copies if copies else 0)
+        yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
             held = self.batch + everything + self.embedded + copies + self.head.held

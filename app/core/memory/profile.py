@@ -11,14 +11,12 @@ from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
-    ACTIVATIONS,
     GRADIENTS,
     LOSS,
     TEMPORARIES,
     TOKEN,
     Leaf,
     Moment,
-    Storage,
     Tape,
     Tensor,
 )
@@ -180,8 +178,3 @@ def moments_from(t: Tape, mark: int) -> tuple[Moment, ...]:
         before[slot] = before.get(slot, 0) + size
     t.log[:mark] = list(before.items())
     return t.moments()
-
-
-def alive(tape: Tape) -> Storage:
-    """For tests: something that lives."""
-    return Storage(tape, 0, ACTIVATIONS)

@@ -1,44 +1,65 @@
 """Puts ``/check`` together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from app.catalog.library import Catalog
+from app.core.axolotl.overriding import apply_overrides
 from app.core.errors import InvalidInput, UnknownName
+from app.core.estimate import Verdict
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Hardware
 from app.core.plan import Install
+from app.core.prices import SAME_BYTES, Knob
 from app.schemas import YAML_EXAMPLE
 from app.services.checking import Checked, check_text
+from app.services.exporting import file_stem
+from app.services.fitting import Fit, fit
 from app.services.inputs import resolve_hardware
 from app.services.mending import apply
-from app.services.reading import read
+from app.services.pricing import price_knobs
 from app.services.writing import flow_text
 from app.texts import LANGUAGES, Texts
-from app.web.check.context import CheckPage, CheckResult, DiffLine, FixView, FoundView, LineView, MemoryView
-from app.web.check.sharing import pack
+from app.web import pasted_model
+from app.web.check.context import (
+    CheckPage,
+    CheckResult,
+    DiffLine,
+    FitView,
+    FixView,
+    FoundView,
+    LineView,
+    MemoryView,
+    SavingView,
+)
 from app.web.contexts import Link, Option
 from app.web.field_views import gpu_groups
 from app.web.forms import Form
-from app.web.memory_bar import memory_bar
+from app.web.memory_bar import gib, memory_bar
 from app.web.planning import answer
-from app.web.presenting import verdict, yaml_file
+from app.web.presenting import change_views, verdict, yaml_file
+from app.web.sharing import pack, text_of
 from app.web.shell import shell
 from app.web.templating import path_for
 
-ALL_SAFE = "safe"
+ALL_SAFE, MODEL, SAVING, FITTING = "safe", "model", "saving", "fit"
+"""What a button that changes the text asks for; a finding's own fix is called by its code."""
 MOST_DIFF = 400
-LONGEST_KEYS = 5_500
-"""Characters of keys that the wizard takes along in an address."""
+MOST_SAVINGS = 8
+UNKNOWN_MODEL = ("model_unknown", "model_unknown_nearest")
 ICONS = {
-    Effect.REJECTED: "error",
-    Effect.FAILS_AT_RUN: "error",
-    Effect.MISLEADS: "warning",
-    Effect.OK: "fits",
+    "rejected": "error",
+    "fails_at_run": "error",
+    "misleads": "warning",
+    "ok": "fits",
+    "tight": "tight",
+    "does_not_fit": "does_not_fit",
+    "unknown": "unknown",
 }
 
 
@@ -47,6 +68,8 @@ class Asked:
     """What the form says: a file, and what it is to run on."""
 
     text: str | bytes = ""
+    model_json: str = ""
+    m: str = ""
     gpu: str = ""
     vram_gib: str = ""
     install: str = ""
@@ -58,7 +81,14 @@ class Asked:
 
     def query(self, lang: str, packed: str | None = None) -> str:
         """The address's query that says the same; blanks are left out."""
-        pairs = {"c": packed or "", "gpu": self.gpu, "vram_gib": self.vram_gib, "install": self.install, "lang": lang}
+        pairs = {
+            "c": packed or "",
+            "m": self.m,
+            "gpu": self.gpu,
+            "vram_gib": self.vram_gib,
+            "install": self.install,
+            "lang": lang,
+        }
         found = {name: value for name, value in pairs.items() if value}
         return f"?{urlencode(found)}" if found else ""
 
@@ -71,13 +101,18 @@ class Builder:
         self.catalog: Catalog = request.app.state.catalog
         self.problems: list[str] = [self.t("check.error.link")] if damaged else []
         self.hardware = self._hardware()
+        self.model = self._model()
         self.install = self._install()
         lang = request.query_params.get("lang", "")
         self.lang = lang if lang in LANGUAGES else ""
         self.checked: Checked | None = None
         if not asked.blank and not self.problems:
             self.checked = check_text(
-                catalog=self.catalog, text=asked.text, hardware=self.hardware, install=self.install
+                catalog=self.catalog,
+                text=asked.text,
+                hardware=self.hardware,
+                model=self.model,
+                install=self.install,
             )
 
     @property
@@ -97,6 +132,18 @@ class Builder:
             self.problems += (self.texts.render(e.message) for e in error.errors)
         return None
 
+    def _model(self) -> Mapping[str, Any] | None:
+        """The config.json that was pasted, now or before; from here on in its short form."""
+        try:
+            if self.asked.model_json:
+                model = pasted_model.reduce(pasted_model.read_json(self.asked.model_json))
+                self.asked = replace(self.asked, m=pasted_model.pack(model), model_json="")
+                return model
+            return pasted_model.unpack(self.asked.m) if self.asked.m else None
+        except InvalidInput as error:
+            self.problems += (self.texts.render(e.message) for e in error.errors)
+            return None
+
     def _install(self) -> Install:
         try:
             return Install(self.asked.install or Install.DOCKER)
@@ -106,13 +153,46 @@ class Builder:
             return Install.DOCKER
 
     def mended(self, name: str) -> str | None:
-        """The text with one fix applied, or with every safe one; None where there is no such fix (any more)."""
-        if self.checked is None:
+        """The text with one change applied, or with every safe fix; None where there is no such change (any more)."""
+        checked = self.checked
+        if checked is None or checked.reading.config is None:
             return None
         if name == ALL_SAFE:
-            return self.checked.mended.text
-        wanted = [f.fix for f in self.checked.findings if f.fix is not None and _name(f) == name]
-        return apply(self.checked.reading, wanted[:1]).text if wanted else None
+            return checked.mended.text
+        kind, _, rest = name.partition(" ")
+        if kind == MODEL and (row := self.catalog.models.find(rest)) is not None:
+            return apply(checked.reading, [Fix(set={"base_model": row.id})]).text
+        if kind == SAVING:
+            turns = [knob.turn.patch for knob in self.knobs(checked) if knob.turn.knob == rest]
+            changed = [apply_overrides(checked.reading.config, patch) for patch in turns[:1]]
+            return apply(checked.reading, [_between(checked.reading.config, changed[0])]).text if changed else None
+        if kind == FITTING:
+            found = self.fitted(checked)
+            before = checked.mended.config or {}
+            return apply(checked.reading, [_between(before, found.config)]).text if found is not None else None
+        wanted = [f.fix for f in checked.findings if f.fix is not None and _name(f) == name]
+        return apply(checked.reading, wanted[:1]).text if wanted else None
+
+    def knobs(self, checked: Checked) -> tuple[Knob, ...]:
+        """What each change of the mended file would save, those that save something."""
+        if checked.estimate is None or checked.mended.config is None:
+            return ()
+        priced = price_knobs(
+            checked.mended.config, checked.estimate, hardware=self.hardware, install=self.install, meter=None
+        )
+        return tuple(knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES)
+
+    def fitted(self, checked: Checked) -> Fit | None:
+        """The mended file made to fit with the least change; None where that cannot be asked."""
+        config = checked.mended.config
+        if self.hardware is None or checked.estimate is None or config is None:
+            return None
+        try:
+            return fit(
+                catalog=self.catalog, config=config, model=self.model, hardware=self.hardware, install=self.install
+            )
+        except (InvalidInput, UnknownName):
+            return None
 
     def address(self, text: str) -> str | None:
         """The page's address with ``text`` in it, None where that is too long."""
@@ -134,9 +214,16 @@ class Builder:
                 title=self.t("check.title"),
                 description=f"{result.headline}: {result.counts}" if result and result.counts else self.t("check.lead"),
                 address=lambda code: path_for(self.request, "check") + self.asked.query(code, packed),
+                form="check-form",
             ),
             action=path_for(self.request, "check") + (f"?lang={self.lang}" if self.lang else ""),
+            file_action=path_for(self.request, "check_file") + (f"?lang={self.lang}" if self.lang else ""),
+            plan_action=path_for(self.request, "plan") + (f"?lang={self.lang}" if self.lang else ""),
             yaml=text,
+            model_json=self.asked.model_json,
+            packed_model=self.asked.m,
+            pasted=self.pasted(),
+            asks_model=self.asks_model(),
             gpu_groups=gpu_groups(self.catalog.gpus, self.texts),
             gpu=self.hardware.gpu_id or "" if self.hardware else self.asked.gpu,
             vram_gib=self.asked.vram_gib,
@@ -148,6 +235,18 @@ class Builder:
             sample=Link(text=self.t("check.sample"), url=self.address(YAML_EXAMPLE) or ""),
             lang=self.lang,
         )
+
+    def pasted(self) -> str:
+        """The config.json in use, in a few words."""
+        if self.model is None:
+            return ""
+        return self.t("check.model.pasted", model_type=str(self.model.get("model_type") or "?"))
+
+    def asks_model(self) -> bool:
+        """Whether the file's model is one that only its config.json can tell of, or what was pasted is at fault."""
+        findings = self.checked.findings if self.checked else ()
+        unknown = any(finding.code in UNKNOWN_MODEL for finding in findings)
+        return bool(self.asked.model_json) or (unknown and self.model is None)
 
     def from_plan(self) -> Link | None:
         """The wizard's file, where the address says which model and card."""
@@ -167,12 +266,14 @@ class Builder:
             if view.line is not None:
                 by_line.setdefault(view.line, []).append(view)
         effect = checked.verdict
+        kind, headline, detail = self.headline(checked)
         diff = tuple(_diff(checked.reading.text, checked.mended.text))
         return CheckResult(
-            verdict=effect.value,
-            icon=ICONS[effect],
-            headline=self.t(f"check.verdict.{effect.value}"),
-            detail=self.t(f"check.verdict.{effect.value}.detail"),
+            verdict=kind,
+            icon=ICONS[kind],
+            headline=headline,
+            detail=detail,
+            runs=effect in (Effect.OK, Effect.MISLEADS),
             counts=self.counts(checked.findings),
             lines=tuple(
                 _line(number, line, by_line.get(number, ()))
@@ -184,9 +285,31 @@ class Builder:
             mended=checked.mended.text if diff else "",
             memory=self.memory(checked),
             no_memory=self.t("check.no_memory") if checked.reading.config is not None else "",
-            wizard=self.wizard(checked),
+            wizard=checked.resolved is not None and checked.reading.config is not None,
             shared=pack(checked.reading.text) is not None,
         )
+
+    def headline(self, checked: Checked) -> tuple[str, str, str]:
+        """What becomes of the file on this card: Axolotl's judgement, what fails at run time, and whether it fits.
+
+        The gravest decides colour and shape; what else there is to say stands in the second line.
+        """
+        effect = checked.verdict
+        stands = self.t(f"check.verdict.{effect.value}.detail")
+        if checked.reading.config is None:
+            return effect.value, self.t(f"check.verdict.{effect.value}"), stands
+        if self.hardware is None or checked.estimate is None:
+            unknown = self.t("check.fit.no_card" if self.hardware is None else "check.fit.no_model")
+            code = "check.headline.ok" if effect is Effect.OK else f"check.verdict.{effect.value}"
+            return ("unknown" if effect is Effect.OK else effect.value), self.t(code), f"{stands} {unknown}"
+        fits = verdict(checked.estimate, self.hardware, self.texts)
+        memory = self.t("planner.verdict.memory", memory=fits.headline, detail=fits.detail)
+        if effect in (Effect.REJECTED, Effect.FAILS_AT_RUN):
+            return effect.value, self.t(f"check.verdict.{effect.value}"), f"{stands} {memory}"
+        if fits.kind == "fits" and effect is Effect.MISLEADS:
+            return effect.value, self.t("check.verdict.misleads"), f"{stands} {memory}"
+        headline = self.t(f"check.headline.{effect.value}.{fits.kind}", hardware=self.hardware.name)
+        return (effect.value if fits.kind == "fits" else fits.kind), headline, f"{fits.detail} {stands}"
 
     def counts(self, findings: Iterable[Finding]) -> str:
         """How many of each kind, the gravest first."""
@@ -210,7 +333,16 @@ class Builder:
             line=finding.line,
             text=self.texts.render(finding.message),
             fix=fix,
+            choices=self.choices(finding),
         )
+
+    def choices(self, finding: Finding) -> tuple[FixView, ...]:
+        """The names that an unknown model may have meant, to be put in its place."""
+        if finding.code != "model_unknown_nearest":
+            return ()
+        names = finding.message.params.get("nearest")
+        rows = [self.catalog.models.find(name) for name in (names if isinstance(names, tuple) else ())]
+        return tuple(FixView(name=f"{MODEL} {row.id}", text=row.id, safe=False) for row in rows if row is not None)
 
     def memory(self, checked: Checked) -> MemoryView | None:
         """The estimate of the mended file."""
@@ -228,20 +360,44 @@ class Builder:
                 rule_bytes=estimate.rule_of_thumb_bytes,
                 process_bytes=estimate.memory.process_bytes,
             ),
+            savings=self.savings(checked),
+            fit=self.fit_view(checked),
         )
 
-    def wizard(self, checked: Checked) -> Link | None:
-        """The wizard with these keys, where they fit into an address."""
-        config = checked.mended.config
-        if checked.resolved is None or config is None or checked.resolved.row is None:
+    def short_of_memory(self, checked: Checked) -> bool:
+        """Whether it does not fit the card that was chosen, or only just."""
+        return checked.estimate is not None and checked.estimate.verdict in (Verdict.TIGHT, Verdict.DOES_NOT_FIT)
+
+    def savings(self, checked: Checked) -> tuple[SavingView, ...]:
+        """Single changes that save, what saves most first."""
+        if not self.short_of_memory(checked):
+            return ()
+        return tuple(
+            SavingView(
+                name=f"{SAVING} {knob.turn.knob}",
+                label=self.texts.render(knob.turn.label),
+                price=self.texts.render(knob.summary),
+                trains=self.t(f"web.knobs.trains.{knob.turn.trains.value}"),
+                verdict=knob.verdict.value,
+                verdict_text=self.t(f"web.verdict.{knob.verdict.value}.short"),
+            )
+            for knob in self.knobs(checked)[:MOST_SAVINGS]
+        )
+
+    def fit_view(self, checked: Checked) -> FitView | None:
+        """The least that makes it fit, where it does not."""
+        if checked.estimate is None or checked.estimate.fits is not False:
             return None
-        keys = {str(key): value for key, value in config.items() if key != "base_model" and value is not None}
-        text = "\n".join(f"{flow_text(key)}: {flow_text(value)}" for key, value in keys.items())
-        if len(text) > LONGEST_KEYS:
+        found = self.fitted(checked)
+        if found is None:
             return None
-        pairs = {"model": checked.resolved.row.id, "gpu": self.asked.gpu, "vram_gib": self.asked.vram_gib, "keys": text}
-        query = urlencode({name: value for name, value in {**pairs, "lang": self.lang}.items() if value})
-        return Link(text=self.t("check.wizard"), url=f"{path_for(self.request, 'plan')}?{query}")
+        why_not = "" if found.estimate.fits else " ".join(self.texts.render(f.message) for f in found.findings)
+        return FitView(
+            name=FITTING,
+            changes=change_views(found.changes, self.texts),
+            memory=gib(found.estimate.memory.process_bytes, self.texts),
+            why_not=why_not,
+        )
 
 
 def plan_text(request: Request, texts: Texts) -> str | None:
@@ -253,20 +409,38 @@ def plan_text(request: Request, texts: Texts) -> str | None:
     return yaml_file(found.plan, found.hardware, catalog, texts)
 
 
+def file_from(builder: Builder, wanted: str) -> tuple[str, str]:
+    """A file's name and its text: as given, or with every safe fix."""
+    checked = builder.checked
+    text = builder.asked.text if isinstance(builder.asked.text, str) else ""
+    if checked is None or checked.reading.config is None:
+        return "config.yaml", text
+    config = checked.mended.config or {}
+    name = file_stem(config) if isinstance(config.get("base_model"), str) else "config"
+    return f"{name}.yaml", checked.mended.text if wanted == ALL_SAFE else checked.reading.text
+
+
 def asked_from(fields: Mapping[str, str | bytes]) -> Asked:
-    """A posted form. A chosen file wins over the text box, which the start page calls ``keys``."""
-    file, text = fields.get("file"), fields.get("yaml", fields.get("keys", ""))
-    given = file if isinstance(file, bytes) and file.strip() else text
-    if isinstance(given, bytes):
-        # Shown and shared as text, so that what the page holds is what was looked at.
-        reading = read(given)
-        given = reading.text or given
+    """A posted form. A chosen file wins over the text box."""
     return Asked(
-        text=given.replace("\r\n", "\n") if isinstance(given, str) else given,
+        text=text_of(fields),
+        model_json=_long(fields, "model_json"),
+        m=_long(fields, "m"),
         gpu=_field(fields, "gpu"),
         vram_gib=_field(fields, "vram_gib"),
         install=_field(fields, "install"),
     )
+
+
+def _long(fields: Mapping[str, str | bytes], name: str) -> str:
+    value = fields.get(name, "")
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _between(before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Fix:
+    """What turns the one configuration into the other."""
+    changed = {key: value for key, value in after.items() if key not in before or before[key] != value}
+    return Fix(set=changed, unset=tuple(key for key in before if key not in after))
 
 
 def _field(fields: Mapping[str, str | bytes], name: str) -> str:

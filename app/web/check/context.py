@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.web.contexts import Link, MemoryBar, Option, OptionGroup, Shell, Verdict
+from app.web.contexts import ChangeView, Link, MemoryBar, Option, OptionGroup, Shell, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,30 @@ class FoundView:
     line: int | None
     text: str
     fix: FixView | None
+    choices: tuple[FixView, ...] = ()
+    """Values to choose one from: the names that an unknown model may have meant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingView:
+    """A change that saves memory, with its price; ``name`` applies it to the text."""
+
+    name: str
+    label: str
+    price: str
+    trains: str
+    verdict: str
+    verdict_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitView:
+    """The least changes that make it fit, all together; ``why_not`` where nothing does."""
+
+    name: str
+    changes: tuple[ChangeView, ...]
+    memory: str
+    why_not: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +79,8 @@ class MemoryView:
     peak: str
     host: str
     rule_of_thumb: str
+    savings: tuple[SavingView, ...] = ()
+    fit: FitView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +99,10 @@ class CheckResult:
     mended: str
     memory: MemoryView | None
     no_memory: str
-    wizard: Link | None
+    wizard: bool
+    """Whether the wizard can take the file along."""
+    runs: bool
+    """Whether nothing refuses the file or makes it fail."""
     shared: bool
 
 
@@ -83,7 +112,13 @@ class CheckPage:
 
     shell: Shell
     action: str
+    file_action: str
+    plan_action: str
     yaml: str
+    model_json: str
+    packed_model: str
+    pasted: str
+    asks_model: bool
     gpu_groups: tuple[OptionGroup, ...]
     gpu: str
     vram_gib: str

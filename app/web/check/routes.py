@@ -1,12 +1,13 @@
 """``/check``."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.web.check.builder import Asked, Builder, asked_from, plan_text
-from app.web.check.sharing import posted, unpack
 from app.web.hypermedia import VARY
-from app.web.templating import reader, render
+from app.web.sharing import posted, unpack
+from app.web.templating import path_for, reader, render
 
 router = APIRouter(include_in_schema=False)
 
@@ -14,6 +15,8 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/check", methods=["GET", "HEAD"], name="check")
 def check(request: Request) -> Response:
     """The form, and what was found in the file that the address holds."""
+    from app.web.check.builder import Asked, Builder, plan_text
+
     query = request.query_params
     packed = query.get("c", "")
     text = unpack(packed) if packed else ""
@@ -22,6 +25,7 @@ def check(request: Request) -> Response:
         text = plan_text(request, texts) or ""
     asked = Asked(
         text=text or "",
+        m=query.get("m", "").strip(),
         gpu=query.get("gpu", "").strip()[:200],
         vram_gib=query.get("vram_gib", "").strip()[:200],
         install=query.get("install", "").strip()[:200],
@@ -33,16 +37,32 @@ def check(request: Request) -> Response:
 @router.post("/check", name="check_post")
 async def check_post(request: Request) -> Response:
     """Look through what was posted, with a fix applied where one was asked for; on to its own address if it has one."""
+    from app.web.check.builder import Builder, asked_from
+
     fields = posted(await request.body(), request.headers.get("content-type", ""))
     texts = reader(request)
     asked = asked_from(fields)
     builder = Builder(request, texts, asked)
     wanted = fields.get("apply")
     if isinstance(wanted, str) and wanted and (mended := builder.mended(wanted)) is not None:
-        asked = Asked(text=mended, gpu=asked.gpu, vram_gib=asked.vram_gib, install=asked.install)
-        builder = Builder(request, texts, asked)
+        builder = Builder(request, texts, replace(builder.asked, text=mended))
+    if builder.asked.blank and builder.status == 200:
+        return RedirectResponse(path_for(request, "check") + builder.asked.query(builder.lang), 303, {"Vary": VARY})
+    asked = builder.asked
     address = builder.address(asked.text) if builder.checked and isinstance(asked.text, str) else None
     if address is not None and builder.status == 200:
         # the browser moves the focus there, with or without JavaScript
         return RedirectResponse(f"{address}#result-title", 303, {"Vary": VARY})
     return render(request, "pages/check.html", builder.page(), texts, status=builder.status)
+
+
+@router.post("/check/config.yaml", name="check_file")
+async def check_file(request: Request) -> Response:
+    """The file to take along: as it stands in the box, or with every safe fix."""
+    from app.web.check.builder import Builder, asked_from, file_from
+
+    fields = posted(await request.body(), request.headers.get("content-type", ""))
+    wanted = fields.get("take", "")
+    name, text = file_from(Builder(request, reader(request), asked_from(fields)), str(wanted))
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Vary": VARY}
+    return Response(text.encode("utf-8", "replace"), headers=headers, media_type="application/yaml")

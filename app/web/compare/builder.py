@@ -13,7 +13,7 @@ from app.core.messages import message
 from app.services.comparing import Compared, compare
 from app.services.writing import write_yaml
 from app.texts import Texts
-from app.web.chooser import chooser, pinned, preview
+from app.web.chooser import chooser, pinned
 from app.web.compare.context import (
     BarView,
     ComparePage,
@@ -27,8 +27,10 @@ from app.web.compare.difference import NotYaml, difference, read_file
 from app.web.compare.variants import MOST_VARIANTS, Typed, read_variant
 from app.web.contexts import FieldError, Link
 from app.web.fields import METHOD_KEYS
+from app.web.forms import Form, turned
 from app.web.memory_bar import FILLS, MARGIN, gib, memory_segments
 from app.web.planning import Answer
+from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 
@@ -178,11 +180,20 @@ class Builder:
         return self.t(code, size=size / (10**6 if size < 10**9 else 10**9))
 
     def plan_link(self, item: Compared) -> Link | None:
-        """The wizard with a method, or with a variant's keys; only where it has them."""
-        if item.estimate is None or (item.method is not None and item.method.id not in METHOD_KEYS):
+        """The wizard with a method, or with a variant's keys: there a method that Axolotl lacks has its files."""
+        if item.estimate is None:
             return None
-        form = self.form.with_values(method=item.method.id) if item.method else pinned(self.form, item.config)
-        return Link(text=self.t("fit.open"), url=path_for(self.request, "plan") + form.query())
+        return Link(text=self.t("fit.open"), url=path_for(self.request, "plan") + self.planned_form(item).query())
+
+    def planned_form(self, item: Compared) -> Form:
+        """What the wizard is asked for one row."""
+        if item.method is None:
+            return pinned(self.form, item.config)
+        if item.method.id == "neftune":
+            return self.form.with_values(neftune="on")
+        if item.method.id in METHOD_KEYS:
+            return self.form.with_method(item.method.id)
+        return turned(self.form.with_method(""), item.method.config)
 
     def picture(self) -> PictureView:
         """Bars on one scale."""

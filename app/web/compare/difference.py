@@ -4,11 +4,9 @@ from collections.abc import Mapping
 from difflib import unified_diff
 from typing import Any
 
-import yaml
-
+from app.services.reading import read
 from app.web.compare.context import DifferenceView, DiffView, LineView
 
-LONGEST = 20_000
 KINDS = {"+": "added", "-": "removed", "@": "place"}
 
 
@@ -22,18 +20,14 @@ def read_file(text: str) -> Mapping[str, Any]:
     Raises:
         NotYaml: it is none.
     """
-    if len(text) > LONGEST:
-        raise NotYaml(f"> {LONGEST}")
-    try:
-        found = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        place = error.problem_mark
-        raise NotYaml(f"{place.line + 1}:{place.column + 1}" if place else "?") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise NotYaml("?") from error
-    if not isinstance(found, dict):
-        raise NotYaml("1:1")
-    return found
+    reading = read(text)
+    if reading.config is not None:
+        return reading.config
+    params = reading.findings[0].message.params
+    if reading.findings[0].code == "yaml_long":
+        raise NotYaml(f"{params['given']} > {params['most']}")
+    line = params.get("line", reading.findings[0].line)
+    raise NotYaml(f"{line}:{params.get('column', 1)}" if line else "?")
 
 
 def difference(

@@ -1,21 +1,26 @@
 """``/compare`` and its downloads."""
 
+from typing import TYPE_CHECKING
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.web.compare.builder import Builder, labelled
-from app.web.compare.table import as_csv, as_json
 from app.web.forms import Form
 from app.web.hypermedia import VARY
 from app.web.planning import answer
 from app.web.templating import reader, render
+
+if TYPE_CHECKING:
+    from app.web.compare.builder import Builder
 
 router = APIRouter(include_in_schema=False)
 
 _READ = ["GET", "HEAD"]
 
 
-def _builder(request: Request) -> Builder:
+def _builder(request: Request) -> "Builder":
+    from app.web.compare.builder import Builder
+
     found = answer(Form.from_query(request.query_params), request.app.state.catalog)
     return Builder(request, reader(request), found)
 
@@ -38,12 +43,15 @@ def compare_json(request: Request) -> Response:
     return _file(request, "json")
 
 
-def _page(request: Request, builder: Builder, status: int | None = None) -> Response:
+def _page(request: Request, builder: "Builder", status: int | None = None) -> Response:
     page = builder.page()
     return render(request, "pages/compare.html", page, builder.texts, status=status or builder.status)
 
 
 def _file(request: Request, kind: str) -> Response:
+    from app.web.compare.builder import labelled
+    from app.web.compare.table import as_csv, as_json
+
     builder = _builder(request)
     if not builder.items:
         return _page(request, builder, 422)

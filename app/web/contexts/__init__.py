@@ -16,6 +16,7 @@ from app.web.contexts.frame import ErrorPage, Language, Link, NavGroup, NavLink,
 from app.web.contexts.home import HomePage, Sample
 from app.web.contexts.result import (
     AlternativeView,
+    Brought,
     ChangeView,
     Column,
     KnobView,
@@ -35,6 +36,7 @@ from app.web.contexts.wizard import ModelChoice, ModelChoices, PlanPage, Section
 
 __all__ = [
     "AlternativeView",
+    "Brought",
     "ChangeView",
     "Column",
     "ErrorPage",

@@ -14,12 +14,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language:
-    """One entry of the language switch."""
+    """One entry of the language switch. ``post_url`` takes the page's form along, so that nothing typed is lost."""
 
     code: str
     name: str
     url: str
     current: bool
+    post_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,10 @@ class NavGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
-    """What surrounds every page. ``here`` is the name of its route, or of the section that it belongs to."""
+    """What surrounds every page. ``here`` is the name of its route, or of the section that it belongs to.
+
+    ``form`` is the id of the form that the language switch takes along; blank where the address holds everything.
+    """
 
     title: str
     description: str
@@ -54,6 +58,7 @@ class Shell:
     plan_url: str
     here: str
     version: str
+    form: str = ""
 
 
 class PageContext(Protocol):

@@ -36,4 +36,8 @@ class HomePage:
     suggestions: dict[str, tuple[str, ...]]
     action: str
     models_url: str
+    post_url: str
+    check_post_url: str
+    yaml: str
+    problem: str
     lang: str

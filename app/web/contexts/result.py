@@ -73,18 +73,19 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeView:
-    """One key that was changed to fit, and what that saves; ``saves`` is empty for what goes along with another."""
+    """One key that was changed to fit, and what that saves; ``along`` is what it goes along with, in words."""
 
     key: str
     before: str
     after: str
     saves: str
+    along: str = ""
     field_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlternativeView:
-    """A road not taken."""
+    """A road not taken; ``changes`` is what of its template was cut to fit."""
 
     name: str
     verdict: str
@@ -92,6 +93,7 @@ class AlternativeView:
     memory: str
     trainable: str
     reason: str
+    changes: tuple[ChangeView, ...]
     url: str
 
 
@@ -159,6 +161,7 @@ class LengthChart:
     """Memory by part against sequence length, with the card's limit as a line: the drawing and its table.
 
     ``parts`` are the labels of the table's columns; ``rows`` hold a text for each of them, blank where there is none.
+    ``takes`` lead to the longest with headroom and the longest at all, each with the verdict that follows.
     """
 
     columns: tuple[Column, ...]
@@ -167,7 +170,7 @@ class LengthChart:
     capacity: str
     description: str
     longest: str
-    longest_url: str
+    takes: tuple[Link, ...]
     parts: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -196,10 +199,23 @@ class TimeFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """A file that somebody brought: whether it stands as it is, or what was added to it and the way back.
+
+    ``added`` are keys with their values; ``other`` leads to the one from the other.
+    """
+
+    text: str
+    added: tuple[str, ...]
+    other: Link
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A plan in words and figures."""
+    """A plan in words and figures. ``refused`` says of the download that the file does not run; blank where it does."""
 
     verdict: Verdict
+    refused: str
     method: str
     method_reason: str
     model: str
@@ -227,3 +243,4 @@ class Result:
     check_url: str
     beyond: Beyond
     take: TakeAlong | None = None
+    brought: Brought | None = None

@@ -45,6 +45,8 @@ class PlanPage:
     presets: tuple[Link, ...]
     examples: tuple[Link, ...]
     result: Result | None
+    fill: Link | None
+    """For a brought file that cannot be taken as it stands: the same with what it leaves open."""
     model_options: tuple[Option, ...]
     suggestions: dict[str, tuple[str, ...]]
     action: str

@@ -13,14 +13,15 @@ from app.core.hardware import Hardware
 from app.core.nearest import nearest
 from app.core.objective import MOST_OF, Objective
 from app.core.plan import Plan
-from app.services.fitting import GRID_DEFAULTS, Axis, Fit, Grid, fit
+from app.services.fitting import GRID_DEFAULTS, Axis, Fit, Found, Grid, fit
 from app.texts import Texts
-from app.web.chooser import chooser, pinned, preview
-from app.web.contexts import Option
+from app.web.chooser import chooser, pinned
+from app.web.contexts import Link, Option
 from app.web.fit.context import CellView, FitPage, MapView, MostView, RowView, VaryView
 from app.web.memory_bar import gib
 from app.web.planning import Answer
 from app.web.presenting import change_views, verdict
+from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 
@@ -116,18 +117,30 @@ class Builder:
         estimate = found.estimate
         key = MOST_OF[objective][0] if objective in MOST_OF else None
         speed = estimate.time.tokens_per_second if estimate.time else None
-        value = self.t("web.number", number=found.config[key]) if key else self.rate(estimate)
+        further = found.at_most
         return MostView(
             objective=objective.value,
             question=question,
-            value=value,
+            value=self.value(key, found),
             memory=gib(estimate.memory.process_bytes, self.texts),
             verdict=estimate.verdict.value,
             verdict_text=self.t(f"web.verdict.{estimate.verdict.value}.short"),
             speed=self.rate(estimate) if key and speed else "",
             changes=change_views(found.changes, self.texts),
             url=self.plan_url(found.config),
+            at_most=self.t(
+                "fit.at_most",
+                value=self.value(key, further),
+                memory=gib(further.estimate.memory.process_bytes, self.texts),
+            )
+            if further
+            else "",
+            at_most_link=Link(text=self.t("fit.at_most.open"), url=self.plan_url(further.config)) if further else None,
         )
+
+    def value(self, key: str | None, found: Fit | Found) -> str:
+        """How much of the key, or how fast."""
+        return self.t("web.number", number=found.config[key]) if key else self.rate(found.estimate)
 
     def none(self, objective: Objective, question: str, why_not: str) -> MostView:
         """A question without an answer, and why."""

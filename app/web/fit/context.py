@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from app.web.chooser import Chooser
-from app.web.contexts import ChangeView, Option, Shell, Verdict
+from app.web.contexts import ChangeView, Link, Option, Shell, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MostView:
-    """One question and its answer: the most of a key, or the fastest. ``why_not`` is set where there is none."""
+    """One question and its answer: the most of a key, or the fastest. ``why_not`` is set where there is none.
+
+    ``at_most`` is what reaches further without headroom.
+    """
 
     objective: str
     question: str
@@ -20,6 +23,8 @@ class MostView:
     changes: tuple[ChangeView, ...]
     url: str
     why_not: str = ""
+    at_most: str = ""
+    at_most_link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,9 +108,15 @@ def models_page(request: Request, texts: Texts) -> tuple[ModelsPage, Query]:
         columns=query.columns(COLUMNS, sort, descending=descending, prefix="reference.models.column", texts=texts),
         items=tuple(_item(request, row, catalog, texts, query, hardware, needs) for row in rows),
         found=found,
-        hardware=labels.get(hardware.gpu_id or "", hardware.name) if hardware else "",
+        hardware=_label(hardware, labels) if hardware else "",
     )
     return page, query
+
+
+def _label(hardware: Hardware, labels: Mapping[str, str]) -> str:
+    """What the card is called; one whose memory was typed says so itself."""
+    typed = hardware.offered_bytes is not None
+    return hardware.name if typed else labels.get(hardware.gpu_id or "", hardware.name)
 
 
 def asked_hardware(query: Query, catalog: Catalog) -> Hardware | None:

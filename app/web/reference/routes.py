@@ -7,14 +7,6 @@ from app.catalog.library import Catalog
 from app.core.errors import UnknownName
 from app.web.forms import Form
 from app.web.hypermedia import wants_fragment, with_address
-from app.web.reference.about import about_page
-from app.web.reference.accuracy import accuracy_page
-from app.web.reference.downloads import download
-from app.web.reference.gpus import gpus_page
-from app.web.reference.method import chosen, method_page, understood
-from app.web.reference.methods import method_url, methods_page
-from app.web.reference.missing import not_found_page
-from app.web.reference.models import model_page, model_url, models_page
 from app.web.templating import path_for, reader, render
 
 router = APIRouter(include_in_schema=False)
@@ -25,6 +17,8 @@ _READ = ["GET", "HEAD"]
 @router.api_route("/methods", methods=_READ, name="methods")
 def methods(request: Request) -> Response:
     """Families, tables and a card per method."""
+    from app.web.reference.methods import methods_page
+
     texts = reader(request)
     return render(request, "pages/methods.html", methods_page(request, texts), texts)
 
@@ -32,6 +26,10 @@ def methods(request: Request) -> Response:
 @router.api_route("/methods/{id_}", methods=_READ, name="method")
 def method(request: Request, id_: str) -> Response:
     """One method; what it costs on a model and a card is the part that changes."""
+    from app.web.reference.method import method_page
+    from app.web.reference.methods import method_url
+    from app.web.reference.missing import not_found_page
+
     catalog: Catalog = request.app.state.catalog
     texts = reader(request)
     try:
@@ -55,6 +53,11 @@ def method(request: Request, id_: str) -> Response:
 @router.api_route("/methods/{id_}/{file}", methods=_READ, name="method_export")
 def method_export(request: Request, id_: str, file: str) -> Response:
     """What Axolotl does not run itself, as a file."""
+    from app.web.reference.downloads import download
+    from app.web.reference.method import chosen, understood
+    from app.web.reference.methods import method_url
+    from app.web.reference.missing import not_found_page
+
     catalog: Catalog = request.app.state.catalog
     texts = reader(request)
     try:
@@ -80,6 +83,8 @@ def method_export(request: Request, id_: str, file: str) -> Response:
 @router.api_route("/models", methods=_READ, name="models")
 def models(request: Request) -> Response:
     """The table of models."""
+    from app.web.reference.models import models_page
+
     texts = reader(request)
     page, query = models_page(request, texts)
     if not wants_fragment(request):
@@ -91,6 +96,9 @@ def models(request: Request) -> Response:
 @router.api_route("/models/{id_:path}", methods=_READ, name="model")
 def model(request: Request, id_: str) -> Response:
     """One model; its id holds a slash."""
+    from app.web.reference.missing import not_found_page
+    from app.web.reference.models import model_page, model_url
+
     catalog: Catalog = request.app.state.catalog
     texts = reader(request)
     try:
@@ -112,6 +120,8 @@ def model(request: Request, id_: str) -> Response:
 @router.api_route("/gpus", methods=_READ, name="gpus")
 def gpus(request: Request) -> Response:
     """The table of GPUs."""
+    from app.web.reference.gpus import gpus_page
+
     texts = reader(request)
     page, query = gpus_page(request, texts)
     if not wants_fragment(request):
@@ -123,6 +133,8 @@ def gpus(request: Request) -> Response:
 @router.api_route("/about", methods=_READ, name="about")
 def about(request: Request) -> Response:
     """What this is."""
+    from app.web.reference.about import about_page
+
     texts = reader(request)
     return render(request, "pages/about.html", about_page(request, texts), texts)
 
@@ -130,5 +142,7 @@ def about(request: Request) -> Response:
 @router.api_route("/accuracy", methods=_READ, name="accuracy")
 def accuracy(request: Request) -> Response:
     """How near the memory estimate comes."""
+    from app.web.reference.accuracy import accuracy_page
+
     texts = reader(request)
     return render(request, "pages/accuracy.html", accuracy_page(request, texts), texts)

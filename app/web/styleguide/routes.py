@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.web.styleguide.builder import styleguide_page
 from app.web.templating import reader, render
 
 router = APIRouter(include_in_schema=False)
@@ -12,5 +11,7 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/styleguide", methods=["GET", "HEAD"], name="styleguide")
 def styleguide(request: Request) -> Response:
     """Tokens and components."""
+    from app.web.styleguide.builder import styleguide_page
+
     texts = reader(request)
     return render(request, "pages/styleguide.html", styleguide_page(request, texts), texts)

@@ -10,11 +10,11 @@ from app.core.decision import Answer, Leaf, Node, implied
 from app.core.plan import Advice, Decision, Goal, Priority, Tasks, Wish
 from app.services.templates import known_facts
 from app.texts import Texts
-from app.web.chooser import preview
 from app.web.contexts import Link
 from app.web.forms import Form
 from app.web.planning import Answer as Found
 from app.web.presenting import model_name
+from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 from app.web.tree.context import AnswerView, KnobView, LeafView, NodeView, StepView, TreePage

@@ -137,6 +137,15 @@ class LigerCrossEntropy(torch.autograd.Function):
         return ctx.saved_tensors[0], None
 
 
+def liger_logits_loss(logits, labels, vocab_size=None, num_items_in_batch=None, **kwargs):
+    """``ForCausalLMLoss`` with ``nn.functional.cross_entropy`` patched, as ``apply_liger_kernel_to_llama(cross_entropy=True)`` does: fp32
+    logits all the same."""
+    logits = logits.float()
+    targets = F.pad(labels, (0, 1), value=IGNORE)[..., 1:].contiguous().view(-1)
+    loss = LigerCrossEntropy.apply(logits.view(-1, logits.shape[-1]), targets)
+    return loss / num_items_in_batch if num_items_in_batch is not None else loss
+
+
 def fused_forward(function):
     """A causal LM's forward without logits: what both integrations patch in."""
 

@@ -221,6 +221,8 @@ class Simulation:
             base.forward = MethodType(losses.fused_forward(losses.cut_cross_entropy), base)
         elif cfg.get("liger_fused_linear_cross_entropy"):
             base.forward = MethodType(losses.fused_forward(losses.liger_loss), base)
+        elif cfg.get("liger_cross_entropy"):
+            base.loss_function = losses.liger_logits_loss
 
     def _optimizer(self) -> Optimizer:
         """Transformers' two groups, weight decay and none; nn.Embedding weights are told apart for 8-bit states."""

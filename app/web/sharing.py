@@ -12,7 +12,7 @@ from email import policy
 from email.parser import BytesParser
 from urllib.parse import parse_qsl
 
-from app.services.reading import LONGEST
+from app.services.reading import LONGEST, read
 
 LONGEST_PACKED = 6_000
 """Characters of an address that servers and chats still take."""
@@ -56,3 +56,13 @@ def posted(body: bytes, media_type: str) -> Mapping[str, str | bytes]:
     except ValueError:
         return {}
     return dict(pairs)
+
+
+def text_of(fields: Mapping[str, str | bytes]) -> str | bytes:
+    """The YAML of a posted form. A chosen file wins over the text box."""
+    file, text = fields.get("file"), fields.get("yaml", "")
+    given = file if isinstance(file, bytes) and file.strip() else text
+    if isinstance(given, bytes):
+        # Shown and shared as text, so that what the page holds is what was looked at.
+        given = read(given).text or given
+    return given.replace("\r\n", "\n") if isinstance(given, str) else given

@@ -1,0 +1,78 @@
+"""Which rules can have something to say of a configuration, found by watching what each of them asks.
+
+A rule depends on nothing but its subject. Watched on a bare configuration it asks for some keys, does not find them
+and says nothing. On any other configuration without those keys it asks the same, gets the same answers and says
+nothing again, so it need not run there. Nobody has to declare what a rule is about, and nothing can go stale.
+
+Most rules ask for the adapter first, and nearly every configuration has one; so rules are watched once for each.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.core.axolotl.schema import Schema
+from app.core.axolotl.subject import Rule, Subject
+
+
+class _Watched(Mapping[str, Any]):
+    """A configuration that notes which keys it is asked for, and whether for more than keys."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.asked: set[str] = set()
+        self.asked_more = False
+        self._config = config
+
+    def __getitem__(self, key: str) -> Any:
+        self.asked.add(key)
+        return self._config[key]
+
+    def __iter__(self) -> Iterator[str]:
+        self.asked_more = True
+        return iter(self._config)
+
+    def __len__(self) -> int:
+        self.asked_more = True
+        return len(self._config)
+
+
+class _WatchedSubject(Subject):
+    """A subject whose model and card, which differ by request, count as more than keys."""
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        found = object.__getattribute__(self, name)
+        if name in ("architecture", "hardware"):
+            object.__getattribute__(self, "config").asked_more = True
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Askers:
+    """Rules by the keys that wake them. ``always`` are those that must run on every configuration."""
+
+    rules: tuple[Rule, ...]
+    always: frozenset[int]
+    woken_by: Mapping[str, tuple[int, ...]]
+
+    def of(self, config: Iterable[str]) -> Iterator[Rule]:
+        """The rules that may have something to say of a configuration with these keys, in their order."""
+        awake = set(self.always)
+        for key in config:
+            awake.update(self.woken_by.get(key, ()))
+        return map(self.rules.__getitem__, sorted(awake))
+
+
+def watch(rules: tuple[Rule, ...], bare: Mapping[str, Any], schema: Schema | None) -> Askers:
+    """What wakes each rule on configurations that hold ``bare`` and other keys besides."""
+    always: set[int] = set()
+    woken_by: dict[str, tuple[int, ...]] = {}
+    for position, rule in enumerate(rules):
+        config = _Watched(bare)
+        spoke = any(True for _ in rule(_WatchedSubject(config=config, architecture=None, hardware=None, schema=schema)))
+        if spoke or config.asked_more:
+            always.add(position)
+        for key in config.asked - bare.keys():
+            woken_by[key] = (*woken_by.get(key, ()), position)
+    return Askers(rules=rules, always=frozenset(always), woken_by=woken_by)

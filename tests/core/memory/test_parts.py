@@ -1,0 +1,111 @@
+"""Parts of the memory model by hand: what no recorded case can tell apart, or what would be a slip of ours."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.core.adapter import resolve_adapter
+from app.core.architecture import Kind
+from app.core.architectures import describe
+from app.core.memory.forms import layer_specs
+from app.core.memory.layers import LayerSpec, Residual, run_layer
+from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.operations import keeping_output, scale
+from app.core.memory.tape import GRADIENTS, TOKEN, Leaf, Tape
+from app.core.memory.trained import trained_tensors
+from app.core.memory.weights import Storing, quantizes
+from app.core.run import Run
+from tests.core.test_adapter import LLAMA
+
+FALCON_H1 = {"model_type": "falcon_h1"}
+QWEN3_NEXT = {"model_type": "qwen3_next"}
+
+
+def specs(model: dict[str, object], **config: object) -> tuple[LayerSpec, ...]:
+    """The layers of a run."""
+    architecture, run = describe(model), Run.from_config(config)
+    return tuple(layer_specs(architecture, run, resolve_adapter(architecture, run), fused=frozenset(), row_tokens=2048))
+
+
+def test_what_the_loss_does_not_use_gets_no_gradient() -> None:
+    """A branch beside the way to the loss may live on, as in PyTorch; its nodes are passed over."""
+    tape = Tape()
+    weight = tape.parameter(10 * TOKEN, 2, trained=True)
+    unused_weight = tape.parameter(10 * TOKEN, 2, trained=True)
+    used, beside = scale(tape, weight), keeping_output(tape, scale(tape, unused_weight))
+    loss = scale(tape, used)
+    assert isinstance(weight.node, Leaf)
+    assert isinstance(unused_weight.node, Leaf)
+    nodes = [used.node, beside.node]
+    assert None not in nodes
+    tape.backward(loss, tape.fresh(10 * TOKEN, 2))
+    assert sum(size for slot, size in tape.log if slot == GRADIENTS) == 10 * TOKEN * 2
+    assert beside.node is not None
+    assert beside.node.saved
+    assert all(grad is None for grad in unused_weight.node.grads)
+
+
+@pytest.mark.parametrize(
+    ("model", "left_out", "said"),
+    [
+        (LLAMA, {"heads": None}, "a layer without softmax attention"),
+        (LLAMA, {"out": None}, "a layer without softmax attention"),
+        (LLAMA, {"feed_forward": None}, "a layer without a feed-forward"),
+    ],
+)
+def test_a_layer_that_lacks_a_part_is_a_slip_of_ours(
+    model: dict[str, object], left_out: dict[str, None], said: str
+) -> None:
+    spec = replace(specs(model)[0], residual=Residual.PARALLEL, **left_out)  # type: ignore[arg-type] # whatever the field, None is what is tried
+    tape = Tape(recording=False)
+    with pytest.raises(ValueError, match=said):
+        run_layer(tape, spec, tape.fresh(spec.hidden * TOKEN, 2))
+
+
+def test_a_delta_net_without_its_norm_is_a_slip_of_ours() -> None:
+    spec = next(spec for spec in specs(QWEN3_NEXT) if spec.mixer is not None)
+    assert spec.mixer is not None
+    bare = replace(spec, mixer=replace(spec.mixer, norm=None))
+    tape = Tape(recording=False)
+    with pytest.raises(ValueError, match="a gated delta net without its norm"):
+        run_layer(tape, bare, tape.fresh(spec.hidden * TOKEN, 2))
+
+
+def test_a_scan_keeps_its_output_projection_unquantised() -> None:
+    """Axolotl's list for Falcon-H1 names it; everything else of a layer is quantised, and the head too."""
+    architecture = describe(FALCON_H1)
+    config = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "lora_target_modules": ["q_proj"]}
+    storing = Storing.of(Run.from_config(config))
+    linears = [m for m in architecture.modules if m.kind in (Kind.LINEAR, Kind.HEAD)]
+    assert {m.name for m in linears if not quantizes(architecture, m, storing)} == {"out_proj"}
+    plain = Storing.of(Run.from_config({}))
+    assert not any(quantizes(architecture, m, plain) for m in architecture.modules)
+
+
+def test_a_tied_heads_own_bias_trains_beside_the_shared_weight() -> None:
+    """Elements of the tensors that an optimizer sees are what trains: the shared weight once, the bias of the head too."""
+    model = {"model_type": "gptj", "vocab_size": 320, "n_embd": 64, "n_layer": 2, "n_head": 4, "rotary_dim": 8}
+    for tied in (False, True):
+        architecture, run = describe(model | {"tie_word_embeddings": tied}), Run.from_config({})
+        adapter = resolve_adapter(architecture, run)
+        trained = trained_tensors(architecture, run, adapter)
+        assert sum(tensor.elements * tensor.copies for tensor in trained) == adapter.trainable_parameters
+        assert any(tensor.elements == 320 for tensor in trained)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "vocab_size", "hidden_size", "chunk"),
+    [
+        (4096, 128256, 4096, 128),
+        (2048, 128256, 2048, 64),
+        (1000, 32000, 4096, 128),
+        (1000, 4097, 4096, 512),
+        (1000, 4096, 4096, 1000),
+        (3, 128256, 64, 1),
+    ],
+)
+def test_liger_takes_a_power_of_two_of_tokens_at_once(
+    tokens: int, vocab_size: int, hidden_size: int, chunk: int
+) -> None:
+    """``fused_linear_cross_entropy_forward``: tokens over ceil(V / H), rounded up to a power of two."""
+    assert liger_chunk_tokens(tokens, vocab_size, hidden_size) == chunk

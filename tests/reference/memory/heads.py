@@ -1,0 +1,51 @@
+"""Cases of heads and losses that the other modules do not reach: Liger's cross entropy on logits, preference losses
+over scaled and soft-capped logits, LayerNorms where everything is fp32.
+
+``python -m tests.reference.memory.record --cases heads`` records them to ``tests/data/memory/heads.jsonl``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .cases import FLASH, GC, MODELS, OFF, lora, qlora
+
+LAYERS = 4
+LIGER_LOGITS = {"liger_cross_entropy": True}
+FP32 = {"bf16": False, "fp16": False}
+SMALL, LARGE = "llama-3.2-1b", "llama-3.1-8b"
+
+
+def _losses() -> Iterator[tuple]:
+    for gc_name, gc in {"nogc": {}, "gc": GC}.items():
+        yield f"liger-logits-full-1b-{gc_name}", SMALL, FLASH | LIGER_LOGITS | gc, (1, 2048)
+        yield f"liger-logits-lora-1b-{gc_name}", SMALL, lora(SMALL) | FLASH | LIGER_LOGITS | gc, (2, 1024)
+        yield f"liger-logits-qlora-8b-{gc_name}", LARGE, qlora(LARGE) | FLASH | LIGER_LOGITS | gc, (1, 4096)
+    yield "liger-logits-full-fp32-1b", SMALL, FP32 | LIGER_LOGITS | GC, (1, 1024)
+
+
+def _preference() -> Iterator[tuple]:
+    for model in ("gemma-2-9b", "granite-8b", "cohere2-7b"):
+        for kind in ("dpo", "orpo", "kto"):
+            rows = (2, 512) if kind == "kto" else (1, 512)
+            yield f"{kind}-lora-{model}", model, lora(model) | OFF | GC | {"rl": kind}, rows
+        yield f"dpo-lora-{model}-nogc", model, lora(model) | OFF | {"rl": "dpo"}, (1, 1024)
+
+
+def _precision() -> Iterator[tuple]:
+    for model in ("pythia-1.4b", "starcoder2-3b"):
+        yield f"fp32-lora-{model}-gc", model, lora(model) | OFF | FP32 | GC, (1, 1024)
+        yield f"fp32-lora-{model}-nogc", model, lora(model) | OFF | FP32, (1, 512)
+        yield f"fp32-full-{model}-gc", model, FP32 | GC, (1, 512)
+
+
+def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """All cases of this module."""
+    for part in (_losses, _preference, _precision):
+        for name, model, cfg, rows in part():
+            yield (
+                name,
+                MODELS[model] | {"num_hidden_layers": LAYERS},
+                {k: v for k, v in cfg.items() if v is not None},
+                rows,
+            )
