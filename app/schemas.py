@@ -376,7 +376,9 @@ class Memory(_Answer):
     allocated_peak_bytes: int = Field(description="Peak of PyTorch's caching allocator in a steady training step.")
     process_bytes: int = Field(description="What nvidia-smi shows: with reserved memory and the CUDA context.")
     range_bytes: tuple[int, int] = Field(description="An honest band around process_bytes.")
-    peak_phase: Phase
+    peak_phase: Phase = Field(description="When the process takes the most; load where loading outgrows every step.")
+    step_phase: Phase = Field(description="When a training step takes the most, which breakdown itemises.")
+    load_bytes: int = Field(description="The most that weights take while they load.")
     breakdown: list[Term] = Field(description="Sums to allocated_peak_bytes exactly.")
     host_bytes: int = Field(description="CPU memory where something is offloaded or paged.")
 

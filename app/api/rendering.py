@@ -139,6 +139,8 @@ def _memory(memory: Memory, texts: Texts) -> dict[str, Any]:
         "process_bytes": memory.process_bytes,
         "range_bytes": memory.range_bytes,
         "peak_phase": memory.peak_phase.value,
+        "step_phase": memory.step_phase.value,
+        "load_bytes": memory.load_bytes,
         "breakdown": [
             {
                 "term": term.code,

@@ -53,7 +53,8 @@ class Adapter:
 
     ``added_parameters`` are those that the bare model does not have. ``unmatched_modules_to_save`` names what PEFT
     passes over in silence; ``experts_rewritten`` the names that it turned into the parameters of all experts;
-    ``buffer_bytes`` what a method holds beside parameters, such as VeRA's shared matrices.
+    ``buffer_bytes`` what a method holds beside parameters: VeRA's shared matrices, OFT's indices, AdaLoRA's
+    importances.
     """
 
     modules: tuple[AdaptedModule, ...]

@@ -9,7 +9,7 @@ from app.core.messages import Message
 
 
 class Phase(StrEnum):
-    """The moment of a step at which memory peaks."""
+    """The moment at which memory peaks: of a step, or before any."""
 
     LOAD = "load"
     FORWARD = "forward"
@@ -42,12 +42,19 @@ class Term:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Memory per GPU in bytes. ``breakdown`` sums to ``allocated_peak_bytes`` exactly."""
+    """Memory per GPU in bytes. ``breakdown`` sums to ``allocated_peak_bytes`` exactly.
+
+    ``peak_phase`` is when the process takes the most, ``step_phase`` when a training step does, which the breakdown
+    itemises: they differ where loading takes more than any step. ``load_bytes`` is the most that weights take while
+    they load.
+    """
 
     allocated_peak_bytes: int
     process_bytes: int
     range_bytes: tuple[int, int]
     peak_phase: Phase
+    step_phase: Phase
+    load_bytes: int
     breakdown: tuple[Term, ...]
     host_bytes: int = 0
 

@@ -15,10 +15,10 @@ from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
-from app.core.memory.beside import MODELLED_METHODS
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
 from app.core.memory.optimizers import MODELLED_OPTIMIZERS
+from app.core.memory.updates import unwritten
 from app.core.messages import message
 from app.core.plan import Dataset
 from app.core.run import Run
@@ -93,7 +93,7 @@ def estimate_resolved(
         time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
         findings=(
             *check(config, architecture, hardware, catalog.known_keys if composed else catalog.axolotl),
-            *_own_findings(resolved, run, hardware),
+            *_own_findings(resolved, run, adapter, hardware),
         )
         if checked
         else (),
@@ -161,7 +161,9 @@ def _counted(adapter: Adapter) -> tuple[ModuleCount, ...]:
     )
 
 
-def _own_findings(resolved: ResolvedModel, run: Run, hardware: Hardware | None) -> tuple[Finding, ...]:
+def _own_findings(
+    resolved: ResolvedModel, run: Run, adapter: Adapter, hardware: Hardware | None
+) -> tuple[Finding, ...]:
     found = []
     if resolved.architecture.approximate:
         model_type = resolved.architecture.model_type
@@ -186,11 +188,11 @@ def _own_findings(resolved: ResolvedModel, run: Run, hardware: Hardware | None) 
                 severity=Severity.WARNING, message=message("finding.config_json_defaults", fields=resolved.unstated)
             )
         )
-    if run.peft is not None and run.peft.type not in MODELLED_METHODS:
-        adapter = run.peft.type.value
+    if run.peft is not None and unwritten(run.peft.type, (row.module.kind for row in adapter.modules if row.tensors)):
+        name = run.peft.type.value
         found.append(
             Finding(
-                severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=adapter)
+                severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=name)
             )
         )
     if run.optimizer not in MODELLED_OPTIMIZERS:

@@ -1,6 +1,6 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
-from app.core.estimate import Estimate, Memory
+from app.core.estimate import Estimate, Memory, Phase
 from app.texts import Texts
 from app.web.contexts import MemoryBar, Segment
 
@@ -62,8 +62,9 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
     ]
     overhead = memory.process_bytes - memory.allocated_peak_bytes
     if overhead > 0:
-        label, explanation = texts.text("web.bar.overhead"), texts.text("web.bar.overhead.explanation")
-        parts.append(("overhead", label, overhead, explanation))
+        loading = memory.peak_phase is Phase.LOAD
+        code = "memory.bar.overhead.loading" if loading else "web.bar.overhead.explanation"
+        parts.append(("overhead", texts.text("web.bar.overhead"), overhead, texts.text(code)))
 
     segments = []
     start = 0
@@ -84,6 +85,14 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
         )
         start += size
     return tuple(segments)
+
+
+def peak_text(memory: Memory, texts: Texts) -> str:
+    """When memory is highest; where that is while the model loads, when a step's is as well."""
+    phase = texts.text(f"phase.{memory.step_phase.value}")
+    if memory.peak_phase is Phase.LOAD:
+        return texts.text("memory.peak.loading", load_bytes=memory.load_bytes, phase=phase)
+    return texts.text("web.result.peak", phase=phase)
 
 
 def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:

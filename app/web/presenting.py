@@ -24,7 +24,7 @@ from app.web.forms import Address, Form, in_field, turned
 from app.web.highlight import highlight
 from app.web.knob_list import MOST, knob_views
 from app.web.length_chart import length_chart
-from app.web.memory_bar import gib, memory_bar
+from app.web.memory_bar import gib, memory_bar, peak_text
 from app.web.taking import take_along
 from app.web.timing import time_detail
 
@@ -121,7 +121,7 @@ def present(
             rule_bytes=estimate.rule_of_thumb_bytes,
             process_bytes=estimate.memory.process_bytes,
         ),
-        peak=t("web.result.peak", phase=t(f"phase.{estimate.memory.peak_phase.value}")),
+        peak=peak_text(estimate.memory, texts),
         host=t("web.result.host", host_bytes=estimate.memory.host_bytes) if estimate.memory.host_bytes else "",
         trainable=t("web.number", number=estimate.trainable_parameters),
         trainable_share=t("web.percent", share=estimate.trainable_percent),

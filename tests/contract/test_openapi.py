@@ -58,7 +58,7 @@ FIELDS = {
     "Time": "step_seconds tokens_per_second total_steps run_seconds energy_kwh price",
     "EstimateModel": "id architecture total_parameters",
     "ModuleCount": "module layers shape trainable_parameters",
-    "Memory": "allocated_peak_bytes process_bytes range_bytes peak_phase breakdown host_bytes",
+    "Memory": "allocated_peak_bytes process_bytes range_bytes peak_phase step_phase load_bytes breakdown host_bytes",
     "Term": "term bytes explanation",
     "Plan": "outcome method decision config yaml estimate changes alternatives findings",
     "Change": "key from to saves_bytes",

@@ -235,8 +235,7 @@ def _sunk(t: Tape, shape: Heads, weights: Tensor) -> Tensor:
     lower = t.fresh(whole, itemsize)
     t.join((lower,), (weights, largest), (), lambda grads: (grads[0], t.fresh(each, itemsize)))
     del weights, largest
-    # with a sink in fp32 (k-bit preparation) the scores are, and their softmax is the one with dtype=float32
-    chances = _softmax(t, lower) if itemsize == FULL else keeping_output(t, lower)
+    chances = _softmax(t, lower, itemsize)
     del lower
     return slices(t, chances, (shape.heads * SQUARE,))[0]
 
@@ -250,18 +249,18 @@ def _plus_zeros(t: Tape, x: Tensor) -> Tensor:
     return out
 
 
-def _softmax(t: Tape, x: Tensor) -> Tensor:
-    """``softmax(dtype=float32)``: the result in fp32, made without an fp32 copy of the input.
+def _softmax(t: Tape, x: Tensor, wanted: int = FULL) -> Tensor:
+    """``softmax``: its result in fp32 unless told otherwise, made without an fp32 copy of the input.
 
     The backward's kernel makes the product of gradient and result first (ATen ``cuda/SoftMax.cu``,
     ``softmax_backward_cuda_out``), which no trace of operations sees and every GPU allocates.
     """
-    out = t.fresh(x.elements, FULL)
+    out = t.fresh(x.elements, wanted)
     elements, itemsize = x.elements, x.itemsize
 
     def run(_: list[Tensor | None]) -> Gradients:
         result = t.fresh(elements, itemsize)
-        product = t.fresh(elements, FULL)
+        product = t.fresh(elements, wanted)
         del product
         return (result,)
 

@@ -9,18 +9,6 @@ from enum import StrEnum
 
 from app.core.memory.operations import add, cast, join, keeping_input, keeping_output, multiply, scale
 from app.core.memory.tape import Leaf, Tape, Tensor
-from app.core.methods.settings import PeftType
-
-MODELLED_METHODS = frozenset(
-    (
-        PeftType.PROMPT_TUNING,
-        PeftType.PREFIX_TUNING,
-        PeftType.P_TUNING,
-        PeftType.IA3,
-        PeftType.BOTTLENECK,
-    )
-)
-"""Methods whose peaks are held to recorded ones; of the others, only what trains is exact."""
 
 
 class Scaled(StrEnum):

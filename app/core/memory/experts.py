@@ -9,7 +9,7 @@ which are unpacked whenever their layer runs and live until its experts are done
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.core.memory.linears import LinearSpec, autocast_copy, linear, product
+from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
@@ -27,6 +27,7 @@ from app.core.memory.operations import (
     slices,
     split,
 )
+from app.core.memory.products import autocast_copy, product
 from app.core.memory.tape import TEMPORARIES, TOKEN, Gradients, Tape, Tensor
 from app.core.memory.weights import NF4_BLOCK
 from app.core.run import Quantization

@@ -222,7 +222,8 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     mine = own.get(head.path)
     if mine is None and head.tied_to is not None:
         shared = own.get(head.tied_to)
-        mine = shared if shared is not None and run.method is Method.FULL else None
+        tokens = run.peft is not None and run.peft.type is PeftType.TRAINABLE_TOKENS
+        mine = shared if shared is not None and (run.method is Method.FULL or tokens) else None
     spec = linear_spec(architecture, run, head, mine)
     return HeadSpec(
         hidden=architecture.hidden_size,
@@ -233,4 +234,18 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.sample_packing,
+        penalties=penalties(run, adapter),
     )
+
+
+def penalties(run: Run, adapter: Adapter) -> tuple[tuple[int, int, int], ...]:
+    """AdaLoRA's matrices: elements, rank and how many are alike."""
+    if run.peft is None or run.peft.type is not PeftType.ADALORA:
+        return ()
+    alike: dict[tuple[int, int], int] = {}
+    for row in adapter.modules:
+        for rows, columns in row.tensors:
+            if columns > 1:
+                key = rows * columns, min(rows, columns)
+                alike[key] = alike.get(key, 0) + row.copies
+    return tuple((elements, rank, copies) for (elements, rank), copies in alike.items())

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from app.core.memory.beside import BottleneckSpec, Scaled, activated, by_output_vector, by_vector, residual
 from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, scale
+from app.core.memory.products import product
 from app.core.memory.tape import Gradients, Tape, Tensor
+from app.core.memory.updates import Update, added, rotated
+from app.core.methods.settings import PeftType
 from app.core.run import Quantization
 from app.core.units import ceil_div
 
@@ -36,6 +39,10 @@ class LinearSpec:
     nested: bool = True
     scaled: Scaled | None = None
     """Where IA³ multiplies by a vector."""
+    rows: int = 0
+    """Trained rows of it, copied into a copy of the whole at each use (trainable tokens)."""
+    update: Update | None = None
+    """What another method than LoRA puts beside it."""
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
 
@@ -56,6 +63,8 @@ def linear(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return base(t, spec, by_vector(t, x, spec.inputs, spec.adapter_itemsize))
     if spec.scaled is Scaled.OUTPUTS:
         return by_output_vector(t, base(t, spec, x), spec.outputs, spec.adapter_itemsize)
+    if spec.update is not None:
+        return _updated(t, spec, spec.update, x)
     if not spec.rank:
         return base(t, spec, x)
     if spec.quantization is Quantization.NF4:
@@ -65,41 +74,38 @@ def linear(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     return _peft(t, spec, x)
 
 
+def _updated(t: Tape, spec: LinearSpec, update: Update, x: Tensor) -> Tensor:
+    """PEFT's layer of a method beside LoRA: AdaLoRA alone leaves the result in the base's type."""
+    if update.type is PeftType.OFT:
+        turned = rotated(t, update, x)
+        result = base(t, spec, cast(t, turned, x.itemsize))
+    else:
+        result = base(t, spec, x)
+        result = added(t, update, x, result)
+    return result if update.type is PeftType.ADALORA else cast(t, result, x.itemsize)
+
+
 def base(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     """The linear without its adapter."""
     if spec.quantization is Quantization.NF4:
         return _four_bit(t, spec, x)
     if spec.quantization is Quantization.INT8:
         return _eight_bit(t, spec, x)
-    weight = t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
+    weight = _with_rows(t, spec) if spec.rows else t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     bias = t.parameter(spec.outputs, spec.itemsize, trained=spec.trained) if spec.bias else None
     return product(t, x, weight, spec.outputs, key=spec.name, bias=bias)
 
 
-def product(t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", bias: Tensor | None = None) -> Tensor:
-    """``F.linear`` under autocast: both cast to its type, the input saved where the weight trains.
+def _with_rows(t: Tape, spec: LinearSpec) -> Tensor:
+    """``index_copy`` of the trained rows: the whole weight, whose gradient is read at those rows.
 
-    Autocast keeps its copy of a trained leaf until the region ends; a frozen weight is cast anew at each use, and the
-    copy is saved where the input needs a gradient.
+    Source: PEFT 0.20.0 ``tuners/trainable_tokens/layer.py``, ``get_merged_weights``.
     """
-    compute = t.compute
-    x = cast(t, x, compute)
-    weight = autocast_copy(t, weight, key)
-    rows = x.elements // max(1, weight.elements // outputs)
-    out = t.fresh(rows * outputs, compute)
-    x_size = x.elements if x.node is not None else 0
-    w_size = weight.elements if weight.node is not None else 0
-    b_size, b_itemsize = (outputs, bias.itemsize) if bias is not None and bias.node is not None else (0, 0)
-
-    def run(_: list[Tensor | None]) -> Gradients:
-        return (
-            t.fresh(x_size, compute) if x_size else None,
-            t.fresh(w_size, compute) if w_size else None,
-            t.fresh(b_size, b_itemsize) if b_size else None,
-        )
-
-    t.join((out,), (x, weight, bias), (x if w_size else None, weight if x_size else None), run)
-    return out
+    size = spec.rows * spec.inputs
+    weight = t.fresh(spec.elements, spec.itemsize)
+    rows = t.parameter(size, spec.adapter_itemsize, trained=True)
+    t.join((weight,), (rows,), (), lambda _: (t.fresh(size, spec.itemsize),))
+    return weight
 
 
 def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
@@ -111,17 +117,6 @@ def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
     biases = [t.parameter(size, FULL, trained=True) if spec.bias else None for size in (spec.size, spec.width)]
     inner = activated(t, spec, product(t, x, down, spec.size, key=f"{spec.name}.down", bias=biases[0]))
     return residual(t, x, product(t, inner, up, spec.width, key=f"{spec.name}.up", bias=biases[1]))
-
-
-def autocast_copy(t: Tape, weight: Tensor, key: str) -> Tensor:
-    """A weight in autocast's type."""
-    if weight.itemsize == t.compute:
-        return weight
-    if weight.node is None:
-        return t.fresh(weight.elements, t.compute)
-    if key not in t.cache:
-        t.cache[key] = cast(t, weight, t.compute)
-    return t.cache[key]
 
 
 def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:

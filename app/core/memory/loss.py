@@ -32,26 +32,31 @@ class HeadSpec:
     softcap: bool = False
     scaled: bool = False
     rows: bool = False
+    penalties: tuple[tuple[int, int, int], ...] = ()
+    """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
 
 def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     """The loss of the last layer's output; the model's outputs die with the call."""
+    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    del x
     if spec.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
-        hidden = x if spec.norm is None else normalise(t, spec.norm, x)
         t.slot = LOSS
         loss = _cut(t, spec, hidden) if spec.loss is Loss.CUT_CROSS_ENTROPY else _liger_fused(t, spec, hidden)
+        loss = _penalised(t, spec, loss)
         t.end_autocast()
         return loss
-    logits, loss = _with_logits(t, spec, x)
+    logits, loss = _with_logits(t, spec, hidden)
+    del hidden
+    loss = _penalised(t, spec, loss)
     t.end_autocast()
     outputs = t.fresh(logits.elements, FULL, LOSS) if t.compute < FULL else logits
     del logits, outputs
     return loss
 
 
-def _with_logits(t: Tape, spec: HeadSpec, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The causal model's own forward."""
-    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    """The causal model's own forward, behind its final norm."""
     t.slot = LOGITS
     logits = linear(t, spec.linear, hidden)
     if spec.scaled:
@@ -101,6 +106,32 @@ def _chunked(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
         chunks = tuple(copy(t, chunk) for chunk in chunks)
     losses = [custom(t, ((1, FULL),), (chunk,), (chunk,))[0] for chunk in chunks]
     (loss,) = custom(t, ((1, FULL),), losses, ())
+    return loss
+
+
+def _penalised(t: Tape, spec: HeadSpec, loss: Tensor) -> Tensor:
+    """AdaLoRA adds how far its matrices are from orthogonal: each times itself, from two copies in autocast's type.
+
+    Its part of the graph is the last made, so the gradients of all of them are the first that the backward makes.
+    Source: PEFT 0.20.0 ``tuners/adalora/model.py``, ``forward``.
+    """
+    for index, (elements, rank, copies) in enumerate(spec.penalties):
+        parameter = t.parameter(elements * copies, FULL, trained=True)
+        cached = turned = None
+        if t.compute < FULL:
+            t.cache[f"penalty.{index}"] = cached = t.fresh(elements * copies, t.compute)
+            turned = t.fresh(elements * (copies if t.recording else 1), t.compute)
+        squares = t.fresh(rank * rank * copies, FULL)
+        before, loss = loss, _scalar(t)
+
+        def run(grads: list[Tensor | None], one: int = elements, every: int = elements * copies) -> list[Tensor | None]:
+            made = t.fresh(every, FULL)
+            temporaries = [t.fresh(one, t.compute) for _ in range(2)]
+            del temporaries
+            return [grads[0], made]
+
+        t.join((loss,), (before, parameter), (cached, turned, squares), run)
+        del cached, turned, squares, before
     return loss
 
 

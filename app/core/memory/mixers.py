@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from app.core.architecture import Architecture
-from app.core.memory.linears import LinearSpec, linear, product
+from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
     FULL,
@@ -28,6 +28,7 @@ from app.core.memory.operations import (
     slices,
     split,
 )
+from app.core.memory.products import product
 from app.core.memory.tape import TOKEN, Gradients, Tape, Tensor
 from app.core.units import ceil_div
 

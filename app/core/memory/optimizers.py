@@ -269,7 +269,7 @@ def _of_one(tensor: Trained, form: OptimizerForm, rank: int) -> int:
     flat = len(shape) < 2
     match form.family:
         case Family.FACTORED | Family.FUSED_FACTORED:
-            return FULL * (n if flat else sum(shape))
+            return FULL * (n if flat else n // shape[-1] + n // shape[-2])
         case Family.PROJECTED_FACTORED:
             if flat or not tensor.targeted:
                 return FULL * (n if flat else sum(shape))
@@ -336,6 +336,8 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int
             key = tensor.decays, apart, tensor.itemsize
             groups[key] = groups.get(key, 0) + tensor.bytes
         return form.scratch_copies * max(groups.values(), default=0)
+    if form.family is Family.FACTORED:
+        return _in_turn(tensors, form.scratch_copies)
     sizes = sorted(
         ((t.elements * (FULL if form.scratch is Scratch.EACH_FULL else t.itemsize), t) for t in tensors),
         key=lambda pair: -pair[0],
@@ -346,6 +348,23 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int
     following = largest if tensor.copies > 1 else next((size for size, _ in sizes[1:]), 0)
     copies = form.scratch_copies + (form.half_more if tensor.itemsize == 2 else 0)
     return copies * largest + form.before * following
+
+
+def _in_turn(tensors: tuple[Trained, ...], copies: int) -> int:
+    """Adafactor's copies in fp32 of one tensor, beside its last update of the one before it in the same group.
+
+    Tensors are in the model's order, alike ones merged: those that come more often than once a layer follow their like.
+    Source: Transformers 5.16.1 ``optimization.py``, whose loop's variables live until they are bound anew.
+    """
+    layers = min((tensor.copies for tensor in tensors if tensor.copies > 1), default=1)
+    last: dict[bool, int] = {}
+    most = 0
+    for tensor in tensors:
+        size = tensor.elements * FULL
+        before = max(last.get(tensor.decays, 0), size if tensor.copies > layers else 0)
+        most = max(most, copies * size + before)
+        last[tensor.decays] = size
+    return most
 
 
 def _matrix_scratch(tensors: tuple[Trained, ...], family: Family) -> int:

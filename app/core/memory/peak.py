@@ -14,7 +14,7 @@ from dataclasses import fields as fields_of
 from operator import attrgetter
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
 from app.core.memory.confirmed import doubt_percent
@@ -47,7 +47,7 @@ from app.core.memory.tape import (
     Moment,
 )
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
-from app.core.memory.traits import SCALED_EMBEDDINGS
+from app.core.memory.traits import ADDED_POSITIONS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.methods.settings import PeftType
@@ -213,11 +213,14 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         ]
     )
     peak = sum([term.bytes for term in breakdown])
+    stepping_bytes, loading_bytes = process_bytes(peak), outline.loading + CONTEXT_BYTES
     return Memory(
         allocated_peak_bytes=peak,
-        process_bytes=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
+        process_bytes=max(stepping_bytes, loading_bytes),
         range_bytes=process_range_bytes(peak, outline.loading, _room(architecture, run)),
-        peak_phase=top.phase,
+        peak_phase=Phase.LOAD if loading_bytes > stepping_bytes else top.phase,
+        step_phase=top.phase,
+        load_bytes=outline.loading,
         breakdown=breakdown,
         host_bytes=on_host + lengths.value(outline.offloaded),
     )
@@ -246,13 +249,23 @@ class _Step:
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.rowed = self.rows_table(adapter, embedding)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
-        self.first_needs = self.first_input_needs_gradient(adapter)
+        self.first_needs = self.first_input_needs_gradient()
+        self.found = self.present or self.penalised
+        """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
         self.copies = sum(layer.copies for layer in self.layers)
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head = self.head_profile(adapter, stream)
+
+    def rows_table(self, adapter: Adapter, embedding: Module) -> int:
+        """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
+        tokens = self.run.peft is not None and self.run.peft.type is PeftType.TRAINABLE_TOKENS
+        if not tokens or embedding.path not in {row.module.path for row in adapter.modules}:
+            return 0
+        return embedding.weight_parameters * self.embedding_itemsize
 
     def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
@@ -275,15 +288,18 @@ class _Step:
             needs_input=not self.layers or self.layers[-1].differentiable,
         )
 
-    def first_input_needs_gradient(self, adapter: Adapter) -> bool:
-        """Whether the embedding's output takes a gradient: it trains, or checkpointing makes inputs require one."""
-        if self.full or self.checkpointed:
-            return True
-        if self.run.peft is not None and self.run.peft.type is PeftType.PREFIX_TUNING:
-            return False
-        return any(
-            adapted.module.kind is Kind.EMBEDDING and adapted.module.part is Part.TEXT for adapted in adapter.modules
-        )
+    @property
+    def penalised(self) -> bool:
+        """Whether the loss reads what trains."""
+        return self.run.peft is not None and self.run.peft.type is PeftType.ADALORA
+
+    def first_input_needs_gradient(self) -> bool:
+        """Whether the embedding's output takes a gradient.
+
+        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
+        for bottlenecks does so for checkpointing alone.
+        """
+        return self.checkpointed or self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
 
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One profile a layer; the residual stream's type is the last layer's output's."""
@@ -305,8 +321,9 @@ class _Step:
             stream=stream,
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
+            keeping_input=self.checkpointed and not self.offloaded,
             holding=self.checkpointed and self.run.reentrant,
-            gradients_present=self.present,
+            gradients_present=self.found,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
@@ -353,9 +370,18 @@ class _Step:
 
     @property
     def leaf(self) -> int:
-        """The embedding's output before the model multiplies it, where checkpointing has made that a leaf."""
-        scaled = self.architecture.model_type in SCALED_EMBEDDINGS
-        return self.embedded if scaled and self.checkpointed and not self.full else 0
+        """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
+
+        Where nothing stands between it and the first layer, it is that layer's checkpoint.
+        """
+        if self.full or self.rowed or not self.first_needs:
+            return 0
+        return 0 if self.checkpointed and not self.apart else self.embedded
+
+    @property
+    def apart(self) -> bool:
+        """Whether the first layer reads another tensor than the embedding's output."""
+        return self.architecture.model_type in SCALED_EMBEDDINGS | ADDED_POSITIONS or bool(virtual_tokens(self.run))
 
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""
@@ -367,13 +393,18 @@ class _Step:
         everything = sum(kept)
         before = self.gradients if self.present else 0
         copies = self.copies if self.checkpointed else 0
-        inputs = 0 if self.checkpointed and not self.offloaded else self.embedded
+        inputs = self.embedded
+        if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
+            inputs = 0
         # forward, at the last layer: all others keep theirs
         last = self.layers[-1]
         stage = last.quiet if self.checkpointed else last.forward
         others = everything - kept[-1] + (copies - last.copies if copies else 0)
         yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
+        if self.rowed:
+            base = Base(gradients=before, activations=self.batch + self.embedded)
+            yield Group.of(Phase.FORWARD, (_temporary(self.rowed),), (base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
             held = self.batch + everything + self.embedded + copies + self.head.held
             for layer in self.distinct.values():
@@ -393,22 +424,23 @@ class _Step:
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned))
-            above += 0 if self.present or self.immediate else layer.gradients
+            above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
             yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))
 
     def embedding_moments(self, before: int) -> Iterator[Group]:
         """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
+        if self.rowed:
+            base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
+            yield Group.of(Phase.BACKWARD, (_temporary(self.rowed),), (base,))
         if not self.embedding:
             return
         tied_copies = 0
         if self.architecture.tie_word_embeddings and self.full:
             fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
             tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
-        slots = [0] * SLOTS
-        slots[TEMPORARIES] = self.embedding * (1 + tied_copies)
-        moment = Moment(total=slots[TEMPORARIES], slots=tuple(slots))
+        moment = _temporary(self.embedding * (1 + tied_copies))
         others = 0 if self.immediate else before or self.gradients - self.embedding
         base = Base(gradients=others, activations=self.batch + self.embedded)
         yield Group.of(Phase.BACKWARD, (moment,), (base,))
@@ -419,5 +451,12 @@ class _Step:
             return
         held = self.tables + self.embedded + self.copies
         for layer in self.distinct.values():
-            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held)
+            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
         yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.copies)
+
+
+def _temporary(size: int) -> Moment:
+    """A moment of one tensor."""
+    slots = [0] * SLOTS
+    slots[TEMPORARIES] = size
+    return Moment(total=size, slots=tuple(slots))

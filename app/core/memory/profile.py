@@ -4,6 +4,7 @@ A profile holds the moments that could be the largest of each stage as packed po
 keeps them by what decides them, so that a sweep over lengths, batches, ranks and optimizers records each layer once.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,8 +18,10 @@ from app.core.memory.tape import (
     TOKEN,
     Leaf,
     Moment,
+    Recomputed,
     Tape,
     Tensor,
+    prune,
 )
 from app.core.run import Offloading
 
@@ -72,6 +75,7 @@ def profile_layer(
     stream: int,
     compute: int,
     checkpointed: bool,
+    keeping_input: bool,
     holding: bool,
     gradients_present: bool,
     needs_input: bool,
@@ -81,7 +85,8 @@ def profile_layer(
     """Record one layer.
 
     ``stream`` is the residual stream's itemsize; ``checkpointed`` records the recomputation with the incoming gradient
-    alive; ``holding`` where a reentrant checkpoint holds output and gradient to the end.
+    alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
+    where a reentrant checkpoint holds output and gradient to the end.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -103,6 +108,7 @@ def profile_layer(
     x.node = source if needs_input else None
     out = run_layer(t, spec, x)
     differentiable = out.node is not None
+    given = x.storage if keeping_input else None
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
@@ -115,11 +121,15 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
-    t.backward(*(ends.pop(0) for _ in range(2)))
-    moments = t.moments() if checkpointed else moments_from(t, mark)
+    if checkpointed and not holding and type(t) is Tape:
+        again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
+        moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
+    else:
+        t.backward(*(ends.pop(0) for _ in range(2)))
+        moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
-    del held
+    del held, given
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
@@ -138,6 +148,36 @@ def profile_layer(
     )
 
 
+def _not_reentrant(
+    t: Tape, again: Tape, spec: LayerSpec, ends: list[Tensor], x_size: tuple[int, int], *, needs_input: bool
+) -> tuple[Moment, ...]:
+    """The backward whose layer is recomputed on another tape, as soon as something that it saved is read."""
+    mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
+    read: list[tuple[int, int]] = []
+    t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+    mark, now = read[0] if read else (mark, before)
+    made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
+    return prune((*made, *moments_from(t, mark)))
+
+
+def recompute(
+    t: Tape, spec: LayerSpec, gradients: int, *, x_size: tuple[int, int], needs_input: bool, nodes: int
+) -> tuple[Moment, ...]:
+    """A checkpoint that is not reentrant runs its layer again when the first saved tensor is read.
+
+    By then the nodes before that one have left ``gradients``; it stops when ``nodes`` have saved what they save.
+    """
+    waiting = t.fresh(gradients, 1, TEMPORARIES)
+    x = t.fresh(*x_size)
+    x.node = Leaf(parameter=False) if needs_input else None
+    t.stops_at = nodes
+    with suppress(Recomputed):
+        run_layer(t, spec, x)
+    moments = t.moments()
+    del waiting
+    return moments
+
+
 @lru_cache(maxsize=CACHED)
 def profile_head(
     spec: HeadSpec, *, stream: int, compute: int, gradients_present: bool, needs_input: bool
@@ -145,17 +185,17 @@ def profile_head(
     """Record final norm, head and loss."""
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
-    x = quiet.fresh(width, stream)
-    loss = run_head(quiet, spec, x)
+    loss = run_head(quiet, spec, quiet.fresh(width, stream))
     quiet_stage = Stage(moments=quiet.moments())
-    del x, loss
+    del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
-    loss = run_head(t, spec, x)
+    given = [x]
     del x
+    loss = run_head(t, spec, given.pop())
     forward = Stage(moments=t.moments())
     mark = len(t.log)
     t.backward(loss, t.fresh(1, 4, LOSS))

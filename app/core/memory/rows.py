@@ -1,6 +1,8 @@
 """The rows of one layer as the tape's linears and norms."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from math import isqrt
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Architecture, Block, Kind, Module, NormForm
@@ -8,9 +10,11 @@ from app.core.memory.attention import Kernel
 from app.core.memory.beside import Scaled
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
+from app.core.memory.operations import FULL
 from app.core.memory.traits import PLUS_ONE, WEIGHT_FIRST
+from app.core.memory.updates import UPDATES, Update
 from app.core.memory.weights import Storing, quantizes, stored
-from app.core.methods.settings import PeftType
+from app.core.methods.settings import Decomposed, PeftType, Rotation
 from app.core.run import Method, Quantization, Run
 
 
@@ -112,4 +116,46 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
         full=run.computes_full,
+        rows=trained_rows(run, own),
+        update=update_of(run, module, own),
     )
+
+
+def trained_rows(run: Run, own: AdaptedModule | None) -> int:
+    """How many rows of a weight train by themselves."""
+    if own is None or run.peft is None or run.peft.type is not PeftType.TRAINABLE_TOKENS:
+        return 0
+    return own.tensors[0][0]
+
+
+def update_of(run: Run, module: Module, own: AdaptedModule | None) -> Update | None:
+    """What one of PEFT's methods beside LoRA puts beside a linear."""
+    if own is None or not own.tensors or run.peft is None or run.peft.type not in UPDATES:
+        return None
+    settings = run.peft.settings
+    inputs, outputs = module.shape
+    made = Update(
+        type=run.peft.type,
+        name=module.name,
+        inputs=inputs,
+        outputs=outputs,
+        tensors=own.tensors,
+        itemsize=FULL if run.adapter_fp32 else run.itemsize,
+    )
+    if isinstance(settings, Rotation):
+        return replace(made, blocks=inputs // block_size(own.tensors[0][1]), terms=settings.terms)
+    if isinstance(settings, Decomposed):
+        small = small_tensors(own.tensors, inputs, outputs) if made.type is PeftType.LOKR else 1
+        return replace(made, dropout=settings.dropout, drops_rows=settings.drops_rows, small=small)
+    return None
+
+
+def small_tensors(tensors: tuple[tuple[int, ...], ...], inputs: int, outputs: int) -> int:
+    """How many of LoKr's tensors make its small factor: one, unless its sides are no parts of the weight's."""
+    (left, right), *_ = tensors
+    return 1 if left * tensors[1][0] == outputs and right * tensors[-1][1] == inputs else 2
+
+
+def block_size(entries: int) -> int:
+    """The side of a square whose upper triangle has so many entries."""
+    return (1 + isqrt(1 + 8 * entries)) // 2

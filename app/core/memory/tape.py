@@ -124,7 +124,7 @@ Run: TypeAlias = Callable[[list[Tensor | None]], Gradients]
 class Node:
     """One step of the backward: where its gradients go, what it saved, and what it makes."""
 
-    __slots__ = ("__weakref__", "edges", "grads", "run", "saved", "shapes")
+    __slots__ = ("__weakref__", "edges", "grads", "reads", "run", "saved", "shapes")
 
     def __init__(
         self,
@@ -133,9 +133,16 @@ class Node:
         saved: list[Storage],
         run: Run,
         outputs: int,
+        *,
+        reads: bool = False,
     ) -> None:
+        self.reads = reads
         self.edges, self.shapes, self.saved, self.run = edges, shapes, saved, run
         self.grads: list[Tensor | None] = [None] * outputs
+
+
+class Recomputed(Exception):
+    """``torch.utils.checkpoint`` stops a recomputation with one of its own once all is there that was saved."""
 
 
 class Leaf(Node):
@@ -182,6 +189,10 @@ class Tape:
         self.recording = recording
         self.positions = positions
         self.reentrant = reentrant
+        self.saving = 0
+        """Nodes so far that save something."""
+        self.stops_at = 0
+        """How many of them a recomputation waits for, where it stops as soon as it has what is needed."""
         self.handed_out: Tensor | None = None
         """What a layer hands out beside its output."""
         self.slot: Slot = ACTIVATIONS
@@ -203,15 +214,30 @@ class Tape:
         edges = [(x.node, x.index) if x is not None and x.node is not None else None for x in inputs]
         storages = [x.storage for x in saved if x is not None and x.storage is not None]
         shapes = [None if x is None or x.node is None else (x.elements, x.itemsize) for x in inputs]
-        node = Node(edges, shapes, storages, run, len(outputs))
+        reads = any(x is not None for x in saved)
+        node = Node(edges, shapes, storages, run, len(outputs), reads=reads)
         self.nodes.append(ref(node))
         for index, output in enumerate(outputs):
             output.node, output.index = node, index
+        if reads:
+            self.saving += 1
+            if self.saving == self.stops_at:
+                self._unmake(outputs, storages)
+                raise Recomputed
 
-    def backward(self, output: Tensor, grad: Tensor) -> None:
+    def _unmake(self, outputs: Sequence[Tensor], saved: Sequence[Storage]) -> None:
+        """An operation saves its inputs before it computes: a result that is not saved itself is never made."""
+        for output in outputs:
+            storage = output.storage
+            if storage is not None and storage not in saved and self.log[-1] == (storage.slot, storage.bytes):
+                self.log.pop()
+                storage.bytes = 0
+
+    def backward(self, output: Tensor, grad: Tensor, *, reading: Callable[[], None] | None = None) -> None:
         """Run every node behind ``output``; the caller gives up both.
 
-        Nodes whose results died before are gone, as they are in PyTorch.
+        Nodes whose results died before are gone, as they are in PyTorch. ``reading`` is called once, before the first
+        node that reads what it saved.
         """
         if output.node is None:
             return
@@ -225,6 +251,9 @@ class Tape:
             node = nodes.pop()
             if all(grad is None for grad in node.grads):
                 continue
+            if reading is not None and node.reads:
+                reading()
+                reading = None
             found = list(node.run(node.grads))
             self._fit(found, node.shapes)
             node.grads = []

@@ -54,7 +54,9 @@ HALF_SCORES = frozenset(
 EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
 GEMMA4 = frozenset(("gemma4", "gemma4_text"))
 SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "falcon_h1"))
-"""Whose model multiplies the embedding's output, which checkpointing has made a leaf that lives on."""
+"""Whose model multiplies the embedding's output, which an adapter has made a leaf that lives on."""
+ADDED_POSITIONS = frozenset(("bloom", "gpt2", "opt"))
+"""Whose model adds learned positions to it, or norms it, before the first layer."""
 TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
 """Whose windowed layers have positions of their own."""
 RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))

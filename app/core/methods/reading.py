@@ -32,6 +32,7 @@ MOST_TOKENS = 1 << 20
 MOST_RANK = 1 << 16
 MOST_SIZE = 1 << 24
 MOST_STEPS = 10**9
+MOST_TERMS = 100
 MOST_INDICES = 1 << 20
 
 
@@ -244,7 +245,6 @@ def _adalora(reader: _Reader) -> Decomposed:
 
 
 def _lycoris(reader: _Reader) -> Decomposed:
-    reader.number("rank_dropout", 0.0, 0.0, 0.999999)
     factor = reader.values.get("decompose_factor")
     return Decomposed(
         targets=reader.targets(),
@@ -254,6 +254,7 @@ def _lycoris(reader: _Reader) -> Decomposed:
         effective_convolution=reader.flag("use_effective_conv2d", default=False),
         decompose_both=reader.flag("decompose_both", default=False),
         decompose_factor=-1 if factor == -1 else reader.whole("decompose_factor", -1, 1, MOST_SIZE),
+        drops_rows=reader.number("rank_dropout", 0.0, 0.0, 0.999999) > 0,
     )
 
 
@@ -271,12 +272,14 @@ def _rotation(reader: _Reader) -> Rotation:
     blocks, size = reader.whole("r", 0, 0, MOST_SIZE), reader.whole("oft_block_size", 32, 0, MOST_SIZE)
     if bool(blocks) == bool(size):
         reader.fault("oft_block_size", "error.peft.one_of_two", other="r", given=size, beside=blocks)
+    terms = reader.whole("num_cayley_neumann_terms", 5, 1, MOST_TERMS)
     return Rotation(
         targets=reader.targets(),
         blocks=blocks,
         block_size=size,
         block_share=reader.flag("block_share", default=False),
         bias=reader.bias("oft_only"),
+        terms=terms if reader.flag("use_cayley_neumann", default=True) else 0,
     )
 
 

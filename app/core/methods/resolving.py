@@ -39,6 +39,9 @@ from app.core.methods.virtual_tokens import count_virtual_tokens
 from app.core.targets import REFUSED_NAMES, REFUSING_TYPES, Layers, ending_layers, leaf_of, pattern_layers, rank_of
 
 FULL = 4
+INDEX = 8
+IMPORTANCES = 3
+"""What AdaLoRA keeps of each value to judge it by: its sensitivity, smoothed, and how uncertain that is."""
 OFT_PREFIX = "oft_"
 
 
@@ -161,7 +164,9 @@ def _scaling(architecture: Architecture, settings: Scaling) -> Adapter:
 def _rotation(architecture: Architecture, settings: Rotation) -> Adapter:
     matches = _taken(architecture, PeftType.OFT, settings.targets)
     rows = [_row(found, found.layers, oft(found.module, settings)) for found in matches]
-    found = _adapter(architecture, rows, settings.targets, matches, bias=settings.bias)
+    # rows and columns of the upper triangle, in 64 bits, held beside each module
+    indices = sum(2 * INDEX * row.copies * shape[1] for row in rows for shape in row.tensors)
+    found = _adapter(architecture, rows, settings.targets, matches, bias=settings.bias, buffer_bytes=indices)
     # PEFT freezes what has not its prefix in its name, and Gemma 3's "soft_emb" has
     taken = {row.module.path for row in found.modules}
     unfrozen = [
@@ -173,7 +178,10 @@ def _rotation(architecture: Architecture, settings: Rotation) -> Adapter:
 
 
 def _decomposed(architecture: Architecture, type_: PeftType, settings: Decomposed) -> Adapter:
-    """One row for each rank; AdaLoRA counts a frozen number a module, VeRA holds its matrices as buffers."""
+    """One row for each rank; AdaLoRA counts a frozen number a module, VeRA holds its matrices as buffers.
+
+    From its first step until ranks are final, AdaLoRA keeps importances (``RankAllocator``).
+    """
     matches = _taken(architecture, type_, settings.targets)
     count = DECOMPOSITIONS[type_]
     ranks = [(pattern_of("rank_pattern", key, whole=r"(.*\.)?({})$"), rank) for key, rank in settings.rank_pattern]
@@ -182,7 +190,7 @@ def _decomposed(architecture: Architecture, type_: PeftType, settings: Decompose
         for rank, layers in _by_rank(found, ranks, settings.rank):
             rows.append(_row(found, layers, count(found.module, settings, rank)))
     frozen = sum(row.copies for row in rows) if type_ is PeftType.ADALORA else 0
-    shared = 0
+    shared = IMPORTANCES * FULL * sum(row.trainable_parameters for row in rows) if type_ is PeftType.ADALORA else 0
     if type_ is PeftType.VERA:
         shapes = [found.module.shape for found in matches]
         widest = max(shape[0] for shape in shapes) + max(shape[1] for shape in shapes)

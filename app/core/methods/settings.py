@@ -103,6 +103,8 @@ class Decomposed:
     effective_convolution: bool = False
     decompose_both: bool = False
     decompose_factor: int = -1
+    drops_rows: bool = False
+    """``rank_dropout`` of LoHa and LoKr."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ class Rotation:
     block_size: int = 32
     block_share: bool = False
     bias: Bias = Bias.NONE
+    terms: int = 5
+    """Of the series that stands for an inverse; 0 where linear equations are solved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

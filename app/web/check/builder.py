@@ -40,7 +40,7 @@ from app.web.check.context import (
 from app.web.contexts import Link, Option
 from app.web.field_views import gpu_groups
 from app.web.forms import Form
-from app.web.memory_bar import gib, memory_bar
+from app.web.memory_bar import gib, memory_bar, peak_text
 from app.web.planning import answer
 from app.web.presenting import change_views, verdict, yaml_file
 from app.web.sharing import pack, text_of
@@ -353,7 +353,7 @@ class Builder:
         return MemoryView(
             verdict=verdict(estimate, self.hardware, self.texts) if self.hardware is not None else None,
             bar=memory_bar(estimate, self.texts),
-            peak=self.t("web.result.peak", phase=self.t(f"phase.{estimate.memory.peak_phase.value}")),
+            peak=peak_text(estimate.memory, self.texts),
             host=self.t("web.result.host", host_bytes=host) if host else "",
             rule_of_thumb=self.t(
                 "web.result.rule_of_thumb",

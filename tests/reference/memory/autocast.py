@@ -97,14 +97,14 @@ def _dropout(input, p=0.5, training=True, inplace=False):
 
 
 class _FusedSoftmax(torch.autograd.Function):
-    """``softmax(dtype=float32)`` on CUDA: no float32 copy of a half input; the backward makes ``grad * output`` first.
+    """``softmax`` on CUDA: no float32 copy of a half input; the backward makes ``grad * output`` first, whatever the types.
 
     Source: ATen ``cuda/SoftMax.cu``, ``softmax_backward_cuda_out``; seen in 61 runs on a GPU (``fitcheck_runs.py``).
     """
 
     @staticmethod
-    def forward(ctx, input):
-        out = torch.empty(input.shape, dtype=torch.float32, device=input.device)
+    def forward(ctx, input, dtype):
+        out = torch.empty(input.shape, dtype=dtype, device=input.device)
         ctx.save_for_backward(out)
         ctx.dtype = input.dtype
         return out
@@ -115,10 +115,10 @@ class _FusedSoftmax(torch.autograd.Function):
         result = torch.empty(grad.shape, dtype=ctx.dtype, device=grad.device)
         product = grad * out
         del product
-        return result
+        return result, None
 
 
 def _softmax(input, dim=None, _stacklevel=3, dtype=None):
-    if dtype == torch.float32 and input.is_floating_point():
-        return _FusedSoftmax.apply(input)
-    return input.softmax(dim) if dtype is None else input.softmax(dim, dtype=dtype)
+    if dtype is None:
+        dtype = torch.float32 if torch.is_autocast_enabled("cpu") else input.dtype
+    return _FusedSoftmax.apply(input if dtype == torch.float32 else input.to(dtype), dtype)

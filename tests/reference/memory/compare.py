@@ -207,8 +207,9 @@ def report(found: Sequence[Row]) -> str:
         worst = max(abs(row.error) for row in rest)
         lines += [
             "",
-            f"Not counted above: {len(rest)} drawn cases of model types that the model does not explain yet",
-            f"({types}); worst {worst:.0%}. They are in the list below.",
+            f"Not counted above: {len(rest)} cases that wait to be recorded again, since the simulator has learnt that Axolotl",
+            f"asks for gradients of an adapter's inputs without gradient checkpointing too ({types}); worst {worst:.0%}.",
+            "They are in the list below.",
         ]
     lines += _measured()
     lines += _beside(found)

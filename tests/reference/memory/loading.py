@@ -74,13 +74,17 @@ def dequantize_module_weight(module):
 
 
 @contextlib.contextmanager
-def patched():
-    """Data-dependent questions that fake tensors cannot answer: a padding mask has zeros, packing is known from the config."""
+def patched(padded: bool = False):
+    """Data-dependent questions that fake tensors cannot answer: packing is known from the config, a mask is whole but for padding.
+
+    OPT makes a mask of ones itself.
+    """
     from transformers import masking_utils
 
     kept = {
         (masking_utils, "find_packed_sequence_indices"): lambda *a, **k: None,
-        (masking_utils, "fast_all"): lambda mask: False,
+        (masking_utils, "fast_all"): lambda mask: not padded,
+        (masking_utils, "is_tracing"): lambda *a: False,
         (torch.nn.Module, "_apply"): _apply,
     }
     old = {}

@@ -17,7 +17,8 @@ from types import MethodType, SimpleNamespace
 import torch
 
 from . import autocast
-from .simulator import Simulation
+from .peft_methods import MethodSimulation
+from .simulator import Simulation, chances
 
 PAIRS = ("dpo", "ipo", "orpo", "simpo", "reward")
 TRL_WRAPS = ("dpo", "ipo", "kto")
@@ -86,7 +87,7 @@ class PreferenceSimulation(Simulation):
             return model.eval()
         other = Simulation(self.config, {k: v for k, v in self.cfg.items() if k != "gradient_checkpointing"}, self.rows)
         other.build()
-        self.tracker.answer = None
+        self.tracker.answer = chances
         return other.model.eval()
 
     def _prepare(self, model) -> None:
@@ -184,5 +185,7 @@ class PreferenceSimulation(Simulation):
 
 def simulation(model: dict, cfg: dict, rows: tuple[int, int]) -> Simulation:
     """The simulation that a configuration asks for."""
+    if cfg.get("adapter") not in (None, "lora", "qlora"):
+        return MethodSimulation(model, cfg, tuple(rows))
     cls = PreferenceSimulation if cfg.get("rl") or cfg.get("reward_model") else Simulation
     return cls(model, cfg, tuple(rows))

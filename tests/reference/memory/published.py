@@ -132,5 +132,5 @@ def _on_t4(row: Mapping[str, Any]) -> tuple[Memory, int]:
     architecture = describe(row["model"])
     run = Run.from_config(config)
     memory = memory_of(architecture, run, resolve_adapter(architecture, run))
-    held = rows * tokens * architecture.vocab_size * run.itemsize if memory.peak_phase is Phase.BACKWARD else 0
+    held = rows * tokens * architecture.vocab_size * run.itemsize if memory.step_phase is Phase.BACKWARD else 0
     return memory, held

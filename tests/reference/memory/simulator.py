@@ -43,12 +43,23 @@ def weights_dtype(cfg: dict) -> torch.dtype:
     return torch.float16 if cfg.get("fp16") or cfg.get("float16") or cfg.get("load_in_8bit") else torch.float32
 
 
+def chances(func, args):
+    """Answers to what models ask of chance: no layer of OPT is dropped, no module of LyCORIS'; AdaLoRA takes no rank away.
+
+    OPT compares a number, LyCORIS a tensor of one.
+    """
+    if func is not torch.ops.aten._local_scalar_dense.default:
+        return NotImplemented
+    return args[0].dim() == 1 if args[0].dtype == torch.bool else 0.0
+
+
 class Simulation:
     """Builds the model of a case and runs its step; `model` is a config.json, `cfg` Axolotl keys, `rows` [rows, tokens in each]."""
 
     def __init__(self, model: dict, cfg: dict, rows: tuple[int, int]) -> None:
         self.config, self.cfg, self.rows = model, cfg, rows
         self.tracker = MemoryTracker()
+        self.tracker.answer = chances
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.host = offloading.Host()
         self.hooks = None
@@ -205,11 +216,9 @@ class Simulation:
 
             experts.install()
             patch_peft_target_parameters_matching()
+        base.enable_input_require_grads()  # Axolotl's ``load_adapter``, with and without checkpointing
         model = get_peft_model(base, lora, **extra)
-        for module in model.modules():  # PEFT's copy of a module to save comes out of deepcopy as a real tensor
-            for name, p in module._parameters.items():
-                if p is not None and not isinstance(p, FakeTensor):
-                    module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), p.requires_grad)
+        renew_copies(model)
         return model
 
     def _loss(self) -> None:
@@ -248,7 +257,7 @@ class Simulation:
                 self.tracker.relabel(extra, kind, "nf4 statistics")
             if getattr(tensor, "SCB", None) is not None:
                 self.tracker.relabel(tensor.SCB, kind, "int8 statistics")
-            if tensor.requires_grad:
+            if tensor.requires_grad and tensor.is_leaf:  # not so PEFT's copy of trained tokens' rows
                 tensor.register_post_accumulate_grad_hook(
                     lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
                 )
@@ -316,7 +325,7 @@ class Simulation:
     def run(self) -> dict:
         """The record of one case."""
         offloading.unmark_layers()
-        with patched(), self.fake, self.tracker:
+        with patched(bool(self.cfg.get("padded"))), self.fake, self.tracker:
             self.build()
             optimizer = self._optimizer()
             self._static()
@@ -359,6 +368,17 @@ class Simulation:
                 key = f"{category}: {op} {rest.split('[')[0]}"
             total[key] = total.get(key, 0) + size
         return dict(sorted(total.items(), key=lambda kv: -kv[1]))
+
+
+def renew_copies(model) -> None:
+    """PEFT's copies of modules come out of ``deepcopy`` as tensors whose views have storages of their own."""
+    for module in model.modules():
+        for name, p in module._parameters.items():
+            if p is None or getattr(p, "quant_state", None) is not None:
+                continue
+            whole = isinstance(p, FakeTensor) and p.untyped_storage()._cdata == p.detach().untyped_storage()._cdata
+            if not whole:
+                module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), p.requires_grad)
 
 
 def _short(name: str) -> str:
