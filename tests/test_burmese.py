@@ -30,6 +30,11 @@ Source: Unicode 16.0, chapter 16.3; https://www.unicode.org/notes/tn11/.
 """
 WRITTEN = ("သည်။", "၍", "၏", "၌", "သော်လည်း")
 """Words of the written register."""
+BARE_VERB = re.compile(
+    r"(?<![\w.-])(?:train|save|load|fine-tune) ?(?:မယ့်|မယ်|မလဲ|တဲ့|တာ|ရင်|ရပါ|ရတယ်|ရမ|လို့|ဖို့|ပါမ|ပါတယ်|နိုင်|ပြီး|စရာ)",
+    re.IGNORECASE,
+)
+"""An English verb that takes a Burmese ending without လုပ် between the two."""
 
 
 def entries(language: str, domain: str) -> dict[str, str]:
@@ -92,6 +97,11 @@ def test_the_text_is_in_normal_form_with_western_digits(domain: str) -> None:
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_it_is_spoken_burmese(domain: str) -> None:
     assert not {code: text for code, text in entries("my", domain).items() if any(word in text for word in WRITTEN)}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_english_verbs_take_their_endings_by_the_burmese_verb(domain: str) -> None:
+    assert not {code: text for code, text in entries("my", domain).items() if BARE_VERB.search(text)}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

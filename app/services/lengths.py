@@ -98,10 +98,13 @@ class _Scale:
 
     def fits(self, tokens: int) -> bool:
         """Whether the expected value is within the card."""
+        return self._bytes(tokens) <= self.capacity_bytes
+
+    def _bytes(self, tokens: int) -> int:
         known = self.known.get(tokens)
         if known is None:
-            return self.meter.process_bytes({**self.config, "sequence_len": tokens}) <= self.capacity_bytes
-        return known.memory.process_bytes <= self.capacity_bytes
+            return self.meter.process_bytes({**self.config, "sequence_len": tokens})
+        return known.memory.process_bytes
 
     def has_headroom(self, tokens: int) -> bool:
         """Whether all of the range is within the card."""

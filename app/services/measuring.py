@@ -1,8 +1,9 @@
 """Measuring: how much a configuration takes, as often as a search needs, and how long a step of it lasts."""
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from app.core.adapter import Adapter, resolve_adapter
@@ -36,6 +37,7 @@ class Meter:
         self.architecture = architecture
         self.kept = kept
         self._adapters: dict[Hashable, Adapter] = {}
+        self._runs: dict[str, Run] = {}
 
     @classmethod
     def of(cls, resolved: ResolvedModel) -> "Meter":
@@ -56,7 +58,7 @@ class Meter:
         Raises:
             InvalidInput: the configuration holds values that cannot be.
         """
-        run = Run.from_config(config)
+        run = self._run(config)
         adapter = self._adapter(run)
         if self.kept:
             return Measured(run=run, adapter=adapter, memory=_kept_memory(self.architecture, _Known(_key(run), run)))
@@ -71,15 +73,23 @@ class Meter:
         return self._sizes(config)[1]
 
     def _sizes(self, config: Mapping[str, Any]) -> tuple[int, int]:
-        run = Run.from_config(config)
+        run = self._run(config)
         if self.kept:
             return _kept_sizes(self.architecture, _Known(_key(run), run))
         return _sizes_of(memory_of(self.architecture, run, self._adapter(run)))
 
     def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
         """How long a step takes, None where the card's rates are not known."""
-        run = Run.from_config(config)
+        run = self._run(config)
         return time_of(self.architecture, run, self._adapter(run), hardware, config, dataset)
+
+    def _run(self, config: Mapping[str, Any]) -> Run:
+        """``config`` read, once for as long as this meter lasts: a plan asks for the same one several times."""
+        key = repr(config)
+        run = self._runs.get(key)
+        if run is None:
+            run = self._runs[key] = Run.from_config(config)
+        return run
 
     def _adapter(self, run: Run) -> Adapter:
         key = _adapter_key(run)
@@ -91,8 +101,11 @@ class Meter:
         return adapter
 
 
+_beside_lora = attrgetter(*(one.name for one in fields(Run) if one.name != "lora"))
+
+
 def _key(run: Run) -> Hashable:
-    return (replace(run, lora=None), *_lora_key(run.lora))
+    return (_beside_lora(run), *_lora_key(run.lora))
 
 
 def _adapter_key(run: Run) -> Hashable:
@@ -118,8 +131,7 @@ def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
 
 @lru_cache(maxsize=KEPT_SIZES)
 def _kept_sizes(architecture: Architecture, known: _Known) -> tuple[int, int]:
-    adapter = _kept_adapter(architecture, _Known(_adapter_key(known.run), known.run))
-    return _sizes_of(memory_of(architecture, known.run, adapter))
+    return _sizes_of(_kept_memory(architecture, known))
 
 
 def _sizes_of(memory: Memory) -> tuple[int, int]:

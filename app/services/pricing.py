@@ -8,10 +8,23 @@ from app.core.errors import InvalidInput
 from app.core.estimate import Estimate
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Install
-from app.core.prices import Knob, Knobs, Turn, turns
+from app.core.prices import SAME_BYTES, Knob, Knobs, Turn, turns
 from app.core.run import Run
 from app.services.estimating import time_of, verdict
 from app.services.measuring import Meter
+
+NEVER_SAVING = frozenset(
+    {
+        "no_checkpointing",
+        "plain_loss",
+        "optimizer_unpaged",
+        "micro_batch_larger",
+        "sequence_longer",
+        "rank_higher",
+        "dora",
+    }
+)
+"""Knobs that make, keep or move to the card what was not there before: they cost memory or nothing."""
 
 
 def price_knobs(
@@ -36,6 +49,32 @@ def price_knobs(
         except InvalidInput:
             continue
     return Knobs(items=tuple(sorted(found, key=lambda knob: -knob.saves_bytes)))
+
+
+def price_saving_knobs(
+    config: Mapping[str, Any],
+    estimate: Estimate,
+    *,
+    hardware: Hardware,
+    dataset: Dataset | None,
+    install: Install,
+    meter: Meter,
+    most: int,
+) -> Knobs:
+    """As ``price_knobs``, but just the ``most`` that save most, of those that save anything to speak of."""
+    found: list[tuple[int, Turn]] = []
+    for turn in turns(config, Run.from_config(config), estimate.architecture, hardware, install):
+        if turn.knob in NEVER_SAVING:
+            continue
+        try:
+            size = meter.process_bytes(apply_overrides(config, turn.patch))
+        except InvalidInput:
+            continue
+        saves = estimate.memory.process_bytes - size
+        if saves >= SAME_BYTES:
+            found.append((saves, turn))
+    found.sort(key=lambda saving: -saving[0])
+    return Knobs(items=tuple(_priced(turn, config, estimate, hardware, dataset, meter) for _, turn in found[:most]))
 
 
 def _priced(

@@ -1,9 +1,10 @@
 """The plan's form as submitted: what was typed, kept as typed, and what it asks for."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from starlette.datastructures import QueryParams
 
@@ -23,6 +24,8 @@ MODEL_JSON = "model_json"
 MOST_SUGGESTIONS = 6
 MOST_PRICE = 10**6
 METHOD_SAYING = METHOD_SAYING_KEYS | {"peft_config"}
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
+"""What stands in a query as it is (RFC 3986, section 2.3)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,12 @@ class Form:
             pairs.append((MODEL_JSON, self.model_json))
         if lang or self.lang:
             pairs.append(("lang", lang or self.lang or ""))
-        return f"?{urlencode(pairs)}" if pairs else ""
+        return "?" + "&".join(_pair(name, value) for name, value in pairs) if pairs else ""
+
+
+def _pair(name: str, value: str) -> str:
+    """One field of a query. A page has some twenty addresses, and most values need no quoting."""
+    return f"{name}={value if _PLAIN.fullmatch(value) else quote_plus(value)}"
 
 
 Address = Callable[[Form], str]

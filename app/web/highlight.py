@@ -1,6 +1,7 @@
 """Splits a YAML file into stretches to colour. It knows just the YAML that ``app/services/writing.py`` writes."""
 
 import re
+from functools import lru_cache
 
 from app.web.contexts import Token
 
@@ -12,7 +13,12 @@ _WORDS = ("true", "false", "null", "auto", "yes", "no")
 
 def highlight(yaml: str) -> tuple[tuple[Token, ...], ...]:
     """One tuple of tokens per line; joined, their texts are the file again."""
-    return tuple(tuple(_tokens(line)) for line in yaml.splitlines())
+    return tuple(_line(line) for line in yaml.splitlines())
+
+
+@lru_cache(maxsize=4096)
+def _line(line: str) -> tuple[Token, ...]:
+    return tuple(_tokens(line))
 
 
 def _tokens(line: str) -> list[Token]:

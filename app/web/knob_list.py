@@ -1,17 +1,17 @@
 """What would save most: the prices of a plan's knobs, with links that turn them."""
 
-from app.core.prices import SAME_BYTES, Knob, Knobs
+from app.core.prices import Knob, Knobs
 from app.texts import Texts
 from app.web.contexts.result import KnobView
 from app.web.forms import Address, Form, turned
 
 MOST = 6
+"""As many changes as a plan shows."""
 
 
 def knob_views(priced: Knobs, form: Form, texts: Texts, address: Address) -> tuple[KnobView, ...]:
-    """The changes that save anything to speak of, what saves most first; ``form`` holds the plan as it is."""
-    saving = [knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES][:MOST]
-    return tuple(_view(knob, form, texts, address) for knob in saving)
+    """The changes that ``priced`` holds, in its order; ``form`` holds the plan as it is."""
+    return tuple(_view(knob, form, texts, address) for knob in priced.items)
 
 
 def _view(knob: Knob, form: Form, texts: Texts, address: Address) -> KnobView:

@@ -132,7 +132,7 @@ def _plan_shell(request: Request, texts: Texts, form: Form, result: contexts.Res
     title, about = texts.text("web.plan.title"), ""
     if result is not None:
         title = texts.text("web.title.plan", model=result.model, hardware=result.hardware, method=result.method)
-        about = f"{title}. {result.verdict.headline} {result.verdict.detail}"
+        about = texts.text("web.preview.plan", plan=title, said=result.verdict.headline, detail=result.verdict.detail)
     return shell(
         request,
         texts,

@@ -11,7 +11,7 @@ from app.core.plan import Alternative, Change, Plan, Wish
 from app.services.exporting import reasons
 from app.services.lengths import by_length
 from app.services.measuring import Meter
-from app.services.pricing import price_knobs
+from app.services.pricing import price_saving_knobs
 from app.services.verdicts import grave
 from app.services.writing import flow_text, write_yaml
 from app.texts import Texts
@@ -22,7 +22,7 @@ from app.web.durations import duration
 from app.web.fields import File, field_of_key
 from app.web.forms import Address, Form, in_field, turned
 from app.web.highlight import highlight
-from app.web.knob_list import knob_views
+from app.web.knob_list import MOST, knob_views
 from app.web.length_chart import length_chart
 from app.web.memory_bar import gib, memory_bar, peak_text
 from app.web.taking import take_along
@@ -83,8 +83,14 @@ def present(
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
     meter = Meter(estimate.architecture, kept=kept)
-    priced = price_knobs(
-        plan.config, estimate, hardware=hardware, dataset=wish.dataset, install=wish.install, meter=meter
+    priced = price_saving_knobs(
+        plan.config,
+        estimate,
+        hardware=hardware,
+        dataset=wish.dataset,
+        install=wish.install,
+        meter=meter,
+        most=MOST,
     )
     take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
     yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml

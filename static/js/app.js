@@ -14,6 +14,15 @@
     box.textContent = kind ? box.dataset[kind] : "";
   };
 
+  // Several fields may share a name, and a blank one takes none of the others along.
+  const dropBlanks = (data) => {
+    for (const name of new Set(data.keys())) {
+      const said = data.getAll(name).filter((value) => value instanceof File || value.trim() !== "");
+      data.delete(name);
+      for (const value of said) data.append(name, value);
+    }
+  };
+
   // 422 is an answer: the same page, saying what to put right.
   const answered = (ctx) => ctx?.response?.status < 400 || ctx?.response?.status === 422;
 
@@ -39,9 +48,7 @@
       event.preventDefault();
       return;
     }
-    for (const [name, value] of [...ctx.request.body]) {
-      if (String(value).trim() === "") ctx.request.body.delete(name);
-    }
+    dropBlanks(ctx.request.body);
     const query = new URLSearchParams(ctx.request.body).toString();
     const submitted = ctx.sourceEvent.type === "submit";
     if (!submitted && query === new URLSearchParams(location.search).toString()) {
@@ -122,7 +129,7 @@
     refold();
     document.querySelectorAll("#plan-form details:has([aria-invalid])").forEach((fold) => { fold.open = true; });
     if (focusNext && document.activeElement === document.body) {
-      focusOn(focusNext);
+      focusOn(document.getElementById("error-summary") ? "error-summary" : focusNext);
     } else if (ctx?.sourceEvent?.type === "submit") {
       document.getElementById("error-summary")?.focus();
     }
@@ -138,9 +145,7 @@
 
   // A blank field says nothing: keep it out of the address where the form is sent the plain way.
   document.addEventListener("formdata", (event) => {
-    for (const [name, value] of [...event.formData]) {
-      if (String(value).trim() === "") event.formData.delete(name);
-    }
+    dropBlanks(event.formData);
     // What was typed in the form beside this one goes along.
     const other = document.getElementById(event.target.dataset?.takesAlong);
     for (const field of other?.elements ?? []) {

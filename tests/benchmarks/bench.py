@@ -37,8 +37,11 @@ MARKS = ("<!-- measured -->", "<!-- /measured -->")
 
 CONNECTIONS = 4
 ROUNDS = 5
-REQUESTS = {"bare": 2000, "estimate": 1200, "plan": 200, "page": 150}
+REQUESTS = {"bare": 2000, "estimate": 1200, "plan": 200, "page": 150, "update": 150}
 """Requests in each round."""
+
+HTMX = "HX-Request: true\r\nHX-Request-Type: partial\r\n"
+"""What tells a live update from a page."""
 
 MODELS = ("meta-llama/Llama-3.1-8B", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-8B", "openai/gpt-oss-20b")
 GPUS = ("rtx-4090", "rtx-3060-12gb", "a100-80gb-sxm", "h100-sxm")
@@ -80,9 +83,12 @@ def config(number: int) -> dict[str, Any]:
 def request(kind: str, number: int) -> bytes:
     """The bytes of one request."""
     gpu = GPUS[number // len(MODELS) % len(GPUS)]
-    if kind == "page":
+    if kind in ("page", "update"):
         query = {"model": MODELS[number % len(MODELS)], "gpu": gpu, "sequence_len": 512 + number}
-        return f"GET /plan?{urlencode(query)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        if kind == "update":
+            query["lora_r"] = 24  # or it would find kept what the page has asked for
+        head = f"GET /plan?{urlencode(query)} HTTP/1.1\r\nHost: localhost\r\n"
+        return f"{head}{HTMX if kind == 'update' else ''}\r\n".encode()
     body: dict[str, Any] = {"config": config(number), "hardware": {"gpu": gpu}}
     if kind == "plan":
         body = {
@@ -218,6 +224,7 @@ def report(
         "estimate": "`POST /api/v1/estimate`",
         "plan": "`POST /api/v1/plan`",
         "page": "the wizard's page, `GET /plan?...`",
+        "update": "its live update, the same by htmx",
     }
     lines = [
         (
@@ -264,7 +271,7 @@ def main() -> None:
         served("app.main:app", "/readyz") as (port, pid, _),
     ):
         fresh = memory_mib(pid)
-        found = measure({"bare": bare, "estimate": port, "plan": port, "page": port})
+        found = measure({"bare": bare, "estimate": port, "plan": port, "page": port, "update": port})
         used = memory_mib(pid)
     measured = report(found, startup, fresh, used, measure_in_process(), load)
     print(measured)

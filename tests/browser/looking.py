@@ -29,6 +29,9 @@ CUT_OFF = """() => {
     const drawn = element.closest("svg");
     if (drawn && drawn !== element) {
       const frame = drawn.getBoundingClientRect();
+      if (element.matches("foreignObject > *") && box.bottom > element.parentElement.getBoundingClientRect().bottom + 1) {
+        found.push(`out of its box: ${named(element)}`);
+      }
       if (element.matches("text") && !scrolls(drawn) && (box.left < -1 || box.right > wide + 1)) found.push(`drawn off: ${named(element)}`);
       if (element.matches("text") && box.bottom > frame.bottom + 4) found.push(`drawn below: ${named(element)}`);
       continue;

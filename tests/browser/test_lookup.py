@@ -7,6 +7,8 @@ from .conftest import Open
 
 pytestmark = pytest.mark.browser
 
+QUERY = "model=meta-llama/Llama-3.1-8B-Instruct&gpu=rtx-4090"
+
 
 def test_a_table_follows_its_filter(open_page: Open) -> None:
     page = open_page("/models")
@@ -40,3 +42,27 @@ def test_both_work_without_javascript(open_page: Open) -> None:
     page.select_option("#f-gpu", "rtx-3090")
     page.click("#cost-form button")
     expect(page.locator("#cost .cost-verdict")).to_contain_text("RTX 3090")
+
+
+def test_the_keyboard_is_led_to_what_came(open_page: Open) -> None:
+    """After a swap the focus is on the answer, or still on the field that asked; never nowhere."""
+    page = open_page(f"/fit?{QUERY}")
+    page.get_by_label("GPU", exact=True).focus()
+    page.get_by_label("GPU", exact=True).select_option("h100-sxm")
+    page.wait_for_url("**h100-sxm*")
+    expect(page.get_by_label("GPU", exact=True)).to_be_focused()
+    page.get_by_role("button", name="Find out").press("Enter")
+    expect(page.locator("#most-title")).to_be_focused()
+
+    page = open_page(f"/compare?{QUERY}")
+    page.get_by_label("Variant 1").fill("lora_r: 64")
+    page.locator("#compare-form button").press("Enter")
+    expect(page.locator("#table-title")).to_be_focused()
+    page.get_by_label("Variant 1").fill("lora_r")
+    page.locator("#compare-form button").press("Enter")
+    expect(page.locator("#error-summary")).to_be_focused()
+
+    page = open_page("/tree")
+    page.get_by_text("24 to 48 GB", exact=True).click()
+    page.get_by_role("button", name="Go on").press("Enter")
+    expect(page.locator("#question")).to_be_focused()

@@ -8,10 +8,12 @@ from app.catalog.library import load_catalog
 from app.core.axolotl.fixing import GRAVE
 from app.core.axolotl.overriding import apply_overrides
 from app.core.axolotl.rules import check
-from app.core.prices import Knobs, Trains, turns
+from app.core.plan import Install
+from app.core.prices import SAME_BYTES, Knobs, Trains, turns
 from app.core.run import LIGER_PLUGIN, Run
 from app.services.estimating import estimate
-from app.services.pricing import price_knobs
+from app.services.measuring import Meter
+from app.services.pricing import NEVER_SAVING, price_knobs, price_saving_knobs
 from app.texts import LANGUAGES, texts
 
 CATALOG = load_catalog()
@@ -156,3 +158,14 @@ def test_a_change_brings_nothing_that_axolotl_refuses_or_that_fails(config: dict
         changed = apply_overrides(whole, knob.turn.patch)
         after = check(changed, found.architecture, CARD, CATALOG.axolotl, trying=False)
         assert not {finding.code for finding in after if finding.effect in GRAVE} - before, (knob.turn, changed)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_saves_is_the_head_of_all_that_is_priced(config: dict[str, Any]) -> None:
+    """What a page leaves out unmeasured is known to save nothing."""
+    every = priced(config)
+    assert not [knob for knob in every.items if knob.turn.knob in NEVER_SAVING and knob.saves_bytes >= SAME_BYTES]
+    before = estimate(catalog=CATALOG, config=config, hardware=CARD)
+    meter = Meter(before.architecture)
+    found = price_saving_knobs(config, before, hardware=CARD, dataset=None, install=Install.DOCKER, meter=meter, most=4)
+    assert found.items == tuple(knob for knob in every.items if knob.saves_bytes >= SAME_BYTES)[:4]

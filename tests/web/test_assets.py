@@ -32,6 +32,16 @@ def test_htmx_is_the_published_file() -> None:
     assert (STATIC / "vendor" / "htmx-4.0.1.LICENSE").is_file()
 
 
+def test_no_layer_of_the_styles_stands_within_another() -> None:
+    """A brace that is lost shuts all that follows into a layer of its own, which yields to everything."""
+    css = re.sub(r"/\*.*?\*/", "", (STATIC / "css" / "axoplan.css").read_text(encoding="utf-8"), flags=re.DOTALL)
+    depth = 0
+    for line in css.splitlines():
+        assert not (line.lstrip().startswith("@layer") and depth), line
+        depth += line.count("{") - line.count("}")
+    assert depth == 0
+
+
 def test_everything_a_page_names_is_served(get: Get) -> None:
     page = get("/plan", {"lang": "my"})
     addresses = [str(tag["href"]) for tag in page.document.select("link[href]")]

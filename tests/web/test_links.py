@@ -11,6 +11,8 @@ from starlette.testclient import TestClient
 from app.texts import LANGUAGES
 from app.web.shell import PAGES
 
+from .conftest import Get
+
 EACH = 2
 """How many addresses of one path are followed: queries are many, and pages of models count as one path."""
 LINK = re.compile(r'<a\b[^>]*\shref="([^"]*)"')
@@ -49,3 +51,18 @@ def test_no_link_leads_nowhere(client: TestClient, language: str) -> None:
     assert {f"/{name}" for name in there} <= followed.keys()
     assert "/models/*" in followed
     assert "/methods/lora" in followed
+
+
+@pytest.mark.parametrize("path", ["/fit", "/compare", "/tree"])
+def test_a_shared_link_says_which_plan_it_is_about(get: Get, path: str) -> None:
+    page = get(path, {"model": "meta-llama/Llama-3.1-8B-Instruct", "gpu": "rtx-4090"})
+    assert "Llama 3.1 8B Instruct on GeForce RTX 4090" in page.document.title.text
+    about = str(page.document.select_one("meta[property='og:description']")["content"])
+    assert about.startswith("Llama 3.1 8B Instruct on GeForce RTX 4090: LoRA. It fits GeForce RTX 4090: ")
+    assert "GiB to spare." in about
+
+
+def test_a_shared_check_says_what_was_found(get: Get) -> None:
+    page = get(str(get("/check").document.find("a", string="Try an old file")["href"]))
+    about = str(page.document.select_one("meta[property='og:description']")["content"])
+    assert re.match(r"This file runs, but not as it says: Misleading: \d+", about)

@@ -205,13 +205,14 @@ class Builder:
         if not text and isinstance(self.asked.text, str):
             text = self.asked.text
         packed = pack(text) if text else None
+        result = self.result(self.checked) if self.checked is not None else None
         return CheckPage(
             shell=shell(
                 self.request,
                 self.texts,
                 here="check",
                 title=self.t("check.title"),
-                description=self.t("check.lead"),
+                description=f"{result.headline}: {result.counts}" if result and result.counts else self.t("check.lead"),
                 address=lambda code: path_for(self.request, "check") + self.asked.query(code, packed),
                 form="check-form",
             ),
@@ -229,7 +230,7 @@ class Builder:
             installs=tuple(Option(value=i.value, label=self.t(f"web.install.{i.value}")) for i in Install),
             install=self.install.value,
             problems=tuple(self.problems),
-            result=self.result(self.checked) if self.checked is not None else None,
+            result=result,
             from_plan=self.from_plan(),
             sample=Link(text=self.t("check.sample"), url=self.address(YAML_EXAMPLE) or ""),
             lang=self.lang,

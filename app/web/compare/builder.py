@@ -30,6 +30,7 @@ from app.web.fields import METHOD_KEYS
 from app.web.forms import Form, turned
 from app.web.memory_bar import FILLS, MARGIN, gib, memory_segments
 from app.web.planning import Answer
+from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 
@@ -103,14 +104,11 @@ class Builder:
         """Everything."""
         query = self.request.query_params
         diff = self.diff(query.get("ya", ""), query.get("yb", ""))
+        title, about = preview(
+            self.texts, self.catalog, self.found, title=self.t("compare.title"), lead=self.t("compare.lead")
+        )
         return ComparePage(
-            shell=shell(
-                self.request,
-                self.texts,
-                here="compare",
-                title=self.t("compare.title"),
-                description=self.t("compare.lead"),
-            ),
+            shell=shell(self.request, self.texts, here="compare", title=title, description=about),
             chooser=chooser(self.request, self.texts, self.found, "compare"),
             action=path_for(self.request, "compare"),
             state=self.found.state.value,

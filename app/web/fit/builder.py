@@ -21,6 +21,7 @@ from app.web.fit.context import CellView, FitPage, MapView, MostView, RowView, V
 from app.web.memory_bar import gib
 from app.web.planning import Answer
 from app.web.presenting import change_views, verdict
+from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 
@@ -71,10 +72,9 @@ class Builder:
         """Everything."""
         plan, hardware = self.found.plan, self.found.hardware
         ready = plan is not None and hardware is not None and not self.problems
+        title, about = preview(self.texts, self.catalog, self.found, title=self.t("fit.title"), lead=self.t("fit.lead"))
         return FitPage(
-            shell=shell(
-                self.request, self.texts, here="fit", title=self.t("fit.title"), description=self.t("fit.lead")
-            ),
+            shell=shell(self.request, self.texts, here="fit", title=title, description=about),
             chooser=chooser(self.request, self.texts, self.found, "fit"),
             action=path_for(self.request, "fit"),
             verdict=verdict(plan.estimate, hardware, self.texts) if plan is not None and hardware is not None else None,

@@ -14,6 +14,7 @@ from app.web.contexts import Link
 from app.web.forms import Form
 from app.web.planning import Answer as Found
 from app.web.presenting import model_name
+from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 from app.web.tree.context import AnswerView, KnobView, LeafView, NodeView, StepView, TreePage
@@ -55,16 +56,15 @@ class Builder:
         leaves = tuple(self.leaf(leaf) for leaf in self.tree.leaves.values())
         reached = next((leaf for leaf in leaves if leaf.reached), None)
         walked = ", ".join(step.answer for step in self.steps())
-        described = self.t("tree.page.drawn", path=walked, end=reached.name if reached else "…")
+        described = self.t("tree.page.drawn", path=walked, end=reached.name if reached else "…") if walked else ""
         plan_path = path_for(self.request, "plan")
+        title, about = self.t("tree.page.title"), self.t("tree.page.lead")
+        if not self.own:
+            title, about = preview(self.texts, self.catalog, self.found, title=title, lead=about)
+        elif walked:
+            about = described
         return TreePage(
-            shell=shell(
-                self.request,
-                self.texts,
-                here="tree",
-                title=self.t("tree.page.title"),
-                description=self.t("tree.page.lead"),
-            ),
+            shell=shell(self.request, self.texts, here="tree", title=title, description=about),
             own=self.own,
             about=self.t("tree.page.from_plan", **self.params) if not self.own else "",
             steps=self.steps(),

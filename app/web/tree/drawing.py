@@ -7,12 +7,13 @@ from app.core.decision import Tree
 from app.core.units import ceil_div
 from app.web.tree.context import Box, Drawing, Edge, LeafView, NodeView
 
-COLUMN = 214
-ROW = {"en": 172, "my": 246}
-WIDTH = 196
+COLUMN = 197
+ROW = {"en": 172, "my": 288}
+WIDTH = 183
+"""Six columns of boxes, which a window of 1280 px shows whole."""
 PADDING = 14
 LINE = {"en": 15, "my": 21}
-LETTERS_IN_LINE = {"en": 25, "my": 19}
+LETTERS_IN_LINE = {"en": 23, "my": 15}
 PORT = 10
 """Room for the letters on the lower edge."""
 LEAF_HEIGHT = 44
