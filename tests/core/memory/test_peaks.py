@@ -26,7 +26,7 @@ DRAWN = recorded("drawn.jsonl")
 """Cases drawn at random, which no formula was written from."""
 RECORDED_BEFORE = frozenset((DATA / "recorded-before.txt").read_text("utf-8").split())
 """Cases that wait to be recorded again, because the simulator has learnt something since: adapters without gradient
-checkpointing, whose inputs Axolotl makes require gradients."""
+checkpointing, whose inputs Axolotl makes require gradients, and trained copies of a head, which it counted twice."""
 WIDE = recorded("wide.jsonl")
 """Cases of every architecture, drawn at random after the formulas were written."""
 
