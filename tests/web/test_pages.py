@@ -179,7 +179,7 @@ def test_the_address_restores_every_field(get: Get) -> None:
     assert {name: page.picked(name) if name in radios else page.value(name) for name in query} == query
     config = yaml.safe_load(page.one("#yaml").text)
     assert config["lora_r"] == 24
-    assert config["gradient_checkpointing"] == "offload"
+    assert (config["gradient_checkpointing"], config["activation_offloading"]) == (True, True)
     assert "neftune_noise_alpha" not in config
     for name in ("lora_r", "method", "optimizer", "goal"):
         reset = page.one(f".reset[data-focus=f-{name}]")

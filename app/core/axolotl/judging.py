@@ -17,8 +17,6 @@ from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import TRUE_WORDS
 
 FALSE_WORDS = ("0", "off", "f", "false", "n", "no")
-DEEPEST = 12
-"""Levels that are judged; the recorded models are not half as deep."""
 MOST_FAULTS = 20
 
 SIGNS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {
@@ -53,17 +51,14 @@ def judge(
     schema: Schema,
     path: str,
     bounds: Mapping[str, float] | None = None,
-    depth: int = 0,
 ) -> tuple[Fault, ...]:
     """Why ``value`` is none of ``accepts``; nothing where it is one of them.
 
     Where it is a mapping or a list, what is wrong inside says more than that the whole will not do.
     """
-    if depth > DEEPEST:
-        return ()
     best: tuple[Fault, ...] | None = None
     for kind in accepts:
-        faults = _against(value, kind, schema, path, bounds or {}, depth)
+        faults = _against(value, kind, schema, path, bounds or {})
         if not faults:
             return ()
         inside = tuple(fault for fault in faults if fault.path != path or fault.kind not in ("type", "values"))
@@ -79,9 +74,7 @@ def judge(
     return (Fault(path=path, kind=kind, given=value, expected=expected, allowed=allowed),)
 
 
-def _against(
-    value: object, kind: Any, schema: Schema, path: str, bounds: Mapping[str, float], depth: int
-) -> tuple[Fault, ...]:
+def _against(value: object, kind: Any, schema: Schema, path: str, bounds: Mapping[str, float]) -> tuple[Fault, ...]:
     """Faults of ``value`` as one kind."""
     wrong = (Fault(path=path, kind="type", given=value),)
     if isinstance(kind, str):
@@ -93,26 +86,26 @@ def _against(
         case "values":
             return () if any(type(value) is type(choice) and value == choice for choice in inner) else wrong
         case "bounded":
-            faults = judge(value, inner, schema, path, None, depth + 1)
+            faults = judge(value, inner, schema, path)
             return faults or _within(value, dict(rest), path)
         case "list":
             if not isinstance(value, _LISTS):
                 return wrong
-            return tuple(_items(list(value), inner, schema, path, depth))
+            return tuple(_items(list(value), inner, schema, path))
         case "tuple":
             if not isinstance(value, _LISTS) or len(value) != len(inner):
                 return wrong
             pairs = enumerate(zip(value, inner, strict=True))
-            return tuple(f for i, (v, k) in pairs for f in judge(v, k, schema, f"{path}[{i}]", None, depth + 1))
+            return tuple(f for i, (v, k) in pairs for f in judge(v, k, schema, f"{path}[{i}]"))
         case "mapping":
             if not isinstance(value, Mapping):
                 return wrong
-            return tuple(_entries(value, inner, schema, path, depth))
+            return tuple(_entries(value, inner, schema, path))
         case _:
-            return judge_model(value, inner, schema, path, depth + 1) if isinstance(value, Mapping) else wrong
+            return judge_model(value, inner, schema, path) if isinstance(value, Mapping) else wrong
 
 
-def judge_model(value: Mapping[Any, Any], model: str, schema: Schema, path: str, depth: int = 0) -> tuple[Fault, ...]:
+def judge_model(value: Mapping[Any, Any], model: str, schema: Schema, path: str) -> tuple[Fault, ...]:
     """Faults of a mapping as one of the recorded models."""
     keys = schema.models[model]
     faults: list[Fault] = []
@@ -120,7 +113,7 @@ def judge_model(value: Mapping[Any, Any], model: str, schema: Schema, path: str,
         key = keys.get(name) if isinstance(name, str) else None
         where = f"{path}.{name}" if path else str(name)
         if key is not None:
-            faults += judge(inner, key.accepts, schema, where, key.bounds, depth)
+            faults += judge(inner, key.accepts, schema, where, key.bounds)
         elif model in schema.strict_models:
             faults.append(Fault(path=where, kind="extra", given=name, allowed=tuple(keys)))
     for name, key in keys.items():
@@ -129,24 +122,24 @@ def judge_model(value: Mapping[Any, Any], model: str, schema: Schema, path: str,
     return tuple(faults)
 
 
-def _items(values: list[object], inner: Sequence[Any], schema: Schema, path: str, depth: int) -> Iterator[Fault]:
+def _items(values: list[object], inner: Sequence[Any], schema: Schema, path: str) -> Iterator[Fault]:
     found = 0
     for position, item in enumerate(values):
-        for fault in judge(item, inner, schema, f"{path}[{position}]", None, depth + 1):
+        for fault in judge(item, inner, schema, f"{path}[{position}]"):
             yield fault
             found += 1
         if found >= MOST_FAULTS:
             return
 
 
-def _entries(value: Mapping[Any, Any], inner: Sequence[Any], schema: Schema, path: str, depth: int) -> Iterator[Fault]:
+def _entries(value: Mapping[Any, Any], inner: Sequence[Any], schema: Schema, path: str) -> Iterator[Fault]:
     keys, values = inner
     for name, item in value.items():
-        if judge(name, keys, schema, path, None, depth + 1):
+        if judge(name, keys, schema, path):
             yield Fault(
                 path=f"{path}.{name}", kind="key", given=name, expected=tuple(w for k in keys for w in _words(k))
             )
-        yield from judge(item, values, schema, f"{path}.{name}", None, depth + 1)
+        yield from judge(item, values, schema, f"{path}.{name}")
 
 
 def _is(value: object, kind: str) -> bool:

@@ -13,7 +13,7 @@ from app.core.architecture import Architecture
 from app.core.axolotl.rules import check
 from app.core.findings import Effect
 from app.core.hardware import Hardware
-from tests.core.axolotl.examples import HOPPER, schema
+from tests.core.axolotl.examples import AMPERE, HOPPER, schema
 from tests.core.axolotl.rule_cases import GOOD, LLAMA, QLORA, findings
 
 DIFFUSION = {"plugins": ["axolotl.integrations.diffusion.DiffusionPlugin"]}
@@ -57,6 +57,14 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
         {"sample_packing": True, "attn_implementation": "fp8"},
         LLAMA,
         HOPPER,
+        "sample_packing",
+        Effect.MISLEADS,
+    ),
+    (
+        "packing_sdpa",
+        {"sample_packing": True, "attn_implementation": "sdpa"},
+        LLAMA,
+        AMPERE,
         "sample_packing",
         Effect.MISLEADS,
     ),

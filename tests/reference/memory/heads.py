@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .cases import FLASH, GC, MODELS, OFF, lora, qlora
+from .catalogue import pool, shrunk, targets
 
 LAYERS = 4
 LIGER_LOGITS = {"liger_cross_entropy": True}
@@ -39,6 +40,14 @@ def _precision() -> Iterator[tuple]:
         yield f"fp32-full-{model}-gc", model, FP32 | GC, (1, 512)
 
 
+def _small_inputs() -> Iterator[tuple]:
+    """Gemma 4 E2B: keys and values of an earlier layer, a small embedding in each layer."""
+    model = next(model for model in pool()["gemma4"] if model["text_config"].get("num_kv_shared_layers"))
+    tuned = {"adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_modules": targets("gemma4")}
+    yield "shared-keys-lora-0-gc", shrunk(model, 10), tuned | OFF | GC, (1, 1024)
+    yield "shared-keys-lora-0-nogc", shrunk(model, 10), tuned | OFF, (1, 512)
+
+
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     for part in (_losses, _preference, _precision):
@@ -49,3 +58,4 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
                 {k: v for k, v in cfg.items() if v is not None},
                 rows,
             )
+    yield from _small_inputs()

@@ -69,7 +69,9 @@ def main() -> int:
     parser.add_argument(
         "--cases", default="cases", help="module of this package that holds the cases; names the file too"
     )
-    parser.add_argument("--where", metavar="KEY=VALUE,...", help="record again what the file holds with this in its config")
+    parser.add_argument(
+        "--where", metavar="KEY=VALUE,...", help="record again what the file holds with this in its config"
+    )
     given = parser.parse_args()
     if given.wide is not None:
         given.seed, given.out = given.wide, given.out or "wide"

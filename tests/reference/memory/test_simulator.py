@@ -427,7 +427,10 @@ def test_a_copied_module_is_counted_once():
 
 def test_loha_saves_an_update_as_large_as_each_weight():
     """In bf16: seven a layer, the last layer's last with two products beside it; nothing of the like with VeRA."""
-    made = peft_run("loha", rows=(1, 8), r=4)["phase_peaks"]["forward"] - peft_run("vera", rows=(1, 8), r=4)["phase_peaks"]["forward"]
+    made = (
+        peft_run("loha", rows=(1, 8), r=4)["phase_peaks"]["forward"]
+        - peft_run("vera", rows=(1, 8), r=4)["phase_peaks"]["forward"]
+    )
     assert made > 2 * 2 * LINEARS
 
 
@@ -440,7 +443,9 @@ def test_adalora_keeps_three_importances_of_each_value():
 
 def test_oft_holds_the_indices_of_its_triangles():
     """Two of 64 bits for each value of a module's first block."""
-    weights = peft_run("oft", oft_block_size=64)["live_at_peak"]["weights"] - peft_run("vera", r=1)["live_at_peak"]["weights"]
+    weights = (
+        peft_run("oft", oft_block_size=64)["live_at_peak"]["weights"] - peft_run("vera", r=1)["live_at_peak"]["weights"]
+    )
     assert weights == pytest.approx(2 * 7 * 2 * 8 * 64 * 63 // 2, rel=0.1)
 
 
