@@ -208,7 +208,7 @@ def report(found: Sequence[Row]) -> str:
         lines += [
             "",
             f"Not counted above: {len(rest)} cases that wait to be recorded again, since the simulator has learnt that Axolotl",
-            f"asks for gradients of an adapter's inputs without gradient checkpointing too, and no longer counts a trained",
+            "asks for gradients of an adapter's inputs without gradient checkpointing too, and no longer counts a trained",
             f"copy of a head twice ({types}); worst {worst:.0%}. They are in the list below.",
         ]
     lines += _measured()
