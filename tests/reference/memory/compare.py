@@ -208,8 +208,8 @@ def report(found: Sequence[Row]) -> str:
         lines += [
             "",
             f"Not counted above: {len(rest)} cases that wait to be recorded again, since the simulator has learnt that Axolotl",
-            f"asks for gradients of an adapter's inputs without gradient checkpointing too ({types}); worst {worst:.0%}.",
-            "They are in the list below.",
+            "asks for gradients of an adapter's inputs without gradient checkpointing too, and no longer counts a trained",
+            f"copy of a head twice ({types}); worst {worst:.0%}. They are in the list below.",
         ]
     lines += _measured()
     lines += _beside(found)
