@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Key:
     """One key: what it takes. ``default`` is None where there is none; a bound is None where it has none."""
 
@@ -33,12 +33,12 @@ class Key:
     lt: float | None = None
     le: float | None = None
 
-    @property
+    @cached_property
     def values(self) -> tuple[Any, ...]:
         """The values that are named, where some are."""
         return tuple(dict.fromkeys(value for part in walk(self.accepts, "values") for value in part))
 
-    @property
+    @cached_property
     def models(self) -> tuple[str, ...]:
         """The models that describe what is nested."""
         return tuple(dict.fromkeys(walk(self.accepts, "model")))
@@ -115,12 +115,11 @@ class Schema:
                     yield from self.unknown_in(item, models, f"{path}[{position}]")
         elif isinstance(value, Mapping):
             tables = [self.models[name] for name in models]
-            allowed = frozenset().union(*tables)
             for key, inner in value.items():
                 name = str(key)
                 found = [table[name] for table in tables if name in table]
                 if not found:
-                    yield f"{path}.{name}", name, allowed
+                    yield f"{path}.{name}", name, frozenset().union(*tables)
                 elif below := tuple(dict.fromkeys(model for field in found for model in field.models)):
                     yield from self.unknown_in(inner, below, f"{path}.{name}")
 

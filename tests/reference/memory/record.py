@@ -35,13 +35,18 @@ def _write(path: Path, records: dict[str, dict], order: dict[str, int]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
-def _again(path: Path, where: str, *, only: str) -> int:
-    """Simulate the records of one file that hold all of ``where`` anew, the others staying as they are."""
+def _again(path: Path, where: str, *, only: str, named: frozenset[str]) -> int:
+    """Simulate the records of one file that hold all of ``where`` anew, the others staying as they are.
+
+    ``named`` are the cases to take, all if it is empty.
+    """
     lines = path.read_text().splitlines()
-    wanted = [part.split("=", 1) for part in where.split(",")]
+    wanted = [part.split("=", 1) for part in where.split(",") if part]
     for position, line in enumerate(lines):
         record = json.loads(line)
         if any(str(record["config"].get(key)) != value for key, value in wanted) or only not in record["case"]:
+            continue
+        if named and record["case"] not in named:
             continue
         simulation = prepare(record["model"], record["config"], tuple(record["rows"]))
         before = record["allocated_peak_bytes"]
@@ -72,13 +77,15 @@ def main() -> int:
     parser.add_argument(
         "--where", metavar="KEY=VALUE,...", help="record again what the file holds with this in its config"
     )
+    parser.add_argument("--named", type=Path, help="record again the cases that this text file names, one a line")
     given = parser.parse_args()
     if given.wide is not None:
         given.seed, given.out = given.wide, given.out or "wide"
         todo = list(wide(given.wide, given.count, given.model))
     given.out = given.out or ("peaks" if given.cases == "cases" else given.cases)
-    if given.where:
-        return _again(DATA / f"{given.out}.jsonl", given.where, only=given.only or "")
+    if given.where or given.named:
+        named = frozenset(given.named.read_text("utf-8").split()) if given.named else frozenset()
+        return _again(DATA / f"{given.out}.jsonl", given.where or "", only=given.only or "", named=named)
     if given.wide is None:
         cases = import_module(f"{__package__}.{given.cases}").cases
         todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
