@@ -27,6 +27,8 @@ from app.services.reach import Trainable, largest_model, relative, smallest_gpu
 from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
 from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
 
+SAID_OF_EXPORTS = frozenset({"adapter_not_axolotl", "adapter_by_export"})
+"""What a check says of the bare keys; a plan hands out files that bring the adapter, and says so itself."""
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""
 
@@ -96,6 +98,7 @@ class _Planner:
             self.catalog.advisor, self.resolved, self.hardware, self.wish, method, keys=leaf.knobs if leaf else ()
         )
         spoken_of = {finding.key for finding in estimate.findings}
+        exported = method in PEFT_METHODS and method != PeftType.BOTTLENECK
         return Plan(
             outcome=Outcome.FITS if estimate.fits else Outcome.DOES_NOT_FIT,
             method=method,
@@ -106,7 +109,7 @@ class _Planner:
             findings=(
                 *self._findings(method, decision, found, alternatives),
                 *(said for said in conflicts(advice, self.wish.overrides) if said.key not in spoken_of),
-                *estimate.findings,
+                *(said for said in estimate.findings if not (exported and said.code in SAID_OF_EXPORTS)),
             ),
             changes=found.changes,
             advice=advice,
