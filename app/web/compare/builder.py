@@ -176,8 +176,12 @@ class Builder:
     def disk(self, estimate: Estimate) -> str:
         """A checkpoint's size, in the unit that suits it."""
         size = estimate.adapter_disk_bytes
-        code = "compare.mb" if size < 10**9 else "compare.gb"
-        return self.t(code, size=size / (10**6 if size < 10**9 else 10**9))
+        code, unit = next(
+            (code, unit)
+            for code, unit in (("compare.gb", 10**9), ("compare.mb", 10**6), ("compare.kb", 10**3))
+            if size >= unit or unit == 10**3
+        )
+        return self.t(code, size=size / unit)
 
     def plan_link(self, item: Compared) -> Link | None:
         """The wizard with a method, or with a variant's keys: there a method that Axolotl lacks has its files."""
