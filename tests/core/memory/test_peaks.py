@@ -24,9 +24,8 @@ def recorded(name: str) -> list[dict[str, Any]]:
 PEAKS = recorded("peaks.jsonl")
 DRAWN = recorded("drawn.jsonl")
 """Cases drawn at random, which no formula was written from."""
-RECORDED_BEFORE = frozenset((DATA / "recorded-before.txt").read_text("utf-8").split())
-"""Cases that wait to be recorded again, because the simulator has learnt something since: adapters without gradient
-checkpointing, whose inputs Axolotl makes require gradients, and trained copies of a head, which it counted twice."""
+RECORDED_BEFORE: frozenset[str] = frozenset()
+"""Cases that wait to be recorded again, because the simulator has learnt something since."""
 WIDE = recorded("wide.jsonl")
 """Cases of every architecture, drawn at random after the formulas were written."""
 
@@ -70,7 +69,7 @@ def test_every_recorded_peak_is_met() -> None:
 def test_drawn_peaks_are_met() -> None:
     """As good on cases that nobody chose."""
     errors = errors_of(DRAWN)
-    assert len(errors) >= 80
+    assert len(errors) >= 100
     assert statistics.median(errors) <= 0.001
     assert errors[int(0.95 * len(errors))] <= 0.03
     assert errors[-1] <= 0.04
@@ -89,7 +88,7 @@ def test_quantised_and_adapted_experts_are_met() -> None:
     """Median within 0.1 %, all within 1 % in 4 and 8 bits, but for Llama 4, whose experts all compute every token: 5 %."""
     dense = [case for case in EXPERTS if case["model"]["model_type"] == "llama4_text"]
     errors = errors_of([case for case in EXPERTS if case not in dense])
-    assert len(errors) >= 50
+    assert len(errors) >= 60
     assert statistics.median(errors) <= 0.001
     assert errors[-1] <= 0.01
     assert errors_of(dense)[-1] <= 0.05
