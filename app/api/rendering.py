@@ -8,13 +8,13 @@ from app.catalog.methods import MethodRow, Support
 from app.catalog.models import ModelRow
 from app.catalog.target_modules import TargetRow
 from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
-from app.core.findings import Effect, Finding, Fix
+from app.core.findings import Effect, Finding, Fix, gravest
 from app.core.plan import Advice, Change, Decision, Plan
 from app.core.prices import Knob, Knobs
 from app.services.checking import Checked, plain
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Found, Grid
-from app.services.verdicts import effect_of, targets_of
+from app.services.verdicts import targets_of
 from app.texts import Texts
 
 
@@ -182,7 +182,7 @@ def time(found: Time, texts: Texts) -> dict[str, Any]:
 
 def plan(result: Plan, yaml: str, texts: Texts, priced: Knobs | None = None) -> dict[str, Any]:
     """A plan and its file, with the knobs of its estimate where they were asked for."""
-    effect = effect_of(result.findings, result.config)
+    effect = gravest(result.findings)
     return {
         "outcome": result.outcome.value,
         "method": result.method,

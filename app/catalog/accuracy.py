@@ -17,13 +17,12 @@ HIGH = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyCase:
-    """One recorded peak. ``explained`` tells whether the model claims to explain its architecture."""
+    """One recorded peak."""
 
     case: str
     recording: str
     model_type: str
     method: str
-    explained: bool
     reference_bytes: int
     estimated_bytes: int
 

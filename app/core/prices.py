@@ -33,12 +33,6 @@ from app.core.timing import Pace
 
 SAME_BYTES = 50 << 20
 """Differences below this are called none: they would be shown as 0.0 GiB."""
-LOSS_KEYS = (
-    "cut_cross_entropy",
-    "liger_fused_linear_cross_entropy",
-    "liger_cross_entropy",
-    "chunked_cross_entropy",
-)
 ADAPTER: Mapping[str, Any] = {"adapter": "lora", "lora_r": 32, "lora_alpha": 16, "lora_dropout": 0.05}
 """The guide's template, where there is no adapter yet."""
 

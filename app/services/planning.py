@@ -6,6 +6,7 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.advice import conflicts
+from app.core.axolotl.adapter_rules import NOT_AXOLOTLS
 from app.core.axolotl.composing import is_packed
 from app.core.decision import Fact
 from app.core.errors import InvalidInput
@@ -27,7 +28,7 @@ from app.services.reach import Trainable, largest_model, relative, smallest_gpu
 from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
 from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
 
-SAID_OF_EXPORTS = frozenset({"adapter_not_axolotl", "adapter_by_export"})
+SAID_OF_EXPORTS = frozenset({NOT_AXOLOTLS, "adapter_by_export"})
 """What a check says of the bare keys; a plan hands out files that bring the adapter, and says so itself."""
 ALTERNATIVES = ("qlora", "lora", "dora", "full")
 """The document's trainable choices, always shown beside the one taken."""

@@ -3,34 +3,26 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from app.core.findings import Effect, Finding, by_gravity, gravest
+from app.core.axolotl.adapter_rules import NOT_AXOLOTLS
+from app.core.findings import Effect, Finding, by_gravity
 from app.core.methods.settings import PeftType
 from app.services.exporting import Target, plugin_yaml, reasons
 from app.services.templates import PEFT_METHODS
 from app.services.writing import write_yaml
 from app.texts import Texts
 
-NO_ADAPTER = "adapter_not_axolotl"
-"""Said of the keys as they are; the files to take along bring the adapter."""
-
 
 def grave(findings: Iterable[Finding], config: Mapping[str, Any]) -> list[Finding]:
-    """What Axolotl refuses, or what fails at run time, in the file that is handed out for ``config``."""
-    exported = config.get("adapter") in PEFT_METHODS
+    """What Axolotl refuses, or what fails at run time, in what is handed out for ``config``.
+
+    Bottleneck adapters, which it refuses with a plugin and without, are handed out as a script that runs by itself.
+    """
+    scripted = targets_of(config) == (Target.SCRIPT,)
     return [
         finding
         for finding in by_gravity(findings)
-        if finding.effect in (Effect.REJECTED, Effect.FAILS_AT_RUN) and not (exported and finding.code == NO_ADAPTER)
+        if finding.effect in (Effect.REJECTED, Effect.FAILS_AT_RUN) and not (scripted and finding.code == NOT_AXOLOTLS)
     ]
-
-
-def effect_of(findings: Iterable[Finding], config: Mapping[str, Any]) -> Effect:
-    """The gravest effect of any finding on the YAML that is handed out for ``config``.
-
-    Bottleneck adapters have none that Axolotl could run, with a plugin or without.
-    """
-    exported = Target.PLUGIN in targets_of(config)
-    return gravest(finding for finding in findings if not (exported and finding.code == NO_ADAPTER))
 
 
 def targets_of(config: Mapping[str, Any]) -> tuple[Target, ...]:

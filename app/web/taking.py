@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from app.catalog.library import Catalog
-from app.core.methods.settings import PeftType
 from app.core.plan import Plan
+from app.services import verdicts
 from app.services.exporting import File, Target, plugin_yaml
 from app.services.templates import PEFT_METHODS
 from app.texts import Texts
@@ -24,10 +24,11 @@ TARGETS: Mapping[str, Target] = {
 
 
 def targets_of(adapter: object) -> tuple[str, ...]:
-    """What there is for an ``adapter``; bottleneck adapters are in neither Axolotl nor PEFT."""
+    """What there is for an ``adapter`` that Axolotl does not run itself."""
     if adapter not in PEFT_METHODS:
         return ()
-    return ("train.py",) if adapter == PeftType.BOTTLENECK else tuple(TARGETS)
+    there = verdicts.targets_of({"adapter": adapter})
+    return tuple(name for name, target in TARGETS.items() if target in there)
 
 
 def links_to(adapter: object, path: str, query: str, texts: Texts) -> tuple[Link, ...]:

@@ -20,6 +20,8 @@ from app.core.run import LORA_KERNEL_KEYS
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
 """Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
 ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
+NOT_AXOLOTLS = "adapter_not_axolotl"
+"""Said of an adapter as a configuration names it; files to take along can bring it."""
 NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
 """What Axolotl has itself in place of a method, where that is not LoRA."""
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -33,7 +35,7 @@ def adapter_name(subject: Subject) -> Iterator[Finding]:
     elif adapter == "mora" and "mora" in subject.listed_plugins:
         return
     elif adapter and adapter not in LORA_ADAPTERS and not subject.own_plugins:
-        yield rejected("adapter_not_axolotl", "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
+        yield rejected(NOT_AXOLOTLS, "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
         if adapter in tuple(PeftType):
             native = NEAREST_NATIVE.get(PeftType(str(adapter)), "adapter: lora")
             code = "adapter_by_script" if adapter == PeftType.BOTTLENECK else "adapter_by_export"

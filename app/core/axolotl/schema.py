@@ -43,7 +43,7 @@ class Key:
         """The models that describe what is nested."""
         return tuple(dict.fromkeys(walk(self.accepts, "model")))
 
-    @property
+    @cached_property
     def bounds(self) -> Mapping[str, float]:
         """The limits that it has."""
         limits = {"gt": self.gt, "ge": self.ge, "lt": self.lt, "le": self.le}
@@ -90,6 +90,11 @@ class Schema:
     def nested(self) -> frozenset[str]:
         """Top-level keys that hold keys of their own."""
         return frozenset(name for name in self.known if (key := self.key(name)) is not None and key.models)
+
+    @cached_property
+    def required(self) -> tuple[Key, ...]:
+        """Keys without a default that a configuration must have."""
+        return tuple(key for name, key in self.keys.items() if key.required and key.name == name)
 
     def key(self, name: str) -> Key | None:
         """The top-level key of this name or alias, None where there is none."""

@@ -63,10 +63,10 @@ def required(subject: Subject) -> Iterator[Finding]:
     schema = subject.schema
     if schema is None:
         return
-    for name, key in schema.keys.items():
-        if key.required and key.name == name and not any(s in subject.config for s in (name, *key.aliases)):
-            fix = Fix(set={name: 0.0002}) if name == "learning_rate" else None
-            yield rejected("key_missing", name, fix=fix, key=name)
+    for key in schema.required:
+        if not any(spelling in subject.config for spelling in (key.name, *key.aliases)):
+            fix = Fix(set={key.name: 0.0002}) if key.name == "learning_rate" else None
+            yield rejected("key_missing", key.name, fix=fix, key=key.name)
 
 
 def dataset_types(subject: Subject) -> Iterator[Finding]:

@@ -47,7 +47,6 @@ class Heads:
     rotary_dim: int
     rotary_full: bool = False
     """Positions applied in fp32 and cast back (Cohere)."""
-    interleaved: bool = False
     softcap: bool = False
     sinks: int = 0
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""

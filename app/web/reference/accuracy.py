@@ -21,9 +21,8 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
     """The page."""
     t = texts.text
     facts = load_accuracy()
-    counted = [case for case in facts.cases if case.explained]
-    aside = [case for case in facts.cases if not case.explained]
-    everything = errors_of(counted)
+    cases = facts.cases
+    everything = errors_of(cases)
     lead = (
         t(
             "reference.accuracy.lead",
@@ -38,22 +37,14 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
     return AccuracyPage(
         shell=shell(request, texts, here="accuracy", title=t("reference.accuracy.title"), description=lead),
         lead=lead,
-        scatter=_scatter(facts.cases, texts),
+        scatter=_scatter(cases, texts),
         summary=(
-            *_rows(t("reference.accuracy.all"), counted, texts),
-            *_rows(t("reference.accuracy.chosen"), [case for case in counted if case.recording == "peaks"], texts),
-            *_rows(t("reference.accuracy.drawn"), [case for case in counted if case.recording == "drawn"], texts),
+            *_rows(t("reference.accuracy.all"), cases, texts),
+            *_rows(t("reference.accuracy.chosen"), [case for case in cases if case.recording == "peaks"], texts),
+            *_rows(t("reference.accuracy.drawn"), [case for case in cases if case.recording == "drawn"], texts),
         ),
-        aside=t(
-            "reference.accuracy.aside",
-            count=len(aside),
-            types=tuple(sorted({case.model_type for case in aside})),
-            worst=100 * max(abs(case.error) for case in aside),
-        )
-        if aside
-        else "",
-        methods=_grouped(counted, lambda case: case.method, lambda name: t(f"method.{name}"), texts),
-        architectures=_grouped(counted, lambda case: case.model_type, str, texts),
+        methods=_grouped(cases, lambda case: case.method, lambda name: t(f"method.{name}"), texts),
+        architectures=_grouped(cases, lambda case: case.model_type, str, texts),
         published=tuple(
             row
             for group in ("axolotl", "fitcheck")
@@ -158,7 +149,7 @@ def _scatter(cases: Sequence[AccuracyCase], texts: Texts) -> Scatter:
             Point(
                 x=across(case.reference_bytes / GIB),
                 y=up(case.estimated_bytes / GIB),
-                kind=case.method if case.explained else "aside",
+                kind=case.method,
                 label=f"{case.case}: {gib(case.reference_bytes, texts)} → {gib(case.estimated_bytes, texts)}",
             )
             for case in cases

@@ -437,7 +437,6 @@ class AccuracyPage:
     lead: str
     scatter: Scatter
     summary: tuple[ErrorsView, ...]
-    aside: str
     methods: tuple[ErrorsView, ...]
     architectures: tuple[ErrorsView, ...]
     published: tuple[ErrorsView, ...]

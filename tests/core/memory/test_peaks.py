@@ -24,8 +24,6 @@ def recorded(name: str) -> list[dict[str, Any]]:
 PEAKS = recorded("peaks.jsonl")
 DRAWN = recorded("drawn.jsonl")
 """Cases drawn at random, which no formula was written from."""
-RECORDED_BEFORE: frozenset[str] = frozenset()
-"""Cases that wait to be recorded again, because the simulator has learnt something since."""
 WIDE = recorded("wide.jsonl")
 """Cases of every architecture, drawn at random after the formulas were written."""
 
@@ -49,12 +47,8 @@ def estimated(case: dict[str, Any]) -> Memory:
 
 
 def errors_of(cases: list[dict[str, Any]]) -> list[float]:
-    """How far off each estimate is, ascending, but for those that wait to be recorded again."""
-    return sorted(
-        abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1)
-        for c in cases
-        if c["case"] not in RECORDED_BEFORE
-    )
+    """How far off each estimate is, ascending."""
+    return sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in cases)
 
 
 def test_every_recorded_peak_is_met() -> None:
@@ -76,12 +70,12 @@ def test_drawn_peaks_are_met() -> None:
 
 
 def test_every_architecture_is_met() -> None:
-    """On held-back cases over the whole catalogue: median within 0.5 %, nineteen of twenty within 4 %."""
+    """On held-back cases over the whole catalogue: median within 0.5 %, nineteen of twenty within 4 %, none beyond 5 %."""
     errors = errors_of(WIDE)
     assert len(errors) >= 20
     assert statistics.median(errors) <= 0.005
     assert errors[int(0.95 * len(errors))] <= 0.04
-    assert errors[-1] <= 0.07
+    assert errors[-1] <= 0.05
 
 
 def test_quantised_and_adapted_experts_are_met() -> None:

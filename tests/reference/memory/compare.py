@@ -46,7 +46,6 @@ def facts(found: Sequence[Row]) -> dict[str, Any]:
                 "recording": row.recording,
                 "model_type": row.model_type,
                 "method": method_of(row.case),
-                "explained": row.explained,
                 "reference_bytes": row.reference_bytes,
                 "estimated_bytes": row.estimated_bytes,
             }
@@ -190,32 +189,21 @@ def _beside(found: Sequence[Row]) -> list[str]:
 
 def report(found: Sequence[Row]) -> str:
     """The page of the repository."""
-    explained = [row for row in found if row.explained]
     versions = ", ".join(f"{name} {version}" for name, version in PEAKS[0]["versions"].items())
-    by_recording = grouped(explained, lambda row: RECORDINGS.get(row.recording, row.recording))
+    by_recording = grouped(found, lambda row: RECORDINGS.get(row.recording, row.recording))
     lines = [HEADING, f"Versions: {versions}.", ""]
     lines += _table(
         _HEAD,
         [
-            _line("**all**", Summary.of(row.error for row in explained)),
+            _line("**all**", Summary.of(row.error for row in found)),
             *(_line(name, Summary.of(row.error for row in group)) for name, group in by_recording.items()),
         ],
     )
-    rest = [row for row in found if not row.explained]
-    if rest:
-        types = ", ".join(sorted({f"`{row.model_type}`" for row in rest}))
-        worst = max(abs(row.error) for row in rest)
-        lines += [
-            "",
-            f"Not counted above: {len(rest)} cases that wait to be recorded again, since the simulator has learnt that Axolotl",
-            "asks for gradients of an adapter's inputs without gradient checkpointing too, and no longer counts a trained",
-            f"copy of a head twice ({types}); worst {worst:.0%}. They are in the list below.",
-        ]
     lines += _measured()
     lines += _beside(found)
-    lines += _summaries("By method", explained, lambda row: method_of(row.case))
-    lines += _summaries("By architecture", explained, lambda row: f"`{row.model_type}`")
-    lines += _summaries("By switch", explained, lambda row: switches_of(row.case))
+    lines += _summaries("By method", found, lambda row: method_of(row.case))
+    lines += _summaries("By architecture", found, lambda row: f"`{row.model_type}`")
+    lines += _summaries("By switch", found, lambda row: switches_of(row.case))
     for name, group in grouped(found, lambda row: row.recording).items():
         lines += ["", f"## Every case: {RECORDINGS.get(name, name)}", ""]
         lines += _table(
@@ -235,7 +223,7 @@ def main() -> None:
     data = facts(found)
     parts = [f"{json.dumps(key)}: {_rows(value)}" for key, value in data.items()]
     FACTS.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
-    summary = Summary.of(row.error for row in found if row.explained)
+    summary = Summary.of(row.error for row in found)
     print(f"{summary.cases} cases: median {summary.median:.2%}, 95 % {summary.p95:.2%}, worst {summary.worst:.2%}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.memory.optimizers import form_of
 from app.core.run import LORA_KERNEL_KEYS
-from tests.core.memory.test_peaks import DATA, RECORDED_BEFORE, estimated, recorded
+from tests.core.memory.test_peaks import DATA, estimated, recorded
 
 RECORDINGS: Mapping[str, str] = {
     "peaks": "chosen",
@@ -46,11 +46,6 @@ class Row:
     def error(self) -> float:
         """Signed, as a share of the reference."""
         return self.estimated_bytes / self.reference_bytes - 1
-
-    @property
-    def explained(self) -> bool:
-        """Whether the model claims to explain it."""
-        return self.case["case"] not in RECORDED_BEFORE
 
 
 def recordings() -> tuple[str, ...]:
