@@ -15,6 +15,7 @@ from app.core.messages import message
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
+from app.core.shown import shown
 
 
 class Method(StrEnum):
@@ -277,7 +278,7 @@ class _Reader:
         ):
             number = int(value)
         if number is None:
-            self.fault(key, "error.config.integer", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
             return default
         if not least <= number <= most:
             self.fault(key, "error.config.range", given=number, least=least, most=most)
@@ -293,7 +294,7 @@ class _Reader:
                 raise ValueError
             number = float(value)
         except (TypeError, ValueError):
-            self.fault(key, "error.config.number", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.number", given=shown(value), least=least, most=most)
             return default
         if not least <= number <= most:
             self.fault(key, "error.config.range", given=number, least=least, most=most)
@@ -310,7 +311,7 @@ class _Reader:
             return bool(value)
         if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
             return value.lower() in ("true", "yes", "on", "1")
-        self.fault(key, "error.config.boolean", given=_shown(value))
+        self.fault(key, "error.config.boolean", given=shown(value))
         return default
 
     def those_on(self, keys: Collection[str]) -> tuple[str, ...]:
@@ -324,7 +325,7 @@ class _Reader:
             return (value,)
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        self.fault(key, "error.config.names", given=_shown(value))
+        self.fault(key, "error.config.names", given=shown(value))
         return ()
 
     def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -336,9 +337,9 @@ class _Reader:
         allowed = tuple(name for name in allowed if name)
         close = nearest(str(value), allowed, count=1)
         if close:
-            self.fault(key, "error.config.choice_nearest", given=_shown(value), allowed=allowed, nearest=close[0])
+            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
         else:
-            self.fault(key, "error.config.choice", given=_shown(value), allowed=allowed)
+            self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
         return default
 
     def run(self) -> Run:
@@ -431,11 +432,11 @@ class _Reader:
         if isinstance(layers, int) and not isinstance(layers, bool):
             layers = [layers]
         if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
-            self.fault("peft_layers_to_transform", "error.config.layers", given=_shown(layers))
+            self.fault("peft_layers_to_transform", "error.config.layers", given=shown(layers))
             layers = None
         pattern = self.config.get("lora_rank_pattern") or {}
         if not isinstance(pattern, Mapping) or not all(type(v) is int and v > 0 for v in pattern.values()):
-            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=_shown(pattern))
+            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=shown(pattern))
             pattern = {}
         if self.config.get("lora_r") is None:
             self.fault("lora_r", "error.config.lora_r_missing")
@@ -571,11 +572,6 @@ class _Reader:
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 OPTIMIZERS = tuple(

@@ -15,6 +15,7 @@ from app.core.plan import Dataset
 from app.services.estimating import estimate_resolved
 from app.services.inputs import resolve_model
 from app.services.swapping import TURNED_OFF, as_method
+from app.services.writing import flow_text
 
 MOST_VARIANTS = 24
 
@@ -110,11 +111,5 @@ def _related(found: Sequence[Compared]) -> tuple[Compared, ...]:
 
 def label_of(variant: Mapping[str, Any]) -> str:
     """A variant in a few words: ``lora_r: 64, sequence_len: 8192``."""
-    shown = ", ".join(f"{key}: {_shown(value)}" for key, value in variant.items())
+    shown = ", ".join(f"{key}: {'–' if value is None else flow_text(value)}" for key, value in variant.items())
     return shown if len(shown) <= 120 else shown[:119] + "…"
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    return str(value).lower() if isinstance(value, bool) else str(value)

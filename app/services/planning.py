@@ -27,6 +27,7 @@ from app.services.measuring import Meter
 from app.services.reach import Trainable, largest_model, relative, smallest_gpu
 from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
 from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
+from app.services.writing import flow_text
 
 SAID_OF_EXPORTS = frozenset({NOT_AXOLOTLS, "adapter_by_export"})
 """What a check says of the bare keys; a plan hands out files that bring the adapter, and says so itself."""
@@ -432,4 +433,4 @@ class _Planner:
 
 
 def _shown(value: object) -> str:
-    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "–" if value is None else flow_text(value)
