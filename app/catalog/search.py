@@ -118,7 +118,12 @@ def _likeness(words: frozenset[str], spelt: str, name: str) -> float:
     numbers = [word for word in words if word[0].isdigit()]
     theirs = [word for word in own if word[0].isdigit()]
     near = sum(max((_near(number, other) for other in theirs), default=0.0) for number in numbers)
-    return shared + SequenceMatcher(None, spelt, name.lower()).ratio() + near / max(1, len(numbers))
+    likeness = shared + near / max(1, len(numbers))
+    spelling = SequenceMatcher(None, spelt, name.lower())
+    # the exact ratio takes long, and none is above its bounds
+    if any(likeness + bound() < LEAST_LIKENESS for bound in (spelling.real_quick_ratio, spelling.quick_ratio)):
+        return 0.0
+    return likeness + spelling.ratio()
 
 
 def _near(number: str, other: str) -> float:
