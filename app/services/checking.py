@@ -21,13 +21,13 @@ from app.core.run import CCE_PLUGIN
 from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.mending import apply
-from app.services.reading import Place, Reading, read
+from app.services.reading import MOST_ENTRIES, Place, Reading, more_entries_than, read, too_many
 from app.services.writing import write_yaml
 from app.texts import texts
 
 MOST_ROUNDS = 4
 """Times that safe fixes are applied: a mended key may bring another to light."""
-MOST_READ_AGAIN = 2_000
+MOST_READ_AGAIN = 1_000
 """Entries that are read again for that, all rounds together; what is left in a long file is fixed the next time."""
 MOST_FINDINGS = 200
 
@@ -79,8 +79,12 @@ def check_config(
     install: Install = Install.DOCKER,
 ) -> Checked:
     """Check a configuration that is no text yet; lines are those of the file that it is written as."""
+    if more_entries_than(config, MOST_ENTRIES):
+        return _check(too_many(), catalog, hardware, model, install)
     reading = read(write_yaml(config, texts("en"), comments=False))
-    return _check(replace(reading, config=dict(config)), catalog, hardware, model, install)
+    if reading.config is not None:
+        reading = replace(reading, config=dict(config))
+    return _check(reading, catalog, hardware, model, install)
 
 
 def _check(

@@ -75,7 +75,8 @@ def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
         return reading
     mended = None
     if all(edit.start >= 0 for edit in edits) and not _clash(edits):
-        parts, end = [], 0
+        parts: list[str] = []
+        end = 0
         for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
             parts += (reading.text[end : edit.start], edit.text)
             end = edit.end

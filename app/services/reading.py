@@ -22,8 +22,8 @@ DEEPEST = 24
 MOST_ENTRIES = 2_000
 """Keys and values, those that aliases repeat counted each time: what a bomb of them would unfold to is never built.
 
-Each is looked at by every rule, so this is what bounds the time of an answer. Patterns for each of seven modules in each
-of 126 layers are 1,764; none of Axolotl's own examples has more than 139.
+Each is looked at by every rule, so this is what bounds the time of an answer. Patterns for each of seven modules in
+each of 126 layers are 1,764; none of Axolotl's own examples has more than 139.
 """
 MOST_DIGITS = 400
 
@@ -139,6 +139,25 @@ def _read(text: str) -> Reading:
         kind = "list" if isinstance(config, list) else type(config).__name__
         return Reading(text=text, config=None, findings=(_at(rejected("yaml_no_mapping", None, given=kind), 1),))
     return Reading(text=text, config=config, findings=tuple(gathered(findings)), places=places)
+
+
+def too_many() -> Reading:
+    """What has more entries than are read."""
+    return Reading(text="", config=None, findings=(rejected("yaml_many", None, most=MOST_ENTRIES),))
+
+
+def more_entries_than(config: Mapping[Any, Any], most: int) -> bool:
+    """Whether more keys and values than ``most`` stand below ``config``, itself included."""
+    count, left = 0, [config]
+    while left and count <= most:
+        one: Any = left.pop()
+        count += 1
+        if isinstance(one, Mapping):
+            count += len(one)
+            left.extend(one.values())
+        elif isinstance(one, list | tuple):
+            left.extend(one)
+    return count > most
 
 
 def spelled(path: tuple[str | int, ...]) -> str:

@@ -107,7 +107,7 @@ def changed(config: dict[Any, Any], fix: Fix) -> bool:
         holder, key = holder_of(config, name, make=True)
         reached = isinstance(holder, dict) or (isinstance(holder, list) and isinstance(key, int) and key < len(holder))
         if reached:
-            different |= isinstance(holder, dict) and key not in holder or repr(holder[key]) != repr(value)
+            different |= (isinstance(holder, dict) and key not in holder) or repr(holder[key]) != repr(value)
             holder[key] = deepcopy(value)
     return different
 
