@@ -31,7 +31,7 @@ from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, misleads
 from app.core.axolotl.type_rules import TYPE_RULES
-from app.core.findings import Finding, Fix, Severity
+from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.methods.settings import PeftType
@@ -106,7 +106,7 @@ def check(
     def look(at: Mapping[str, Any]) -> list[Finding]:
         return _look(at, architecture, hardware, schema)
 
-    found = tried(config, look(config), look) if trying else look(config)
+    found = tried(config, look(config), look) if trying else gathered(look(config))
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 
 
