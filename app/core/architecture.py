@@ -178,10 +178,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
-    """How a GPTQ checkpoint packs its linears: ``bits`` a weight, ``group_size`` rows that share a scale (-1: all)."""
+    """How a GPTQ checkpoint packs its linears: ``bits`` a weight, ``group_size`` rows that share a scale (-1: all).
+
+    ``backend`` is the kernel that it asks gptqmodel for.
+    """
 
     bits: int = 4
     group_size: int = 128
+    backend: str = "auto"
 
 
 _SERIALS = count()

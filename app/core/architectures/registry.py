@@ -20,7 +20,7 @@ from app.core.architectures import (
     qwen,
     wrappers,
 )
-from app.core.config_json import ConfigReader
+from app.core.config_json import LARGEST_SIZE, ConfigReader
 from app.core.nearest import nearest
 
 Description: TypeAlias = Callable[[ConfigReader], Architecture]
@@ -153,4 +153,7 @@ def _packing(config: ConfigReader) -> Packing | None:
     if bits not in PACKED_BITS:
         raise quantized.fault("bits", "error.config_json.bits", given=bits, allowed=", ".join(map(str, PACKED_BITS)))
     group_size = quantized.size("group_size", default=128, least=-1)
-    return Packing(bits=bits, group_size=group_size or -1)
+    if not group_size:
+        raise quantized.fault("group_size", "error.config_json.range", given=0, least=1, most=LARGEST_SIZE)
+    backend = quantized.text("backend", default="auto").lower()
+    return Packing(bits=bits, group_size=group_size, backend=backend)
