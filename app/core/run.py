@@ -33,6 +33,8 @@ class Quantization(StrEnum):
     NONE = "none"
     INT8 = "int8"
     NF4 = "nf4"
+    GPTQ = "gptq"
+    """``adapter: lora`` over a GPTQ checkpoint: packed words, made whole for each product."""
     FP32_UPCAST = "fp32_upcast"
     """``adapter: lora`` with ``load_in_4bit``: nothing is quantised and every linear is cast to fp32."""
 
@@ -421,6 +423,8 @@ class _Reader:
             if not bits4:
                 self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
             return Quantization.NF4
+        if adapter == "lora" and self.flag("gptq"):  # the checkpoint's own form goes before both keys
+            return Quantization.GPTQ
         if bits4:
             return Quantization.FP32_UPCAST
         return Quantization.INT8 if bits8 else Quantization.NONE
@@ -545,8 +549,8 @@ class _Reader:
 
     def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
         """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
-        if adapter not in LORA_ADAPTERS:
-            return False
+        if adapter not in LORA_ADAPTERS or (adapter == "lora" and self.flag("gptq")):
+            return False  # the kernels cannot read packed weights
         if self.given.isdisjoint(LORA_KERNEL_KEYS):
             return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
         return bool(self.those_on(LORA_KERNEL_KEYS))

@@ -10,6 +10,7 @@ from app.core.axolotl.asking import Askers, Settled, form, settle, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
 from app.core.axolotl.fixing import tried
+from app.core.axolotl.gptq_rules import GPTQ_RULES
 from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
@@ -79,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     *SHARDING_RULES,
     *PLUGIN_RULES,
     *MEMORY_RULES,
+    *GPTQ_RULES,
     card_memory,
 )
 
