@@ -2,31 +2,28 @@
 
 import ast
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+WITHIN = "app/core/"
 MUTATED = ("app/core/adapter.py", "app/core/methods", "app/core/memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """One change. ``number`` counts the changes of a file in mutmut's order."""
+    """One change, named by its file and its place among the file's changes in mutmut's order."""
 
     path: str
-    number: int
+    name: str
     line: int
     end: int
     before: str
     after: str
     source: str
-
-    @property
-    def name(self) -> str:
-        """Short, and the same as long as the file and mutmut are."""
-        return f"{self.path.removeprefix('app/core/')}#{self.number}"
 
     @property
     def module(self) -> str:
@@ -42,46 +39,74 @@ def files() -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
-def drawn(count: int, seed: int, only: Sequence[str]) -> tuple[list[Mutant], int]:
-    """A sample of all mutants, or the named ones, and how many there are in all."""
-    import libcst
-    from libcst.metadata import MetadataWrapper, PositionProvider
-    from mutmut.mutation.file_mutation import create_mutations, deep_replace
+class _Changes:
+    """All that mutmut would change in one file."""
 
-    known: list[tuple[str, int]] = []
-    made: dict[str, tuple[libcst.Module, list[Any]]] = {}
-    for path in files():
-        module, mutations, *_ = create_mutations(path, (ROOT / path).read_text(encoding="utf-8"))
-        made[path] = (module, mutations)
-        known += [(path, number) for number in range(len(mutations))]
-    if only:
-        chosen = [(path, number) for path, number in known if f"{path.removeprefix('app/core/')}#{number}" in set(only)]
-    else:
-        chosen = random.Random(seed).sample(known, min(count, len(known)))
-    found = []
-    positions: dict[str, Mapping[Any, Any]] = {}
-    trees: dict[str, ast.Module] = {}
-    for path, number in chosen:
-        module, mutations = made[path]
-        if path not in positions:
-            wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-            positions[path] = wrapper.resolve(PositionProvider)
-            trees[path] = ast.parse(module.code)
-        old, new = mutations[number].original_node, mutations[number].mutated_node
-        line = positions[path][old].start.line
-        start, end = statement(trees[path], line)
-        found.append(
-            Mutant(
-                path=path,
-                number=number,
-                line=start,
-                end=end,
-                before=" ".join(module.code_for_node(old).split())[:100],
-                after=" ".join(module.code_for_node(new).split())[:100],
-                source=deep_replace(module, old, new).code,
-            )
-        )
-    return found, len(known)
+    def __init__(self, path: str) -> None:
+        from mutmut.mutation.file_mutation import create_mutations
+
+        self.path = path
+        self.module, self.mutations, *_ = create_mutations(path, (ROOT / path).read_text(encoding="utf-8"))
+
+    @cached_property
+    def positions(self) -> Mapping[Any, Any]:
+        from libcst.metadata import MetadataWrapper, PositionProvider
+
+        found: Mapping[Any, Any] = MetadataWrapper(self.module, unsafe_skip_copy=True).resolve(PositionProvider)
+        return found
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.module.code)
+
+    def texts(self, number: int) -> tuple[str, str]:
+        """What is changed and into what, on one line, short."""
+        one = self.mutations[number]
+        before, after = (self.module.code_for_node(node).split() for node in (one.original_node, one.mutated_node))
+        return " ".join(before)[:100], " ".join(after)[:100]
+
+    def lines(self, number: int) -> tuple[int, int]:
+        """Of the statement that is changed."""
+        return statement(self.tree, self.positions[self.mutations[number].original_node].start.line)
+
+    def mutant(self, number: int, name: str = "") -> Mutant:
+        """One of them."""
+        from mutmut.mutation.file_mutation import deep_replace
+
+        line, end = self.lines(number)
+        before, after = self.texts(number)
+        one = self.mutations[number]
+        source = deep_replace(self.module, one.original_node, one.mutated_node).code
+        name = name or f"{self.path.removeprefix(WITHIN)}#{number}"
+        return Mutant(path=self.path, name=name, line=line, end=end, before=before, after=after, source=source)
+
+    def like(self, row: Mapping[str, Any]) -> int | None:
+        """The change that a row of results tells of, wherever it stands by now; None where it is no more."""
+        alike = [n for n in range(len(self.mutations)) if self.texts(n) == (row["before"], row["after"])]
+        return min(alike, key=lambda number: abs(self.lines(number)[0] - row["line"]), default=None)
+
+
+def drawn(count: int, seed: int) -> tuple[list[Mutant], int]:
+    """A sample of all mutants, and how many there are in all."""
+    changes = {path: _Changes(path) for path in files()}
+    known = [(path, number) for path, found in changes.items() for number in range(len(found.mutations))]
+    chosen = random.Random(seed).sample(known, min(count, len(known)))
+    return [changes[path].mutant(number) for path, number in chosen], len(known)
+
+
+def found_again(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Mutant], list[str]]:
+    """The mutants of earlier results in the code of today under their names of then; and the names of those gone."""
+    changes: dict[str, _Changes] = {}
+    found, gone = [], []
+    for row in rows:
+        path = WITHIN + row["name"].partition("#")[0]
+        changes[path] = changes.get(path) or _Changes(path)
+        number = changes[path].like(row)
+        if number is None:
+            gone.append(row["name"])
+        else:
+            found.append(changes[path].mutant(number, row["name"]))
+    return found, gone
 
 
 def statement(tree: ast.Module, line: int) -> tuple[int, int]:

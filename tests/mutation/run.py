@@ -2,8 +2,8 @@
 
     python -m pip install mutmut==3.8.1
     python -m tests.mutation.run --count 400 --seed 4 --out mutants.jsonl     # judges a sample drawn by chance
-    python -m tests.mutation.run --again mutants.jsonl                        # only those that survived then
-    python -m tests.mutation.run --table mutants.jsonl                        # the figures, and the survivors
+    python -m tests.mutation.run --again mutants.jsonl --out again.jsonl      # only those that survived then
+    python -m tests.mutation.run --table mutants.jsonl again.jsonl            # the figures, and the survivors
 
 mutmut makes the changes: an operator for another, a number one higher, an argument left out or None, a condition
 turned round, a case of a match dropped. It cannot run them here: its way puts a wrapper around each function, which
@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 import coverage
 import pytest
 
-from tests.mutation.mutants import ROOT, Mutant, drawn, files
+from tests.mutation.mutants import ROOT, Mutant, drawn, files, found_again
 from tests.mutation.swapping import Swaps, living, swaps
 
 TESTS = (
@@ -61,6 +61,7 @@ SNAPSHOTS = ("test_published_estimates_are_todays", "test_published_runs_are_sho
 OPTIONS = ("-q", "-s", "--noconftest", "-p", "no:cacheprovider", "-p", "no:logging", "-m", "not hypothesis")
 WITHOUT_PLUGINS = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 PLUGINS = ("-p", "_hypothesis_pytestplugin")
+MEMORY = "app/core/memory/"
 MOST_TIMES = 5
 """A test is stopped that takes so many times as long as without any change, and two seconds more."""
 MOST_BYTES = 6 << 30
@@ -98,6 +99,15 @@ class Reach:
         """Those that run a mutant's statement."""
         lines = self.by_line.get(mutant.path, {})
         return frozenset().union(*(lines.get(line, frozenset()) for line in range(mutant.line, mutant.end + 1)))
+
+    def beside(self, mutant: Mutant) -> frozenset[str]:
+        """Those that run anything of the memory model, for what is part of it; all of them for what it stands on."""
+        paths = (
+            [path for path in self.by_line if path.startswith(MEMORY)]
+            if mutant.path.startswith(MEMORY)
+            else self.by_line
+        )
+        return frozenset().union(*(names for path in paths for names in self.by_line[path].values()))
 
 
 def reach() -> Reach:
@@ -218,7 +228,7 @@ class Judge:
         """Nothing changed must fail nothing, either way; how long each test takes is known from then on."""
         path = files()[0]
         text = (ROOT / path).read_text(encoding="utf-8")
-        same = Mutant(path=path, number=0, line=0, end=0, before="", after="", source=text)
+        same = Mutant(path=path, name="", line=0, end=0, before="", after="", source=text)
         self.seconds = dict.fromkeys(items, 60.0)
         ways: tuple[Swaps | None, ...] = ([], None)
         for exchanged in ways:
@@ -231,7 +241,7 @@ class Judge:
     def ordered(self, mutant: Mutant, items: Mapping[str, pytest.Item]) -> list[str]:
         """The tests of a mutant, snapshots last: first what has killed most in this file for each second it takes."""
         names = self.reached.tests(mutant)
-        reached = names & items.keys() or (items.keys() if names else frozenset())
+        reached = names & items.keys() or (self.reached.beside(mutant) & items.keys() if names else frozenset())
 
         def worth(test: str) -> float:
             return (0.2 + self.kills[mutant.path, test]) / (0.01 + self.seconds[test])
@@ -300,20 +310,25 @@ def described(mutant: Mutant) -> dict[str, Any]:
     return {"name": mutant.name, "line": mutant.line, "before": mutant.before, "after": mutant.after}
 
 
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows of results."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The figures by part, and what survived."""
+    """The figures by part, and what survived; ``gone`` is what survived once and is no longer there to be changed."""
     lines = [
-        "| part | mutants | killed | by today's figures alone | survived | score |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| part | mutants | killed | by today's figures alone | survived | gone | score |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     parts = {"parameters": ("adapter.py", "methods/"), "memory": ("memory/",), "both": ("",)}
     for part, starts in parts.items():
         fates = Counter(row["fate"] for row in rows if row["name"].startswith(starts))
-        whole = sum(fates.values())
+        whole = sum(fates.values()) - fates["gone"]
         killed, today = fates["killed"], fates["killed by today's figures"]
         left = fates["survived"] + fates["not reached"]
         score = f"{100 * killed / whole:.1f} %" if whole else "-"
-        lines.append(f"| {part} | {whole} | {killed} | {today} | {left} | {score} |")
+        lines.append(f"| {part} | {whole} | {killed} | {today} | {left} | {fates['gone']} | {score} |")
     lines += ["", "| mutant | line | was | became | fate |", "|---|---:|---|---|---|"]
     lines += [
         f"| `{row['name']}` | {row['line']} | `{row['before']}` | `{row['after']}` | {row['fate']} |"
@@ -332,24 +347,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e9, help="stop drawing after so long")
     parser.add_argument("--out", type=Path, help="one line of JSON for each mutant; goes on where it ended")
     parser.add_argument("--again", type=Path, help="judge those of a file that were not killed")
-    parser.add_argument("--table", type=Path, help="show a file and do nothing")
+    parser.add_argument("--table", type=Path, nargs="+", help="show files, where later ones count, and do nothing")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table([json.loads(line) for line in arguments.table.read_text(encoding="utf-8").splitlines()]))
+        print(table(list({row["name"]: row for path in arguments.table for row in read(path)}.values())))
         return
-    only = []
-    if arguments.again:
-        before = [json.loads(line) for line in arguments.again.read_text(encoding="utf-8").splitlines()]
-        only = [row["name"] for row in before if row["fate"] != "killed"]
     os.chdir(ROOT)
     os.environ |= WITHOUT_PLUGINS
-    rows: list[dict[str, Any]] = []
-    if arguments.out and arguments.out.exists():
-        rows += [json.loads(line) for line in arguments.out.read_text(encoding="utf-8").splitlines()]
-    mutants, known = drawn(arguments.count, arguments.seed, only)
+    rows = read(arguments.out) if arguments.out and arguments.out.exists() else []
     done = {row["name"] for row in rows}
-    mutants = [mutant for mutant in mutants if mutant.name not in done]
-    print(f"{len(mutants)} of {known} mutants", flush=True)
     started = time.monotonic()
 
     def told(row: dict[str, Any]) -> bool:
@@ -360,11 +366,19 @@ def main() -> None:
                 out.write(json.dumps(row) + "\n")
         return bool(time.monotonic() - started < 60 * arguments.minutes)
 
+    if arguments.again:
+        before = {row["name"]: row for row in read(arguments.again) if row["fate"] != "killed"}
+        mutants, gone = found_again(before.values())
+        for name in gone:
+            if name not in done:
+                told({**before[name], "seconds": 0.0, "fate": "gone", "by": None})
+    else:
+        mutants, known = drawn(arguments.count, arguments.seed)
+        print(f"{len(mutants)} of {known} mutants", flush=True)
+    mutants = [mutant for mutant in mutants if mutant.name not in done]
     judge = Judge(mutants=mutants, reached=reach(), jobs=arguments.jobs, told=told)
-    if (
-        pytest.main([*OPTIONS, *PLUGINS, *(test for test in TESTS if _there(test))], plugins=[judge])
-        != pytest.ExitCode.OK
-    ):
+    code = pytest.main([*OPTIONS, *PLUGINS, *(test for test in TESTS if _there(test))], plugins=[judge])
+    if code != pytest.ExitCode.OK:
         raise SystemExit("not all was judged")
     print(table(rows))
 
