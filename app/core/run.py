@@ -4,9 +4,11 @@
 configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
@@ -15,6 +17,7 @@ from app.core.messages import message
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
+from app.core.targets import safe_pattern
 
 
 class Method(StrEnum):
@@ -234,12 +237,20 @@ class Run:
         settings = self.peft.settings if self.peft is not None else None
         return settings.tokens * settings.submodules if isinstance(settings, VirtualTokens) else 0
 
-    def targets_optimizer(self, path: str) -> bool:
-        """Whether a low-rank optimizer projects this linear's gradient: Transformers matches parts of names."""
+    def targets_optimizer(self, path: str, layers: Sequence[int] = ()) -> int:
+        """Of how many layers a low-rank optimizer projects this linear's gradient: 0 or 1 where it stands in none.
+
+        Transformers' ``check_target_module_exists``: a text is a pattern or ``all_linear``, a list holds parts of names
+        or patterns.
+        """
         targets = self.optimizer_targets
+        if not targets:
+            return 0
+        names = [path.replace("{}", str(layer), 1) for layer in layers] or [path]
         if isinstance(targets, str):
-            return targets.replace("_", "-") == "all-linear" or targets in path
-        return any(target in path for target in targets)
+            everything = targets.replace("_", "-") == "all-linear"
+            return len(names) if everything else sum(_is_all(targets, name) for name in names)
+        return sum(any(target in name or _is_all(target, name) for target in targets) for name in names)
 
     @property
     def rows_per_sample(self) -> int:
@@ -575,6 +586,20 @@ class _Reader:
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))
+
+
+@lru_cache(maxsize=64)
+def _pattern(text: str) -> re.Pattern[str] | None:
+    try:
+        return safe_pattern(text)
+    except (re.error, ValueError, OverflowError):
+        return None
+
+
+def _is_all(text: str, name: str) -> bool:
+    """Whether a pattern is all of a name."""
+    pattern = _pattern(text)
+    return pattern is not None and pattern.fullmatch(name) is not None
 
 
 def _shown(value: object) -> str:

@@ -394,10 +394,8 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         made = _adapter_gradients(t, sizes)
         grad = None
         if needs:
-            weight = _dequantized(t, up)
             grad = t.fresh(elements, itemsize)
-            del weight
-            weight = _dequantized(t, gate)
+            weight = _dequantized(t, gate)  # up's, as large, came before
             del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, grad_down, wide

@@ -23,7 +23,12 @@ WORD_BYTES = 4
 """GPTQ packs its weights into int32."""
 GRANULE = 512
 """PyTorch's caching allocator hands out memory in these steps."""
-EMBEDDING_NAMES = {"gpt_neox": ("embed_in", "embed_out"), "falcon": ("word_embeddings", "lm_head")}
+EMBEDDING_NAMES = {
+    "gpt_neox": ("embed_in", "embed_out"),
+    "falcon": ("word_embeddings", "lm_head"),
+    "nemotron_h": ("embeddings", "lm_head"),
+}
+"""What Axolotl casts by name, where it does not look for ``embed_tokens`` (``get_linear_embedding_layers``)."""
 UNTYPED_LINEARS = frozenset(("falcon",))
 """Model types whose linears are of a class of their own, which bitsandbytes' integration passes over."""
 K_BIT = frozenset((Quantization.NF4, Quantization.INT8, Quantization.FP32_UPCAST))
