@@ -199,6 +199,12 @@ def test_a_full_fine_tune_too_large_for_the_card_is_offered_an_adapter(client: T
     assert not parsed(client.post("/check", data=asked | {"yaml": beyond})).select('button[value="method"]')
 
 
+def test_of_a_model_like_no_other_no_neighbours_are_named(client: TestClient) -> None:
+    found = client.post("/api/v1/check", json={"yaml": "base_model: zzqq\n"}).json()["findings"]
+    said = next(finding["message"] for finding in found if finding["code"] == "model_unknown")
+    assert said.endswith("nothing is estimated.")
+
+
 def test_what_was_not_mended_is_not_called_so(client: TestClient) -> None:
     plain = parsed(client.post("/check?lang=en", data={"yaml": FULL, "gpu": "rtx-4090"}))
     assert plain.select_one("#memory-title").text == "Memory of this file"

@@ -128,7 +128,7 @@ class Builder:
         except ValueError:
             self.problems.append(self.t("web.error.number", given=self.asked.vram_gib[:60]))
         except UnknownName as error:
-            self.problems.append(self.t("web.error.unknown_gpu", given=error.given[:60], nearest=error.nearest))
+            self.problems.append(self.t("web.error.unknown_gpu", given=error.given[:60]))
         except InvalidInput as error:
             self.problems += (self.texts.render(e.message) for e in error.errors)
         return None
