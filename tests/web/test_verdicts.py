@@ -29,3 +29,11 @@ def test_the_file_of_a_plan_that_does_not_fit_says_so(client: TestClient) -> Non
     assert re.search(r"about [\d.]+\sGiB, which does not fit its 23\.6\sGiB\.$", first)
     fitting = client.get("/plan/config.yaml", params=asked | {"model": "Qwen/Qwen3-8B"}).text.partition("\n")[0]
     assert "does not fit" not in fitting
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "ia3", "vera"])
+def test_each_method_has_its_own_directory(client: TestClient, method: str) -> None:
+    """No run overwrites another's checkpoints."""
+    own = {"adapter": method} if method in ("ia3", "vera") else {"adapter": "lora", "peft_use_dora": method == "dora"}
+    asked = {"base_model": "Qwen/Qwen3-8B", "hardware": {"gpu": "a100-40gb-sxm"}, "overrides": own}
+    assert client.post("/api/v1/plan", json=asked).json()["config"]["output_dir"] == f"./outputs/{method}"
