@@ -242,7 +242,8 @@ def _quantized(
     """
     if run.quantization is Quantization.NF4 and not run.embeddings_skip_upcast:
         return ({"embeddings_skip_upcast": True},) if skips_embeddings(architecture) else ()
-    if run.method is not Method.LORA or run.quantization is Quantization.NF4 or config.get("peft"):
+    packed = run.quantization in (Quantization.NF4, Quantization.GPTQ)
+    if run.method is not Method.LORA or packed or config.get("peft"):
         return ()
     if not any(module.kind is Kind.LINEAR for module in architecture.modules):
         return ()

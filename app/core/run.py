@@ -4,9 +4,11 @@
 configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 """
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
@@ -16,6 +18,7 @@ from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
 from app.core.shown import shown
+from app.core.targets import safe_pattern
 
 
 class Method(StrEnum):
@@ -34,6 +37,8 @@ class Quantization(StrEnum):
     NONE = "none"
     INT8 = "int8"
     NF4 = "nf4"
+    GPTQ = "gptq"
+    """``adapter: lora`` over a GPTQ checkpoint: packed words, made whole for each product."""
     FP32_UPCAST = "fp32_upcast"
     """``adapter: lora`` with ``load_in_4bit``: nothing is quantised and every linear is cast to fp32."""
 
@@ -233,12 +238,20 @@ class Run:
         settings = self.peft.settings if self.peft is not None else None
         return settings.tokens * settings.submodules if isinstance(settings, VirtualTokens) else 0
 
-    def targets_optimizer(self, path: str) -> bool:
-        """Whether a low-rank optimizer projects this linear's gradient: Transformers matches parts of names."""
+    def targets_optimizer(self, path: str, layers: Sequence[int] = ()) -> int:
+        """Of how many layers a low-rank optimizer projects this linear's gradient: 0 or 1 where it stands in none.
+
+        Transformers' ``check_target_module_exists``: a text is a pattern or ``all_linear``, a list holds parts of names
+        or patterns.
+        """
         targets = self.optimizer_targets
+        if not targets:
+            return 0
+        names = [path.replace("{}", str(layer), 1) for layer in layers] or [path]
         if isinstance(targets, str):
-            return targets.replace("_", "-") == "all-linear" or targets in path
-        return any(target in path for target in targets)
+            everything = targets.replace("_", "-") == "all-linear"
+            return len(names) if everything else sum(_is_all(targets, name) for name in names)
+        return sum(any(target in name or _is_all(target, name) for target in targets) for name in names)
 
     @property
     def rows_per_sample(self) -> int:
@@ -422,6 +435,8 @@ class _Reader:
             if not bits4:
                 self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
             return Quantization.NF4
+        if adapter == "lora" and self.flag("gptq"):  # the checkpoint's own form goes before both keys
+            return Quantization.GPTQ
         if bits4:
             return Quantization.FP32_UPCAST
         return Quantization.INT8 if bits8 else Quantization.NONE
@@ -546,8 +561,8 @@ class _Reader:
 
     def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
         """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
-        if adapter not in LORA_ADAPTERS:
-            return False
+        if adapter not in LORA_ADAPTERS or (adapter == "lora" and self.flag("gptq")):
+            return False  # the kernels cannot read packed weights
         if self.given.isdisjoint(LORA_KERNEL_KEYS):
             return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
         return bool(self.those_on(LORA_KERNEL_KEYS))
@@ -572,6 +587,20 @@ class _Reader:
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))
+
+
+@lru_cache(maxsize=64)
+def _pattern(text: str) -> re.Pattern[str] | None:
+    try:
+        return safe_pattern(text)
+    except (re.error, ValueError, OverflowError):
+        return None
+
+
+def _is_all(text: str, name: str) -> bool:
+    """Whether a pattern is all of a name."""
+    pattern = _pattern(text)
+    return pattern is not None and pattern.fullmatch(name) is not None
 
 
 OPTIMIZERS = tuple(

@@ -10,6 +10,7 @@ from app.core.axolotl.asking import Askers, Settled, form, settle, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
 from app.core.axolotl.fixing import tried
+from app.core.axolotl.gptq_rules import GPTQ_RULES
 from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
@@ -31,7 +32,7 @@ from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, misleads
 from app.core.axolotl.type_rules import TYPE_RULES
-from app.core.findings import Finding, Fix, Severity
+from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.methods.settings import PeftType
@@ -79,6 +80,7 @@ RULES: tuple[Rule, ...] = (
     *SHARDING_RULES,
     *PLUGIN_RULES,
     *MEMORY_RULES,
+    *GPTQ_RULES,
     card_memory,
 )
 
@@ -106,7 +108,7 @@ def check(
     def look(at: Mapping[str, Any]) -> list[Finding]:
         return _look(at, architecture, hardware, schema)
 
-    found = tried(config, look(config), look) if trying else look(config)
+    found = tried(config, look(config), look) if trying else gathered(look(config))
     return tuple(sorted(found, key=lambda finding: _SEVERITY[finding.severity]))
 
 

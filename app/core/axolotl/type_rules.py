@@ -210,7 +210,7 @@ def _key(name: Any, subject: Subject, schema: Schema) -> Key | None:
     if name in schema.keys:
         return schema.keys[name]
     package = schema.plugin_of.get(name)
-    return schema.plugins[package][name] if package in subject.listed_plugins and package else None
+    return schema.plugins[package][name] if package and package in subject.listed_plugins else None
 
 
 def _number(text: str) -> float | None:

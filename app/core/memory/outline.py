@@ -24,8 +24,8 @@ _ALWAYS = 3
 class Base:
     """What lives below a stage's own moments: packed bytes of gradients and activations."""
 
-    gradients: int = 0
-    activations: int = 0
+    gradients: int
+    activations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
