@@ -9,7 +9,7 @@ from app.core.advice import conflicts
 from app.core.axolotl.adapter_rules import NOT_AXOLOTLS
 from app.core.axolotl.composing import is_packed
 from app.core.decision import Fact
-from app.core.errors import InvalidInput
+from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate, Verdict
 from app.core.findings import Finding, Fix, Severity
 from app.core.fit import RUNG_KEYS, SHORTEST_SEQUENCE, Fitted, Ladder, Rung, build_ladder, climb
@@ -60,6 +60,11 @@ def plan(
         UnknownName: the catalogue does not hold ``base_model``.
     """
     resolved = resolve_model(catalog=catalog, base_model=base_model, model=model)
+    other = wish.overrides.get("base_model")
+    named = catalog.models.find(other) if isinstance(other, str) else None
+    if named is not None and named != resolved.row and not resolved.pasted:
+        said = message("error.overrides.base_model", given=named.id, model=resolved.id or "model")
+        raise InvalidInput(FieldError("/overrides/base_model", said))
     return _Planner(catalog, resolved, hardware, wish, brief=brief).plan()
 
 
