@@ -1,9 +1,9 @@
 """Rules about training on a GPTQ checkpoint.
 
 Sources: Axolotl 0.19.0 ``loaders/model.py``, ``loaders/utils.py``, ``kernels/lora.py``,
-``monkeypatch/lora_kernels.py``; Transformers 5.16.1 ``quantizer_gptq.py``, ``trainer_utils.py``; PEFT 0.20.0 ``tuners/lora/gptq.py``; optimum 2.3.0;
-gptqmodel 7.0.0 and 7.7.0 ``nn_modules/qlinear``, ``utils/importer.py``. Loading, training and what a mixture's experts
-come to were run on a CPU; which kernel is taken on a GPU is read.
+``monkeypatch/lora_kernels.py``; Transformers 5.16.1 ``quantizer_gptq.py``, ``trainer_utils.py``; PEFT 0.20.0
+``tuners/lora/gptq.py``; optimum 2.3.0; gptqmodel 7.0.0 and 7.7.0 ``nn_modules/qlinear``, ``utils/importer.py``.
+Loading, training and what a mixture's experts come to were run on a CPU; which kernel is taken on a GPU is read.
 """
 
 from collections.abc import Iterator, Mapping
