@@ -18,6 +18,7 @@ from app.core.hardware import Hardware
 from app.core.plan import Install
 from app.core.prices import SAME_BYTES, Knob
 from app.schemas import YAML_EXAMPLE
+from app.services.by_adapter import fit_by_adapter
 from app.services.checking import Checked, check_text
 from app.services.exporting import file_stem
 from app.services.fitting import Fit, fit
@@ -48,7 +49,7 @@ from app.web.sharing import pack, text_of
 from app.web.shell import shell
 from app.web.templating import path_for
 
-ALL_SAFE, MODEL, SAVING, FITTING = "safe", "model", "saving", "fit"
+ALL_SAFE, MODEL, SAVING, FITTING, OTHER_METHOD = "safe", "model", "saving", "fit", "method"
 """What a button that changes the text asks for; a finding's own fix is called by its code."""
 MOST_DIFF = 400
 MOST_SAVINGS = 8
@@ -132,7 +133,7 @@ class Builder:
         except ValueError:
             self.problems.append(self.t("web.error.number", given=self.asked.vram_gib[:60]))
         except UnknownName as error:
-            self.problems.append(self.t("web.error.unknown_gpu", given=error.given[:60], nearest=error.nearest))
+            self.problems.append(self.t("web.error.unknown_gpu", given=error.given[:60]))
         except InvalidInput as error:
             self.problems += (self.texts.render(e.message) for e in error.errors)
         return None
@@ -171,8 +172,8 @@ class Builder:
             turns = [knob.turn.patch for knob in self.knobs(checked) if knob.turn.knob == rest]
             changed = [apply_overrides(checked.reading.config, patch) for patch in turns[:1]]
             return apply(checked.reading, [_between(checked.reading.config, changed[0])]).text if changed else None
-        if kind == FITTING:
-            found = self.fitted(checked)
+        if kind in (FITTING, OTHER_METHOD):
+            found = self.fitted(checked) if kind == FITTING else self.by_adapter(checked)
             before = checked.mended.config or {}
             return apply(checked.reading, [_between(before, found.config)]).text if found is not None else None
         wanted = [f.fix for f in checked.findings if f.fix is not None and _name(f) == name]
@@ -186,6 +187,20 @@ class Builder:
             checked.mended.config, checked.estimate, hardware=self.hardware, install=self.install, meter=None
         )
         return tuple(knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES)
+
+    def by_adapter(self, checked: Checked) -> Fit | None:
+        """A full fine-tune made to fit by training an adapter instead; None where that cannot be, or need not."""
+        config = checked.mended.config
+        if self.hardware is None or checked.estimate is None or config is None:
+            return None
+        return fit_by_adapter(
+            catalog=self.catalog,
+            config=config,
+            estimate=checked.estimate,
+            model=self.model,
+            hardware=self.hardware,
+            install=self.install,
+        )
 
     def fitted(self, checked: Checked) -> Fit | None:
         """The mended file made to fit with the least change; None where that cannot be asked."""
@@ -396,12 +411,22 @@ class Builder:
         found = self.fitted(checked)
         if found is None:
             return None
-        why_not = "" if found.estimate.fits else " ".join(self.texts.render(f.message) for f in found.findings)
+        if found.estimate.fits:
+            return self._fit_view(FITTING, found)
+        why_not = " ".join(self.texts.render(f.message) for f in found.findings)
+        other = self.by_adapter(checked)
+        if other is None:
+            return FitView(name="", changes=(), memory="", why_not=why_not, other_method="")
+        view = self._fit_view(OTHER_METHOD, other)
+        return replace(view, why_not=why_not, other_method=self.t("check.fit.other_method"))
+
+    def _fit_view(self, name: str, found: Fit) -> FitView:
         return FitView(
-            name=FITTING,
+            name=name,
             changes=change_views(found.changes, self.texts),
             memory=gib(found.estimate.memory.process_bytes, self.texts),
-            why_not=why_not,
+            why_not="",
+            other_method="",
         )
 
 

@@ -311,6 +311,7 @@ class MethodPage:
     price: CostView | None
     fields: dict[str, FieldView]
     model_options: tuple[Option, ...]
+    models_url: str
     suggestions: dict[str, tuple[str, ...]]
     action: str
     lang: str
