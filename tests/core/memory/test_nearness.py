@@ -191,7 +191,6 @@ def met(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
         patched.setattr(kept, "_ENTRIES", type(kept._ENTRIES)())
         patched.setattr(peak, "contenders", tuple)  # phases that can never be the highest as well
         patched.setattr(peak, "highest", observed)
-        patched.setattr(peak, "contenders", tuple)  # moments that can be no peak are those of a phase
         memory = estimated(case)
     terms = {term.code: term.bytes for term in memory.breakdown}
     below = terms["weights"] + terms["adapter"] + terms["optimizer"]
