@@ -23,7 +23,7 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
     """The page."""
     t = texts.text
     facts = load_accuracy()
-    cases = facts.cases
+    cases, others = facts.cases, facts.others
     everything = errors_of(cases)
     lead = (
         t(
@@ -66,7 +66,7 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
                 worst=_percent(other.worst, texts),
                 refused=t("web.number", number=other.refused),
             )
-            for other in facts.others
+            for other in others
         ),
         versions=tuple(Fact(name=name, value=version) for name, version in facts.versions.items()),
         cases=tuple(
