@@ -24,6 +24,9 @@ NOT_AXOLOTLS = "adapter_not_axolotl"
 """Said of an adapter as a configuration names it; files to take along can bring it."""
 NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
 """What Axolotl has itself in place of a method, where that is not LoRA."""
+_PLAIN_NAME = re.compile(r"[\w.]*")
+MOST_PATTERNS = 200
+"""Targets of a list that are tried as regular expressions; what is no more than a name always is one."""
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
@@ -279,24 +282,26 @@ def missing_targets(subject: Subject) -> Iterator[Finding]:
     if architecture is None or not subject.lora or architecture.approximate:
         return
     have = {*architecture.by_leaf, *architecture.expert_names}
-    names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, architecture)]
+    paths = {f".{module.outer_path}" for module in architecture.modules}
+    names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, paths)]
     if names and len(names) == len(given) and not subject.on("lora_target_parameters"):
         fix = Fix(set={"lora_target_modules": list(_linear(architecture))})
         yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
     elif names:
-        left = [name for name in subject.names("lora_target_modules") if name not in names]
+        missing = frozenset(names)
+        left = [name for name in subject.names("lora_target_modules") if name not in missing]
         fix = Fix(set={"lora_target_modules": left})
         yield misleads(
             "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
         )
 
 
-def _matches(name: str, have: set[str], architecture: Architecture) -> bool:
+def _matches(name: str, have: set[str], paths: set[str]) -> bool:
     """Whether a name of a list is a leaf of the model or the end of a path of it, as PEFT compares."""
     if name in have:
         return True
     layered = re.sub(r"(?<=\.)\d+(?=\.)", "{}", f".{name}")
-    return any(f".{module.outer_path}".endswith(layered) for module in architecture.modules)
+    return any(path.endswith(layered) for path in paths)
 
 
 def _linear(architecture: Architecture) -> tuple[str, ...]:
@@ -308,7 +313,10 @@ def regexes(subject: Subject) -> Iterator[Finding]:
     """Each target of a list is held to be a regular expression."""
     given = subject.config.get("lora_target_modules")
     if isinstance(given, list):
-        wrong = [name for name in given if isinstance(name, str) and not _compiles(name)]
+        patterns = [name for name in given if isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is None]
+        wrong = [name for name in patterns[:MOST_PATTERNS] if not _compiles(name)]
+        if len(patterns) > MOST_PATTERNS:
+            yield info("partly_read", "lora_target_modules", key="lora_target_modules", most=MOST_PATTERNS)
         if wrong:
             yield rejected("targets_regex", "lora_target_modules", names=tuple(name[:60] for name in wrong[:9]))
 

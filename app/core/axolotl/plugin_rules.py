@@ -13,6 +13,8 @@ from app.core.nearest import nearest
 from app.core.run import CCE_PLUGIN
 
 INTEGRATIONS = "axolotl.integrations"
+MOST_LOOKED_UP = 12
+"""Unknown plugins for which the nearest known one is looked up."""
 LOSSES = (
     "cut_cross_entropy",
     "chunked_cross_entropy",
@@ -71,13 +73,16 @@ def plugin_names(subject: Subject) -> Iterator[Finding]:
     if schema is None:
         return
     modules = {INTEGRATIONS, *(name.rpartition(".")[0] for name in schema.plugin_classes)}
-    for name in subject.names("plugins"):
+    names, looked_up = subject.names("plugins"), 0
+    for name in names:
         if "." not in name:
-            close = nearest(name, schema.plugin_classes, count=1)
+            looked_up += 1
+            close = nearest(name, schema.plugin_classes, count=1) if looked_up <= MOST_LOOKED_UP else ()
             yield rejected("plugin_dotless", "plugins", given=name[:80], nearest=close)
         elif name.startswith(f"{INTEGRATIONS}.") and name not in schema.plugin_classes:
-            close = nearest(name, schema.plugin_classes, count=1)
-            listed = [close[0] if other == name and close else other for other in subject.names("plugins")]
+            looked_up += 1
+            close = nearest(name, schema.plugin_classes, count=1) if looked_up <= MOST_LOOKED_UP else ()
+            listed = [close[0] if other == name else other for other in names] if close else []
             fix = Fix(set={"plugins": listed}) if close else None
             if name.rpartition(".")[0] in modules:
                 yield rejected("plugin_class", "plugins", fix=fix, given=name[:120], nearest=close)

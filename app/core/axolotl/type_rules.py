@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_model
+from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_key, judge_model
 from app.core.axolotl.schema import Key, Schema
 from app.core.axolotl.subject import TRUE_WORDS, Rule, Subject, info, misleads, rejected
 from app.core.findings import Finding, Fix
@@ -49,10 +49,13 @@ def types(subject: Subject) -> Iterator[Finding]:
     if schema is None:
         return
     for name, value in subject.config.items():
-        key = _key(name, subject, schema)
+        key = schema.keys.get(name)
+        if key is not None and type(value) in key.plain:
+            continue
+        key = key or _key(name, subject, schema)
         if key is None or name == "datasets" or name in TAKEN_OUT:
             continue
-        for fault in judge(value, key.accepts, schema, str(name), key.bounds):
+        for fault in judge_key(value, key, schema, str(name)):
             if fault.path in CONVERTED and isinstance(fault.given, str):
                 continue
             yield complaint(fault, key if fault.path == name else None)
@@ -115,8 +118,8 @@ def exponents(subject: Subject) -> Iterator[Finding]:
     if schema is None:
         return
     for name, value in subject.config.items():
-        key = _key(name, subject, schema)
-        if key is not None and isinstance(value, str) and "number" in key.accepts and _number(value) is not None:
+        key = _key(name, subject, schema) if isinstance(value, str) else None
+        if key is not None and "number" in key.accepts and _number(value) is not None:
             yield info(
                 "exponent_text", name, fix=Fix(set={name: _number(value)}, safe=True), key=name, given=value[:40]
             )
@@ -206,7 +209,7 @@ def _key(name: Any, subject: Subject, schema: Schema) -> Key | None:
     if name in schema.keys:
         return schema.keys[name]
     package = schema.plugin_of.get(name)
-    return schema.plugins[package][name] if package in subject.listed_plugins and package else None
+    return schema.plugins[package][name] if package and package in subject.listed_plugins else None
 
 
 def _number(text: str) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import unified_diff
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -106,15 +107,19 @@ class Builder:
         self.install = self._install()
         lang = request.query_params.get("lang", "")
         self.lang = lang if lang in LANGUAGES else ""
-        self.checked: Checked | None = None
-        if not asked.blank and not self.problems:
-            self.checked = check_text(
-                catalog=self.catalog,
-                text=asked.text,
-                hardware=self.hardware,
-                model=self.model,
-                install=self.install,
-            )
+
+    @cached_property
+    def checked(self) -> Checked | None:
+        """What was found; None where there is no file, or something else of the form is wrong."""
+        if self.asked.blank or self.problems:
+            return None
+        return check_text(
+            catalog=self.catalog,
+            text=self.asked.text,
+            hardware=self.hardware,
+            model=self.model,
+            install=self.install,
+        )
 
     @property
     def status(self) -> int:

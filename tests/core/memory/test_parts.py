@@ -11,9 +11,10 @@ from app.core.memory.forms import layer_specs
 from app.core.memory.layers import LayerSpec, Residual, run_layer
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.operations import keeping_output, scale
+from app.core.memory.preference import reference_bytes
 from app.core.memory.tape import GRADIENTS, TOKEN, Leaf, Tape
 from app.core.memory.trained import trained_tensors
-from app.core.memory.weights import Storing, quantizes
+from app.core.memory.weights import Storing, quantizes, stored
 from app.core.run import Run
 from tests.core.test_adapter import LLAMA
 
@@ -109,3 +110,37 @@ def test_liger_takes_a_power_of_two_of_tokens_at_once(
 ) -> None:
     """``fused_linear_cross_entropy_forward``: tokens over ceil(V / H), rounded up to a power of two."""
     assert liger_chunk_tokens(tokens, vocab_size, hidden_size) == chunk
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("falcon", {"word_embeddings": 2, "lm_head": 2}),
+        ("gpt_neox", {"embed_in": 2, "lm_head": 4}),
+        ("llama", {"embed_tokens": 2, "lm_head": 2}),
+    ],
+)
+def test_axolotl_casts_back_embeddings_that_it_knows_by_name(model: str, expected: dict[str, int]) -> None:
+    """``get_linear_embedding_layers``: bf16 after k-bit preparation, which left fp32. GPT-NeoX's head has a new name."""
+    architecture = describe({"model_type": model, "tie_word_embeddings": False})
+    config = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "lora_target_linear": True}
+    storing = Storing.of(Run.from_config(config))
+    ends = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD)]
+    assert {m.name: stored(architecture, m, storing) for m in ends} == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "each"),
+    [
+        ({}, 0),
+        ({"rl": "dpo"}, 2),
+        ({"rl": "kto"}, 4),
+        ({"rl": "orpo"}, 0),
+        ({"rl": "dpo", "precompute_ref_log_probs": True}, 0),
+        ({"rl": "dpo", "adapter": "lora", "lora_r": 8, "lora_target_linear": True}, 0),
+    ],
+)
+def test_a_reference_is_a_second_model_in_full_fine_tuning_alone(config: dict[str, object], each: int) -> None:
+    """Bytes a parameter: in the policy's bf16, KTO's own in fp32; an adapter is its own reference when switched off."""
+    architecture, run = describe(LLAMA), Run.from_config({"attn_implementation": "flash_attention_2"} | config)
+    assert reference_bytes(architecture, run) == each * architecture.total_parameters
