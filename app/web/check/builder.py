@@ -126,6 +126,14 @@ class Builder:
         """The HTTP status of the page."""
         return 422 if self.problems else 200
 
+    @property
+    def shape(self) -> Mapping[str, Any] | None:
+        """The config.json that counts: the pasted one, else that of the model's namesake; None for one that is known."""
+        said = next((f for f in self.checked.findings if f.code == "model_namesake"), None) if self.checked else None
+        if self.model is not None or said is None:
+            return self.model
+        return self.catalog.models.get(str(said.message.params["id"])).config
+
     def _hardware(self) -> Hardware | None:
         try:
             vram = float(self.asked.vram_gib) if self.asked.vram_gib else None
@@ -197,7 +205,7 @@ class Builder:
             catalog=self.catalog,
             config=config,
             estimate=checked.estimate,
-            model=self.model,
+            model=self.shape,
             hardware=self.hardware,
             install=self.install,
         )
@@ -209,7 +217,7 @@ class Builder:
             return None
         try:
             return fit(
-                catalog=self.catalog, config=config, model=self.model, hardware=self.hardware, install=self.install
+                catalog=self.catalog, config=config, model=self.shape, hardware=self.hardware, install=self.install
             )
         except (InvalidInput, UnknownName):
             return None
@@ -305,7 +313,9 @@ class Builder:
             mended=checked.mended.text if diff else "",
             memory=self.memory(checked),
             no_memory=self.t("check.no_memory") if checked.reading.config is not None else "",
-            wizard=checked.resolved is not None and checked.reading.config is not None,
+            wizard=checked.resolved is not None
+            and (self.model is not None or self.shape is None)
+            and checked.reading.config is not None,
             shared=pack(checked.reading.text) is not None,
         )
 

@@ -106,7 +106,12 @@ def test_the_checkpoint_says_bits_and_groups() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "field"),
-    [({"bits": 5}, "bits"), ({"bits": "four"}, "bits"), ({"group_size": 0}, "group_size"), ({"group_size": -2}, "group_size")],
+    [
+        ({"bits": 5}, "bits"),
+        ({"bits": "four"}, "bits"),
+        ({"group_size": 0}, "group_size"),
+        ({"group_size": -2}, "group_size"),
+    ],
 )
 def test_nonsense_is_named(settings: dict[str, Any], field: str) -> None:
     """With the place where it stands."""
