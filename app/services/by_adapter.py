@@ -28,7 +28,7 @@ def fit_by_adapter(
 ) -> Fit | None:
     """``config``, which ``estimate`` is of, with an adapter instead and then the least change that makes that fit.
 
-    Its changes begin with the adapter's keys. None where there is one already, or none fits.
+    Its changes begin with the adapter's keys. None where one is there already, or where that does not fit either.
     """
     priced = price_knobs(config, estimate, hardware=hardware, install=install)
     knob = next((knob for knob in priced.items if knob.turn.knob == FULL_TO_ADAPTER), None)

@@ -1,9 +1,9 @@
 """Rules about training on a GPTQ checkpoint.
 
-Sources: Axolotl 0.19.0 ``loaders/model.py``, ``loaders/utils.py``, ``kernels/lora.py``, ``monkeypatch/lora_kernels.py``;
-Transformers 5.16.1 ``quantizer_gptq.py``, ``trainer_utils.py``; PEFT 0.20.0 ``tuners/lora/gptq.py``; optimum 2.3.0;
-gptqmodel 7.0.0 and 7.7.0 ``nn_modules/qlinear``, ``utils/importer.py``. Loading, training and what a mixture's experts
-come to were run on a CPU; which kernel is taken on a GPU is read.
+Sources: Axolotl 0.19.0 ``loaders/model.py``, ``loaders/utils.py``, ``kernels/lora.py``,
+``monkeypatch/lora_kernels.py``; Transformers 5.16.1 ``quantizer_gptq.py``, ``trainer_utils.py``; PEFT 0.20.0
+``tuners/lora/gptq.py``; optimum 2.3.0; gptqmodel 7.0.0 and 7.7.0 ``nn_modules/qlinear``, ``utils/importer.py``.
+Loading, training and what a mixture's experts come to were run on a CPU; which kernel is taken on a GPU is read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,7 +75,7 @@ def gptq_dora(subject: Subject) -> Iterator[Finding]:
 
 
 def gptq_backend(subject: Subject) -> Iterator[Finding]:
-    """gptqmodel takes its fastest kernel unless told that the model trains; told it can be in config.json alone."""
+    """Gptqmodel takes its fastest kernel unless told that the model trains; told it can be in config.json alone."""
     if not packed(subject):
         return
     packing = packing_of(subject) or Packing()

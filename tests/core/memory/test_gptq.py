@@ -86,7 +86,7 @@ def test_the_head_the_embeddings_and_the_norms_stay_as_they_are() -> None:
 
 
 def test_linears_of_a_class_of_their_own_stay() -> None:
-    """optimum takes PyTorch's own class alone."""
+    """Optimum takes PyTorch's own class alone."""
     falcon = {"model_type": "falcon", "hidden_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8}
     architecture = describe(falcon | {"vocab_size": 1000, "multi_query": True})
     linear = next(module for module in architecture.modules if module.name == "query_key_value")
