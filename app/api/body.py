@@ -141,6 +141,8 @@ def _complaint(fault: ErrorDetails, shape: type[BaseModel]) -> Message:
             return message("error.hardware.missing")
         case "model_missing":
             return message("error.base_model.missing")
+    if name == "model" and isinstance(fault["input"], str):
+        return message("error.request.model_as_text", given=given)
     if kind in _BOUNDS:
         context = fault.get("ctx", {})
         sign = {"greater_than": ">", "greater_than_equal": "≥", "less_than": "<", "less_than_equal": "≤"}[kind]

@@ -145,6 +145,11 @@ def test_experts_are_rewritten() -> None:
             {"lora_target_modules": ["q_proj"], "lora_rank_pattern": {"(q_proj": 2}},
             ("lora_rank_pattern", "error.target_pattern"),
         ),
+        (
+            LLAMA,
+            {"lora_target_modules": ["q_proj"], "lora_modules_to_save": ["(lm_head"]},
+            ("lora_modules_to_save", "error.target_pattern"),
+        ),
         (QWEN3_30B, {"lora_target_modules": ["up_proj"]}, ("lora_target_modules", "error.target_part_of_fused")),
         (
             QWEN3_30B,
@@ -176,6 +181,14 @@ def test_an_unmatched_target_names_the_models_own() -> None:
     allowed = caught.value.errors[0].message.params["allowed"]
     assert isinstance(allowed, tuple)
     assert {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"} <= set(allowed)
+
+
+def test_a_part_of_what_experts_fuse_names_the_rest() -> None:
+    """PEFT would rewrite ``up_proj`` to ``gate_up_proj`` and adapt the half that was not asked for."""
+    with pytest.raises(InvalidInput) as caught:
+        resolved(describe(QWEN3_30B), {"lora_r": 4, "lora_target_modules": ["up_proj"]})
+    said = caught.value.errors[0].message.params
+    assert (said["given"], said["missing"], said["fused"]) == ("up_proj", "gate_proj", "gate_up_proj")
 
 
 def test_names_to_save_that_match_nothing_are_passed_over() -> None:

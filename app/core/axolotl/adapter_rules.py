@@ -153,7 +153,9 @@ def quantized_experts(subject: Subject) -> Iterator[Finding]:
         fix = Fix(unset=("quantize_moe_experts",), safe=True)
         yield rejected("experts_unquantized_base", "quantize_moe_experts", fix=fix)
     elif asked and amd:
-        yield rejected("experts_cuda", "quantize_moe_experts", fix=Fix(unset=("quantize_moe_experts",), safe=True))
+        # Axolotl means to refuse it, but asks whether the card's capability is called "sm_…", and its own probe
+        # calls those of AMD so too (``cli/config.py``, ``gpu_capabilities``): an MI300X is "sm_94".
+        yield misleads("experts_cuda", "quantize_moe_experts", fix=Fix(unset=("quantize_moe_experts",)))
     elif not asked and subject.text("adapter") == "qlora" and subject.on("load_in_4bit"):
         architecture = subject.architecture
         if architecture is not None and any(module.kind is Kind.EXPERTS for module in architecture.modules):
