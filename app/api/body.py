@@ -13,7 +13,7 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
 from app.core.shown import shown
-from app.schemas import CHECK_MISSING, HARDWARE_MISSING, MODEL_MISSING
+from app.schemas.requests import CHECK_MISSING, HARDWARE_MISSING, MODEL_MISSING
 
 M = TypeVar("M", bound=BaseModel)
 
