@@ -160,7 +160,7 @@ def _worded(finding: Finding, reading: Reading) -> Finding:
         return finding
     word = place.text
     allowed = [str(value) for value in expected]
-    if finding.message.params.get("given") in ("True", "False") and "true/false" not in allowed:
+    if finding.message.params.get("given") in ("true", "false") and "true/false" not in allowed:
         said = message(finding.message.code, **{**finding.message.params, "given": word})
         return replace(finding, message=said, fix=Fix(set={finding.key: word}, safe=True))
     return finding

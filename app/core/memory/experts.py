@@ -41,14 +41,14 @@ class RoutedLinear:
     count: int
     inputs: int
     outputs: int
-    bias: bool = False
-    itemsize: int = 2
-    trained: bool = False
-    rank: int = 0
-    dropout: bool = False
-    quantization: Quantization = Quantization.NONE
+    bias: bool
+    itemsize: int
+    trained: bool
+    rank: int
+    dropout: bool
+    quantization: Quantization
     """``NF4`` or ``INT8`` under ``quantize_moe_experts``."""
-    unpacked_itemsize: int = 2
+    unpacked_itemsize: int
     """Of a quantised parameter when it is read."""
 
     @property

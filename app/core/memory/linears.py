@@ -29,8 +29,8 @@ class LinearSpec:
     inputs: int
     outputs: int
     bias: bool = False
-    itemsize: int = 2
-    quantization: Quantization = Quantization.NONE
+    itemsize: int
+    quantization: Quantization
     trained: bool = False
     rank: int = 0
     dropout: bool = False
@@ -45,7 +45,7 @@ class LinearSpec:
     """What another method than LoRA puts beside it."""
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
-    converted: bool = True
+    converted: bool
     """Whether what GPTQ unpacks in fp16 is not what the run computes in."""
 
     @property

@@ -13,7 +13,7 @@ from app.core.messages import message
 from app.services.comparing import Compared, compare
 from app.services.writing import write_yaml
 from app.texts import Texts
-from app.web.chooser import chooser, pinned
+from app.web.chooser import chooser
 from app.web.compare.context import (
     BarView,
     ComparePage,
@@ -24,10 +24,10 @@ from app.web.compare.context import (
     VariantView,
 )
 from app.web.compare.difference import NotYaml, difference, read_file
+from app.web.compare.opening import HABITS, exactly
 from app.web.compare.variants import MOST_VARIANTS, Typed, read_variant
 from app.web.contexts import FieldError, Link
-from app.web.fields import METHOD_KEYS
-from app.web.forms import Form, turned
+from app.web.forms import Form
 from app.web.memory_bar import FILLS, MARGIN, gib, memory_segments
 from app.web.planning import Answer
 from app.web.presenting import model_name
@@ -208,14 +208,11 @@ class Builder:
         return Link(text=self.t("fit.open"), url=path_for(self.request, "plan") + self.planned_form(item).query())
 
     def planned_form(self, item: Compared) -> Form:
-        """What the wizard is asked for one row."""
-        if item.method is None:
-            return pinned(self.form, item.config)
-        if item.method.id == "neftune":
-            return self.form.with_values(neftune="on")
-        if item.method.id in METHOD_KEYS:
-            return self.form.with_method(item.method.id)
-        return turned(self.form.with_method(""), item.method.config)
+        """What the wizard is asked for one row: the plan itself, or exactly what is shown."""
+        if item.label == "" or self.found.hardware is None:
+            return self.form
+        habits = HABITS if item.method is not None else frozenset()
+        return exactly(self.form, item.config, self.catalog, self.found.hardware, habits)
 
     def picture(self) -> PictureView:
         """Bars on one scale."""

@@ -1,5 +1,5 @@
 """Cases of heads and losses that the other modules do not reach: Liger's cross entropy on logits, preference losses
-over scaled and soft-capped logits, LayerNorms where everything is fp32.
+over scaled and soft-capped logits, LayerNorms where everything is fp32; what a low-rank optimizer projects.
 
 ``python -m tests.reference.memory.record --cases heads`` records them to ``tests/data/memory/heads.jsonl``.
 """
