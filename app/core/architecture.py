@@ -185,6 +185,7 @@ class Packing:
 
     bits: int = 4
     group_size: int = 128
+    symmetric: bool = True
     backend: str = "auto"
 
 

@@ -152,7 +152,9 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
         return itemsize * module.parameters
     if storing.quantization is Quantization.GPTQ:
         form = architecture.packing or Packing()
-        return module.copies * (gptq_bytes(*module.shape, form) + round_up(2 * module.bias_parameters, GRANULE))
+        return module.copies * (
+            gptq_bytes(module.shape[0], module.shape[1], form) + round_up(2 * module.bias_parameters, GRANULE)
+        )
     if storing.quantization is Quantization.NF4:
         return module.copies * nf4_bytes(module.weight_parameters, nested=storing.double_quantization) + bias
     return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias

@@ -86,7 +86,7 @@ def test_the_head_the_embeddings_and_the_norms_stay_as_they_are() -> None:
 
 
 def test_linears_of_a_class_of_their_own_stay() -> None:
-    """optimum takes PyTorch's own class alone."""
+    """Optimum takes PyTorch's own class alone."""
     falcon = {"model_type": "falcon", "hidden_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8}
     architecture = describe(falcon | {"vocab_size": 1000, "multi_query": True})
     linear = next(module for module in architecture.modules if module.name == "query_key_value")
@@ -98,6 +98,7 @@ def test_the_checkpoint_says_bits_and_groups() -> None:
     """Four bits in groups of 128 where it leaves them out; other methods' descriptions are passed over."""
     assert describe(packed(bits=8, group_size=-1)).packing == Packing(bits=8, group_size=-1)
     assert describe(MODEL | {"quantization_config": {"quant_method": "gptq"}}).packing == Packing()
+    assert describe(packed(sym=False)).packing == Packing(symmetric=False)
     assert describe(packed(backend="AUTO_TRAINABLE")).packing == Packing(backend="auto_trainable")
     assert describe(packed(quant_method="awq")).packing is None
     assert describe(MODEL).packing is None
@@ -106,7 +107,12 @@ def test_the_checkpoint_says_bits_and_groups() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "field"),
-    [({"bits": 5}, "bits"), ({"bits": "four"}, "bits"), ({"group_size": 0}, "group_size"), ({"group_size": -2}, "group_size")],
+    [
+        ({"bits": 5}, "bits"),
+        ({"bits": "four"}, "bits"),
+        ({"group_size": 0}, "group_size"),
+        ({"group_size": -2}, "group_size"),
+    ],
 )
 def test_nonsense_is_named(settings: dict[str, Any], field: str) -> None:
     """With the place where it stands."""

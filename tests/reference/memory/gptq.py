@@ -18,7 +18,13 @@ from torch import nn
 from .bnb import sizes
 
 WORD = 32
-BLOCKS = ("transformer.h.", "model.decoder.layers.", "gpt_neox.layers.", "model.layers.", "model.language_model.layers.")
+BLOCKS = (
+    "transformer.h.",
+    "model.decoder.layers.",
+    "gpt_neox.layers.",
+    "model.layers.",
+    "model.language_model.layers.",
+)
 
 
 class GptqLinear(nn.Module):

@@ -10,7 +10,9 @@ from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, OFF
 Case = tuple[str, dict, dict, tuple[int, int]]
 
 
-def case(label: str, name: str, keys: dict, rows: tuple[int, int], *, layers: int, bits: int = 4, group: int = 128) -> Case:
+def case(
+    label: str, name: str, keys: dict, rows: tuple[int, int], *, layers: int, bits: int = 4, group: int = 128
+) -> Case:
     """One case: LoRA over the packed model, with Axolotl's own kernels off, since they cannot read packed weights."""
     packing = {"quant_method": "gptq", "bits": bits, "group_size": group, "desc_act": False, "sym": True}
     model = MODELS[name] | {"num_hidden_layers": layers, "quantization_config": packing}
@@ -32,7 +34,9 @@ def cases() -> Iterator[Case]:
     yield case("whole-column", "gemma-2b", FLASH | GC, (1, 1024), layers=8, group=-1)
     yield case("fp16", whole, {"bf16": False, "fp16": True} | GC | CHUNKED, (1, 1024), layers=8)
     yield case("phi", "phi-2", GC | CCE, (1, 1024), layers=8)
-    yield case("attention-alone", whole, FLASH | CCE | {"lora_target_modules": ["q_proj", "v_proj"]}, (1, 1024), layers=8)
+    yield case(
+        "attention-alone", whole, FLASH | CCE | {"lora_target_modules": ["q_proj", "v_proj"]}, (1, 1024), layers=8
+    )
     yield case("evaluation", whole, FLASH | GC | CCE | {"val_set_size": 0.1, "eval_batch_size": 8}, (1, 512), layers=8)
     yield case("8bit-adam", "phi-4", FLASH | CCE | {"optimizer": "adamw_8bit"}, (1, 1024), layers=6)
     yield case("accumulation", "pythia-1.4b", FLASH | GC | {"gradient_accumulation_steps": 4}, (1, 2048), layers=24)
