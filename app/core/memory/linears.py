@@ -316,7 +316,8 @@ def _adapter_gradients(t: Tape, sizes: Sequence[int]) -> list[Tensor]:
 def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor, ...]:
     """``LoRA_QKV``, ``LoRA_O`` and ``LoRA_FusedProj``: linears that share an input, as one node.
 
-    Saves the input (and its dropped copy) and bf16 copies of A and B; the backward adds every path into one gradient.
+    Saves the input (and its dropped copy) and bf16 copies of A and B; the backward adds every path into one gradient,
+    which Axolotl's ``load_adapter`` has asked for, whatever trains.
     """
     itemsize = x.itemsize
     rows = x.elements // specs[0].inputs
@@ -332,7 +333,6 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
     copies = _copies(t, specs, itemsize)
     parameters = _parameters(t, specs)
     sizes = [p.elements for p in parameters]
-    needs = x.node is not None
     elements = x.elements
     shape = [(s.outputs if s.dora else 0, s.rank) for s in specs]
     with_dropout = dropped is not None
@@ -342,12 +342,10 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
         scaled = [t.fresh(rows * width, itemsize) for width, _ in shape if width]
         inner = [t.fresh(rows * rank, itemsize) for _, rank in shape if rank]
         made = _adapter_gradients(t, sizes)
-        grad = None
-        if needs:
-            grad = t.fresh(elements, itemsize)
-            for spec in frozen:
-                weight = _dequantized(t, spec)
-                del weight
+        grad = t.fresh(elements, itemsize)
+        for spec in frozen:
+            weight = _dequantized(t, spec)
+            del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, inner
         return (grad, other, *made)
@@ -382,7 +380,7 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
     del hidden
     parameters = _parameters(t, specs)
     sizes = [p.elements for p in parameters]
-    needs, elements, middle = x.node is not None, x.elements, rows * gate.outputs
+    elements, middle = x.elements, rows * gate.outputs
     narrow, dora, with_dropout = rows * down.outputs, gate.dora, dropped is not None
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -392,13 +390,11 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         del weight
         wide = [t.fresh(middle, itemsize) for _ in range(2)] if dora else None
         made = _adapter_gradients(t, sizes)
-        grad = None
-        if needs:
-            weight = _dequantized(t, up)
-            grad = t.fresh(elements, itemsize)
-            del weight
-            weight = _dequantized(t, gate)
-            del weight
+        weight = _dequantized(t, up)
+        grad = t.fresh(elements, itemsize)
+        del weight
+        weight = _dequantized(t, gate)
+        del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, grad_down, wide
         return (grad, other, *made)
