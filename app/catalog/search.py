@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ SWAPPED, ONE_OFF, BEGUN = 0.8, 0.5, 0.4
 """How like two numbers are of the same digits in another order, with one digit wrong, or with the end left out."""
 
 
+@lru_cache(maxsize=4096)
 def tokens(text: str) -> tuple[str, ...]:
     """Words and numbers of ``text``: "Llama-3.1-8B" and "llama3.1 8 billion" are both (llama, 3.1, 8b)."""
     lowered = text[:LONGEST_QUERY].lower()
@@ -118,7 +120,12 @@ def _likeness(words: frozenset[str], spelt: str, name: str) -> float:
     numbers = [word for word in words if word[0].isdigit()]
     theirs = [word for word in own if word[0].isdigit()]
     near = sum(max((_near(number, other) for other in theirs), default=0.0) for number in numbers)
-    return shared + SequenceMatcher(None, spelt, name.lower()).ratio() + near / max(1, len(numbers))
+    likeness = shared + near / max(1, len(numbers))
+    # spelling takes long to compare, and two lengths say what it comes to at most
+    if likeness + 2 * min(len(spelt), len(name)) / max(1, len(spelt) + len(name)) < LEAST_LIKENESS:
+        return 0.0
+    spelling = SequenceMatcher(None, spelt, name.lower())
+    return likeness + spelling.ratio() if likeness + spelling.quick_ratio() >= LEAST_LIKENESS else 0.0
 
 
 def _near(number: str, other: str) -> float:

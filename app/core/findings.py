@@ -1,10 +1,14 @@
 """Findings: what a person should know about a configuration, with a fix where one is safe."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from app.core.messages import Message
+from app.core.messages import Message, message
+
+MOST_ALIKE = 50
+"""Findings of one kind that are told one by one."""
 
 
 class Severity(StrEnum):
@@ -74,3 +78,24 @@ def gravest(findings: Iterable[Finding]) -> Effect:
 def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
     """The gravest first, else as they came."""
     return sorted(findings, key=lambda finding: _GRAVITY[finding.effect])
+
+
+def gathered(findings: Iterable[Finding]) -> list[Finding]:
+    """``findings`` with those of a kind beyond ``MOST_ALIKE`` as one, at the first of them, that says how many."""
+    told: list[Finding] = []
+    counts: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    for finding in findings:
+        code = finding.code
+        counts[code] += 1
+        if counts[code] <= MOST_ALIKE:
+            told.append(finding)
+        elif code not in first:
+            first[code] = len(told)
+            told.append(finding)
+        elif _GRAVITY[finding.effect] < _GRAVITY[told[first[code]].effect]:
+            told[first[code]] = replace(told[first[code]], effect=finding.effect, severity=finding.severity)
+    for code, position in first.items():
+        more = message("finding.more_alike", count=counts[code] - MOST_ALIKE, alike=code)
+        told[position] = replace(told[position], message=more, fix=None)
+    return told

@@ -21,12 +21,14 @@ from app.core.run import CCE_PLUGIN
 from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.mending import apply
-from app.services.reading import Place, Reading, read
+from app.services.reading import MOST_ENTRIES, Place, Reading, more_entries_than, read, too_many
 from app.services.writing import write_yaml
 from app.texts import texts
 
 MOST_ROUNDS = 4
 """Times that safe fixes are applied: a mended key may bring another to light."""
+MOST_READ_AGAIN = 1_000
+"""Entries that are read again for that, all rounds together; what is left in a long file is fixed the next time."""
 MOST_FINDINGS = 200
 
 
@@ -77,8 +79,12 @@ def check_config(
     install: Install = Install.DOCKER,
 ) -> Checked:
     """Check a configuration that is no text yet; lines are those of the file that it is written as."""
+    if more_entries_than(config, MOST_ENTRIES):
+        return _check(too_many(), catalog, hardware, model, install)
     reading = read(write_yaml(config, texts("en"), comments=False))
-    return _check(replace(reading, config=dict(config)), catalog, hardware, model, install)
+    if reading.config is not None:
+        reading = replace(reading, config=dict(config))
+    return _check(reading, catalog, hardware, model, install)
 
 
 def _check(
@@ -95,21 +101,20 @@ def _check(
     findings = _findings(reading, catalog, architecture, hardware, install)
     mended = reading
     left = _safe(findings)
-    for _ in range(MOST_ROUNDS):
-        if not left:
-            break
-        again = apply(mended, left)
+    rounds = min(MOST_ROUNDS, max(1, MOST_READ_AGAIN // max(1, len(mended.places))))
+    for round_ in range(1, rounds + 1):
+        again = apply(mended, left) if left else mended
         if again.text == mended.text:
             break
         mended = again
-        left = _safe(_findings(mended, catalog, architecture, hardware, install))
+        left = _safe(_findings(mended, catalog, architecture, hardware, install)) if round_ < rounds else ()
     estimate, doubts = _estimate(catalog, mended.config or {}, resolved, hardware)
     own = _told(estimate, findings)
     extra = tuple(f for f in (*unknown, *doubts, *own) if f.key is None or f.key not in {g.key for g in findings})
     lined = tuple(replace(f, line=reading.line(f.key)) for f in extra)
     return Checked(
         reading=reading,
-        findings=(*findings, *lined)[:MOST_FINDINGS],
+        findings=(*findings, *lined),
         mended=mended,
         estimate=replace(estimate, findings=()) if estimate else None,
         resolved=resolved,
@@ -128,7 +133,17 @@ def _findings(
     found = [_worded(f, reading) for f in check(config, architecture, hardware, catalog.axolotl)]
     found += (f for f in _installed(config, install) if f.key not in {g.key for g in found})
     lined = [replace(f, line=f.line if f.line is not None else reading.line(f.key)) for f in found]
-    return tuple(by_gravity((*reading.findings, *lined))[:MOST_FINDINGS])
+    return _limited(by_gravity((*reading.findings, *lined)))
+
+
+def _limited(findings: list[Finding]) -> tuple[Finding, ...]:
+    """The gravest, and how many others there are."""
+    if len(findings) <= MOST_FINDINGS:
+        return tuple(findings)
+    told, left = findings[: MOST_FINDINGS - 1], findings[MOST_FINDINGS - 1 :]
+    kinds = tuple(dict.fromkeys(finding.code for finding in left))
+    more = message("finding.more_findings", count=len(left), kinds=kinds[:12])
+    return (*told, replace(left[0], message=more, key=None, line=None, fix=None))
 
 
 def _worded(finding: Finding, reading: Reading) -> Finding:
@@ -145,7 +160,7 @@ def _worded(finding: Finding, reading: Reading) -> Finding:
         return finding
     word = place.text
     allowed = [str(value) for value in expected]
-    if finding.message.params.get("given") in ("True", "False") and "true/false" not in allowed:
+    if finding.message.params.get("given") in ("true", "false") and "true/false" not in allowed:
         said = message(finding.message.code, **{**finding.message.params, "given": word})
         return replace(finding, message=said, fix=Fix(set={finding.key: word}, safe=True))
     return finding
@@ -170,6 +185,11 @@ def _resolved(
     try:
         return resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model), ()
     except UnknownName as error:
+        namesake = catalog.models.namesake(error.given)
+        if namesake is not None:
+            counted = resolve_model(catalog=catalog, base_model=base, model=namesake.config)
+            said = info("model_namesake", "base_model", given=error.given[:100], id=namesake.id)
+            return counted, (said,)
         code = "model_unknown_nearest" if error.nearest else "model_unknown"
         return None, (info(code, "base_model", given=error.given[:100], nearest=error.nearest),)
     except InvalidInput as error:

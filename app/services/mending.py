@@ -20,6 +20,24 @@ from app.texts import texts
 _RANK = {key: position for position, key in enumerate(ORDER)}
 
 
+class _Layout:
+    """A reading's places by what holds them, made once for all fixes."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.inside: dict[tuple[str | int, ...], list[Place]] = {}
+        for place in reading.places.values():
+            self.inside.setdefault(place.path[:-1], []).append(place)
+        top = [place for place in self.inside.get((), ()) if place.key is not None]
+        self.last = max(top, key=lambda place: place.value[1], default=None)
+        self.ranked = sorted((_RANK[str(p.path[0])], i, p) for i, p in enumerate(top) if str(p.path[0]) in _RANK)
+
+    def before(self, name: str) -> Place | None:
+        """The top-level entry that a new key ``name`` goes behind: the last that is written before it, or of all."""
+        rank = _RANK.get(name)
+        earlier = [row for row in self.ranked if rank is not None and row[0] < rank]
+        return earlier[-1][2] if earlier else self.last
+
+
 @dataclass(frozen=True, slots=True)
 class _Edit:
     start: int
@@ -36,33 +54,39 @@ def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
     if reading.config is None:
         return reading
     config = deepcopy(reading.config)
+    layout = _Layout(reading)
     edits: list[_Edit] = []
     touched: set[str] = set()
+    around: set[str] = set()
     for fix in fixes:
         names = {*fix.set, *fix.unset}
-        if any(_overlap(name, other) for name in names for other in touched):
+        above = {outer for name in names for outer in _around(name)}
+        if names & touched or names & around or above & touched:
             continue
         touched |= names
+        around |= above
         if not changed(config, fix):
             continue
         try:
-            edits += _edits(reading, fix, config)
+            edits += _edits(reading, layout, fix, config)
         except (_Unplaced, KeyError, IndexError):
             edits.append(_Edit(-1, -1, ""))
     if not edits:
         return reading
     mended = None
     if all(edit.start >= 0 for edit in edits) and not _clash(edits):
-        text = reading.text
-        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end), reverse=True):
-            text = text[: edit.start] + edit.text + text[edit.end :]
-        mended = read(text)
+        parts: list[str] = []
+        end = 0
+        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+            parts += (reading.text[end : edit.start], edit.text)
+            end = edit.end
+        mended = read("".join((*parts, reading.text[end:])))
     if mended is None or not _same(mended.config, config):
         mended = read(write_yaml({str(key): value for key, value in config.items()}, texts("en"), comments=False))
     return mended
 
 
-def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit]:
+def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit]:
     """The edits that one fix comes to. ``config`` has it applied already."""
     text = reading.text
     fresh: dict[str, Any] = {}
@@ -75,7 +99,7 @@ def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit
     removed = [reading.places[name] for name in fix.unset if name in reading.places]
     top = {name: value for name, value in fresh.items() if len(steps(name)) == 1}
     for name in fresh.keys() - top.keys():
-        yield from _nested(reading, name, config, removed)
+        yield from _nested(reading, layout, name, config, removed)
     ending = "\r\n" if "\r\n" in text else "\n"
     if len(removed) == len(top) == 1 and removed[0].scalar and len(removed[0].path) == 1 and removed[0].key:
         # One key takes the place of another: what stands behind them on the line stays.
@@ -84,7 +108,7 @@ def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit
         yield _replacement(text, removed[0], flow_text(value))
         return
     lines = "".join(f"{name}: {flow_text(value)}{ending}" for name, value in top.items())
-    emptied = {place.path[:-1] for place in removed if len(place.path) > 1 and _alone(reading, place, removed)}
+    emptied = {place.path[:-1] for place in removed if len(place.path) > 1 and _alone(layout, place, removed)}
     for path in emptied:
         yield _replacement(text, reading.places[spelled(path)], "{}")
     for position, place in enumerate(removed):
@@ -95,18 +119,19 @@ def _edits(reading: Reading, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit
             raise _Unplaced
         yield _Edit(start, end, lines if not position and len(place.path) == 1 else "")
     if lines and not any(len(place.path) == 1 for place in removed[:1]):
-        where = _after(reading, next(iter(top)))
+        where = _after(reading, layout, next(iter(top)))
         before = "" if not where or text[where - 1 : where] == "\n" else ending
         yield _Edit(where, where, before + lines)
 
 
-def _alone(reading: Reading, place: Place, removed: list[Place]) -> bool:
+def _alone(layout: _Layout, place: Place, removed: list[Place]) -> bool:
     """Whether nothing stays beside an entry that goes."""
-    beside = [other for other in reading.places.values() if other.path[:-1] == place.path[:-1]]
-    return all(other in removed for other in beside)
+    return all(other in removed for other in layout.inside[place.path[:-1]])
 
 
-def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[Place]) -> Iterator[_Edit]:
+def _nested(
+    reading: Reading, layout: _Layout, name: str, config: dict[Any, Any], removed: list[Place]
+) -> Iterator[_Edit]:
     """A new key below another: a line of its own at the end of a block, else the whole parent anew."""
     parent_name = name[: max(name.rfind("."), 0)]
     parent = reading.places.get(parent_name)
@@ -118,10 +143,10 @@ def _nested(reading: Reading, name: str, config: dict[Any, Any], removed: list[P
         raise _Unplaced
     value: Any = holder[key]
     if parent is None:
-        where = _after(reading, str(steps(name)[0]))
+        where = _after(reading, layout, str(steps(name)[0]))
         yield _Edit(where, where, f"{name}: {flow_text(value)}\n")
         return
-    inside = [p for p in reading.places.values() if p.path[:-1] == parent.path and p not in removed and p.key]
+    inside = [place for place in layout.inside.get(parent.path, ()) if place.key and place not in removed]
     if parent.flow or parent.scalar or not inside:
         raise _Unplaced
     last = max(inside, key=lambda place: place.value[1])
@@ -173,14 +198,9 @@ def _trimmed(text: str, start: int, end: int) -> int:
         block = block[:line]
 
 
-def _after(reading: Reading, name: str) -> int:
+def _after(reading: Reading, layout: _Layout, name: str) -> int:
     """Where a new top-level key goes: behind the last one that is written before it, else at the end."""
-    top = [place for place in reading.places.values() if len(place.path) == 1 and place.key is not None]
-    rank = _RANK.get(name)
-    ranked = [p for p in top if rank is not None and _RANK.get(str(p.path[0]), len(_RANK)) < rank]
-    best = max(ranked, key=lambda place: _RANK[str(place.path[0])], default=None) or max(
-        top, key=lambda place: place.value[1], default=None
-    )
+    best = layout.before(name)
     return _whole(reading.text, best)[1] if best is not None else len(reading.text)
 
 
@@ -189,8 +209,11 @@ def _clash(edits: list[_Edit]) -> bool:
     return any(one.end > other.start for one, other in pairwise(ordered))
 
 
-def _overlap(one: str, other: str) -> bool:
-    return one == other or one.startswith((other + ".", other + "[")) or other.startswith((one + ".", one + "["))
+def _around(name: str) -> Iterator[str]:
+    """Everything that a key stands in: ``datasets[0]`` and ``datasets`` for ``datasets[0].type``."""
+    for position, letter in enumerate(name):
+        if letter in ".[":
+            yield name[:position]
 
 
 def _same(one: Mapping[Any, Any] | None, other: Mapping[Any, Any]) -> bool:

@@ -18,8 +18,8 @@ from app.catalog.library import Catalog, load_catalog
 from app.core.axolotl.renamed import NEVER_READ, REMOVED, RENAMED
 from app.services.checking import check_text, plain
 from app.services.inputs import resolve_hardware
-from app.services.reading import LONGEST
 from tests.conformance.broken import BASES
+from tests.conformance.largest import files
 
 LIMIT_SECONDS = 0.2
 PIECES = (
@@ -84,14 +84,6 @@ def damaged(chance: random.Random) -> str:
     return text
 
 
-def largest(chance: random.Random) -> str:
-    """As long as a file may be."""
-    line = chance.choice(
-        ("k{}: v\n", "k{}: [a, b]\n", "k{}: {{a: 1}}\n", "# {}\n", "lora_r{}: 2e-4\n", "k{}: 'x\n", "- {}\n", "[{} ")
-    )
-    return "".join(line.format(i) for i in range(LONGEST))[:LONGEST]
-
-
 def main() -> int:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,9 +102,10 @@ def run(catalog: Catalog, count: int, seed: int, limit_seconds: float = LIMIT_SE
     keys = [*catalog.axolotl.known, *RENAMED, *REMOVED, *NEVER_READ]
     kinds = (noise, soup, nearly(sorted(keys)), damaged)
     hardware = (None, resolve_hardware(catalog=catalog, gpu="rtx-4090"), resolve_hardware(catalog=catalog, gpu="t4"))
+    longest = [text for _, text in files(catalog)]
     faults, slowest = [], 0.0
     for number in range(count):
-        made = largest(chance) if number % 1000 == 999 else chance.choice(kinds)(chance)
+        made = chance.choice(longest) if number % 250 == 249 else chance.choice(kinds)(chance)
         started = time.process_time()
         try:
             found = check_text(catalog=catalog, text=made, hardware=chance.choice(hardware))

@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
-from app.core.findings import Effect, Finding, Fix
+from app.core.findings import Effect, Finding, Fix, gathered
 
 GRAVE = frozenset((Effect.REJECTED, Effect.FAILS_AT_RUN))
 MOST_LOOKED_AT = 1_200
@@ -28,7 +28,10 @@ Look = Callable[[Mapping[str, Any]], Iterable[Finding]]
 
 
 def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> list[Finding]:
-    """``found`` with fixes that settle what they are for and bring no new refusal or failure; others are left out."""
+    """``found`` with fixes that settle what they are for and bring no new refusal or failure; others are left out.
+
+    Of many findings of a kind only the first are told one by one, and only their fixes are tried.
+    """
     findings = list(found)
     before = frozenset(kind(finding) for finding in findings if finding.effect in GRAVE)
     looks = MOST_LOOKED_AT // max(LEAST_ENTRIES, _entries(config, MOST_LOOKED_AT)) if _any(findings) else 0
@@ -40,7 +43,7 @@ def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> li
         return look(at)
 
     result = []
-    for finding in findings:
+    for finding in gathered(findings):
         if finding.fix is not None and (finding.fix.set or finding.fix.unset) and looks > 0:
             result.append(replace(finding, fix=_completed(config, finding, finding.fix, before, counted)))
         elif finding.fix is not None and not finding.fix.safe:
@@ -94,17 +97,19 @@ def _completed(
 
 def changed(config: dict[Any, Any], fix: Fix) -> bool:
     """Apply ``fix`` to ``config`` in place; whether it changed anything."""
-    before = repr(config)
+    different = False
     for name in fix.unset:
         holder, key = holder_of(config, name, make=False)
-        if isinstance(holder, dict):
-            holder.pop(key, None)
+        if isinstance(holder, dict) and key in holder:
+            del holder[key]
+            different = True
     for name, value in fix.set.items():
         holder, key = holder_of(config, name, make=True)
         reached = isinstance(holder, dict) or (isinstance(holder, list) and isinstance(key, int) and key < len(holder))
         if reached:
+            different |= (isinstance(holder, dict) and key not in holder) or repr(holder[key]) != repr(value)
             holder[key] = deepcopy(value)
-    return repr(config) != before
+    return different
 
 
 def steps(name: str) -> tuple[str | int, ...]:

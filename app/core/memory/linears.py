@@ -29,8 +29,8 @@ class LinearSpec:
     inputs: int
     outputs: int
     bias: bool = False
-    itemsize: int = 2
-    quantization: Quantization = Quantization.NONE
+    itemsize: int
+    quantization: Quantization
     trained: bool = False
     rank: int = 0
     dropout: bool = False
@@ -45,7 +45,7 @@ class LinearSpec:
     """What another method than LoRA puts beside it."""
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
-    converted: bool = True
+    converted: bool
     """Whether what GPTQ unpacks in fp16 is not what the run computes in."""
 
     @property
@@ -390,10 +390,8 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         del weight
         wide = [t.fresh(middle, itemsize) for _ in range(2)] if dora else None
         made = _adapter_gradients(t, sizes)
-        weight = _dequantized(t, up)
         grad = t.fresh(elements, itemsize)
-        del weight
-        weight = _dequantized(t, gate)
+        weight = _dequantized(t, gate)  # up's, as large, came before
         del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, grad_down, wide

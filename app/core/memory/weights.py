@@ -23,7 +23,12 @@ WORD_BYTES = 4
 """GPTQ packs its weights into int32."""
 GRANULE = 512
 """PyTorch's caching allocator hands out memory in these steps."""
-EMBEDDING_NAMES = {"gpt_neox": ("embed_in", "embed_out"), "falcon": ("word_embeddings", "lm_head")}
+EMBEDDING_NAMES = {
+    "gpt_neox": ("embed_in", "embed_out"),
+    "falcon": ("word_embeddings", "lm_head"),
+    "nemotron_h": ("embeddings", "lm_head"),
+}
+"""What Axolotl casts by name, where it does not look for ``embed_tokens`` (``get_linear_embedding_layers``)."""
 UNTYPED_LINEARS = frozenset(("falcon",))
 """Model types whose linears are of a class of their own, which bitsandbytes' integration passes over."""
 K_BIT = frozenset((Quantization.NF4, Quantization.INT8, Quantization.FP32_UPCAST))
@@ -151,10 +156,9 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
     if not quantizes(architecture, module, storing):
         return itemsize * module.parameters
     if storing.quantization is Quantization.GPTQ:
-        form = architecture.packing or Packing()
-        return module.copies * (
-            gptq_bytes(module.shape[0], module.shape[1], form) + round_up(2 * module.bias_parameters, GRANULE)
-        )
+        inputs, outputs = module.shape
+        packed = gptq_bytes(inputs, outputs, architecture.packing or Packing())
+        return module.copies * (packed + round_up(2 * module.bias_parameters, GRANULE))
     if storing.quantization is Quantization.NF4:
         return module.copies * nf4_bytes(module.weight_parameters, nested=storing.double_quantization) + bias
     return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias

@@ -49,8 +49,9 @@ async def check_post(request: Request) -> Response:
     if builder.asked.blank and builder.status == 200:
         return RedirectResponse(path_for(request, "check") + builder.asked.query(builder.lang), 303, {"Vary": VARY})
     asked = builder.asked
-    address = builder.address(asked.text) if builder.checked and isinstance(asked.text, str) else None
-    if address is not None and builder.status == 200:
+    # what is found in a file that its address holds is shown there
+    address = builder.address(asked.text) if builder.status == 200 and isinstance(asked.text, str) else None
+    if address is not None:
         # the browser moves the focus there, with or without JavaScript
         return RedirectResponse(f"{address}#result-title", 303, {"Vary": VARY})
     return render(request, "pages/check.html", builder.page(), texts, status=builder.status)
