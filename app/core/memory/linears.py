@@ -124,18 +124,22 @@ def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
 
 
 def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
-    """NF4: the whole weight is dequantised to the compute type for each product, forward and backward."""
+    """NF4: the whole weight is dequantised to the compute type for each product, forward and backward.
+
+    Where that is fp32, the input is cast to it too, and autocast casts both back.
+    """
     wanted = x.itemsize
-    x = cast(t, x, t.compute)
+    x = cast(t, x, FULL if spec.full else t.compute)
     absmax = t.fresh(2 * spec.absmax_bytes, 1)
     del absmax
     absmax = t.fresh(spec.absmax_bytes, 1)
     whole = t.fresh(spec.elements, FULL) if spec.full else None
+    back = t.fresh(x.elements, t.compute) if spec.full else None
     weight = t.fresh(spec.elements, t.compute)
     del absmax
     rows = x.elements // spec.inputs
     out = t.fresh(rows * spec.outputs, t.compute)
-    del weight, whole
+    del weight, whole, back
     elements, compute, statistics, size, wide = x.elements, t.compute, spec.absmax_bytes, spec.elements, spec.full
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -262,8 +266,9 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
 def fused_product(t: Tape, spec: LinearSpec, rows: int, itemsize: int, *, adapted: bool = True) -> Tensor:
     """``matmul_lora``: base and update into one result."""
     weight = _dequantized(t, spec)
+    cast_back = t.fresh(spec.elements, itemsize) if spec.full and weight is not None else None
     out = t.fresh(rows * spec.outputs, itemsize)
-    del weight
+    del weight, cast_back
     if adapted and spec.rank:
         a = t.fresh(spec.inputs * spec.rank, itemsize)
         b = t.fresh(spec.rank * spec.outputs, itemsize)
