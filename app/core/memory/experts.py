@@ -191,13 +191,19 @@ def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Te
     entering = multiply(t, entering, copy(t, scores))
     up, down = spec.routed[0], spec.routed[-1]
     held = Held(t, spec)
-    made = routed_linear(t, up, entering, *held.read(up, everyone))
+    made = _batched(t, up, entering, held, everyone)
     made = _gate(t, spec, made)
-    made = routed_linear(t, down, made, *held.read(down, everyone))
+    made = _batched(t, down, made, held, everyone)
     del held
     out = _added(t, shared(x), _summed(t, made, spec.hidden * TOKEN))
     del entering, made
     return out
+
+
+def _batched(t: Tape, spec: RoutedLinear, x: Tensor, held: "Held", rows: int) -> Tensor:
+    """``torch.bmm`` of all experts, which autocast does know: the weight is cast to its type."""
+    weight, bias, rows = held.read(spec, rows)
+    return routed_linear(t, spec, x, autocast_copy(t, weight, f"experts.{spec.inputs}"), bias, rows)
 
 
 class Held:
