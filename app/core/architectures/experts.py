@@ -292,4 +292,4 @@ def _told_apart(config: ConfigReader, sizes: Sizes, blocks: tuple[Block, ...]) -
         for block in blocks
         for normed in (True, False)
     ]
-    return tuple(replace(block, layers=layers, query_key_norm=normed) for block, normed, layers in parts if layers)
+    return tuple(replace(block, layers=layers, bare_query_key_norm=normed) for block, normed, layers in parts if layers)

@@ -14,7 +14,7 @@ SHAPE: dict[str, Any] = {"model_type": "llama4_text", "num_hidden_layers": 8, "i
 def normed(**config: Any) -> set[int]:
     """Layers whose queries and keys are normed."""
     blocks = describe(SHAPE | config).blocks
-    return {layer for block in blocks if block.query_key_norm for layer in block.layers}
+    return {layer for block in blocks if block.bare_query_key_norm for layer in block.layers}
 
 
 def test_recorded_peaks_are_met() -> None:
