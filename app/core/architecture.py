@@ -154,6 +154,8 @@ class Block:
     parallel: bool = False
     sliding_window: int | None = None
     attention_softcap: bool = False
+    bare_query_key_norm: bool = False
+    """Whether queries and keys pass norms without a weight, which are no rows (Llama 4)."""
     experts: int = 0
     experts_per_token: int = 0
     shared_intermediate_size: int = 0
@@ -183,6 +185,7 @@ class Packing:
 
     bits: int = 4
     group_size: int = 128
+    symmetric: bool = True
     backend: str = "auto"
 
 

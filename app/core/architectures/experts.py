@@ -277,4 +277,19 @@ def llama4_text(config: ConfigReader) -> Architecture:
         mixture,
         activation=activation(config, "silu"),
     )
-    return decoder("llama4_text", sizes, rows, blocks)
+    return decoder("llama4_text", sizes, rows, _told_apart(config, sizes, blocks))
+
+
+def _told_apart(config: ConfigReader, sizes: Sizes, blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+    """Llama 4's blocks by whether queries and keys are normed: where they take positions, unless its config says no."""
+    if not config.flag("use_qk_norm", default=True):
+        return blocks
+    interval = config.size("no_rope_layer_interval", default=4)
+    given = config.items("no_rope_layers", len(sizes.layers)) if config.values.get("no_rope_layers") else None
+    turned = [(layer + 1) % interval != 0 if given is None else bool(given[layer]) for layer in sizes.layers]
+    parts = [
+        (block, normed, tuple(layer for layer in block.layers if turned[layer] is normed))
+        for block in blocks
+        for normed in (True, False)
+    ]
+    return tuple(replace(block, layers=layers, bare_query_key_norm=normed) for block, normed, layers in parts if layers)

@@ -156,4 +156,5 @@ def _packing(config: ConfigReader) -> Packing | None:
     if not group_size:
         raise quantized.fault("group_size", "error.config_json.range", given=0, least=1, most=LARGEST_SIZE)
     backend = quantized.text("backend", default="auto").lower()
-    return Packing(bits=bits, group_size=group_size, backend=backend)
+    symmetric = quantized.flag("sym", default=True)
+    return Packing(bits=bits, group_size=group_size, symmetric=symmetric, backend=backend)

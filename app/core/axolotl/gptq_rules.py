@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from app.core.architecture import Packing
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.findings import Finding, Fix
+from app.core.hardware import Vendor
 from app.core.run import LORA_KERNEL_KEYS
 
 KERNEL_LINEARS = {
@@ -21,8 +22,8 @@ KERNEL_LINEARS = {
 """What each of Axolotl's kernels reads, where all of it has adapters."""
 TRAINABLE = frozenset(("auto_trainable", "gptq_triton", "gptq_torch", "triton", "torch"))
 """Values of ``backend`` that take a kernel with a backward."""
-FASTER_BITS = (4, 8)
-"""Weights for which a faster kernel, without a backward, stands first in gptqmodel's order."""
+FASTER_GROUPS = (-1, 32, 64, 128)
+"""Groups that gptqmodel's faster kernels take, none of which has a backward."""
 
 
 def packing_of(subject: Subject) -> Packing | None:
@@ -74,14 +75,20 @@ def gptq_dora(subject: Subject) -> Iterator[Finding]:
         yield fails("gptq_dora", "peft_use_dora", fix=Fix(set={"peft_use_dora": False}))
 
 
+def taken_faster(packing: Packing) -> bool:
+    """Whether a kernel without a backward stands first on any NVIDIA card: Marlin, and ExLlama v2 for 4 bits."""
+    forms = packing.bits == 4 or (packing.bits == 8 and packing.symmetric)
+    return forms and packing.group_size in FASTER_GROUPS
+
+
 def gptq_backend(subject: Subject) -> Iterator[Finding]:
     """Gptqmodel takes its fastest kernel unless told that the model trains; told it can be in config.json alone."""
-    if not packed(subject):
+    if not packed(subject) or (subject.hardware is not None and subject.hardware.vendor is not Vendor.NVIDIA):
         return
     packing = packing_of(subject) or Packing()
     overrides = subject.mapping("overrides_of_model_config").get("quantization_config")
     backend = overrides.get("backend") if isinstance(overrides, Mapping) else packing.backend
-    if backend not in TRAINABLE and packing.bits in FASTER_BITS:
+    if backend not in TRAINABLE and taken_faster(packing):
         yield fails("gptq_backend", "gptq", bits=packing.bits)
 
 

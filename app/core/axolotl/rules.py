@@ -13,6 +13,7 @@ from app.core.axolotl.fixing import tried
 from app.core.axolotl.gptq_rules import GPTQ_RULES
 from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
+from app.core.axolotl.peft_rules import PEFT_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
 from app.core.axolotl.precision_rules import PRECISION_RULES
 from app.core.axolotl.preference_rules import PREFERENCE_RULES
@@ -71,6 +72,7 @@ RULES: tuple[Rule, ...] = (
     superseded_keys,
     never_read,
     *ADAPTER_RULES,
+    *PEFT_RULES,
     *DATA_RULES,
     *ATTENTION_RULES,
     *SCHEDULE_RULES,

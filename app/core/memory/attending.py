@@ -130,6 +130,8 @@ def head_norm(layer: LayerRows, letter: str) -> NormSpec | None:
             groups = heads if row.shape[0] == block.head_dim else 1
             form = Norm.FUSED if layer.model_type in GEMMA4 else None
             return layer.norm(row, width=width, groups=groups, form=form)
+    if block.bare_query_key_norm:
+        return layer.norm(None, width=width, groups=heads, form=Norm.RMS_BARE)
     if any(row.kind is Kind.NORM and f"{letter}_layernorm.norms" in row.path for row in layer.rows):
         return layer.norm(None, width=width, groups=heads)
     return None

@@ -86,20 +86,15 @@ class ExpertsSpec:
 
 def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor] | None) -> Tensor:
     """Routed experts, and beside them the shared feed-forward: before them where a gate of its own weighs it."""
+    if spec.every and shared is not None:
+        return _of_all(t, spec, x, shared)
     if shared is not None and spec.shared_gate is not None:
         beside = shared(x)
-        routed = _routed(t, spec, x)
+        routed = grouped(t, spec, x, route(t, spec, x))
         beside = multiply(t, keeping_output(t, linear(t, spec.shared_gate, x)), beside)
         return add(t, routed, beside)
-    routed = _routed(t, spec, x)
+    routed = grouped(t, spec, x, route(t, spec, x))
     return routed if shared is None else add(t, routed, shared(x))
-
-
-def _routed(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
-    """Router and experts of ``x``."""
-    if spec.every:
-        return _of_all(t, spec, x)
-    return grouped(t, spec, x, route(t, spec, x))
 
 
 def route(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
@@ -182,8 +177,12 @@ def _summed(t: Tape, x: Tensor, elements: int) -> Tensor:
     return out
 
 
-def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
-    """Llama 4's: every expert computes every token, weighted by a sigmoid that is 0 but for the best."""
+def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor]) -> Tensor:
+    """Llama 4's: every expert computes every token, weighted by a sigmoid that is 0 but for the best.
+
+    What went in and what came out wait for the shared feed-forward, into whose result the sum is then added.
+    Source: Transformers 5.16.1, ``Llama4TextMoe.forward``.
+    """
     everyone = spec.count * TOKEN
     logits = _router_logits(t, spec, x)
     scores = cast(t, keeping_output(t, cast(t, scale(t, logits), FULL)), x.itemsize)
@@ -192,11 +191,19 @@ def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     entering = multiply(t, entering, copy(t, scores))
     up, down = spec.routed[0], spec.routed[-1]
     held = Held(t, spec)
-    made = routed_linear(t, up, entering, *held.read(up, everyone))
+    made = _batched(t, up, entering, held, everyone)
     made = _gate(t, spec, made)
-    made = routed_linear(t, down, made, *held.read(down, everyone))
+    made = _batched(t, down, made, held, everyone)
     del held
-    return _summed(t, made, spec.hidden * TOKEN)
+    out = _added(t, shared(x), _summed(t, made, spec.hidden * TOKEN))
+    del entering, made
+    return out
+
+
+def _batched(t: Tape, spec: RoutedLinear, x: Tensor, held: "Held", rows: int) -> Tensor:
+    """``torch.bmm`` of all experts, which autocast does know: the weight is cast to its type."""
+    weight, bias, rows = held.read(spec, rows)
+    return routed_linear(t, spec, x, autocast_copy(t, weight, f"experts.{spec.inputs}"), bias, rows)
 
 
 class Held:

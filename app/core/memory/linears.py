@@ -124,18 +124,22 @@ def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
 
 
 def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
-    """NF4: the whole weight is dequantised to the compute type for each product, forward and backward."""
+    """NF4: the whole weight is dequantised to the compute type for each product, forward and backward.
+
+    Where that is fp32, the input is cast to it too, and autocast casts both back.
+    """
     wanted = x.itemsize
-    x = cast(t, x, t.compute)
+    x = cast(t, x, FULL if spec.full else t.compute)
     absmax = t.fresh(2 * spec.absmax_bytes, 1)
     del absmax
     absmax = t.fresh(spec.absmax_bytes, 1)
     whole = t.fresh(spec.elements, FULL) if spec.full else None
+    back = t.fresh(x.elements, t.compute) if spec.full else None
     weight = t.fresh(spec.elements, t.compute)
     del absmax
     rows = x.elements // spec.inputs
     out = t.fresh(rows * spec.outputs, t.compute)
-    del weight, whole
+    del weight, whole, back
     elements, compute, statistics, size, wide = x.elements, t.compute, spec.absmax_bytes, spec.elements, spec.full
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -262,8 +266,9 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
 def fused_product(t: Tape, spec: LinearSpec, rows: int, itemsize: int, *, adapted: bool = True) -> Tensor:
     """``matmul_lora``: base and update into one result."""
     weight = _dequantized(t, spec)
+    cast_back = t.fresh(spec.elements, itemsize) if spec.full and weight is not None else None
     out = t.fresh(rows * spec.outputs, itemsize)
-    del weight
+    del weight, cast_back
     if adapted and spec.rank:
         a = t.fresh(spec.inputs * spec.rank, itemsize)
         b = t.fresh(spec.rank * spec.outputs, itemsize)
@@ -316,7 +321,8 @@ def _adapter_gradients(t: Tape, sizes: Sequence[int]) -> list[Tensor]:
 def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor, ...]:
     """``LoRA_QKV``, ``LoRA_O`` and ``LoRA_FusedProj``: linears that share an input, as one node.
 
-    Saves the input (and its dropped copy) and bf16 copies of A and B; the backward adds every path into one gradient.
+    Saves the input (and its dropped copy) and bf16 copies of A and B; the backward adds every path into one gradient,
+    which Axolotl's ``load_adapter`` has asked for, whatever trains.
     """
     itemsize = x.itemsize
     rows = x.elements // specs[0].inputs
@@ -332,7 +338,6 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
     copies = _copies(t, specs, itemsize)
     parameters = _parameters(t, specs)
     sizes = [p.elements for p in parameters]
-    needs = x.node is not None
     elements = x.elements
     shape = [(s.outputs if s.dora else 0, s.rank) for s in specs]
     with_dropout = dropped is not None
@@ -342,12 +347,10 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
         scaled = [t.fresh(rows * width, itemsize) for width, _ in shape if width]
         inner = [t.fresh(rows * rank, itemsize) for _, rank in shape if rank]
         made = _adapter_gradients(t, sizes)
-        grad = None
-        if needs:
-            grad = t.fresh(elements, itemsize)
-            for spec in frozen:
-                weight = _dequantized(t, spec)
-                del weight
+        grad = t.fresh(elements, itemsize)
+        for spec in frozen:
+            weight = _dequantized(t, spec)
+            del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, inner
         return (grad, other, *made)
@@ -382,7 +385,7 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
     del hidden
     parameters = _parameters(t, specs)
     sizes = [p.elements for p in parameters]
-    needs, elements, middle = x.node is not None, x.elements, rows * gate.outputs
+    elements, middle = x.elements, rows * gate.outputs
     narrow, dora, with_dropout = rows * down.outputs, gate.dora, dropped is not None
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -392,11 +395,9 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         del weight
         wide = [t.fresh(middle, itemsize) for _ in range(2)] if dora else None
         made = _adapter_gradients(t, sizes)
-        grad = None
-        if needs:
-            grad = t.fresh(elements, itemsize)
-            weight = _dequantized(t, gate)  # up's, as large, came before
-            del weight
+        grad = t.fresh(elements, itemsize)
+        weight = _dequantized(t, gate)  # up's, as large, came before
+        del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, grad_down, wide
         return (grad, other, *made)

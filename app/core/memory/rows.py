@@ -12,7 +12,7 @@ from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.operations import FULL
 from app.core.memory.traits import PLUS_ONE, WEIGHT_FIRST
-from app.core.memory.updates import UPDATES, Update
+from app.core.memory.updates import Update
 from app.core.memory.weights import Storing, quantizes, stored
 from app.core.methods.settings import Decomposed, PeftType, Rotation
 from app.core.run import Method, Quantization, Run
@@ -131,9 +131,11 @@ def trained_rows(run: Run, own: AdaptedModule | None) -> int:
 
 def update_of(run: Run, module: Module, own: AdaptedModule | None) -> Update | None:
     """What one of PEFT's methods beside LoRA puts beside a linear."""
-    if own is None or not own.tensors or run.peft is None or run.peft.type not in UPDATES:
+    if own is None or not own.tensors or run.peft is None:
         return None
     settings = run.peft.settings
+    if not isinstance(settings, Rotation | Decomposed):
+        return None
     inputs, outputs = module.shape
     made = Update(
         type=run.peft.type,
@@ -145,10 +147,8 @@ def update_of(run: Run, module: Module, own: AdaptedModule | None) -> Update | N
     )
     if isinstance(settings, Rotation):
         return replace(made, blocks=inputs // block_size(own.tensors[0][1]), terms=settings.terms)
-    if isinstance(settings, Decomposed):
-        small = small_tensors(own.tensors, inputs, outputs) if made.type is PeftType.LOKR else 1
-        return replace(made, dropout=settings.dropout, drops_rows=settings.drops_rows, small=small)
-    return None
+    small = small_tensors(own.tensors, inputs, outputs) if made.type is PeftType.LOKR else 1
+    return replace(made, dropout=settings.dropout, drops_rows=settings.drops_rows, small=small)
 
 
 def small_tensors(tensors: tuple[tuple[int, ...], ...], inputs: int, outputs: int) -> int:

@@ -84,6 +84,12 @@ def goes_through_all(subject: Subject) -> Iterator[Finding]:
         yield info("key", key)
 
 
+def counts(subject: Subject) -> Iterator[Finding]:
+    """Likewise, without naming any."""
+    if len(subject.config) > 1:
+        yield info("many", None)
+
+
 @pytest.mark.parametrize(
     ("rule", "keys", "awake"),
     [
@@ -92,6 +98,7 @@ def goes_through_all(subject: Subject) -> Iterator[Finding]:
         (speaks, (), True),
         (looks_at_the_card, (), True),
         (goes_through_all, ("anything",), True),
+        (counts, ("anything",), True),
     ],
 )
 def test_a_rule_sleeps_until_what_it_asks_first_is_there(rule: Rule, keys: tuple[str, ...], awake: bool) -> None:

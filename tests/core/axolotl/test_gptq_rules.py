@@ -9,7 +9,7 @@ from app.core.architecture import Architecture, Packing
 from app.core.axolotl.rules import check
 from app.core.findings import Effect
 from app.core.run import LORA_KERNEL_KEYS
-from tests.core.axolotl.examples import SEVEN, schema
+from tests.core.axolotl.examples import AMPERE, INSTINCT, SEVEN, schema
 from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, QLORA, findings
 
 PACKED = replace(LLAMA, packing=Packing(backend="auto_trainable"))
@@ -35,6 +35,8 @@ SAID: list[tuple[dict[str, Any], Architecture, str, Effect]] = [
     (GPTQ, PACKED, "gptq_unchecked", Effect.OK),
     (QLORA | ALL, FAST, "gptq_kernels", Effect.FAILS_AT_RUN),
     ({}, FAST, "gptq_backend", Effect.FAILS_AT_RUN),
+    (GPTQ, replace(LLAMA, packing=Packing(symmetric=False)), "gptq_backend", Effect.FAILS_AT_RUN),
+    (GPTQ, replace(LLAMA, packing=Packing(bits=8)), "gptq_backend", Effect.FAILS_AT_RUN),
     (GPTQ, MOE, "gptq_experts", Effect.MISLEADS),
 ]
 UNSAID: list[tuple[dict[str, Any], Architecture, str]] = [
@@ -51,6 +53,8 @@ UNSAID: list[tuple[dict[str, Any], Architecture, str]] = [
     ({"peft_use_dora": True}, LLAMA, "gptq_dora"),
     (GPTQ, PACKED, "gptq_backend"),
     (GPTQ, replace(LLAMA, packing=Packing(bits=3)), "gptq_backend"),
+    (GPTQ, replace(LLAMA, packing=Packing(bits=8, symmetric=False)), "gptq_backend"),
+    (GPTQ, replace(LLAMA, packing=Packing(group_size=256)), "gptq_backend"),
     ({}, LLAMA, "gptq_packages"),
     (GPTQ | CHECKED, PACKED, "gptq_unchecked"),
     (GPTQ, PACKED, "gptq_experts"),
@@ -72,6 +76,12 @@ def test_said(changes: dict[str, Any], model: Architecture, code: str, effect: E
 def test_unsaid(changes: dict[str, Any], model: Architecture, code: str) -> None:
     """Nothing is said of what is well."""
     assert code not in findings(changes, model)
+
+
+def test_the_faster_kernels_are_nvidias() -> None:
+    """Nothing is known to fail on another card, and a known NVIDIA card changes nothing."""
+    assert "gptq_backend" not in findings(GPTQ, FAST, INSTINCT)
+    assert "gptq_backend" in findings(GPTQ, FAST, AMPERE)
 
 
 def test_what_is_unsaid_can_be_mended_in_one_step() -> None:

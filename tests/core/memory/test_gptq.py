@@ -98,6 +98,7 @@ def test_the_checkpoint_says_bits_and_groups() -> None:
     """Four bits in groups of 128 where it leaves them out; other methods' descriptions are passed over."""
     assert describe(packed(bits=8, group_size=-1)).packing == Packing(bits=8, group_size=-1)
     assert describe(MODEL | {"quantization_config": {"quant_method": "gptq"}}).packing == Packing()
+    assert describe(packed(sym=False)).packing == Packing(symmetric=False)
     assert describe(packed(backend="AUTO_TRAINABLE")).packing == Packing(backend="auto_trainable")
     assert describe(packed(quant_method="awq")).packing is None
     assert describe(MODEL).packing is None

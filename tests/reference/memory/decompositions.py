@@ -86,6 +86,8 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         for label, keys in (("flash", FLASH | CCE), ("gc", GC)):
             names = {"target_modules": ["embed_in"]} if name == "pythia-1.4b" else {}
             yield case(label, name, "trainable_tokens", {"token_indices": list(range(64))} | names, keys, (1, 1024))
+    keys = {"bf16": False, "attn_implementation": "sdpa"}
+    yield case("fp32", small, "adalora", every(small, "adalora"), keys, (1, 512))
     yield case("gc", large, "ln_tuning", {}, FLASH | CCE | GC, (1, 2048), layers=32)
 
 
