@@ -140,6 +140,7 @@ class Gpus:
 
     def __init__(self, rows: Iterable[GpuRow]) -> None:
         self.rows = tuple(rows)
+        self._by_id = {row.id: row for row in self.rows}
         self._by_name: dict[str, GpuRow] = {}
         for row in self.rows:
             for name in (row.id, row.name, *row.aliases):
@@ -153,7 +154,7 @@ class Gpus:
         Raises:
             UnknownName: with the nearest ids.
         """
-        row = self._by_name.get(_key(name[:200]))
+        row = self._by_id.get(name) or self._by_name.get(_key(name[:200]))
         if row is None:
             raise UnknownName("gpu", name[:200], self.nearest(name))
         return row

@@ -176,6 +176,18 @@ class Block:
         return self.intermediate_size
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """How a GPTQ checkpoint packs its linears: ``bits`` a weight, ``group_size`` rows that share a scale (-1: all).
+
+    ``backend`` is the kernel that it asks gptqmodel for.
+    """
+
+    bits: int = 4
+    group_size: int = 128
+    backend: str = "auto"
+
+
 _SERIALS = count()
 
 
@@ -196,6 +208,8 @@ class Architecture:
     logit_softcap: bool = False
     approximate: bool = False
     multimodal: bool = False
+    packing: Packing | None = None
+    """Of a GPTQ checkpoint, as its config.json's ``quantization_config`` says."""
     expert_names: Mapping[str, str] = field(default_factory=dict)
     """Target names that PEFT rewrites to a fused 3-D expert parameter: ``{"gate_proj": "gate_up_proj"}``."""
 

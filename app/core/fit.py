@@ -242,7 +242,8 @@ def _quantized(
     """
     if run.quantization is Quantization.NF4 and not run.embeddings_skip_upcast:
         return ({"embeddings_skip_upcast": True},) if skips_embeddings(architecture) else ()
-    if run.method is not Method.LORA or run.quantization is Quantization.NF4 or config.get("peft"):
+    packed = run.quantization in (Quantization.NF4, Quantization.GPTQ)
+    if run.method is not Method.LORA or packed or config.get("peft"):
         return ()
     if not any(module.kind is Kind.LINEAR for module in architecture.modules):
         return ()
@@ -265,12 +266,17 @@ def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int, at_most: Mea
     search = _Search(ladder, measure, at_most or measure, capacity_bytes)
     positions: dict[Rung, int] = {}
     if not search.fits(positions):
-        if not search.fits(ladder.floor()):
+        if not search.fits_somewhere():
             return search.fitted(search.smallest(), fits=False)
         positions = search.descend()
         for rung in reversed([rung for rung in ladder.rungs if positions.get(rung)]):
             positions |= {rung: search.first(positions, rung, positions[rung])}
     return search.fitted(positions, fits=True)
+
+
+def fits_somewhere(ladder: Ladder, measure: Measure, capacity_bytes: int) -> bool:
+    """Whether anything on the ladder fits."""
+    return _Search(ladder, measure, measure, capacity_bytes).fits_somewhere()
 
 
 class _Search:
@@ -293,6 +299,10 @@ class _Search:
         if self.at_most is self.measure:
             return self.bytes(positions) <= self.capacity_bytes
         return self.at_most(self.ladder.at(positions)) <= self.capacity_bytes
+
+    def fits_somewhere(self) -> bool:
+        """With every rung at its smallest, or without those that cost memory here: transfers to the host may."""
+        return self.fits(self.ladder.floor()) or self.fits(self.smallest())
 
     def descend(self) -> dict[Rung, int]:
         """Rung by rung to its smallest, until one fits; there, to the first patch that does."""

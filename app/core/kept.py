@@ -20,13 +20,15 @@ _ENTRIES: OrderedDict[tuple[int, Hashable], object] = OrderedDict()
 
 
 def kept(architecture: Architecture, key: Hashable, make: Callable[[], T]) -> T:
-    """What ``make`` gives, made once for ``key``; errors are not kept."""
+    """What ``make`` gives, made once for ``key``; errors are not kept.
+
+    Taken out and put back at the end, each in one step: another thread may make the same again, and never fails.
+    """
     place = (architecture.serial, key)
-    found = _ENTRIES.get(place)
+    found = _ENTRIES.pop(place, None)
     if found is None:
-        found = _ENTRIES[place] = make()
-        if len(_ENTRIES) > MOST:
-            _ENTRIES.popitem(last=False)
-    else:
-        _ENTRIES.move_to_end(place)
+        found = make()
+    _ENTRIES[place] = found
+    if len(_ENTRIES) > MOST:
+        _ENTRIES.popitem(last=False)
     return found  # type: ignore[return-value] # the key says what kind it is

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.overriding import apply_overrides
-from app.core.fit import LEAST_RANK, PAGED, Fitted, Ladder, Measure, Rung, climb
+from app.core.fit import LEAST_RANK, PAGED, Fitted, Ladder, Measure, Rung, climb, fits_somewhere
 from app.core.run import Run
 
 LONGEST_SEQUENCE = 1 << 20
@@ -76,21 +76,20 @@ def most(
     """
     judged = at_most or measure
 
-    def smallest(value: int) -> int:
-        return judged(with_value(ladder.at(ladder.floor()), key, value))
+    def at(value: int) -> Ladder:
+        return Ladder(config=with_value(ladder.config, key, value), patches=ladder.patches)
 
-    if smallest(values[0]) > capacity_bytes:
+    if not fits_somewhere(at(values[0]), judged, capacity_bytes):
         return None
     low, high = 0, len(values) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if smallest(values[middle]) <= capacity_bytes:
+        if fits_somewhere(at(values[middle]), judged, capacity_bytes):
             low = middle
         else:
             high = middle - 1
     found = values[low]
-    largest = Ladder(config=with_value(ladder.config, key, found), patches=ladder.patches)
-    return found, climb(largest, measure=measure, capacity_bytes=capacity_bytes, at_most=at_most)
+    return found, climb(at(found), measure=measure, capacity_bytes=capacity_bytes, at_most=at_most)
 
 
 def faster(config: Mapping[str, Any], rungs: Collection[Rung], ladder: Ladder) -> Iterator[Mapping[str, Any]]:

@@ -217,6 +217,8 @@ def _bases(
         yield _turn("adapter", {**ADAPTER, "lora_target_modules": named}, Trains.OTHERWISE)
         return
     quantizable = any(module.kind is Kind.LINEAR for module in architecture.modules)
+    if run.quantization is Quantization.GPTQ:
+        return  # another base is another checkpoint
     if run.quantization is Quantization.NF4:
         yield _turn("base_16bit", {"adapter": "lora"}, Trains.ROUNDED)
     elif quantizable and not config.get("peft"):
@@ -239,11 +241,12 @@ def _adapters(config: Mapping[str, Any], run: Run, lora: LoraSettings, architect
         yield _turn("no_dropout", {"lora_dropout": 0.0}, Trains.OTHERWISE, before=lora.dropout)
     if lora.dora:
         yield _turn("no_dora", {"peft_use_dora": False}, Trains.OTHERWISE)
-    else:
+    elif run.quantization is not Quantization.GPTQ:
         yield _turn("dora", {"peft_use_dora": True}, Trains.OTHERWISE)
     if lora.modules_to_save:
         yield _turn("no_saved_modules", {"lora_modules_to_save": None}, Trains.OTHERWISE, names=lora.modules_to_save)
-    covered = architecture.model_type in LORA_KERNELS and run.quantization is not Quantization.INT8
+    unread = run.quantization in (Quantization.INT8, Quantization.GPTQ)
+    covered = architecture.model_type in LORA_KERNELS and not unread
     if run.fused_lora is not False and covered:
         yield _turn("no_fused_kernels", dict.fromkeys(LORA_KERNEL_KEYS, False))
     elif covered and not config.get("trust_remote_code"):

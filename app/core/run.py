@@ -4,9 +4,11 @@
 configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
@@ -15,6 +17,8 @@ from app.core.messages import message
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
+from app.core.shown import shown
+from app.core.targets import safe_pattern
 
 
 class Method(StrEnum):
@@ -33,6 +37,8 @@ class Quantization(StrEnum):
     NONE = "none"
     INT8 = "int8"
     NF4 = "nf4"
+    GPTQ = "gptq"
+    """``adapter: lora`` over a GPTQ checkpoint: packed words, made whole for each product."""
     FP32_UPCAST = "fp32_upcast"
     """``adapter: lora`` with ``load_in_4bit``: nothing is quantised and every linear is cast to fp32."""
 
@@ -232,12 +238,20 @@ class Run:
         settings = self.peft.settings if self.peft is not None else None
         return settings.tokens * settings.submodules if isinstance(settings, VirtualTokens) else 0
 
-    def targets_optimizer(self, path: str) -> bool:
-        """Whether a low-rank optimizer projects this linear's gradient: Transformers matches parts of names."""
+    def targets_optimizer(self, path: str, layers: Sequence[int] = ()) -> int:
+        """Of how many layers a low-rank optimizer projects this linear's gradient: 0 or 1 where it stands in none.
+
+        Transformers' ``check_target_module_exists``: a text is a pattern or ``all_linear``, a list holds parts of names
+        or patterns.
+        """
         targets = self.optimizer_targets
+        if not targets:
+            return 0
+        names = [path.replace("{}", str(layer), 1) for layer in layers] or [path]
         if isinstance(targets, str):
-            return targets.replace("_", "-") == "all-linear" or targets in path
-        return any(target in path for target in targets)
+            everything = targets.replace("_", "-") == "all-linear"
+            return len(names) if everything else sum(_is_all(targets, name) for name in names)
+        return sum(any(target in name or _is_all(target, name) for target in targets) for name in names)
 
     @property
     def rows_per_sample(self) -> int:
@@ -259,6 +273,7 @@ class _Reader:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
+        self.given = {key for key, value in config.items() if value is not None}
         self.errors: list[FieldError] = []
 
     def fault(self, key: str, code: str, **params: Any) -> None:
@@ -276,7 +291,7 @@ class _Reader:
         ):
             number = int(value)
         if number is None:
-            self.fault(key, "error.config.integer", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
             return default
         if not least <= number <= most:
             self.fault(key, "error.config.range", given=number, least=least, most=most)
@@ -292,7 +307,7 @@ class _Reader:
                 raise ValueError
             number = float(value)
         except (TypeError, ValueError):
-            self.fault(key, "error.config.number", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.number", given=shown(value), least=least, most=most)
             return default
         if not least <= number <= most:
             self.fault(key, "error.config.range", given=number, least=least, most=most)
@@ -309,8 +324,11 @@ class _Reader:
             return bool(value)
         if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
             return value.lower() in ("true", "yes", "on", "1")
-        self.fault(key, "error.config.boolean", given=_shown(value))
+        self.fault(key, "error.config.boolean", given=shown(value))
         return default
+
+    def those_on(self, keys: Collection[str]) -> tuple[str, ...]:
+        return () if self.given.isdisjoint(keys) else tuple([key for key in keys if self.flag(key)])
 
     def names(self, key: str) -> tuple[str, ...]:
         value = self.config.get(key)
@@ -320,7 +338,7 @@ class _Reader:
             return (value,)
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        self.fault(key, "error.config.names", given=_shown(value))
+        self.fault(key, "error.config.names", given=shown(value))
         return ()
 
     def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -332,9 +350,9 @@ class _Reader:
         allowed = tuple(name for name in allowed if name)
         close = nearest(str(value), allowed, count=1)
         if close:
-            self.fault(key, "error.config.choice_nearest", given=_shown(value), allowed=allowed, nearest=close[0])
+            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
         else:
-            self.fault(key, "error.config.choice", given=_shown(value), allowed=allowed)
+            self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
         return default
 
     def run(self) -> Run:
@@ -365,7 +383,7 @@ class _Reader:
             loss=self.loss(),
             optimizer=self.optimizer(),
             fused_lora=self.fused_lora(adapter, bits8),
-            bf16=not (self.flag("fp16") or self.flag("float16")),
+            bf16=not self.those_on(("fp16", "float16")),
             evaluates=self.evaluates(),
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
             neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
@@ -373,7 +391,7 @@ class _Reader:
             computes_full=self.computes_full(),
             embeddings_skip_upcast=self.flag("embeddings_skip_upcast"),
             quantize_experts=self.flag("quantize_moe_experts"),
-            own_rates=any(self.config.get(key) is not None for key in OWN_RATES),
+            own_rates=not self.given.isdisjoint(OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
             half=self.half(),
             double_quantization=self.double_quantization(),
@@ -386,7 +404,7 @@ class _Reader:
             reference_precomputed=self.flag("precompute_ref_log_probs"),
             likelihood=preference is Preference.ORPO
             or (preference is Preference.SIMPO and self.number("cpo_alpha", 1.0, 0.0, 1e6) > 0),
-            lora_kernels=tuple(key for key in LORA_KERNEL_KEYS if self.flag(key)),
+            lora_kernels=self.those_on(LORA_KERNEL_KEYS),
             peft=peft,
         )
         self.number("learning_rate", 1e-4, 0.0, 1e3)
@@ -417,6 +435,8 @@ class _Reader:
             if not bits4:
                 self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
             return Quantization.NF4
+        if adapter == "lora" and self.flag("gptq"):  # the checkpoint's own form goes before both keys
+            return Quantization.GPTQ
         if bits4:
             return Quantization.FP32_UPCAST
         return Quantization.INT8 if bits8 else Quantization.NONE
@@ -427,11 +447,11 @@ class _Reader:
         if isinstance(layers, int) and not isinstance(layers, bool):
             layers = [layers]
         if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
-            self.fault("peft_layers_to_transform", "error.config.layers", given=_shown(layers))
+            self.fault("peft_layers_to_transform", "error.config.layers", given=shown(layers))
             layers = None
         pattern = self.config.get("lora_rank_pattern") or {}
         if not isinstance(pattern, Mapping) or not all(type(v) is int and v > 0 for v in pattern.values()):
-            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=_shown(pattern))
+            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=shown(pattern))
             pattern = {}
         if self.config.get("lora_r") is None:
             self.fault("lora_r", "error.config.lora_r_missing")
@@ -454,7 +474,7 @@ class _Reader:
         value = self.config.get("attn_implementation")
         if value is not None:
             return value
-        return next((name for key, name in ATTENTION_FLAGS.items() if self.flag(key)), None)
+        return next((ATTENTION_FLAGS[key] for key in self.those_on(ATTENTION_FLAGS)), None)
 
     def attention(self, value: object) -> Attention:
         if isinstance(value, str) and "/" in value:
@@ -541,16 +561,19 @@ class _Reader:
 
     def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
         """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
-        if adapter not in LORA_ADAPTERS:
-            return False
-        if all(self.config.get(key) is None for key in LORA_KERNEL_KEYS):
+        if adapter not in LORA_ADAPTERS or (adapter == "lora" and self.flag("gptq")):
+            return False  # the kernels cannot read packed weights
+        if self.given.isdisjoint(LORA_KERNEL_KEYS):
             return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
-        return any(self.flag(key) for key in LORA_KERNEL_KEYS)
+        return bool(self.those_on(LORA_KERNEL_KEYS))
 
     def half(self) -> bool:
         """``bf16`` is ``auto`` where it is left out; false there and no other 16-bit key means fp32."""
-        other = any(self.flag(key) for key in ("fp16", "float16", "bfloat16"))
-        return other or self.config.get("bf16", "auto") not in (False, None, "false")
+        return bool(self.those_on(("fp16", "float16", "bfloat16"))) or self.config.get("bf16", "auto") not in (
+            False,
+            None,
+            "false",
+        )
 
     def double_quantization(self) -> bool:
         """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""
@@ -566,9 +589,18 @@ class _Reader:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))
 
 
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+@lru_cache(maxsize=64)
+def _pattern(text: str) -> re.Pattern[str] | None:
+    try:
+        return safe_pattern(text)
+    except (re.error, ValueError, OverflowError):
+        return None
+
+
+def _is_all(text: str, name: str) -> bool:
+    """Whether a pattern is all of a name."""
+    pattern = _pattern(text)
+    return pattern is not None and pattern.fullmatch(name) is not None
 
 
 OPTIMIZERS = tuple(

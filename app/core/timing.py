@@ -26,7 +26,7 @@ ARITHMETIC_SHARE = 0.5
 """Of the dense tensor rate that a Transformers training run reaches in its matrix products."""
 BANDWIDTH_SHARE = 0.8
 DEQUANTIZATION_SHARE = 0.3
-"""Of the bandwidth that bitsandbytes' NF4 kernels reach; LLM.int8 is counted alike."""
+"""Of the bandwidth that bitsandbytes' NF4 kernels reach; LLM.int8 and GPTQ are counted alike."""
 LAUNCH_SECONDS = 0.0012
 """For the kernels of one layer in one pass, whatever they compute."""
 RANGE = (0.6, 1.9)
@@ -199,7 +199,7 @@ def step_parts(
     moving = passes * tokens * work.elementwise_bytes / bandwidth
 
     unpacking = 0.0
-    if run.quantization in (Quantization.NF4, Quantization.INT8):
+    if run.quantization in (Quantization.NF4, Quantization.INT8, Quantization.GPTQ):
         moved = (NF4_BYTES if run.quantization is Quantization.NF4 else 1) + 2
         unpacking = passes * moved * stored / (bandwidth / BANDWIDTH_SHARE * DEQUANTIZATION_SHARE)
     weighing = 0.0

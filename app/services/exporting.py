@@ -296,13 +296,14 @@ def _method(config: Mapping[str, Any], run: Run, resolved: ResolvedModel) -> dic
     found = {"peft_import": "", "quantized": "", "adapter": "None"}
     if run.peft is not None and isinstance(run.peft.settings, Bottleneck):
         settings = run.peft.settings
-        layers, names = places_of(resolved.architecture, settings)
+        root, names, layers = places_of(resolved.architecture, settings)
         shown = {
             "bottleneck_size": settings.size,
             "bias": settings.bias,
             "non_linearity": settings.activation.value,
         }
-        pattern = re.escape(layers).replace(re.escape("{}"), r"\d+")
+        numbers = r"\d+" if layers is None else f"({'|'.join(map(str, layers))})"
+        pattern = re.escape(root).replace(re.escape("{}"), numbers)
         places = f"{_literal(shown)}\nPLACES = {_literal(list(names))}\nLAYERS = re.compile({_literal(pattern)})"
         return found | {
             "adapter": places,

@@ -325,7 +325,7 @@ class _Fitting:
         return (Finding(severity=Severity.INFO, key="gradient_accumulation_steps", message=said),)
 
     def smallest_gpu(self, memory: Memory) -> Finding:
-        """The card with the least memory that holds ``memory`` with headroom."""
+        """The card with the least memory that holds ``memory`` with headroom. The method is kept, so others may fit."""
         need_bytes, most_bytes = memory.process_bytes, memory.range_bytes[1]
         card: dict[str, Param] = {
             "hardware": self.hardware.name,
@@ -335,9 +335,10 @@ class _Fitting:
         large = [row for row in self.catalog.gpus.rows if row.memory_bytes >= most_bytes]
         rows = [row for row in large if row.vendor is self.hardware.vendor] or large
         if not rows:
-            return Finding(severity=Severity.ERROR, message=message("finding.fits_no_gpu", **card))
+            return Finding(severity=Severity.ERROR, message=message("finding.fits_no_gpu_kept", **card))
         row = min(rows, key=lambda row: (row.memory_bytes, row.name))
-        said = message("finding.smallest_gpu", **card, gpu=row.name, gpu_bytes=row.memory_bytes, need_bytes=need_bytes)
+        named: dict[str, Param] = {"gpu": row.name, "gpu_bytes": row.memory_bytes, "need_bytes": need_bytes}
+        said = message("finding.smallest_gpu_kept", **card, **named)
         return Finding(severity=Severity.ERROR, message=said)
 
     def grid(self, config: Mapping[str, Any], x: Axis, y: Axis) -> Grid:

@@ -7,7 +7,7 @@ from app.catalog.library import Catalog
 from app.core.adapter import default_targets
 from app.core.advice import Advisor
 from app.core.architecture import Architecture
-from app.core.axolotl.composing import Choice, apply_overrides, compose
+from app.core.axolotl.composing import Choice, apply_overrides, compose, output_directory
 from app.core.axolotl.keys import in_order
 from app.core.decision import Fact
 from app.core.fit import LEAST_KTO_BATCH
@@ -98,6 +98,7 @@ def template(catalog: Catalog, resolved: ResolvedModel, hardware: Hardware, wish
     composed = as_method(
         _composed(catalog.advisor, resolved, hardware, wish, "lora"), catalog.methods.get(method), resolved
     )
+    composed["output_dir"] = output_directory(method)
     own = dict(own_keys(method, wish.overrides))
     given, usual = own.get("peft_config"), composed.get("peft_config")
     if isinstance(given, Mapping) and isinstance(usual, Mapping):

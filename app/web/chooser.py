@@ -32,6 +32,7 @@ class Chooser:
     hidden: tuple[tuple[str, str], ...]
     errors: tuple[ErrorSummaryItem, ...]
     model_options: tuple[Option, ...]
+    models_url: str
     wishes: str
     plan: Link | None
 
@@ -49,6 +50,7 @@ def chooser(request: Request, texts: Texts, found: Answer, here: str) -> Chooser
         hidden=(*others, *lang),
         errors=error_summary(found.asked, texts),
         model_options=model_options(catalog.models),
+        models_url=path_for(request, "model_search"),
         wishes=", ".join(f"{name}: {value[:40]}" for name, value in others if name != "m"),
         plan=Link(text=texts.text("fit.to_plan"), url=plan_path + form.query()) if found.plan is not None else None,
     )

@@ -16,6 +16,7 @@ from app.core.messages import Message, message
 from app.core.nearest import nearest
 from app.core.plan import Dataset, Goal, Install, Priority, Tasks, Wish
 from app.services.swapping import METHOD_KEYS as METHOD_SAYING_KEYS
+from app.services.writing import flow_text
 from app.texts import LANGUAGES
 from app.web import own_keys, pasted_model
 from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, Field, File, Kind
@@ -302,4 +303,6 @@ def _number(form: Form, name: str, asked: Asked) -> float | int | None:
 
 def in_field(value: object) -> str:
     """A value of a configuration as its field holds it."""
+    if isinstance(value, list | tuple | dict):
+        return flow_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

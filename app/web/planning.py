@@ -53,7 +53,8 @@ def _hardware(asked: Asked, form: Form, catalog: Catalog) -> Hardware | None:
             catalog=catalog, gpu=asked.gpu, vram_gib=asked.vram_gib, price_per_hour=asked.price_per_hour
         )
     except UnknownName as error:
-        asked.fault("gpu", message("web.error.unknown_gpu", given=form["gpu"][:60], nearest=error.nearest))
+        code = "web.error.unknown_gpu_nearest" if error.nearest else "web.error.unknown_gpu"
+        asked.fault("gpu", message(code, given=form["gpu"][:60], nearest=error.nearest))
     except InvalidInput as error:
         _note(error, asked)
     return None

@@ -8,6 +8,7 @@ from app.core.estimate import Estimate, Time
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan, Wish
+from app.core.units import GIB
 from app.services.exporting import reasons
 from app.services.lengths import by_length
 from app.services.measuring import Meter
@@ -44,7 +45,7 @@ def yaml_file(plan: Plan, hardware: Hardware, catalog: Catalog, texts: Texts) ->
     """The file, headed by what it is."""
     estimate = plan.estimate
     header = texts.text(
-        "web.yaml.header",
+        "web.yaml.header.too_large" if estimate.fits is False else "web.yaml.header",
         model=model_name(plan, catalog, texts),
         hardware=hardware.name,
         method=texts.text(f"method.{plan.method}"),
@@ -223,10 +224,19 @@ def verdict(estimate: Estimate, hardware: Hardware, texts: Texts) -> contexts.Ve
             "web.verdict.room" if (estimate.headroom_bytes or 0) >= 0 else "web.verdict.short",
             process_bytes=estimate.memory.process_bytes,
             capacity_bytes=hardware.capacity_bytes,
-            headroom_bytes=abs(estimate.headroom_bytes or 0),
+            headroom_bytes=difference_shown(hardware.capacity_bytes, estimate.memory.process_bytes),
         ),
         range=texts.text("web.verdict.range", low_bytes=low, high_bytes=high),
     )
+
+
+def difference_shown(one_bytes: int, other_bytes: int) -> int:
+    """How far two sizes lie apart as they are shown, to a tenth of a GiB, so that a reader's sum comes out.
+
+    Where they are shown alike it is the true difference.
+    """
+    one, other = (round(10 * round(size / GIB, 1)) for size in (one_bytes, other_bytes))
+    return abs(one - other) * GIB // 10 or abs(one_bytes - other_bytes)
 
 
 def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.ChangeView, ...]:

@@ -31,6 +31,8 @@
   let lastTyped = null; // the field whose typing made the newest history entry
   let focusNext = null; // the id to focus when a followed link has vanished with the swap
 
+  let pasted = null; // the field that a whole file was pasted into
+
   let busy = null; // the question that is being answered
 
   const isForm = (element) => element?.id === "plan-form";
@@ -55,6 +57,12 @@
       event.preventDefault();
       return;
     }
+    // Servers refuse an address of more than 64 KiB before anything can be said about it.
+    if (query.length > 60_000) {
+      event.preventDefault();
+      notice("long");
+      return;
+    }
     // The first keystroke in a field is a step that Back undoes, the next ones belong to it.
     if (typing && lastTyped === field.name) {
       ctx.push = null;
@@ -75,6 +83,32 @@
     document.getElementById("result")?.removeAttribute("aria-busy");
   });
 
+  // A file that is pasted is whole: nobody has to leave the field for it to count.
+  document.addEventListener("paste", (event) => {
+    const field = event.target;
+    if (!isForm(field.form) || !field.matches("textarea[data-live=change]") || field.value.trim()) return;
+    setTimeout(() => {
+      pasted = field;
+      field.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+  });
+
+  // Of a config.json, what is long does not shape the model: names of modules left unquantised, tables of labels.
+  const shorten = (text) => {
+    if (text.length < 12_000) return text;
+    try {
+      return JSON.stringify(JSON.parse(text), (key, value) => {
+        const names = Array.isArray(value) && value.every((item) => typeof item === "string");
+        const long = names ? JSON.stringify(value).length > 4_000 : Object.keys(value ?? "").length > 200 && !Array.isArray(value);
+        return typeof value === "object" && key && long ? undefined : value;
+      });
+    } catch { return text; }
+  };
+  document.addEventListener("change", (event) => {
+    const field = event.target;
+    if (field.name === "model_json") field.value = shorten(field.value);
+  }, true);
+
   // A choice that the person made is "dirty" and no longer follows its attributes: bring it back to what came.
   const followAttributes = () => {
     for (const select of document.querySelectorAll("#plan-form select")) {
@@ -85,8 +119,9 @@
       if (radio.hasAttribute("checked") && !radio.checked) radio.checked = true;
     }
     for (const area of document.querySelectorAll("#plan-form textarea")) {
-      if (area !== document.activeElement) area.value = area.defaultValue;
+      if (area !== document.activeElement || area === pasted) area.value = area.defaultValue;
     }
+    pasted = null;
   };
 
   // What was opened or folded stays so, Back included: an entry that is restored comes as the server would send it.
@@ -264,7 +299,8 @@
     const button = event.target.closest?.("[data-copies]");
     if (!button) return;
     const said = button.dataset.label ?? (button.dataset.label = button.textContent);
-    const text = document.getElementById(button.dataset.copies)?.textContent ?? "";
+    const source = document.getElementById(button.dataset.copies);
+    const text = source?.value ?? source?.textContent ?? "";
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = button.dataset.done;
@@ -282,7 +318,7 @@
     if (!file) return;
     event.stopImmediatePropagation();
     const field = document.getElementById(event.target.dataset.readsInto);
-    field.value = (await file.slice(0, 200_000).text()).slice(0, 24_001);
+    field.value = shorten(await file.slice(0, 2_000_000).text());
     event.target.value = "";
     field.dispatchEvent(new Event("change", { bubbles: true }));
   }, true);

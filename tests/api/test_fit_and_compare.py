@@ -35,7 +35,7 @@ def test_fit_says_why_nothing_fits(client: TestClient) -> None:
     body = {"config": QLORA_EXAMPLE, "hardware": {"vram_gib": 2}, "vary": ["sequence_len"]}
     found = client.post("/api/v1/fit?lang=my", json=body).json()
     assert found["outcome"] == "does_not_fit"
-    assert found["findings"][0]["code"] == "smallest_gpu"
+    assert found["findings"][0]["code"] == "smallest_gpu_kept"
 
 
 @pytest.mark.parametrize(

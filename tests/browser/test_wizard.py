@@ -66,6 +66,41 @@ def test_from_an_empty_page_to_a_file_that_axolotl_accepts(open_page: Open, java
         assert verdict["unknown"] == []
 
 
+CONFIG = {"model_type": "llama", "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22}
+CONFIG |= {"num_attention_heads": 32, "num_key_value_heads": 4, "vocab_size": 32000}
+
+
+def test_a_pasted_config_counts_at_once_however_many_names_it_holds(open_page: Open) -> None:
+    """Nobody has to leave the box, and a list of 3,000 modules left unquantised is no reason to refuse the file."""
+    page = open_page("/plan?gpu=rtx-3060-12gb")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_text("Paste its config.json").click()
+    left = [f"model.layers.{number}.self_attn.q_proj" for number in range(3000)]
+    for config in (
+        CONFIG,
+        {**CONFIG, "num_hidden_layers": 30, "quantization_config": {"modules_to_not_convert": left}},
+    ):
+        page.evaluate("text => navigator.clipboard.writeText(text)", json.dumps(config))
+        page.get_by_label("config.json").focus()
+        page.keyboard.press("ControlOrMeta+v")
+        expect(page.locator(".pasted")).to_contain_text(f"{config['num_hidden_layers']} layers")
+        expect(page.get_by_label("config.json")).to_have_value("")
+        expect(page.locator(".verdict-headline")).to_contain_text("RTX 3060")
+
+
+@pytest.mark.parametrize("path", ["/", "/plan", "/compare", "/fit", "/methods/lora"])
+def test_escape_closes_the_models_found_and_keeps_what_was_typed(open_page: Open, path: str) -> None:
+    page = open_page(path)
+    field = page.get_by_label("Base model")
+    field.focus()
+    page.keyboard.type("qwen3 8b")
+    listed = page.get_by_role("option").first
+    expect(listed).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(listed).to_be_hidden()
+    expect(field).to_have_value("qwen3 8b")
+
+
 def test_the_keyboard_alone_does_it_all(open_page: Open) -> None:
     page = open_page("/plan")
     press = page.keyboard.press

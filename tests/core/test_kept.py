@@ -48,3 +48,26 @@ def test_no_architecture_is_kept_alive() -> None:
     del architecture
     gc.collect()
     assert gone() is None
+
+
+class _Interrupted:
+    """A key in whose hash, as in any that is written in Python, another thread may take over.
+
+    The fourth time, when what was found is put at the end, that thread has put all away.
+    """
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __hash__(self) -> int:
+        self.times += 1
+        if self.times == 4:
+            module._ENTRIES.clear()
+        return 1
+
+
+def test_another_thread_may_put_away_what_was_just_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ENTRIES", type(module._ENTRIES)())
+    architecture, key = describe({"model_type": "llama"} | SHAPE), _Interrupted()
+    assert [kept(architecture, key, lambda: 7) for _ in range(2)] == [7, 7]
+    assert key.times == 4

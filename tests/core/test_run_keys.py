@@ -43,16 +43,27 @@ def test_optimizer_arguments_are_a_mapping_or_text(given: object, rank: int) -> 
     [
         ("all-linear", True),
         ("all_linear", True),
-        ("self_attn", True),
-        ("mlp", False),
+        ("self_attn", False),
+        (r".*\.self_attn\..*", True),
+        ("(.*a)*b", False),
+        ("(", False),
         (["mlp", "attn"], True),
         (["mlp"], False),
+        ([r".*.attn.*", r".*.mlp.*"], True),
+        (["attn$"], False),
         (None, False),
     ],
 )
 def test_a_low_rank_optimizer_takes_parts_of_names(targets: object, hit: bool) -> None:
+    """A list of parts of names, or of patterns of all of one; a text is such a pattern (Transformers 5.16)."""
     run = Run.from_config({"optimizer": "galore_adamw", "optim_target_modules": targets})
-    assert run.targets_optimizer("model.layers.{}.self_attn.q_proj") is hit
+    assert run.targets_optimizer("model.layers.{}.self_attn.q_proj", (0, 1)) == 2 * hit
+
+
+def test_a_low_rank_optimizer_may_take_some_layers() -> None:
+    run = Run.from_config({"optimizer": "galore_adamw", "optim_target_modules": [r".*layers\.[13]\..*", "layers.0."]})
+    assert run.targets_optimizer("model.layers.{}.self_attn.q_proj", range(5)) == 3
+    assert run.targets_optimizer("lm_head") == 0
 
 
 @pytest.mark.parametrize(

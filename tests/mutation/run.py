@@ -2,42 +2,46 @@
 
     python -m pip install mutmut==3.8.1
     python -m tests.mutation.run --count 400 --seed 4 --out mutants.jsonl     # judges a sample drawn by chance
-    python -m tests.mutation.run --again mutants.jsonl                        # only those that survived then
-    python -m tests.mutation.run --table mutants.jsonl                        # the figures, and the survivors
+    python -m tests.mutation.run --again mutants.jsonl --out again.jsonl      # only those that survived then
+    python -m tests.mutation.run --table mutants.jsonl again.jsonl            # the figures, and the survivors
 
 mutmut makes the changes: an operator for another, a number one higher, an argument left out or None, a condition
 turned round, a case of a match dropped. It cannot run them here: its way puts a wrapper around each function, which
 holds the arguments until the function returns, and the memory model counts what is let go of. So each mutant is a
-process of its own, forked before anything of the product is imported, that reads one module with the change in it.
+process of its own, forked once everything is imported and the tests are collected: the functions that are changed get
+the changed code. What is not inside of a function, or ran while modules were imported, is imported again in that process.
 
-A mutant meets the tests that ran its line when nothing was changed, the quickest first, until one fails. Tests that
-only compare with what this code said before (``SNAPSHOTS``) do not count: they are asked last, and told apart.
+A mutant meets the tests that ran its line when nothing was changed, until one fails: first what is quick and has failed
+for others of its file. Tests that only compare with what this code said before (``SNAPSHOTS``) do not count: they are
+asked last, and told apart.
 """
 
 import argparse
-import ast
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
 import os
-import random
 import resource
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import coverage
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MUTATED = ("app/core/adapter.py", "app/core/methods", "app/core/memory")
+from tests.mutation.mutants import ROOT, Mutant, drawn, files, found_again
+from tests.mutation.swapping import Swaps, living, swaps
+
 TESTS = (
     "tests/core/test_adapter.py",
     "tests/core/test_corners.py",
@@ -46,6 +50,7 @@ TESTS = (
     "tests/core/memory/test_switches.py",
     "tests/core/memory/test_parts.py",
     "tests/core/memory/test_heads.py",
+    "tests/core/memory/test_nearness.py",
     "tests/core/memory/test_peaks.py::test_every_architecture_is_met",
     "tests/core/memory/test_peaks.py::test_drawn_peaks_are_met",
     "tests/core/memory/test_peaks.py::test_quantised_and_adapted_experts_are_met",
@@ -53,97 +58,13 @@ TESTS = (
 )
 """What is quick and holds the two parts to recordings. Searches by hypothesis are left out: they differ each time."""
 SNAPSHOTS = ("test_published_estimates_are_todays", "test_published_runs_are_shown_as_they_are")
-OPTIONS = ("-q", "-x", "--noconftest", "-p", "no:cacheprovider", "-p", "no:logging", "-m", "not hypothesis")
+OPTIONS = ("-q", "-s", "--noconftest", "-p", "no:cacheprovider", "-p", "no:logging", "-m", "not hypothesis")
 WITHOUT_PLUGINS = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 PLUGINS = ("-p", "_hypothesis_pytestplugin")
-MOST_CPU_SECONDS = 120
+MEMORY = "app/core/memory/"
+MOST_TIMES = 5
+"""A test is stopped that takes so many times as long as without any change, and two seconds more."""
 MOST_BYTES = 6 << 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """One change. ``number`` counts the changes of a file in mutmut's order."""
-
-    path: str
-    number: int
-    line: int
-    end: int
-    before: str
-    after: str
-    source: str
-
-    @property
-    def name(self) -> str:
-        """Short, and the same as long as the file and mutmut are."""
-        return f"{self.path.removeprefix('app/core/')}#{self.number}"
-
-    @property
-    def module(self) -> str:
-        """As it is imported."""
-        return self.path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-
-
-def files() -> list[str]:
-    """All that may be changed, in order."""
-    found = [
-        path for name in MUTATED for path in ([ROOT / name] if name.endswith(".py") else (ROOT / name).glob("*.py"))
-    ]
-    return sorted(str(path.relative_to(ROOT)) for path in found)
-
-
-def drawn(count: int, seed: int, only: Sequence[str]) -> tuple[list[Mutant], int]:
-    """A sample of all mutants, or the named ones, and how many there are in all."""
-    import libcst
-    from libcst.metadata import MetadataWrapper, PositionProvider
-    from mutmut.mutation.file_mutation import create_mutations, deep_replace
-
-    known: list[tuple[str, int]] = []
-    made: dict[str, tuple[libcst.Module, list[Any]]] = {}
-    for path in files():
-        module, mutations, *_ = create_mutations(path, (ROOT / path).read_text(encoding="utf-8"))
-        made[path] = (module, mutations)
-        known += [(path, number) for number in range(len(mutations))]
-    if only:
-        chosen = [(path, number) for path, number in known if f"{path.removeprefix('app/core/')}#{number}" in set(only)]
-    else:
-        chosen = random.Random(seed).sample(known, min(count, len(known)))
-    found = []
-    positions: dict[str, Mapping[Any, Any]] = {}
-    trees: dict[str, ast.Module] = {}
-    for path, number in chosen:
-        module, mutations = made[path]
-        if path not in positions:
-            wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-            positions[path] = wrapper.resolve(PositionProvider)
-            trees[path] = ast.parse(module.code)
-        old, new = mutations[number].original_node, mutations[number].mutated_node
-        line = positions[path][old].start.line
-        start, end = statement(trees[path], line)
-        found.append(
-            Mutant(
-                path=path,
-                number=number,
-                line=start,
-                end=end,
-                before=" ".join(module.code_for_node(old).split())[:100],
-                after=" ".join(module.code_for_node(new).split())[:100],
-                source=deep_replace(module, old, new).code,
-            )
-        )
-    return found, len(known)
-
-
-def statement(tree: ast.Module, line: int) -> tuple[int, int]:
-    """First and last line of the innermost statement on a line, without what is nested in it."""
-    found = (line, line)
-    for node in ast.walk(tree):  # outer ones come first
-        if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or line):
-            inner = getattr(node, "body", None) or getattr(node, "cases", None)
-            first = inner[0].body[0] if inner and isinstance(inner[0], ast.match_case) else inner[0] if inner else None
-            end = (node.end_lineno or line) if first is None else max(node.lineno, first.lineno - 1)
-            if line <= end:
-                found = (node.lineno, end)
-    return found
 
 
 class _Watch:
@@ -162,52 +83,58 @@ class _Watch:
         if report.failed and self.failed is None:
             self.failed = f"{report.nodeid} (import)"
 
+    def told(self) -> "Told":
+        """What became of a mutant."""
+        fate = "killed by today's figures" if str(self.failed).endswith(SNAPSHOTS) else "killed"
+        return Told(fate if self.failed else "survived", self.failed, self.seconds)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Which tests run which lines, and how long each takes."""
+    """Which tests run which lines; the empty name stands for lines that run while modules are imported."""
 
-    seconds: Mapping[str, float]
     by_line: Mapping[str, Mapping[int, frozenset[str]]]
 
-    def tests(self, mutant: Mutant) -> list[str]:
-        """Those that run a mutant's statement, quickest first; all of them where it runs while it is imported."""
+    def tests(self, mutant: Mutant) -> frozenset[str]:
+        """Those that run a mutant's statement."""
         lines = self.by_line.get(mutant.path, {})
-        contexts = frozenset().union(*(lines.get(line, frozenset()) for line in range(mutant.line, mutant.end + 1)))
-        names = {context.removesuffix("|run") for context in contexts if context}
-        if not names and contexts:
-            names = set(self.seconds)
-        return sorted((name for name in names if name in self.seconds), key=self.seconds.__getitem__)
+        return frozenset().union(*(lines.get(line, frozenset()) for line in range(mutant.line, mutant.end + 1)))
+
+    def beside(self, mutant: Mutant) -> frozenset[str]:
+        """Those that run anything of the memory model, for what is part of it; all of them for what it stands on."""
+        paths = (
+            [path for path in self.by_line if path.startswith(MEMORY)]
+            if mutant.path.startswith(MEMORY)
+            else self.by_line
+        )
+        return frozenset().union(*(names for path in paths for names in self.by_line[path].values()))
 
 
 def reach() -> Reach:
     """Run the tests once under coverage."""
-    code = "import sys; from tests.mutation.run import measured; measured(sys.argv[1])"
+    code = "from tests.mutation.run import measured; measured()"
     data = ROOT / ".coverage-mutation"
-    seconds = data.with_suffix(".json")
-    subprocess.run([sys.executable, "-c", code, str(seconds)], check=True, cwd=ROOT, env=WITHOUT_PLUGINS)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=WITHOUT_PLUGINS)
     lines = coverage.CoverageData(basename=str(data))
     lines.read()
     by_line = {
-        path: {line: frozenset(names) for line, names in lines.contexts_by_lineno(str(ROOT / path)).items()}
+        path: {
+            line: frozenset(name.removesuffix("|run") for name in names)
+            for line, names in lines.contexts_by_lineno(str(ROOT / path)).items()
+        }
         for path in files()
     }
-    found = Reach(seconds=json.loads(seconds.read_text(encoding="utf-8")), by_line=by_line)
     data.unlink()
-    seconds.unlink()
-    return found
+    return Reach(by_line=by_line)
 
 
-def measured(out: str) -> None:
-    """In a process of its own: lines by test, and seconds."""
-    watch = _Watch()
+def measured() -> None:
+    """In a process of its own: lines by test."""
     os.environ["COVERAGE_FILE"] = str(ROOT / ".coverage-mutation")
-    options = [option for option in OPTIONS if option != "-x"]
     cover = ["-p", "pytest_cov.plugin", "--cov=app/core", "--cov-context=test", "--cov-report=", "--cov-fail-under=0"]
-    code = pytest.main([*options, *PLUGINS, *cover, *(test for test in TESTS if _there(test))], plugins=[watch])
+    code = pytest.main([*OPTIONS, *PLUGINS, *cover, *(test for test in TESTS if _there(test))])
     if code != pytest.ExitCode.OK:
         raise SystemExit("the tests fail without any change")
-    Path(out).write_text(json.dumps(watch.seconds), encoding="utf-8")
 
 
 def _there(test: str) -> bool:
@@ -240,80 +167,168 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return compile(self.source, self.path, "exec")
 
 
-def judged(mutant: Mutant, tests: Sequence[str], verdict: int) -> None:
-    """In a forked process: run the tests against the mutant; what came of it goes through a pipe."""
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS + 5))
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+class Told(NamedTuple):
+    """What a forked process said in the end; nothing where it was stopped."""
+
+    fate: str
+    by: str | None
+    seconds: Mapping[str, float]
+
+
+@dataclass(slots=True, kw_only=True)
+class Judge:
+    """A pytest plugin that runs no test itself: once all are collected it forks a process for each mutant."""
+
+    mutants: Sequence[Mutant]
+    reached: Reach
+    jobs: int
+    told: Callable[[dict[str, Any]], bool]
+    """Takes a row of results, and says whether to go on."""
+    watch: _Watch = field(default_factory=_Watch)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    kills: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """In a forked process."""
+        self.watch.pytest_runtest_logreport(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of running the tests."""
+        items = {item.nodeid: item for item in session.items}
+        alive = living()
+        gc.freeze()
+        self.unchanged(items)
+        waiting = list(reversed(self.mutants))
+        running: dict[int, tuple[Mutant, int]] = {}
+        going = True
+        while running or (going and waiting):
+            while going and waiting and len(running) < self.jobs:
+                mutant = waiting.pop()
+                tests = self.ordered(mutant, items)
+                if not tests:
+                    going = self.told({**described(mutant), "seconds": 0.0, "fate": "not reached", "by": None})
+                    continue
+                exchanged = None if "" in self.reached.tests(mutant) else swaps(mutant, alive)
+                child, read = _forked(partial(self.judged, mutant, tests, exchanged, items))
+                running[child] = (mutant, read)
+            if running:
+                child, status, used = os.wait4(-1, 0)
+                mutant, read = running.pop(child)
+                verdict = _heard(read, status)
+                if verdict.fate == "killed":
+                    self.kills[mutant.path, str(verdict.by)] += 1
+                spent = round(used.ru_utime + used.ru_stime, 1)
+                going = (
+                    self.told({**described(mutant), "seconds": spent, "fate": verdict.fate, "by": verdict.by}) and going
+                )
+        return True
+
+    def unchanged(self, items: Mapping[str, pytest.Item]) -> None:
+        """Nothing changed must fail nothing, either way; how long each test takes is known from then on."""
+        path = files()[0]
+        text = (ROOT / path).read_text(encoding="utf-8")
+        same = Mutant(path=path, name="", line=0, end=0, before="", after="", source=text)
+        self.seconds = dict.fromkeys(items, 60.0)
+        ways: tuple[Swaps | None, ...] = ([], None)
+        for exchanged in ways:
+            child, read = _forked(partial(self.judged, same, list(items), exchanged, items))
+            verdict = _heard(read, os.waitpid(child, 0)[1])
+            if verdict.fate != "survived" or set(verdict.seconds) != set(items):
+                raise RuntimeError(f"without any change: {verdict.fate} by {verdict.by}")
+            self.seconds = verdict.seconds
+
+    def ordered(self, mutant: Mutant, items: Mapping[str, pytest.Item]) -> list[str]:
+        """The tests of a mutant, snapshots last: first what has killed most in this file for each second it takes."""
+        names = self.reached.tests(mutant)
+        reached = names & items.keys() or (self.reached.beside(mutant) & items.keys() if names else frozenset())
+
+        def worth(test: str) -> float:
+            return (0.2 + self.kills[mutant.path, test]) / (0.01 + self.seconds[test])
+
+        return sorted(reached, key=lambda test: (test.endswith(SNAPSHOTS), -worth(test)))
+
+    def judged(
+        self, mutant: Mutant, tests: Sequence[str], exchanged: Swaps | None, items: Mapping[str, pytest.Item]
+    ) -> Told:
+        """In a forked process: run the tests against the mutant."""
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+        if exchanged is None:
+            return self.judged_anew(mutant, tests)
+        for function, code in exchanged:
+            function.__code__ = code
+        for test in tests:
+            signal.setitimer(signal.ITIMER_PROF, 2 + MOST_TIMES * self.seconds[test])  # it is stopped by the signal
+            items[test].ihook.pytest_runtest_protocol(item=items[test], nextitem=None)
+            if self.watch.failed:
+                break
+        return self.watch.told()
+
+    def judged_anew(self, mutant: Mutant, tests: Sequence[str]) -> Told:
+        """In a forked process: forget all that is the product's and its tests', and import it with the change."""
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "tests")]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, _Changed(mutant))
+        signal.setitimer(signal.ITIMER_PROF, 20 + MOST_TIMES * sum(self.seconds[test] for test in tests))
+        snapshots = [test for test in tests if test.endswith(SNAPSHOTS)]
+        watch = _Watch()
+        for part in ([test for test in tests if test not in snapshots], snapshots):
+            if part and watch.failed is None:
+                code = pytest.main(["-x", *OPTIONS, *PLUGINS, *part], plugins=[watch])
+                watch.failed = watch.failed or ("(import)" if code else None)
+        return watch.told()
+
+
+def _forked(work: Callable[[], Told]) -> tuple[int, int]:
+    """A process that does something in silence, and where to read what it says of it."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(write)
+        return child, read
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    sys.meta_path.insert(0, _Changed(mutant))
-    snapshots = [test for test in tests if test.endswith(SNAPSHOTS)]
-    for part in ([test for test in tests if test not in snapshots], snapshots):
-        watch = _Watch()
-        code = pytest.main([*OPTIONS, *PLUGINS, *part], plugins=[watch]) if part else 0
-        if code:
-            break
-    what = "survived" if not code else "killed by today's figures" if part is snapshots else "killed"
-    os.write(verdict, json.dumps({"fate": what, "by": watch.failed}).encode())
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(json.dumps(work()).encode())
     os._exit(0)
 
 
-def judge(mutants: Sequence[Mutant], reached: Reach, jobs: int) -> Iterator[dict[str, Any]]:
-    """What became of each, ``jobs`` at a time."""
-    import hypothesis  # noqa: F401 - imported once, before any fork
-    import yaml  # noqa: F401
-
-    if any(name.partition(".")[0] == "app" for name in sys.modules):
-        raise RuntimeError("something of the product is imported already")
-    waiting = list(reversed(mutants))
-    running: dict[int, tuple[Mutant, int, float]] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant = waiting.pop()
-            tests = reached.tests(mutant)
-            if not tests:
-                yield {**told(mutant), "seconds": 0.0, "fate": "not reached", "by": None}
-                continue
-            read, write = os.pipe()
-            child = os.fork()
-            if not child:
-                os.close(read)
-                judged(mutant, tests, write)
-            os.close(write)
-            running[child] = (mutant, read, time.monotonic())
-        if not running:
-            break
-        child, status = os.wait()
-        mutant, read, started = running.pop(child)
-        with os.fdopen(read, "rb") as pipe:
-            answer = pipe.read()
-        if not answer and not os.WIFSIGNALED(status):
-            raise RuntimeError(f"the tests could not be run against {mutant.name}")
-        # A process that was stopped had spent its time, where the unchanged code needs a tenth of it.
-        verdict = json.loads(answer) if answer else {"fate": "killed", "by": f"limits ({status})"}
-        yield {**told(mutant), "seconds": round(time.monotonic() - started, 1), **verdict}
+def _heard(read: int, status: int) -> Told:
+    """What it said. One that was stopped had spent several times what the unchanged code needs."""
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    if answer:
+        return Told(*json.loads(answer))
+    if not os.WIFSIGNALED(status):
+        raise RuntimeError("the tests could not be run")
+    return Told("killed", f"limits (signal {os.WTERMSIG(status)})", {})
 
 
-def told(mutant: Mutant) -> dict[str, Any]:
+def described(mutant: Mutant) -> dict[str, Any]:
     """What a line of results says of a mutant itself."""
     return {"name": mutant.name, "line": mutant.line, "before": mutant.before, "after": mutant.after}
 
 
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows of results."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The figures by part, and what survived."""
+    """The figures by part, and what survived; ``gone`` is what survived once and is no longer there to be changed."""
     lines = [
-        "| part | mutants | killed | by today's figures alone | survived | score |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| part | mutants | killed | by today's figures alone | survived | gone | score |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     parts = {"parameters": ("adapter.py", "methods/"), "memory": ("memory/",), "both": ("",)}
     for part, starts in parts.items():
         fates = Counter(row["fate"] for row in rows if row["name"].startswith(starts))
-        whole = sum(fates.values())
+        whole = sum(fates.values()) - fates["gone"]
         killed, today = fates["killed"], fates["killed by today's figures"]
         left = fates["survived"] + fates["not reached"]
         score = f"{100 * killed / whole:.1f} %" if whole else "-"
-        lines.append(f"| {part} | {whole} | {killed} | {today} | {left} | {score} |")
+        lines.append(f"| {part} | {whole} | {killed} | {today} | {left} | {fates['gone']} | {score} |")
     lines += ["", "| mutant | line | was | became | fate |", "|---|---:|---|---|---|"]
     lines += [
         f"| `{row['name']}` | {row['line']} | `{row['before']}` | `{row['after']}` | {row['fate']} |"
@@ -328,36 +343,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=400, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=4)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop drawing after so long")
-    parser.add_argument("--out", type=Path, help="one line of JSON for each mutant")
+    parser.add_argument("--out", type=Path, help="one line of JSON for each mutant; goes on where it ended")
     parser.add_argument("--again", type=Path, help="judge those of a file that were not killed")
-    parser.add_argument("--table", type=Path, help="show a file and do nothing")
+    parser.add_argument("--table", type=Path, nargs="+", help="show files, where later ones count, and do nothing")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table([json.loads(line) for line in arguments.table.read_text(encoding="utf-8").splitlines()]))
+        print(table(list({row["name"]: row for path in arguments.table for row in read(path)}.values())))
         return
-    only = []
-    if arguments.again:
-        before = [json.loads(line) for line in arguments.again.read_text(encoding="utf-8").splitlines()]
-        only = [row["name"] for row in before if row["fate"] != "killed"]
     os.chdir(ROOT)
     os.environ |= WITHOUT_PLUGINS
-    mutants, known = drawn(arguments.count, arguments.seed, only)
-    print(f"{len(mutants)} of {known} mutants", flush=True)
-    reached = reach()
-    unchanged = [replace(mutants[0], source=(ROOT / mutants[0].path).read_text(encoding="utf-8"))]
-    if [row["fate"] for row in judge(unchanged, reached, 1)] != ["survived"]:
-        raise SystemExit("the tests fail without any change")
-    started, rows = time.monotonic(), []
-    for row in judge(mutants, reached, arguments.jobs):
+    rows = read(arguments.out) if arguments.out and arguments.out.exists() else []
+    done = {row["name"] for row in rows}
+    started = time.monotonic()
+
+    def told(row: dict[str, Any]) -> bool:
         rows.append(row)
         print(f"{len(rows):4d} {row['fate']:26s} {row['seconds']:6.1f} s  {row['name']}:{row['line']}", flush=True)
         if arguments.out:
             with arguments.out.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
-        if time.monotonic() - started > 60 * arguments.minutes:
-            break
+        return bool(time.monotonic() - started < 60 * arguments.minutes)
+
+    if arguments.again:
+        before = {row["name"]: row for row in read(arguments.again) if row["fate"] != "killed"}
+        mutants, gone = found_again(before.values())
+        for name in gone:
+            if name not in done:
+                told({**before[name], "seconds": 0.0, "fate": "gone", "by": None})
+    else:
+        mutants, known = drawn(arguments.count, arguments.seed)
+        print(f"{len(mutants)} of {known} mutants", flush=True)
+    mutants = [mutant for mutant in mutants if mutant.name not in done]
+    judge = Judge(mutants=mutants, reached=reach(), jobs=arguments.jobs, told=told)
+    code = pytest.main([*OPTIONS, *PLUGINS, *(test for test in TESTS if _there(test))], plugins=[judge])
+    if code != pytest.ExitCode.OK:
+        raise SystemExit("not all was judged")
     print(table(rows))
 
 

@@ -214,6 +214,16 @@ def test_bottleneck_places_are_the_models(catalog: Catalog) -> None:
     )
 
 
+def test_bottlenecks_stand_where_a_layer_is_one_part(catalog: Catalog) -> None:
+    """Nemotron-H's layers are a mixer each, of whatever kind: behind all of them, or behind those that feed forward."""
+    model = {"model_type": "nemotron_h", "hybrid_override_pattern": "M-*-", "num_hidden_layers": 4}
+    text = made(catalog, config_of("bottleneck"), "script", model=model).content.decode()
+    assert 'PLACES = ["mixer"]' in text
+    assert r'layers\\.\\d+")' in text
+    one = config_of("bottleneck", peft_config={"placement": "pfeiffer"})
+    assert r'layers\\.(1|3)")' in made(catalog, one, "script", model=model).content.decode()
+
+
 @pytest.mark.parametrize(
     ("config", "target", "code"),
     [

@@ -136,14 +136,14 @@ def test_where_nothing_of_the_fastest_fits_the_ladder_is_used(catalog: Catalog) 
     """The smallest is said to be too large."""
     found = fitted(catalog, "rtx-4060", objective=Objective.FASTEST, vary=["micro_batch_size"])
     assert found.outcome is Outcome.DOES_NOT_FIT
-    assert found.findings[0].code == "smallest_gpu"
+    assert found.findings[0].code == "smallest_gpu_kept"
 
 
 def test_nothing_holds_the_largest(catalog: Catalog) -> None:
     """No single card does."""
     config = {**CONFIG, "base_model": "deepseek-ai/DeepSeek-R1", "lora_target_linear": False}
     found = fitted(catalog, config={**config, "lora_target_modules": ["o_proj"]}, vary=["micro_batch_size"])
-    assert found.findings[0].code == "fits_no_gpu"
+    assert found.findings[0].code == "fits_no_gpu_kept"
 
 
 def test_a_rank_needs_an_adapter(catalog: Catalog) -> None:

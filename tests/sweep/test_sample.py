@@ -50,6 +50,16 @@ def test_where_nothing_fits_a_search_of_everything_agrees(catalog: Catalog, mode
     assert list(would_fit(catalog, case, hardware)) == []
 
 
+@pytest.mark.parametrize("goal", [Goal.SIMPO, Goal.INSTRUCTION])
+def test_a_change_that_costs_memory_here_keeps_nothing_from_fitting(catalog: Catalog, goal: Goal) -> None:
+    """Transfers to the host pin the experts' copies: with every change made it would not fit, without this one it does."""
+    case = Case(model="deepseek-ai/DeepSeek-V2-Lite-Chat", gpu="gtx-1080-ti", goal=goal, priority=Priority.BALANCED)
+    made, hardware = planned(catalog, case)
+    assert made.outcome is Outcome.FITS
+    assert "activation_offloading" not in made.config
+    assert list(complaints(catalog, case, made, hardware)) == []
+
+
 def test_the_search_finds_what_fits(catalog: Catalog) -> None:
     """So that its silence means something."""
     case = Case(model="Qwen/Qwen3-0.6B", gpu="rtx-3060-laptop", goal=Goal.CHAT, priority=Priority.BALANCED)

@@ -170,6 +170,63 @@ def test_where_nothing_makes_it_fit_the_smallest_card_is_named(client: TestClien
     assert "smallest" in document.select_one("#result").text
 
 
+FULL = """base_model: meta-llama/Llama-3.1-8B-Instruct
+datasets:
+  - path: tatsu-lab/alpaca
+    type: alpaca
+val_set_size: 0.02
+sequence_len: 4096
+micro_batch_size: 4
+gradient_accumulation_steps: 2
+optimizer: adamw_torch
+learning_rate: 0.00002
+bf16: true
+"""
+
+
+def test_a_full_fine_tune_too_large_for_the_card_is_offered_an_adapter(client: TestClient) -> None:
+    """It is said that the method is kept, not that nothing fits, and the way out is one button."""
+    asked = {"yaml": FULL, "gpu": "rtx-4090"}
+    page = parsed(client.post("/check?lang=en", data=asked)).select_one("#result").text
+    assert "Kept to its method" in page
+    assert "Nothing fits" not in page
+    assert "an adapter instead of full fine-tuning" in page
+    assert "adapter not set" in " ".join(page.split())
+    fitted = parsed(client.post("/check?lang=en", data=asked | {"apply": "method"}))
+    assert "is-ok" in fitted.select_one(".check-verdict")["class"]
+    assert "adapter:" in fitted.select_one("#f-yaml").text
+    beyond = FULL.replace("Llama-3.1-8B-Instruct", "Llama-3.3-70B-Instruct")
+    assert not parsed(client.post("/check", data=asked | {"yaml": beyond})).select('button[value="method"]')
+
+
+def test_of_a_model_like_no_other_no_neighbours_are_named(client: TestClient) -> None:
+    found = client.post("/api/v1/check", json={"yaml": "base_model: zzqq\n"}).json()["findings"]
+    said = next(finding["message"] for finding in found if finding["code"] == "model_unknown")
+    assert said.endswith("nothing is estimated.")
+
+
+def test_what_was_not_mended_is_not_called_so(client: TestClient) -> None:
+    plain = parsed(client.post("/check?lang=en", data={"yaml": FULL, "gpu": "rtx-4090"}))
+    assert plain.select_one("#memory-title").text == "Memory of this file"
+    old = parsed(client.post("/check?lang=en", data={"yaml": YAML_EXAMPLE, "gpu": "rtx-4090"}))
+    assert old.select_one("#memory-title").text == "Memory of the mended file"
+    assert "Download without the fixes" in old.select_one("#result").text
+
+
+@pytest.mark.parametrize("named", ["NousResearch/Meta-Llama-3.1-8B-Instruct", "./models/Llama-3.1-8B-Instruct/"])
+def test_a_copy_by_another_name_is_counted_as_what_it_is_called(client: TestClient, named: str) -> None:
+    """The same figures, the file's own name kept, and a word that it was assumed."""
+    asked = {"yaml": FILE, "gpu": "rtx-4090"}
+    known = parsed(client.post("/check?lang=en", data=asked))
+    copied = asked | {"yaml": FILE.replace("meta-llama/Llama-3.1-8B-Instruct", named)}
+    copy = parsed(client.post("/check?lang=en", data=copied))
+    assert copy.select_one(".fit-plan").text == known.select_one(".fit-plan").text
+    assert "counted as meta-llama/Llama-3.1-8B-Instruct" in copy.select_one("#result").text
+    fitted = parsed(client.post("/check?lang=en", data=copied | {"apply": "fit"}))
+    assert "is-ok" in fitted.select_one(".check-verdict")["class"]
+    assert f"base_model: {named}" in fitted.select_one("#f-yaml").text
+
+
 def test_a_model_that_is_not_known_is_chosen_or_pasted(client: TestClient) -> None:
     text = FILE.replace("8B-Instruct", "8B-Instrukt")
     document = parsed(client.post("/check?lang=en", data={"yaml": text}))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from app.core.architecture import Architecture
+from app.core.architecture import Architecture, Packing
 from app.core.architectures import (
     classic,
     cohere,
@@ -20,7 +20,7 @@ from app.core.architectures import (
     qwen,
     wrappers,
 )
-from app.core.config_json import ConfigReader
+from app.core.config_json import LARGEST_SIZE, ConfigReader
 from app.core.nearest import nearest
 
 Description: TypeAlias = Callable[[ConfigReader], Architecture]
@@ -110,6 +110,8 @@ EXPERT_NAMES: Mapping[str, Mapping[str, str]] = {
 Source: PEFT 0.20.0, ``utils/transformers_weight_conversion.py`` and Transformers 5.16.1, ``conversion_mapping.py``.
 """
 
+PACKED_BITS = (2, 3, 4, 8)
+"""What ``GPTQConfig`` of Transformers 5.16.1 takes."""
 NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 """What an unknown ``model_type`` must state to be counted as a decoder of Llama's shape."""
 
@@ -129,8 +131,9 @@ def describe(config_json: Mapping[str, Any]) -> Architecture:
     config = ConfigReader(config_json)
     model_type = config.text("model_type", default="")
     description = DESCRIPTIONS.get(model_type)
+    packing = _packing(config)
     if description is not None:
-        return replace(description(config), expert_names=EXPERT_NAMES.get(model_type, {}))
+        return replace(description(config), expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
     if not model_type:
         raise config.fault("model_type", "error.config_json.missing")
     if not all(config.has(key) for key in NEEDED):
@@ -138,4 +141,19 @@ def describe(config_json: Mapping[str, Any]) -> Architecture:
         raise config.fault(
             "model_type", "error.config_json.model_type", given=model_type, nearest=", ".join(close) or "llama"
         )
-    return replace(llama.llama(config), model_type=model_type, approximate=True)
+    return replace(llama.llama(config), model_type=model_type, approximate=True, packing=packing)
+
+
+def _packing(config: ConfigReader) -> Packing | None:
+    """What the config.json of a GPTQ checkpoint says of it; defaults and limits are those of ``GPTQConfig``."""
+    quantized = config.sub("quantization_config")
+    if quantized.text("quant_method", default="") != "gptq":
+        return None
+    bits = quantized.size("bits", default=4)
+    if bits not in PACKED_BITS:
+        raise quantized.fault("bits", "error.config_json.bits", given=bits, allowed=", ".join(map(str, PACKED_BITS)))
+    group_size = quantized.size("group_size", default=128, least=-1)
+    if not group_size:
+        raise quantized.fault("group_size", "error.config_json.range", given=0, least=1, most=LARGEST_SIZE)
+    backend = quantized.text("backend", default="auto").lower()
+    return Packing(bits=bits, group_size=group_size, backend=backend)

@@ -2,29 +2,46 @@
 
 A rule depends on nothing but its subject. Watched on a bare configuration it asks for some keys, does not find them
 and says nothing. On any other configuration without those keys it asks the same, gets the same answers and says
-nothing again, so it need not run there. Nobody has to declare what a rule is about, and nothing can go stale.
+nothing again, so it need not run there. Most rules ask for the adapter first, and nearly every configuration has one;
+so rules are watched once for each.
 
-Most rules ask for the adapter first, and nearly every configuration has one; so rules are watched once for each.
+Watched on a real configuration, a rule that reads no number says what it will say for this model and card wherever
+the names and the switches are the same, whatever the numbers (``form``). People turn numbers most.
+
+Nobody has to declare what a rule is about, and nothing can go stale.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import NoneType
+from typing import Any, TypeAlias
 
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Rule, Subject
+from app.core.findings import Finding
+
+_SWITCHES = frozenset((bool, str, NoneType))
+LONGEST_TEXT = 200
+MOST_INSIDE = 8
+"""Entries of a list or mapping that is taken as a switch, as a whole."""
 
 
 class _Watched(Mapping[str, Any]):
-    """A configuration that notes which keys it is asked for, and whether for more than keys."""
+    """A configuration that notes which keys it is asked for, whose values are read, and whether more is asked for."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.asked: set[str] = set()
+        self.read: set[str] = set()
         self.asked_more = False
         self._config = config
 
+    def __contains__(self, key: object) -> bool:
+        self.asked.add(str(key))
+        return key in self._config
+
     def __getitem__(self, key: str) -> Any:
         self.asked.add(key)
+        self.read.add(key)
         return self._config[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -76,3 +93,43 @@ def watch(rules: tuple[Rule, ...], bare: Mapping[str, Any], schema: Schema | Non
         for key in config.asked - bare.keys():
             woken_by[key] = (*woken_by.get(key, ()), position)
     return Askers(rules=rules, always=frozenset(always), woken_by=woken_by)
+
+
+Form: TypeAlias = tuple[tuple[str, Hashable], ...]
+
+
+def form(config: Mapping[str, Any]) -> Form | None:
+    """The names and switches of a configuration; of numbers, long texts and long lists no more than their type.
+
+    None where a key is no name.
+    """
+    found = []
+    for key, value in config.items():
+        kind = type(value)
+        if type(key) is not str:
+            return None
+        if kind in _SWITCHES:
+            found.append((key, value if kind is not str or len(value) <= LONGEST_TEXT else str))
+        elif (kind is list or kind is dict) and len(value) <= MOST_INSIDE and len(text := repr(value)) <= LONGEST_TEXT:
+            found.append((key, (kind, text)))
+        else:
+            found.append((key, kind))
+    return tuple(found)
+
+
+Settled: TypeAlias = tuple[tuple[Finding, ...] | Rule, ...]
+"""In the order of the rules: what they say at one form, and those that must run each time."""
+
+
+def settle(rules: Iterable[Rule], subject: Subject, at: Form) -> Settled:
+    """What the rules say wherever the form, the model and the card are this subject's."""
+    numbers = {key for key, value in at if isinstance(value, type)}
+    found: list[tuple[Finding, ...] | Rule] = []
+    for rule in rules:
+        config = _Watched(subject.config)
+        said = tuple(rule(replace(subject, config=config)))
+        if config.read & numbers:
+            found.append(rule)
+        elif said:
+            found.append(said)
+    return tuple(found)

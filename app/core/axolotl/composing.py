@@ -81,6 +81,11 @@ class Choice:
         return in_image(self.hardware, self.install)
 
 
+def output_directory(method: str) -> str:
+    """Where a run's checkpoints go: a directory for each method, so that no run overwrites another's."""
+    return f"./outputs/{method}"
+
+
 def compose(choice: Choice) -> dict[str, Any]:
     """The configuration for ``choice``."""
     config: dict[str, Any] = {"base_model": choice.base_model}
@@ -91,7 +96,7 @@ def compose(choice: Choice) -> dict[str, Any]:
         dataset=choice.dataset,
         chat_template=choice.chat_template,
         evaluate=choice.evaluate,
-        output_dir=f"./outputs/{choice.method}",
+        output_dir=output_directory(choice.method),
     )
     if choice.method != "full":
         config |= _adapter(choice)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from typing import Any
 
-from app.core.axolotl.schema import Schema
+from app.core.axolotl.schema import Key, Schema
 from app.core.axolotl.subject import TRUE_WORDS
 
 FALSE_WORDS = ("0", "off", "f", "false", "n", "no")
@@ -43,6 +43,11 @@ class Fault:
     given: object = None
     expected: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+
+
+def judge_key(value: object, key: Key, schema: Schema, path: str) -> tuple[Fault, ...]:
+    """Why ``value`` will not do for ``key``; nothing where it will."""
+    return () if type(value) in key.plain else judge(value, key.accepts, schema, path, key.bounds)
 
 
 def judge(
@@ -113,7 +118,7 @@ def judge_model(value: Mapping[Any, Any], model: str, schema: Schema, path: str)
         key = keys.get(name) if isinstance(name, str) else None
         where = f"{path}.{name}" if path else str(name)
         if key is not None:
-            faults += judge(inner, key.accepts, schema, where, key.bounds)
+            faults += judge_key(inner, key, schema, where)
         elif model in schema.strict_models:
             faults.append(Fault(path=where, kind="extra", given=name, allowed=tuple(keys)))
     for name, key in keys.items():

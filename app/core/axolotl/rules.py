@@ -1,15 +1,16 @@
 """What a configuration gets wrong under Axolotl 0.19, or means otherwise than it says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
-from app.core.axolotl.asking import Askers, watch
+from app.core.axolotl.asking import Askers, Settled, form, settle, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
 from app.core.axolotl.fixing import tried
+from app.core.axolotl.gptq_rules import GPTQ_RULES
 from app.core.axolotl.memory_rules import MEMORY_RULES
 from app.core.axolotl.optimizer_rules import OPTIMIZER_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
@@ -33,6 +34,7 @@ from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, mislead
 from app.core.axolotl.type_rules import TYPE_RULES
 from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
+from app.core.kept import kept
 from app.core.methods.settings import PeftType
 from app.core.nearest import nearest
 
@@ -78,9 +80,11 @@ RULES: tuple[Rule, ...] = (
     *SHARDING_RULES,
     *PLUGIN_RULES,
     *MEMORY_RULES,
+    *GPTQ_RULES,
     card_memory,
 )
 
+_UNKNOWN = frozenset(("unknown_key", "unknown_key_nearest"))
 _PEFT_TYPES = frozenset(PeftType)
 _ADAPTERS = _PEFT_TYPES.union(LORA_ADAPTERS)
 _SEVERITY = {severity: position for position, severity in enumerate(Severity)}
@@ -117,10 +121,26 @@ def _look(
     """What the rules say, fixes as each rule has them."""
     whole = schema if isinstance(schema, Schema) else None
     subject = Subject(config=config, architecture=architecture, hardware=hardware, schema=whole)
-    found = [finding for rule in _watched(_known_adapter(config), whole).of(config) for finding in rule(subject)]
-    spoken_of = {finding.key for finding in found}
-    found += (finding for finding in unknown_keys(config, schema) if finding.key not in spoken_of)
-    return found
+    found: list[Finding] = []
+    for part in _awake(subject, schema):
+        found += part if isinstance(part, tuple) else part(subject)
+    spoken_of = {finding.key for finding in found if finding.code not in _UNKNOWN}
+    return [finding for finding in found if finding.code not in _UNKNOWN or finding.key not in spoken_of]
+
+
+def _awake(subject: Subject, schema: Schema | frozenset[str]) -> Iterable[tuple[Finding, ...] | Rule]:
+    """The rules that may have something to say, or what they say; settled once for a model, a card and a form."""
+    config, architecture = subject.config, subject.architecture
+
+    def rules() -> Iterator[Rule]:
+        yield from _watched(_known_adapter(config), subject.schema).of(config)
+        yield lambda subject: unknown_keys(subject.config, schema)
+
+    at = form(config) if architecture is not None else None
+    if architecture is None or at is None:
+        return rules()
+    settled: Settled = kept(architecture, ("rules", at, subject.hardware, schema), lambda: settle(rules(), subject, at))
+    return settled
 
 
 def _known_adapter(config: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ bounds ``gt``, ``ge``, ``lt``, ``le``.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
+from types import MappingProxyType, NoneType
 from typing import Any, TypeAlias
 
 
@@ -48,6 +48,24 @@ class Key:
         """The limits that it has."""
         limits = {"gt": self.gt, "ge": self.ge, "lt": self.lt, "le": self.le}
         return {name: limit for name, limit in limits.items() if limit is not None}
+
+    @cached_property
+    def plain(self) -> frozenset[type]:
+        """Python's types of which every value will do, so that nobody need look closer."""
+        if self.bounds:
+            return frozenset()
+        return frozenset(plain for kind in self.accepts if isinstance(kind, str) for plain in _PLAIN[kind])
+
+
+_PLAIN: Mapping[str, tuple[type, ...]] = {
+    "any": (bool, int, float, str, bytes, list, dict, NoneType),
+    "null": (NoneType,),
+    "boolean": (bool,),
+    "integer": (int, bool),
+    "number": (int, float, bool),
+    "text": (str,),
+    "mapping": (dict,),
+}
 
 
 def walk(alternatives: object, kind: str) -> Iterator[Any]:

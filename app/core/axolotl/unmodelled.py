@@ -50,7 +50,6 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="selective_checkpointing", more=40),
     Unmodelled(key="fp8", less=25, more=15),
     Unmodelled(key="qat", more=50),
-    Unmodelled(key="gptq", less=70),
     Unmodelled(key="model_quantization_config", less=75),
     Unmodelled(key="nonexpert_quantization", less=60),
     Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),

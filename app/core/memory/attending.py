@@ -116,7 +116,6 @@ def with_latent(layer: LayerRows, spec: LayerSpec, latent: Mapping[str, Module])
         latent_norms=tuple(
             layer.norm(row, width=row.shape[0]) if row is not None else None for row in (q_norm, kv_norm)
         ),
-        fused_attention=False,
     )
 
 

@@ -45,16 +45,16 @@ class Heads:
     head_dim: int
     value_dim: int
     rotary_dim: int
-    rotary_full: bool = False
+    rotary_full: bool
     """Positions applied in fp32 and cast back (Cohere)."""
-    softcap: bool = False
-    sinks: int = 0
+    softcap: bool
+    sinks: int
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
-    biased: bool = False
+    biased: bool
     """An fp32 bias of distances is added to the scores, then a mask filled in (MPT)."""
     in_place: bool = False
     """Liger's kernel turns queries and keys where they are."""
-    returned: bool = False
+    returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
     @property

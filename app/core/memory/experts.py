@@ -41,14 +41,14 @@ class RoutedLinear:
     count: int
     inputs: int
     outputs: int
-    bias: bool = False
-    itemsize: int = 2
-    trained: bool = False
-    rank: int = 0
-    dropout: bool = False
-    quantization: Quantization = Quantization.NONE
+    bias: bool
+    itemsize: int
+    trained: bool
+    rank: int
+    dropout: bool
+    quantization: Quantization
     """``NF4`` or ``INT8`` under ``quantize_moe_experts``."""
-    unpacked_itemsize: int = 2
+    unpacked_itemsize: int
     """Of a quantised parameter when it is read."""
 
     @property
@@ -69,18 +69,18 @@ class ExpertsSpec:
     routed: tuple[RoutedLinear, ...]
     middle: Middle
     gated: bool
-    clamped: bool = False
+    clamped: bool
     """gpt-oss's gate: clamped, in elementary operations."""
-    shared_gate: LinearSpec | None = None
-    sigmoid: bool = False
+    shared_gate: LinearSpec | None
+    sigmoid: bool
     """Chances by a sigmoid of logits that are computed from an fp32 copy of the input (DeepSeek V3 and its kin)."""
-    best_first: bool = False
+    best_first: bool
     """The softmax is over the chosen experts alone (gpt-oss, Granite)."""
-    router_norm: NormSpec | None = None
+    router_norm: NormSpec | None
     """The router's own norm of what it reads, whose result it multiplies with a trained scale (Gemma 4)."""
-    half_scores: bool = False
+    half_scores: bool
     """The chances are cast to the hidden states' type before they weigh anything."""
-    every: bool = False
+    every: bool
     """Every expert computes every token (Llama 4)."""
 
 

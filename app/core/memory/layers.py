@@ -48,11 +48,11 @@ class FeedForward:
     linears: tuple[LinearSpec, ...]
     middle: Middle
     gated: bool
-    together: bool = False
-    fused: bool = False
+    together: bool
+    fused: bool
     liger: bool = False
     """Liger's kernel makes the product and writes both gradients over what it saved (``liger``)."""
-    scaled: bool = False
+    scaled: bool
     """The gate and the result are multiplied by a number (Falcon-H1)."""
 
 
@@ -70,11 +70,11 @@ class LayerSpec:
     """What one layer is made of, as the tape needs it. Norms are None where a layer has none at that place."""
 
     hidden: int
-    residual: Residual = Residual.PRE
-    input_norm: NormSpec | None = None
-    feed_norm: NormSpec | None = None
-    attention_norm: NormSpec | None = None
-    output_norm: NormSpec | None = None
+    residual: Residual
+    input_norm: NormSpec | None
+    feed_norm: NormSpec | None
+    attention_norm: NormSpec | None
+    output_norm: NormSpec | None
     query_norm: NormSpec | None = None
     key_norm: NormSpec | None = None
     heads: Heads | None = None
@@ -100,13 +100,13 @@ class LayerSpec:
     the experts."""
     small_input: SmallInput | None = None
     value_norm: NormSpec | None = None
-    holds: bool = False
+    holds: bool
     """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
     """Keys and values are those of an earlier layer."""
     norms_first: bool = False
     """Both norms of a parallel layer stand before its attention (Falcon)."""
-    multipliers: bool = False
+    multipliers: bool
     """Both halves are multiplied before they are added (Granite)."""
     behind_attention: BottleneckSpec | None = None
     behind_feed_forward: BottleneckSpec | None = None

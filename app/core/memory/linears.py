@@ -29,8 +29,8 @@ class LinearSpec:
     inputs: int
     outputs: int
     bias: bool = False
-    itemsize: int = 2
-    quantization: Quantization = Quantization.NONE
+    itemsize: int
+    quantization: Quantization
     trained: bool = False
     rank: int = 0
     dropout: bool = False
@@ -45,6 +45,8 @@ class LinearSpec:
     """What another method than LoRA puts beside it."""
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
+    converted: bool
+    """Whether what GPTQ unpacks in fp16 is not what the run computes in."""
 
     @property
     def elements(self) -> int:
@@ -91,6 +93,8 @@ def base(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return _four_bit(t, spec, x)
     if spec.quantization is Quantization.INT8:
         return _eight_bit(t, spec, x)
+    if spec.quantization is Quantization.GPTQ:
+        return _packed(t, spec, x)
     weight = _with_rows(t, spec) if spec.rows else t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     bias = t.parameter(spec.outputs, spec.itemsize, trained=spec.trained) if spec.bias else None
     return product(t, x, weight, spec.outputs, key=spec.name, bias=bias)
@@ -145,6 +149,18 @@ def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
 
     t.join((out,), (x,), (), run)
     return cast(t, out, wanted)
+
+
+def _packed(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
+    """GPTQ: the whole weight in fp16, cast to the input's type; a product that keeps it for the backward.
+
+    Evaluation makes it in the input's type at once, which is counted alike. Source: gptqmodel 7, ``qlinear/torch.py``,
+    ``_forward_eager``.
+    """
+    weight = t.fresh(spec.elements, 2)
+    if spec.converted or x.itemsize != weight.itemsize:
+        weight = t.fresh(spec.elements, x.itemsize)
+    return product(t, x, weight, spec.outputs, key=spec.name)
 
 
 def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
@@ -378,10 +394,8 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         made = _adapter_gradients(t, sizes)
         grad = None
         if needs:
-            weight = _dequantized(t, up)
             grad = t.fresh(elements, itemsize)
-            del weight
-            weight = _dequantized(t, gate)
+            weight = _dequantized(t, gate)  # up's, as large, came before
             del weight
         other = t.fresh(elements, itemsize) if with_dropout else None
         del scaled, grad_down, wide

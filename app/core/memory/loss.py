@@ -29,10 +29,10 @@ class HeadSpec:
     norm: NormSpec | None
     linear: LinearSpec
     loss: Loss
-    softcap: bool = False
-    scaled: bool = False
-    rows: bool = False
-    penalties: tuple[tuple[int, int, int], ...] = ()
+    softcap: bool
+    scaled: bool
+    rows: bool
+    penalties: tuple[tuple[int, int, int], ...]
     """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
 

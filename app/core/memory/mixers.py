@@ -70,18 +70,18 @@ class MixerSpec:
     form: Mixer
     hidden: int
     linears: tuple[LinearSpec, ...]
-    channels: int = 0
-    taps: int = 0
-    itemsize: int = 2
-    trained: bool = False
-    heads: int = 0
-    state: int = 0
-    groups: int = 1
-    chunk: int = 1
-    norm: NormSpec | None = None
-    inner_norms: tuple[NormSpec, ...] = ()
+    channels: int
+    taps: int
+    itemsize: int
+    trained: bool
+    heads: int
+    state: int
+    groups: int
+    chunk: int
+    norm: NormSpec | None
+    inner_norms: tuple[NormSpec, ...]
     """Jamba's norms of time step, B and C."""
-    scaled: bool = False
+    scaled: bool
     """What enters and what the first linear makes are multiplied (Falcon-H1)."""
 
     def named(self, *names: str) -> LinearSpec:

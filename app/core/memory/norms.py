@@ -42,9 +42,9 @@ class NormSpec:
     width: int
     groups: int = 1
     """How many heads share the weight: statistics are one a head."""
-    itemsize: int = 2
-    trained: bool = False
-    bias: bool = False
+    itemsize: int
+    trained: bool
+    bias: bool
     liger: bool = False
     """Liger's kernel (``liger``)."""
 

@@ -7,6 +7,7 @@ highest of all is the highest moment on the highest base.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import add, ge, gt
 from typing import TypeVar
 
 from app.core.estimate import Phase
@@ -15,13 +16,16 @@ from app.core.memory.trained import Sizes
 
 T = TypeVar("T")
 
+_ALWAYS = 3
+"""Coefficients of what is never nothing: one, tokens, and tokens by the row's length."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """What lives below a stage's own moments: packed bytes of gradients and activations."""
 
-    gradients: int = 0
-    activations: int = 0
+    gradients: int
+    activations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,22 @@ def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int
         if size > most:
             most, best = size, row
     return most, best
+
+
+def contenders(groups: Iterable[Group]) -> tuple[Group, ...]:
+    """Without those of which another is higher at any lengths, whatever moment and base of theirs is meant."""
+    left = list(groups)
+    sums = [[tuple(map(add, moment, base)) for moment, _ in group.moments for base, _ in group.bases] for group in left]
+    for place in reversed(range(len(left))):
+        others = [one for other, rows in enumerate(sums) if other != place for one in rows]
+        if all(any(_above(other, one) for other in others) for one in sums[place]):
+            del left[place], sums[place]
+    return tuple(left)
+
+
+def _above(other: tuple[int, ...], one: tuple[int, ...]) -> bool:
+    """Whether ``other`` is larger wherever there are tokens; chunk and rank may be nothing."""
+    return all(map(ge, other, one)) and any(map(gt, other[:_ALWAYS], one))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

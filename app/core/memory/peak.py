@@ -24,7 +24,7 @@ from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.offloading import hooks_see_layers, loss_on_host, streams_held
 from app.core.memory.optimizers import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
-from app.core.memory.outline import Base, Group, Outline, ends
+from app.core.memory.outline import Base, Group, Outline, contenders, ends
 from app.core.memory.preference import (
     PreferenceProfile,
     profile_preference,
@@ -335,8 +335,8 @@ class _Step:
             weights=base_bytes(self.architecture, Storing.of(self.run)) + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
             trained=Sizes(merged(self.trained)),
-            training=tuple(self.training()),
-            evaluation=tuple(self.evaluation()),
+            training=contenders(self.training()),
+            evaluation=contenders(self.evaluation()),
             offloaded=self.on_host() if self.offloaded else 0,
         )
 

@@ -52,9 +52,9 @@ class LayerProfile:
     quiet: Stage
     forward: Stage
     backward: Stage
-    pinned: int = 0
+    pinned: int
     """What came back from the host for this layer and stays through the next one's backward (``offloading``)."""
-    moved: int = 0
+    moved: int
     """What it sends there of its own."""
 
 

@@ -116,6 +116,7 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         adapter_itemsize=4 if run.adapter_fp32 else run.itemsize,
         nested=run.double_quantization,
         full=run.computes_full,
+        converted=run.bf16,
         rows=trained_rows(run, own),
         update=update_of(run, module, own),
     )

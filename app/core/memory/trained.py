@@ -33,19 +33,18 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
             embedding = module.kind is Kind.EMBEDDING
             decays = module.kind is not Kind.NORM
             if not module.tied_to:
-                rows.append(
-                    Trained(
-                        elements=module.weight_parameters,
-                        copies=copies,
-                        itemsize=itemsize,
-                        shape=module.shape,
-                        embedding=embedding,
-                        wide=embedding and not run.own_rates,
-                        head=module.kind is Kind.HEAD,
-                        decays=decays,
-                        targeted=module.kind is Kind.LINEAR and run.targets_optimizer(module.path),
-                    )
+                linear = module.kind in (Kind.LINEAR, Kind.HEAD)
+                one = Trained(
+                    elements=module.weight_parameters,
+                    copies=copies,
+                    itemsize=itemsize,
+                    shape=module.shape,
+                    embedding=embedding,
+                    wide=embedding and not run.own_rates,
+                    head=module.kind is Kind.HEAD,
+                    decays=decays,
                 )
+                rows += _projected(one, run.targets_optimizer(module.path, adapted.layers) if linear else 0)
             if module.bias_parameters:
                 rows.append(Trained(elements=module.bias_parameters, copies=copies, itemsize=itemsize, decays=False))
             continue
@@ -62,21 +61,23 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                 for shape in adapted.tensors
             ]
             continue
-        for total in (adapted.lora_a_parameters, adapted.lora_b_parameters):
+        for letter, total in (("A", adapted.lora_a_parameters), ("B", adapted.lora_b_parameters)):
             each = total // copies
-            rows.append(
-                Trained(
-                    elements=each,
-                    copies=copies,
-                    itemsize=lora_itemsize,
-                    shape=(adapted.rank, each // adapted.rank),
-                    targeted=run.targets_optimizer(module.path),
-                )
+            one = Trained(
+                elements=each, copies=copies, itemsize=lora_itemsize, shape=(adapted.rank, each // adapted.rank)
             )
+            path = f"base_model.model.{module.path}.lora_{letter}.default"
+            rows += _projected(one, run.targets_optimizer(path, adapted.layers))
         if adapted.magnitude_parameters:
             each = adapted.magnitude_parameters // copies
             rows.append(Trained(elements=each, copies=copies, itemsize=lora_itemsize, decays=False))
     return tuple(rows)
+
+
+def _projected(tensor: Trained, copies: int) -> list[Trained]:
+    """A tensor of which so many copies are the targets of a low-rank optimizer."""
+    found = [replace(tensor, copies=copies, targeted=True)] if copies else []
+    return found if copies == tensor.copies else [*found, replace(tensor, copies=tensor.copies - copies)]
 
 
 def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:

@@ -35,7 +35,7 @@ class Update:
     inputs: int
     outputs: int
     tensors: tuple[tuple[int, ...], ...]
-    itemsize: int = FULL
+    itemsize: int
     dropout: bool = False
     drops_rows: bool = False
     small: int = 1

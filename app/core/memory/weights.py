@@ -5,12 +5,13 @@ fine-tuning and attention unset, sdpa or eager, embeddings, output head and norm
 bitsandbytes 0.50, which never quantise embeddings, most heads or fused 3-D experts. ``quantize_moe_experts`` quantises
 the last (Axolotl 0.19, ``monkeypatch/moe_quant.py``), with double quantisation whatever ``bnb_config_kwargs`` says.
 PEFT's k-bit preparation (``prepare_model_for_kbit_training``) casts whatever is not quantised to fp32, and Axolotl
-casts back what it knows by name: norms, embeddings and head.
+casts back what it knows by name: norms, embeddings and head. A GPTQ checkpoint keeps its words, scales and biases as
+they were saved, whatever the model loads in (gptqmodel 7, ``nn_modules/qlinear``), and no preparation touches it.
 """
 
 from dataclasses import dataclass
 
-from app.core.architecture import Architecture, Kind, Module
+from app.core.architecture import Architecture, Kind, Module, Packing, Part
 from app.core.axolotl.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.kept import kept
 from app.core.run import Loss, Method, Quantization, Run
@@ -18,9 +19,16 @@ from app.core.units import ceil_div, round_up
 
 NF4_BLOCK = 64
 NF4_NESTED_BLOCK = 256
+WORD_BYTES = 4
+"""GPTQ packs its weights into int32."""
 GRANULE = 512
 """PyTorch's caching allocator hands out memory in these steps."""
-EMBEDDING_NAMES = {"gpt_neox": ("embed_in", "embed_out"), "falcon": ("word_embeddings", "lm_head")}
+EMBEDDING_NAMES = {
+    "gpt_neox": ("embed_in", "embed_out"),
+    "falcon": ("word_embeddings", "lm_head"),
+    "nemotron_h": ("embeddings", "lm_head"),
+}
+"""What Axolotl casts by name, where it does not look for ``embed_tokens`` (``get_linear_embedding_layers``)."""
 UNTYPED_LINEARS = frozenset(("falcon",))
 """Model types whose linears are of a class of their own, which bitsandbytes' integration passes over."""
 K_BIT = frozenset((Quantization.NF4, Quantization.INT8, Quantization.FP32_UPCAST))
@@ -41,6 +49,18 @@ def nf4_bytes(parameters: int, *, nested: bool = True) -> int:
 def int8_bytes(out_features: int, parameters: int) -> int:
     """One LLM.int8 weight: a byte each and one fp32 scale per output row."""
     return parameters + 4 * out_features
+
+
+def gptq_bytes(inputs: int, outputs: int, packing: Packing) -> int:
+    """One GPTQ weight: packed words, a zero point and an fp16 scale for each group and output, each row's group.
+
+    And a table of shifts. Source: gptqmodel 7, ``GPTQQuantLinear._register_gptq_buffers``.
+    """
+    groups = ceil_div(inputs, packing.group_size if packing.group_size > 0 else inputs)
+    words = WORD_BYTES * outputs * ceil_div(inputs * packing.bits, 8 * WORD_BYTES)
+    zeros = WORD_BYTES * groups * ceil_div(outputs * packing.bits, 8 * WORD_BYTES)
+    parts = (words, zeros, 2 * groups * outputs, WORD_BYTES * inputs)
+    return sum(round_up(part, GRANULE) for part in parts) + GRANULE
 
 
 def fp32_residual(run: Run) -> bool:
@@ -79,6 +99,8 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
 
     Axolotl's own list for Falcon-H1 names ``out_proj``, which its scan reads by itself.
     """
+    if storing.quantization is Quantization.GPTQ:
+        return packed(architecture, module)
     if storing.quantization not in (Quantization.NF4, Quantization.INT8):
         return False
     if module.kind is Kind.HEAD:
@@ -87,6 +109,15 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
     if architecture.model_type in QUANTIZED_HEADS and module.name == "out_proj":
         return False
     return module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
+
+
+def packed(architecture: Architecture, module: Module) -> bool:
+    """Whether GPTQ stores this row: linears of the layers, of PyTorch's own class.
+
+    Source: optimum 2, ``gptq/utils.py``, ``get_layers``.
+    """
+    inside = module.layers is not None and module.part is Part.TEXT
+    return inside and module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
 
 
 def prepared(architecture: Architecture, storing: Storing) -> bool:
@@ -124,6 +155,10 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
         return module.copies * int8_bytes(rows, module.weight_parameters) + bias
     if not quantizes(architecture, module, storing):
         return itemsize * module.parameters
+    if storing.quantization is Quantization.GPTQ:
+        inputs, outputs = module.shape
+        packed = gptq_bytes(inputs, outputs, architecture.packing or Packing())
+        return module.copies * (packed + round_up(2 * module.bias_parameters, GRANULE))
     if storing.quantization is Quantization.NF4:
         return module.copies * nf4_bytes(module.weight_parameters, nested=storing.double_quantization) + bias
     return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias

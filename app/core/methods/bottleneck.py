@@ -18,9 +18,7 @@ def count_bottleneck(architecture: Architecture, settings: Bottleneck) -> tuple[
     mixing = tuple(
         layer for block in architecture.blocks if block.attention_heads or block.mixer_width for layer in block.layers
     )
-    feeding = tuple(
-        layer for block in architecture.blocks if block.intermediate_size or block.experts for layer in block.layers
-    )
+    feeding = _feeding(architecture)
     places = [(FEED_FORWARD, feeding)]
     if settings.placement is Placement.HOULSBY:
         places.insert(0, (ATTENTION, mixing))
@@ -30,6 +28,13 @@ def count_bottleneck(architecture: Architecture, settings: Bottleneck) -> tuple[
         _adapter(prefix + name, architecture.hidden_size, settings, tuple(sorted(layers)))
         for name, layers in places
         if layers
+    )
+
+
+def _feeding(architecture: Architecture) -> tuple[int, ...]:
+    """The layers that have a feed-forward."""
+    return tuple(
+        layer for block in architecture.blocks if block.intermediate_size or block.experts for layer in block.layers
     )
 
 
@@ -51,18 +56,26 @@ def _adapter(path: str, width: int, settings: Bottleneck, layers: tuple[int, ...
 ATTENDING = frozenset(("self_attn", "attn", "attention", "self_attention", "linear_attn", "mamba", "conv", "mixer"))
 
 
-def places_of(architecture: Architecture, settings: Bottleneck) -> tuple[str, tuple[str, ...]]:
-    """A pattern of the layers' paths, and the names in a layer behind which an adapter stands."""
+def places_of(architecture: Architecture, settings: Bottleneck) -> tuple[str, tuple[str, ...], tuple[int, ...] | None]:
+    """A pattern of the layers' paths, names in a layer behind which an adapter stands, and the layers if not all."""
     linears = [
         m
         for m in architecture.modules
         if m.part is Part.TEXT and m.layers is not None and m.kind in (Kind.LINEAR, Kind.CONV1D, Kind.EXPERTS)
     ]
+    root = linears[0].path.partition("{}")[0] + "{}"
     inside = tuple(dict.fromkeys(m.path.partition("{}.")[2] for m in linears))
-    heads = tuple(dict.fromkeys(path.partition(".")[0] for path in inside))
-    attending = tuple(name for name in heads if name in ATTENDING)
-    feeding = tuple(name for name in heads if name not in ATTENDING)
+    at: dict[str, set[int]] = {}
+    for m in linears:
+        at.setdefault(m.path.partition("{}.")[2].partition(".")[0], set()).update(m.layers or ())
+    attending: tuple[str, ...] = ()
+    for name, layers in at.items():
+        # parts side by side are one place (Falcon-H1)
+        if name in ATTENDING and layers.isdisjoint(layer for other in attending for layer in at[other]):
+            attending = (*attending, name)
+    feeding = tuple(name for name in at if name not in ATTENDING)
+    if not feeding:  # a layer is one part, of whatever kind (Nemotron-H)
+        return root, attending, _feeding(architecture) if settings.placement is Placement.PFEIFFER else None
     if inside[-1] == feeding[-1]:
         feeding = feeding[-1:]
-    names = feeding if settings.placement is Placement.PFEIFFER else (*attending, *feeding)
-    return linears[0].path.partition("{}")[0] + "{}", names
+    return root, feeding if settings.placement is Placement.PFEIFFER else (*attending, *feeding), None

@@ -60,16 +60,16 @@ class VirtualTokens:
     """Prompt, prefix and P-tuning. Sizes that are None follow the model."""
 
     tokens: int
-    token_dim: int | None = None
-    layers: int | None = None
-    attention_heads: int | None = None
-    submodules: int = 1
-    projection: bool = False
-    encoder: Encoder = Encoder.MLP
-    encoder_hidden_size: int | None = None
-    encoder_layers: int = 2
-    dropout: bool = False
-    modules_to_save: tuple[str, ...] = ()
+    token_dim: int | None
+    layers: int | None
+    attention_heads: int | None
+    submodules: int
+    projection: bool
+    encoder: Encoder
+    encoder_hidden_size: int | None
+    encoder_layers: int
+    dropout: bool
+    modules_to_save: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ class Scaling:
     """IA³. ``feedforward`` None means PEFT's default for the model."""
 
     targets: Targets
-    feedforward: tuple[str, ...] | str | None = None
+    feedforward: tuple[str, ...] | str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class Decomposed:
     targets: Targets
     rank: int
     rank_pattern: tuple[tuple[str, int], ...] = ()
-    dropout: bool = False
+    dropout: bool
     bias: Bias = Bias.NONE
     effective_convolution: bool = False
     decompose_both: bool = False
@@ -112,11 +112,11 @@ class Rotation:
     """OFT: ``blocks`` or ``block_size``, the other being 0."""
 
     targets: Targets
-    blocks: int = 0
-    block_size: int = 32
-    block_share: bool = False
-    bias: Bias = Bias.NONE
-    terms: int = 5
+    blocks: int
+    block_size: int
+    block_share: bool
+    bias: Bias
+    terms: int
     """Of the series that stands for an inverse; 0 where linear equations are solved."""
 
 

@@ -25,7 +25,7 @@ def ia3(module: Module, *, feedforward: bool) -> tuple[Shapes, Message]:
 def oft(module: Module, settings: Rotation) -> tuple[Shapes, Message]:
     """Blocks along the inputs, each a skew-symmetric matrix by its upper triangle."""
     if module.kind is Kind.CONVOLUTION:
-        width = module.shape[1] * module.groups * module.shape[2] ** 2
+        width = module.shape[1] * module.shape[2] ** 2
     elif module.kind is Kind.EMBEDDING:
         width = module.shape[1]
     else:

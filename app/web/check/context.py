@@ -44,12 +44,17 @@ class SavingView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitView:
-    """The least changes that make it fit, all together; ``why_not`` where nothing does."""
+    """The least changes that make it fit, all together.
+
+    Where none does that keeps the method, ``why_not`` says so; ``changes`` are then those by another method, which
+    ``other_method`` introduces, or none.
+    """
 
     name: str
     changes: tuple[ChangeView, ...]
     memory: str
     why_not: str
+    other_method: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

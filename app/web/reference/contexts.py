@@ -311,6 +311,7 @@ class MethodPage:
     price: CostView | None
     fields: dict[str, FieldView]
     model_options: tuple[Option, ...]
+    models_url: str
     suggestions: dict[str, tuple[str, ...]]
     action: str
     lang: str
@@ -442,5 +443,6 @@ class AccuracyPage:
     published: tuple[ErrorsView, ...]
     runs: tuple[RunView, ...]
     others: tuple[ErrorsView, ...]
+    others_text: str
     versions: tuple[Fact, ...]
     cases: tuple[CaseView, ...]

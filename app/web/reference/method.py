@@ -89,6 +89,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
         price=price,
         fields=field_views(form, asked, catalog, texts, lambda other: here + other.query(), plan=None),
         model_options=model_options(catalog.models),
+        models_url=path_for(request, "model_search"),
         suggestions={},
         action=here,
         lang=form.lang or "",

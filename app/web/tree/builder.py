@@ -195,7 +195,8 @@ class Builder:
 
     def reason(self, node: Node, answer: Answer) -> str:
         """Why."""
-        return self.t(f"tree.{node.id}.{answer.id}.reason", **self.params)
+        said = self.t(f"tree.{node.id}.{answer.id}.reason", **self.params)
+        return said if self.plan else said[:1].upper() + said[1:]
 
     def target(self, answer: Answer) -> Link:
         """Where an answer leads, in the list below."""

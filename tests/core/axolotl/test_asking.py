@@ -8,7 +8,7 @@ import pytest
 
 from app.catalog.library import load_catalog
 from app.core.architecture import Architecture
-from app.core.axolotl.asking import watch
+from app.core.axolotl.asking import form, settle, watch
 from app.core.axolotl.rules import RULES, check, unknown_keys
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Rule, Subject, info
@@ -44,10 +44,15 @@ def test_what_is_broken_is_found_as_if_every_rule_ran(schema: Schema | None) -> 
     ]
     for number, case in enumerate(CASES):
         architecture, hardware = places[number % len(places)]
-        unknown = {finding.key for finding in unknown_keys(case.config, known)}
-        said = [f for f in check(case.config, architecture, hardware, known, trying=False) if f.key not in unknown]
-        expected = [f for f in _by_all_rules(case.config, architecture, hardware, schema) if f.key not in unknown]
-        assert sorted(map(repr, said)) == sorted(map(repr, expected)), case.name
+        for config in (case.config, _with_other_numbers(case.config)):  # of the same form
+            unknown = {finding.key for finding in unknown_keys(config, known)}
+            said = [f for f in check(config, architecture, hardware, known, trying=False) if f.key not in unknown]
+            expected = [f for f in _by_all_rules(config, architecture, hardware, schema) if f.key not in unknown]
+            assert sorted(map(repr, said)) == sorted(map(repr, expected)), case.name
+
+
+def _with_other_numbers(config: Any) -> dict[str, Any]:
+    return {key: value * 7 + 3 if type(value) in (int, float) else value for key, value in config.items()}
 
 
 def test_a_usual_configuration_wakes_few_rules() -> None:
@@ -101,3 +106,42 @@ def test_a_rule_that_a_method_sets_off_runs_for_that_method() -> None:
 def test_rules_keep_their_order() -> None:
     askers = watch((goes_through_all, silent, speaks), {}, None)
     assert list(askers.of(("first", "second"))) == [goes_through_all, silent, speaks]
+
+
+def reads_a_number(subject: Subject) -> Iterator[Finding]:
+    """Says something of large ones."""
+    if (subject.number("rank") or 0) > 8:
+        yield info("large", "rank")
+
+
+def test_what_reads_no_number_is_settled_and_the_rest_runs_each_time() -> None:
+    config = {"first": True, "rank": 4}
+    subject = Subject(config=config, architecture=None, hardware=None, schema=None)
+    at = form(config)
+    assert at is not None
+    settled = settle((silent, goes_through_all, reads_a_number), subject, at)
+    assert settled == (tuple(goes_through_all(subject)), reads_a_number)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ({"r": 4}, {"r": 8}, True),
+        ({"r": 4}, {"r": 4.0}, False),
+        ({"r": 1}, {"r": True}, False),
+        ({"on": True}, {"on": False}, False),
+        ({"on": None}, {}, False),
+        ({"a": 1, "b": 1}, {"b": 1, "a": 1}, False),
+        ({"a": [1]}, {"a": [2]}, False),
+        ({"a": [1]}, {"a": "[1]"}, False),
+        ({"a": list(range(9))}, {"a": list(range(10))}, True),
+        ({"a": "x" * 201}, {"a": "y" * 201}, True),
+        ({"a": "x" * 200}, {"a": "y" * 200}, False),
+    ],
+)
+def test_a_form_is_all_but_numbers_and_what_is_long(one: Any, other: Any, same: bool) -> None:
+    assert (form(one) == form(other)) is same
+
+
+def test_a_key_that_is_no_name_has_no_form() -> None:
+    assert form({1: "a"}) is None  # type: ignore[dict-item]

@@ -68,3 +68,15 @@ def test_a_number_in_text_is_told_where_nothing_converts_it() -> None:
     assert found.key == "optim_args.rank"
     assert found.fix is not None
     assert found.fix.set == {"optim_args.rank": 16.0}
+
+
+def test_what_is_plainly_of_a_keys_type_is_what_a_closer_look_takes() -> None:
+    """The short way says yes to nothing that the long way finds a fault in."""
+    values = (True, 0, -3, 1 << 70, 0.5, "", "no", "16", b"x", None, {}, {"a": 1}, [], ["a"])
+    keys = [key for table in (schema().keys, *schema().models.values()) for key in table.values()]
+    short = [(key, value) for key in keys for value in values if type(value) in key.plain]
+    assert len(short) > len(keys)
+    for key, value in short:
+        assert judge(value, key.accepts, schema(), key.name, key.bounds) == (), (key.name, value)
+    for key in (key for key in keys if key.bounds):
+        assert not key.plain

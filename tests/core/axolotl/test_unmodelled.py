@@ -6,7 +6,7 @@ from app.core.axolotl.unmodelled import UNMODELLED, Unmodelled, acting, room
 from tests.core.axolotl.examples import schema
 
 PRICED = frozenset(
-    """quantize_moe_experts activation_offloading adapter attn_implementation bf16 fp16 bnb_config_kwargs load_in_4bit load_in_8bit
+    """gptq quantize_moe_experts activation_offloading adapter attn_implementation bf16 fp16 bnb_config_kwargs load_in_4bit load_in_8bit
     chunked_cross_entropy cpo_alpha cut_cross_entropy dion_rank_fraction eager_attention embedding_lr embedding_lr_scale
     embeddings_skip_upcast eval_batch_size flash_attention flex_attention gradient_accumulation_steps
     gradient_checkpointing gradient_checkpointing_kwargs liger_cross_entropy liger_fused_linear_cross_entropy

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory
-from app.core.memory import estimate_memory, peak, rule_of_thumb_bytes
+from app.core.memory import estimate_memory, peak
 from app.core.memory.optimizers import FORMS
 from app.core.memory.profile import profile_head, profile_layer
-from app.core.run import OPTIMIZERS, Method, Run
+from app.core.run import OPTIMIZERS, Run
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -149,8 +149,3 @@ def test_paged_states_are_on_the_host() -> None:
     paged = memory({"optimizer": "paged_adamw_8bit"})
     assert paged.host_bytes > 0
     assert paged.allocated_peak_bytes < plain.allocated_peak_bytes
-
-
-def test_rule_of_thumb_is_the_guides() -> None:
-    """28, 14 and 6 GB for seven billion parameters."""
-    assert [rule_of_thumb_bytes(m, 7 * 10**9) // 10**9 for m in (Method.FULL, Method.LORA, Method.QLORA)] == [28, 14, 6]

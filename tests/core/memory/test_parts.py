@@ -7,14 +7,18 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe
+from app.core.estimate import Memory, Phase, Term
 from app.core.memory.forms import layer_specs
 from app.core.memory.layers import LayerSpec, Residual, run_layer
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.operations import keeping_output, scale
+from app.core.memory.preference import reference_bytes
+from app.core.memory.rule_of_thumb import beside_rule, rule_of_thumb_bytes
 from app.core.memory.tape import GRADIENTS, TOKEN, Leaf, Tape
 from app.core.memory.trained import trained_tensors
-from app.core.memory.weights import Storing, quantizes
-from app.core.run import Run
+from app.core.memory.weights import Storing, quantizes, stored
+from app.core.messages import message
+from app.core.run import Method, Run
 from tests.core.test_adapter import LLAMA
 
 FALCON_H1 = {"model_type": "falcon_h1"}
@@ -109,3 +113,82 @@ def test_liger_takes_a_power_of_two_of_tokens_at_once(
 ) -> None:
     """``fused_linear_cross_entropy_forward``: tokens over ceil(V / H), rounded up to a power of two."""
     assert liger_chunk_tokens(tokens, vocab_size, hidden_size) == chunk
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("falcon", {"word_embeddings": 2, "lm_head": 2}),
+        ("gpt_neox", {"embed_in": 2, "lm_head": 4}),
+        ("llama", {"embed_tokens": 2, "lm_head": 2}),
+    ],
+)
+def test_axolotl_casts_back_embeddings_that_it_knows_by_name(model: str, expected: dict[str, int]) -> None:
+    """``get_linear_embedding_layers``: bf16 after k-bit preparation, which left fp32. GPT-NeoX's head has a new name."""
+    architecture = describe({"model_type": model, "tie_word_embeddings": False})
+    config = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "lora_target_linear": True}
+    storing = Storing.of(Run.from_config(config))
+    ends = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD)]
+    assert {m.name: stored(architecture, m, storing) for m in ends} == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "each"),
+    [
+        ({}, 0),
+        ({"rl": "dpo"}, 2),
+        ({"rl": "kto"}, 4),
+        ({"rl": "orpo"}, 0),
+        ({"rl": "dpo", "precompute_ref_log_probs": True}, 0),
+        ({"rl": "dpo", "adapter": "lora", "lora_r": 8, "lora_target_linear": True}, 0),
+    ],
+)
+def test_a_reference_is_a_second_model_in_full_fine_tuning_alone(config: dict[str, object], each: int) -> None:
+    """Bytes a parameter: in the policy's bf16, KTO's own in fp32; an adapter is its own reference when switched off."""
+    architecture, run = describe(LLAMA), Run.from_config({"attn_implementation": "flash_attention_2"} | config)
+    assert reference_bytes(architecture, run) == each * architecture.total_parameters
+
+
+def test_rule_of_thumb_is_the_guides() -> None:
+    """28, 14 and 6 GB for seven billion parameters; 14 for whatever trains beside a frozen base in 16 bits."""
+    methods = (Method.FULL, Method.LORA, Method.QLORA, Method.PEFT)
+    assert [rule_of_thumb_bytes(method, 7 * 10**9) for method in methods] == [
+        28 * 10**9,
+        14 * 10**9,
+        6 * 10**9,
+        14 * 10**9,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (
+            Method.FULL,
+            {"counted": 100 + 7 - 90, "adapter": 5, "optimizer": 11, "activations": 33, "loss": 9, "process": 30},
+        ),
+        (
+            Method.LORA,
+            {"counted": 100 - 90, "adapter": 5 + 7, "optimizer": 11, "activations": 33, "loss": 9, "process": 30},
+        ),
+    ],
+)
+def test_what_the_rule_leaves_out_by_hand(method: Method, expected: dict[str, int]) -> None:
+    """In full fine-tuning it counts gradients; every term is in one part, and an empty part is not shown."""
+    sizes = {"weights": 100, "adapter": 5, "gradients": 7, "optimizer": 11, "activations": 13, "temporaries": 20}
+    sizes |= {"logits": 4, "loss": 5}
+    breakdown = tuple(Term(code=code, bytes=size, explanation=message("term")) for code, size in sizes.items())
+    peak = sum(sizes.values())
+    memory = Memory(
+        allocated_peak_bytes=peak,
+        process_bytes=peak + 30,
+        range_bytes=(peak, peak + 60),
+        peak_phase=Phase.BACKWARD,
+        step_phase=Phase.BACKWARD,
+        load_bytes=0,
+        breakdown=breakdown,
+    )
+    rule = beside_rule(method, 90, memory)
+    assert (rule.bytes, rule.difference_bytes, rule.counts_gradients) == (90, peak + 30 - 90, method is Method.FULL)
+    assert dict(rule.parts) == expected
+    assert sum(expected.values()) == rule.difference_bytes

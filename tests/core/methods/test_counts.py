@@ -15,9 +15,10 @@ from app.core.architecture import Architecture
 from app.core.architectures import describe, supported_model_types
 from app.core.errors import InvalidInput
 from app.core.methods import defaults
+from app.core.methods.bottleneck import places_of
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
-from app.core.methods.settings import PeftType
+from app.core.methods.settings import Bottleneck, PeftType
 from app.texts import LANGUAGES, texts
 
 LINES = (Path(__file__).parents[2] / "data" / "parameters" / "methods.jsonl").read_text(encoding="utf-8").splitlines()
@@ -51,6 +52,26 @@ def test_points_cover_every_model_type_and_method() -> None:
     assert set(counted) == set(PeftType)
     assert min(counted.values()) >= 100
     assert {1, 64, 256} <= {point["config"].get("r") for point in POINTS}
+
+
+@pytest.mark.parametrize("index", range(len(MODELS)), ids=[model["model_type"] for model in MODELS])
+def test_bottlenecks_stand_where_they_were_counted(index: int) -> None:
+    """The script puts an adapter behind each named part of each layer: together they are what was recorded to train."""
+    architecture = describe(MODELS[index])
+    for point in (point for point in POINTS if point["model"] == index and point["adapter"] == "bottleneck"):
+        settings = read_method(PeftType.BOTTLENECK, point["config"]).settings
+        assert isinstance(settings, Bottleneck)
+        root, names, only = places_of(architecture, settings)
+        places = {
+            (layer, name)
+            for module in architecture.modules
+            for layer in module.layers or ()
+            for name in names
+            if f"{module.path}.".startswith(f"{root}.{name}.") and (only is None or layer in only)
+        }
+        width, size = architecture.hidden_size, settings.size
+        each = 2 * width * size + (width + size) * settings.bias
+        assert each * len(places) == point["trainable"], point["config"]
 
 
 @pytest.mark.parametrize("index", range(len(MODELS)), ids=[model["model_type"] for model in MODELS])
@@ -116,6 +137,7 @@ def test_every_row_says_how_it_is_counted(language: str) -> None:
             continue
         for row in resolved(architecture, point["adapter"], point["config"]).modules:
             if row.formula is None:
+                assert row.own_parameters
                 continue
             said = known.render(row.formula)
             arithmetic = said.replace("×", "*").replace("²", "**2").replace(",", "").replace("/ 2", "// 2")

@@ -14,6 +14,8 @@ RECORDINGS: Mapping[str, str] = {
     "peaks": "chosen",
     "drawn": "drawn at random",
     "wide": "drawn from the whole catalogue",
+    "gptq_chosen": "GPTQ checkpoints, chosen",
+    "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
 }
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
@@ -97,6 +99,7 @@ def switches_of(case: Mapping[str, Any]) -> tuple[str, ...]:
     flags = {
         "padded": "padded batch",
         "load_in_8bit": "8-bit base",
+        "gptq": "GPTQ base",
         "lora_modules_to_save": "modules_to_save",
         "val_set_size": "evaluation",
         "sample_packing": "packing",

@@ -1,5 +1,5 @@
 """Cases of heads and losses that the other modules do not reach: Liger's cross entropy on logits, preference losses
-over scaled and soft-capped logits, LayerNorms where everything is fp32.
+over scaled and soft-capped logits, LayerNorms where everything is fp32; what a low-rank optimizer projects.
 
 ``python -m tests.reference.memory.record --cases heads`` records them to ``tests/data/memory/heads.jsonl``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import FLASH, GC, MODELS, OFF, lora, qlora
+from .cases import CCE, FLASH, GC, MODELS, OFF, lora, qlora
 from .catalogue import pool, shrunk, targets
 
 LAYERS = 4
@@ -40,6 +40,21 @@ def _precision() -> Iterator[tuple]:
         yield f"fp32-full-{model}-gc", model, FP32 | GC, (1, 512)
 
 
+def _projected() -> Iterator[tuple]:
+    """What a low-rank optimizer projects: every linear, an untied head among them; patterns; layers by number."""
+    chosen = {
+        "all": "all_linear",
+        "patterns": [r".*.attn.*", r".*.mlp.*"],
+        "layers": [r".*layers\.[13]\..*", "layers.0."],
+    }
+    for name, names in chosen.items():
+        for optimizer in ("galore_adamw", "galore_adafactor"):
+            tuned = {"optimizer": optimizer, "optim_target_modules": names}
+            yield f"{optimizer}-{name}-full-8b", LARGE, FLASH | CCE | GC | tuned, (1, 256)
+    tuned = {"optimizer": "galore_adamw", "optim_target_modules": "all_linear"}
+    yield "galore_adamw-all-full-1b-tied", SMALL, FLASH | CCE | GC | tuned, (1, 256)
+
+
 def _small_inputs() -> Iterator[tuple]:
     """Gemma 4 E2B: keys and values of an earlier layer, a small embedding in each layer."""
     model = next(model for model in pool()["gemma4"] if model["text_config"].get("num_kv_shared_layers"))
@@ -50,7 +65,7 @@ def _small_inputs() -> Iterator[tuple]:
 
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
-    for part in (_losses, _preference, _precision):
+    for part in (_losses, _preference, _precision, _projected):
         for name, model, cfg, rows in part():
             yield (
                 name,

@@ -11,9 +11,12 @@ from . import bnb
 
 def embedding_names(model_type: str) -> list[str]:
     """``axolotl/loaders/utils.py`` ``get_linear_embedding_layers``."""
-    return {"gpt_neox": ["embed_in", "embed_out"], "falcon": ["word_embeddings", "lm_head"]}.get(
-        model_type, ["embed_tokens", "lm_head"]
-    )
+    known = {
+        "gpt_neox": ["embed_in", "embed_out"],
+        "falcon": ["word_embeddings", "lm_head"],
+        "nemotron_h": ["embeddings", "lm_head"],
+    }
+    return known.get(model_type, ["embed_tokens", "lm_head"])
 
 
 def convert_dtypes(model, names: list[str], dtype: torch.dtype, before: bool) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers.trainer_utils import check_target_module_exists
 
 TARGETS = ["self_attn", "mlp"]
 """What the cases set as ``optim_target_modules``."""
@@ -26,11 +27,13 @@ TARGETS = ["self_attn", "mlp"]
 def targeted(model: nn.Module, cfg: dict) -> set[int]:
     """Weights of the linears that ``optim_target_modules`` names, as ``_setup_low_rank_optimizer`` finds them."""
     wanted = cfg.get("optim_target_modules") or TARGETS
-    found = set()
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear) and any(target in name for target in wanted):
-            found.add(id(module.weight))
-    return found
+    everything = isinstance(wanted, str) and wanted.replace("_", "-") == "all-linear"
+    names = {
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and (everything or check_target_module_exists(wanted, name))
+    }
+    return {id(parameter) for name, parameter in model.named_parameters() if name in names}
 
 
 def axolotl_groups(model: nn.Module) -> list[dict]:

@@ -15,7 +15,7 @@ from types import MethodType
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from . import autocast, bnb, experts, flash, fused_lora, grouped, liger, losses, offloading, scans
+from . import autocast, bnb, experts, flash, fused_lora, gptq, grouped, liger, losses, offloading, scans
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
@@ -89,6 +89,7 @@ class Simulation:
         grouped.install()
         scans.install()
         arguments = dict(self.config)
+        packing = arguments.pop("quantization_config", None)
         config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
         config.use_cache = False
         attention = cfg.get("attn_implementation") or "sdpa"
@@ -117,7 +118,9 @@ class Simulation:
             base = auto.from_config(config, dtype=weights_dtype(cfg))
         liger.patch_model(base, cfg)
         base.config._attn_implementation = implementation
-        if cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
+        if cfg.get("gptq"):
+            gptq.quantize(base, packing)
+        elif cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
             given = cfg.get("bnb_config_kwargs") or {}
             computing = given.get("bnb_4bit_compute_dtype", weights_dtype(cfg))
             bnb.quantize(
@@ -394,6 +397,10 @@ def _numel(model) -> int:
     for p in model.parameters():
         state = getattr(p, "quant_state", None)
         seen[id(p)] = state.shape[0] * state.shape[1] if state else p.numel()
+    for module in model.modules():
+        if isinstance(module, gptq.GptqLinear):
+            bias = 0 if module.bias is None else module.out_features
+            seen[id(module)] = module.in_features * module.out_features + bias
     return sum(seen.values())
 
 

@@ -14,7 +14,7 @@ for package in ("transformers", "peft", "accelerate", "axolotl"):
 from torch import nn  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
-from tests.reference.memory import autocast, bnb, flash, fused_lora, losses  # noqa: E402
+from tests.reference.memory import autocast, bnb, flash, fused_lora, gptq, losses  # noqa: E402
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import simulation  # noqa: E402
@@ -292,6 +292,36 @@ def test_matmul_4bit_dequantises_twice_and_saves_nothing(tracker):
     y.backward(torch.empty_like(y))
     assert tracker.peak - start == out * 2 + whole + 256 * 1024 * 2
     assert x.grad is not None
+
+
+def test_gptq_bytes(tracker):
+    """Words, zero points, fp16 scales, a group number a row; one table of shifts under two names; nothing trains."""
+    linear = nn.Linear(4096, 1024)
+    before = tracker.now
+    layer = gptq.GptqLinear(linear, 4, 128)
+    words, zeros, scales, rows, bias = 4 * 512 * 1024, 4 * 32 * 128, 2 * 32 * 1024, 4 * 4096, 2 * 1024
+    assert tracker.now - before == words + zeros + scales + rows + bias + 512
+    assert not list(layer.parameters())
+
+
+def test_gptq_keeps_the_whole_weight_of_each_product(tracker):
+    """Unpacked in fp16, cast to the input's type, and that copy saved; the backward makes no other."""
+    layer = gptq.GptqLinear(nn.Linear(1024, 2048, bias=False), 4, 128)
+    x = torch.empty(256, 1024, dtype=torch.bfloat16, requires_grad=True)
+    start = tracker.now
+    tracker.reset_peak()
+    y = layer(x)
+    whole, out = 1024 * 2048 * 2, 256 * 2048 * 2
+    assert tracker.now - start == out + whole
+    assert tracker.peak - start == 2 * whole
+    tracker.reset_peak()
+    y.backward(torch.empty_like(y))
+    assert tracker.peak - start == out * 2 + whole + 256 * 1024 * 2
+    layer.eval()
+    tracker.reset_peak()
+    with torch.no_grad():
+        layer(x)
+    assert tracker.peak - tracker.now <= whole + out
 
 
 def test_flash_attention(tracker):

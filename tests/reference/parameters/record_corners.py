@@ -51,6 +51,8 @@ def keys() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     yield llama, lora | {"lora_modules_to_save": [FIRST]}
     yield llama, lora | {"lora_modules_to_save": ["layers.1.mlp"]}
     yield llama, lora | {"lora_modules_to_save": ["q_proj"]}
+    for saved in (SECOND, "layers.1.mlp", "mlp", "layers.1", "self_attn"):
+        yield llama, {"lora_r": 4, "lora_target_modules": ["q_proj", "gate_proj"], "lora_modules_to_save": [saved]}
     tied = llama | {"tie_word_embeddings": True}
     for saved in ("embed_tokens", "lm_head"):
         for model in (llama, tied):
@@ -81,6 +83,8 @@ def methods() -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
             adapter,
             targets | {"target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": "layers"},
         )
+        for saved in ("layers.1.mlp", "mlp", SECOND):
+            yield llama, adapter, {"target_modules": ["q_proj", "gate_proj"], "modules_to_save": [saved]}
     for name in ("layers.0.mlp", "layers.3.mlp", "mlp", "layers.3"):
         yield deep, "ln_tuning", {"target_modules": [name]}
         yield llama, "ln_tuning", {"target_modules": [name]}
