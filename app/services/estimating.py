@@ -133,7 +133,7 @@ def verdict(memory: Memory, capacity_bytes: int | None) -> Verdict:
     """``tight`` where it is expected to fit and its band reaches beyond the capacity.
 
     What is expected not to fit does not, however low its band begins: a recommendation, a badge and a sentence that
-    each drew another line contradicted one another (``docs/decisions/0013-tight-fits.md``).
+    each drew another line contradicted one another (``docs/decisions/0014-tight-fits.md``).
     """
     if capacity_bytes is None:
         return Verdict.UNKNOWN
