@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 WITHIN = "app/core/"
-MUTATED = ("app/core/adapter.py", "app/core/methods", "app/core/memory")
+MUTATED = ("app/core/adapter.py", "app/core/lora.py", "app/core/methods", "app/core/memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
