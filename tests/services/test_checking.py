@@ -1,12 +1,22 @@
 """Checking whole files: the verdict, the lines, the mended text and its estimate."""
 
+from collections import Counter
+from importlib import import_module
+from itertools import chain, islice
+from typing import Any
+
 import pytest
 
 from app.catalog.library import Catalog, load_catalog
-from app.core.findings import Effect
+from app.core.axolotl.fixing import LEAST_ENTRIES, MOST_LOOKED_AT
+from app.core.axolotl.rules import MOST_SUGGESTIONS
+from app.core.findings import MOST_ALIKE, Effect
 from app.core.plan import Install
-from app.services.checking import check_config, check_text, plain
+from app.services.checking import MOST_ROUNDS, check_config, check_text, plain
 from app.services.inputs import resolve_hardware
+from app.services.reading import MOST_ENTRIES
+from app.texts import texts
+from tests.conformance.largest import of_datasets, of_keys
 
 GOOD = """base_model: meta-llama/Llama-3.1-8B-Instruct
 datasets:
@@ -109,3 +119,85 @@ def test_whatever_yaml_holds_json_holds() -> None:
         "1": "e",
         "f": "123456789012345678901234567890",
     } or set(plain(read(text).config)["d"]) == {"x", "y"}
+
+
+def many(line: str, count: int, head: str = "") -> str:
+    """A file with ``count`` lines like this."""
+    return (
+        "base_model: meta-llama/Llama-3.1-8B\nadapter: lora\nlora_r: 16\nlora_alpha: 32\nlora_target_linear: true\n"
+        "learning_rate: 0.0002\n" + head + "".join(line.format(n=n) for n in range(count))
+    )
+
+
+def test_of_many_findings_of_a_kind_the_first_are_told_and_the_rest_counted(catalog: Catalog) -> None:
+    text = many("  - path: a\n    type: alpaca\n    zzz{n}: 1\n", 130, "datasets:\n")
+    found = [f for f in check_text(catalog=catalog, text=text).findings if f.code in ("unknown_key", "more_alike")]
+    assert [f.code for f in found] == ["unknown_key"] * MOST_ALIKE + ["more_alike"]
+    more = found[-1]
+    assert more.message.params == {"count": 130 - MOST_ALIKE, "alike": "unknown_key"}
+    assert (more.key, more.effect) == (f"datasets[{MOST_ALIKE}].zzz{MOST_ALIKE}", found[0].effect)
+    assert more.line == text.split("\n").index(f"    zzz{MOST_ALIKE}: 1") + 1
+    assert texts("en").render(more.message).startswith("80 more like the ones before")
+
+
+def test_findings_that_are_too_many_altogether_are_counted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.checking.MOST_FINDINGS", 80)
+    keys = sorted(catalog.axolotl.keys)
+    config = "".join(f"{key}: true\n" for key in keys if key != "base_model")
+    found = check_text(catalog=catalog, text="base_model: meta-llama/Llama-3.1-8B\n" + config).findings
+    more = [f for f in found if f.code == "more_findings"]
+    assert len(more) == 1
+    assert more[0].message.params["count"] > 0  # type: ignore[operator] # a count is an integer
+    assert {"rejected"} <= {f.effect.value for f in found}
+    assert texts("my").render(more[0].message)
+
+
+def test_the_time_of_a_crafted_file_is_bounded_by_steps(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long: few searches for the nearest key, few readings of the text, few looks of the rules."""
+    calls: Counter[str] = Counter()
+
+    def counted(module: str, name: str) -> None:
+        real = import_module(module).__dict__[name]
+
+        def call(*given: Any, **named: Any) -> Any:
+            calls[name] += 1
+            return real(*given, **named)
+
+        monkeypatch.setattr(f"{module}.{name}", call)
+
+    counted("app.core.axolotl.rules", "nearest")
+    counted("app.core.axolotl.rules", "_look")
+    counted("app.services.checking", "read")
+    counted("app.services.mending", "read")
+    for name, text in chain(islice(of_datasets(catalog.axolotl), 3), islice(of_keys(catalog.axolotl), 2)):
+        calls.clear()
+        check_text(catalog=catalog, text=text)
+        looks = calls["_look"]
+        assert calls["nearest"] <= 2 * MOST_SUGGESTIONS * looks, name  # a form is settled by looking twice
+        assert calls["read"] <= 1 + 2 * MOST_ROUNDS, name
+        assert looks <= 1 + MOST_ROUNDS + MOST_LOOKED_AT // LEAST_ENTRIES * MOST_ROUNDS, name
+
+
+def test_keys_in_json_are_as_many_as_a_file_may_hold(catalog: Catalog) -> None:
+    config = {"base_model": "meta-llama/Llama-3.1-8B", **{f"key_{n}": n for n in range(MOST_ENTRIES)}}
+    found = check_config(catalog=catalog, config=config)
+    assert [f.code for f in found.findings] == ["yaml_many"]
+    assert found.reading.config is None
+
+
+def test_two_misspelt_plugins_are_put_right_together(catalog: Catalog) -> None:
+    text = many(
+        "",
+        0,
+        "datasets:\n  - path: a\n    type: alpaca\nplugins:\n  - axolotl.integrations.ligerr.LigerPlugin\n"
+        "  - axolotl.integrations.cut_cross_entropi.CutCrossEntropyPlugin\n",
+    )
+    found = [f for f in check_text(catalog=catalog, text=text).findings if f.code == "plugin_unknown"]
+    assert [f.fix is not None for f in found] == [True, False]
+    assert found[0].fix is not None
+    assert found[0].fix.set == {
+        "plugins": [
+            "axolotl.integrations.liger.LigerPlugin",
+            "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin",
+        ]
+    }

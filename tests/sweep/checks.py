@@ -63,6 +63,9 @@ def complaints(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> 
     said = {finding.code for finding in made.findings}
     if (made.outcome is Outcome.FITS) != (takes <= capacity) or made.estimate.fits is not (takes <= capacity):
         yield f"outcome {made.outcome} though it takes {takes} of {capacity}"
+    for estimate in (made.estimate, *(other.estimate for other in made.alternatives)):
+        if estimate.fits is not (estimate.verdict in (Verdict.FITS, Verdict.TIGHT)):
+            yield f"{estimate.verdict} though fits is {estimate.fits}"
     if made.outcome is Outcome.FITS:
         if said.intersection(NOTHING_FITS):
             yield "fits and names a GPU that would"

@@ -4,9 +4,14 @@ import csv
 import io
 
 import pytest
+from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 from app.catalog.library import Catalog
+from app.services.checking import plain
+from app.web.compare.opening import HABITS
+from app.web.forms import Form
+from app.web.planning import answer
 
 from .conftest import GPU, MODEL, Get
 
@@ -115,3 +120,44 @@ def test_a_download_without_a_plan_says_why(client: TestClient) -> None:
     many = client.get("/compare", params=[*PLAN.items(), *(("v", f"lora_r: {8 + i}") for i in range(9))])
     assert many.status_code == 422
     assert "lora_r: 15" in many.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": MODEL, "gpu": GPU},
+        {"model": "Qwen/Qwen3-30B-A3B", "gpu": "a100-80gb-sxm", "goal": "completion"},
+        {"model": "google/gemma-3-4b-it", "gpu": "rtx-3060-12gb", "goal": "dpo", "lora_r": "64"},
+        {"model": "openai-community/gpt2", "gpu": "t4", "priority": "speed", "keys": "weight_decay: 0.1"},
+        {"model": MODEL, "gpu": "mi300x", "method": "full", "install": "pip", "learning_rate": "0.00005"},
+        {"model": MODEL, "gpu": "rtx-4090", "v": "{sequence_len: 8192, learning_rate: 0.00001}"},
+    ],
+)
+def test_a_rows_plan_has_the_rows_figures(
+    get: Get, client: TestClient, catalog: Catalog, asked: dict[str, str]
+) -> None:
+    """For every method: the plan that a row links to takes what the row says, part by part."""
+    rows = get("/compare", asked).document.select(".compare-table tbody tr")
+    items = client.get("/compare.json", params=asked).json()["items"]
+    linked = 0
+    for row, item in zip(rows, items, strict=True):
+        link = row.select_one("a.compare-open")
+        if link is None:
+            assert item["process_bytes"] is None
+            continue
+        linked += 1
+        form = Form.from_query(QueryParams(str(link["href"]).partition("?")[2]), catalog.known_keys)
+        found = answer(form, catalog)
+        assert (found.asked.errors, form["file"]) == ([], "")
+        assert found.plan is not None
+        estimate = found.plan.estimate
+        assert item["process_bytes"] == estimate.memory.process_bytes, item["label"]
+        assert item["trainable_parameters"] == estimate.trainable_parameters
+        assert (item["fits"], item["verdict"]) == (estimate.fits, estimate.verdict.value)
+        for term in estimate.memory.breakdown:
+            assert (item[f"{term.code}_bytes"] or 0) == term.bytes, (item["label"], term.code)
+        free = HABITS.difference(asked) if "v" not in asked else frozenset()
+        assert {key: value for key, value in item["config"].items() if key not in free} == {
+            key: value for key, value in plain(found.plan.config).items() if key not in free
+        }
+    assert linked >= (2 if "v" in asked else 8)

@@ -22,6 +22,8 @@ from app.core.findings import Finding
 
 _SWITCHES = frozenset((bool, str, NoneType))
 LONGEST_TEXT = 200
+MOST_KEYS = 100
+"""Top-level keys of a form; none of Axolotl's own examples has more than 60."""
 MOST_INSIDE = 8
 """Entries of a list or mapping that is taken as a switch, as a whole."""
 
@@ -101,12 +103,15 @@ Form: TypeAlias = tuple[tuple[str, Hashable], ...]
 def form(config: Mapping[str, Any]) -> Form | None:
     """The names and switches of a configuration; of numbers, long texts and long lists no more than their type.
 
-    None where a key is no name.
+    None where a key is no name, or where keys are longer or more than anybody's: what is settled at a form is kept,
+    and a stranger's thousand keys are not to be.
     """
+    if len(config) > MOST_KEYS:
+        return None
     found = []
     for key, value in config.items():
         kind = type(value)
-        if type(key) is not str:
+        if type(key) is not str or len(key) > LONGEST_TEXT:
             return None
         if kind in _SWITCHES:
             found.append((key, value if kind is not str or len(value) <= LONGEST_TEXT else str))

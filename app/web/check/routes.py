@@ -44,7 +44,8 @@ async def check_post(request: Request) -> Response:
     asked = asked_from(fields)
     builder = Builder(request, texts, asked)
     wanted = fields.get("apply")
-    if isinstance(wanted, str) and wanted and (mended := builder.mended(wanted)) is not None:
+    mended = builder.mended(wanted) if isinstance(wanted, str) and wanted else None
+    if mended is not None and mended != asked.text:
         builder = Builder(request, texts, replace(builder.asked, text=mended))
     if builder.asked.blank and builder.status == 200:
         return RedirectResponse(path_for(request, "check") + builder.asked.query(builder.lang), 303, {"Vary": VARY})

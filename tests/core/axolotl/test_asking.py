@@ -8,7 +8,7 @@ import pytest
 
 from app.catalog.library import load_catalog
 from app.core.architecture import Architecture
-from app.core.axolotl.asking import form, settle, watch
+from app.core.axolotl.asking import MOST_KEYS, form, settle, watch
 from app.core.axolotl.rules import RULES, check, unknown_keys
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Rule, Subject, info
@@ -152,3 +152,9 @@ def test_a_form_is_all_but_numbers_and_what_is_long(one: Any, other: Any, same: 
 
 def test_a_key_that_is_no_name_has_no_form() -> None:
     assert form({1: "a"}) is None  # type: ignore[dict-item]
+
+
+def test_what_nobody_has_is_not_kept() -> None:
+    assert form({f"key_{number}": 1 for number in range(MOST_KEYS)}) is not None
+    assert form({f"key_{number}": 1 for number in range(MOST_KEYS + 1)}) is None
+    assert form({"k" * 201: 1}) is None
