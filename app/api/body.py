@@ -12,6 +12,7 @@ from app.api.problem import ProblemException
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
+from app.core.shown import shown
 from app.schemas import CHECK_MISSING, HARDWARE_MISSING, MODEL_MISSING
 
 M = TypeVar("M", bound=BaseModel)
@@ -124,7 +125,7 @@ _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 def _complaint(fault: ErrorDetails, shape: type[BaseModel]) -> Message:
     kind, location = fault["type"], fault["loc"]
     name = str(next((part for part in reversed(location) if isinstance(part, str)), ""))[:100]
-    given = _shown(fault["input"])
+    given = shown(fault["input"])
     match kind:
         case "missing":
             return message("error.request.missing", field=name)
@@ -138,6 +139,8 @@ def _complaint(fault: ErrorDetails, shape: type[BaseModel]) -> Message:
             return message("error.hardware.missing")
         case "model_missing":
             return message("error.base_model.missing")
+    if name == "model" and isinstance(fault["input"], str):
+        return message("error.request.model_as_text", given=given)
     if kind in _BOUNDS:
         context = fault.get("ctx", {})
         sign = {"greater_than": ">", "greater_than_equal": "≥", "less_than": "<", "less_than_equal": "≤"}[kind]
@@ -193,13 +196,8 @@ def _unknown(name: str, allowed: tuple[str, ...]) -> Message:
 
 def no_choice(name: str, given: str, allowed: tuple[str, ...]) -> Message:
     """What to say of a value that is none of ``allowed``."""
-    given = _shown(given)
+    given = shown(given)
     close = nearest(given, allowed, count=1)
     if close:
         return message("error.request.choice_nearest", field=name, given=given, nearest=close[0], allowed=allowed)
     return message("error.request.choice", field=name, given=given, allowed=allowed)
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -39,13 +39,6 @@ class ProblemException(Exception):
         self.errors = errors
 
 
-def unknown_name(error: UnknownName) -> Message:
-    """What to say of a name that nothing has."""
-    if error.nearest:
-        return message(f"error.unknown_{error.kind}_nearest", given=error.given, nearest=error.nearest)
-    return message(f"error.unknown_{error.kind}", given=error.given)
-
-
 def problem(
     request: Request,
     status: int,
@@ -98,8 +91,7 @@ async def handle_invalid_input(request: Request, error: Exception) -> Response:
 async def handle_unknown_name(request: Request, error: Exception) -> Response:
     """``UnknownName`` in a path; in a body it is a field's error, see ``v1``."""
     assert isinstance(error, UnknownName)  # noqa: S101 - registered for nothing else
-    detail = unknown_name(error)
-    return problem(request, 404, detail, (FieldError("/path/id", detail),))
+    return problem(request, 404, error.message, (FieldError("/path/id", error.message),))
 
 
 def handle_http(request: Request, error: HTTPException) -> Response:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, Response
 from app.api import rendering
 from app.api.body import no_choice, read
 from app.api.describing import gives, problems, reference, takes
-from app.api.problem import unknown_name
 from app.api.reply import json_reply, language_headers, reader
 from app.api.route import Direct
 from app.catalog.library import Catalog
@@ -399,7 +398,7 @@ def _pointing(moves: Mapping[str, str]) -> Iterator[None]:
         yield
     except UnknownName as error:
         own = {"model": "/base_model", "gpu": "/hardware/gpu"}.get(error.kind, f"/{error.kind}")
-        raise InvalidInput(FieldError(moves.get(own, own), unknown_name(error))) from error
+        raise InvalidInput(FieldError(moves.get(own, own), error.message)) from error
     except InvalidInput as error:
         raise InvalidInput(*(FieldError(_moved(e.pointer, moves), e.message) for e in error.errors)) from error
 

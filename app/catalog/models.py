@@ -88,12 +88,18 @@ def build_model(row: Row) -> ModelRow:
     )
 
 
+def _last(id_: str) -> str:
+    return id_.strip().rstrip("/").rpartition("/")[2].lower().removeprefix("meta-")
+
+
 class Models:
     """All base models, by id and by what people call them."""
 
     def __init__(self, rows: Iterable[ModelRow]) -> None:
         self.rows = tuple(rows)
         self._by_id = {row.id.lower(): row for row in self.rows}
+        self._by_name = {_last(row.id): row for row in self.rows}
+        self._shared = {name for name, count in Counter(_last(row.id) for row in self.rows).items() if count > 1}
         kin = Counter(row.family for row in self.rows)
         self._index = Index(
             entry(
@@ -121,6 +127,14 @@ class Models:
     def find(self, id_: str) -> ModelRow | None:
         """The model with this id, or None."""
         return self._by_id.get(id_.strip().lower())
+
+    def namesake(self, given: str) -> ModelRow | None:
+        """The one model that is called as ``given`` is, whoever publishes it: a copy elsewhere, or a directory.
+
+        Llama's name has been written with and without "Meta-" before it.
+        """
+        name = _last(given)
+        return None if name in self._shared else self._by_name.get(name)
 
     def nearest(self, given: str, count: int = 3) -> tuple[str, ...]:
         """The ids that ``given`` may mean, by its words as much as by its spelling."""

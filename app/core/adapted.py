@@ -51,17 +51,13 @@ class AdaptedModule:
 class Adapter:
     """What trains in one run.
 
-    ``added_parameters`` are those that the bare model does not have. ``unmatched_modules_to_save`` names what PEFT
-    passes over in silence; ``experts_rewritten`` the names that it turned into the parameters of all experts;
-    ``buffer_bytes`` what a method holds beside parameters: VeRA's shared matrices, OFT's indices, AdaLoRA's
-    importances.
+    ``added_parameters`` are those that the bare model does not have; ``buffer_bytes`` what a method holds beside
+    parameters: VeRA's shared matrices, OFT's indices, AdaLoRA's importances.
     """
 
     modules: tuple[AdaptedModule, ...]
     base_parameters: int
     added_parameters: int
-    unmatched_modules_to_save: tuple[str, ...] = ()
-    experts_rewritten: tuple[str, ...] = ()
     buffer_bytes: int = 0
     shared_layout: object = None
     """The same object for adapters that differ in nothing but a rank that all of their sizes are multiples of."""
@@ -119,25 +115,23 @@ def own(module: Module, layers: Layers, *, weight: bool = True, bias: bool = Tru
 
 def saved_copies(
     architecture: Architecture, names: Sequence[str], adapted: Mapping[Row, Layers | None], pointer: str
-) -> tuple[tuple[AdaptedModule, ...], tuple[str, ...]]:
-    """``modules_to_save``: a trained copy beside the frozen original, of a tied weight too, and the names without one.
+) -> tuple[AdaptedModule, ...]:
+    """``modules_to_save``: a trained copy beside the frozen original, of a tied weight too.
 
-    PEFT copies every module whose path ends with a name, wherever in a name that begins. ``adapted`` are the layers
-    that an adapter is on, None for a parameter; a copy of what is adapted cannot be. ``pointer`` says where the names
-    stand.
+    PEFT copies every module whose path ends with a name, wherever in a name that begins, and passes over a name that
+    nothing ends with. ``adapted`` are the layers that an adapter is on, None for a parameter; a copy of what is adapted
+    cannot be. ``pointer`` says where the names stand.
 
     Raises:
         InvalidInput: a module is both adapted and copied.
     """
     found: dict[Row, tuple[Module, dict[int, None]]] = {}
-    unmatched = []
     for end in names:
         holders = {
             path: layers
             for path, at in architecture.containers.items()
             if (layers := ending_layers(path, at, end)) is not None
         }
-        matched = bool(holders)
         for module in architecture.modules:
             hit: list[Layers | None] = [
                 layers if layers and module.layers is not None else module.layers or ()
@@ -149,11 +143,8 @@ def saved_copies(
             layers = union(hit)
             if layers is None or (module.layers is not None and not layers):
                 continue
-            matched = True
             at = tuple(layer for layer in layers if module.layers and layer in module.layers)
             found.setdefault(row_of(module), (module, {}))[1].update(dict.fromkeys(at))
-        if not matched:
-            unmatched.append(end)
     copies = []
     for module, at_layers in found.values():
         row = row_of(module)
@@ -167,4 +158,12 @@ def saved_copies(
                     )
                 )
         copies.append(own(replace(module, tied_to=None), tuple(sorted(at_layers))))
-    return tuple(copies), tuple(unmatched)
+    return tuple(copies)
+
+
+def is_ending(architecture: Architecture, end: str) -> bool:
+    """Whether a module of the model, or what holds others, ends with ``end``, as ``modules_to_save`` looks for it."""
+    modules = [module for module in architecture.modules if not module.is_parameter]
+    named = [(path, module.layers) for module in modules for path in (module.path, module.outer_path)]
+    paths = (*architecture.containers.items(), *named)
+    return any(ending_layers(path, layers, end) is not None for path, layers in paths)

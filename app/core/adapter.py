@@ -137,16 +137,23 @@ def _resolve_lora(
     targets.take_parameters()
     adapted = tuple(targets.adapted())
     if not adapted:
-        raise _fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
-    saved, unmatched = saved_copies(architecture, lora.modules_to_save, targets.taken(), "/config/lora_modules_to_save")
+        raise _nothing_adapted(architecture, lora)
+    saved = saved_copies(architecture, lora.modules_to_save, targets.taken(), "/config/lora_modules_to_save")
     trained = (*adapted, *saved, *_trained_tokens(architecture, lora, trainable_token_indices))
     return Adapter(
         modules=trained,
         base_parameters=architecture.total_parameters,
         added_parameters=sum(module.trainable_parameters for module in trained),
-        unmatched_modules_to_save=unmatched,
-        experts_rewritten=targets.rewritten,
     )
+
+
+def _nothing_adapted(architecture: Architecture, lora: LoraSettings) -> InvalidInput:
+    """No target is named, or none stands in a layer that is asked for."""
+    last = architecture.num_layers - 1
+    if lora.layers_to_transform and min(lora.layers_to_transform) > last:
+        given = tuple(map(str, lora.layers_to_transform[:20]))
+        return _fault("peft_layers_to_transform", "error.layers_none", given=given, last=last)
+    return _fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
 
 
 def _fault(key: str, code: str, **params: Param) -> InvalidInput:
@@ -195,7 +202,6 @@ class _Targets:
         self.modules: dict[Row, _Hits] = {}
         self.parameters: dict[Row, tuple[Module, str, Layers, tuple[int, ...]]] = {}
         self.parameter_targets = dict.fromkeys(lora.target_parameters)
-        self.rewritten: tuple[str, ...] = ()
         self.chosen_layers = frozenset(lora.layers_to_transform or ()) or None
         self.ranks = [
             (_compiled("lora_rank_pattern", rf"(.*\.)?({key})$"), rank) for key, rank in lora.rank_pattern.items()
@@ -276,7 +282,6 @@ class _Targets:
                 rank = self.lora.r * len(needed)
                 self.ranks.append((re.compile(rf"(.*\.)?(.*\.{re.escape(new)})$"), rank))
             self.parameter_targets[new] = None
-        self.rewritten = tuple(old for present in parts.values() for old in present)
         return kept
 
     def _take_names(self, names: Iterable[str], *, strict: bool = True) -> None:
@@ -356,7 +361,8 @@ class _Targets:
                     self.parameters[path, module.layers] = (module, path, layers, shape)
             if not matched and target in self.lora.target_parameters:
                 allowed = tuple(dict.fromkeys(m.path.partition("{}.")[2] for m in self._experts()))
-                raise _fault("lora_target_parameters", "error.target_unmatched", given=target[:200], allowed=allowed)
+                code = "error.target_unmatched" if allowed else "error.target_no_experts"
+                raise _fault("lora_target_parameters", code, given=target[:200], allowed=allowed)
         if self.parameters and self.lora.dora:
             names = ", ".join(dict.fromkeys(leaf_of(path) for path, _ in self.parameters))
             raise _fault("peft_use_dora", "error.dora_on_parameters", given=names)

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
+from app.core.shown import shown
 
 LARGEST_SIZE = 10**8
 """No width, count or vocabulary of a real model exceeds this; more is nonsense and is refused."""
@@ -54,7 +55,7 @@ class ConfigReader:
         if value is None:
             value = {}
         if not isinstance(value, Mapping):
-            raise self.fault(key, "error.config_json.mapping", given=_shown(value))
+            raise self.fault(key, "error.config_json.mapping", given=shown(value, quoted=True))
         return ConfigReader(value, f"{self.pointer}/{key}")
 
     def fault(self, key: str, code: str, **params: str | float) -> InvalidInput:
@@ -68,7 +69,7 @@ class ConfigReader:
             if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
-                raise self.fault(key, "error.config_json.integer", given=_shown(value))
+                raise self.fault(key, "error.config_json.integer", given=shown(value, quoted=True))
             if not least <= value <= most:
                 raise self.fault(key, "error.config_json.range", given=value, least=least, most=most)
             return value
@@ -87,7 +88,7 @@ class ConfigReader:
             if value is None:
                 continue
             if not isinstance(value, bool):
-                raise self.fault(key, "error.config_json.boolean", given=_shown(value))
+                raise self.fault(key, "error.config_json.boolean", given=shown(value, quoted=True))
             return value
         return default
 
@@ -98,7 +99,7 @@ class ConfigReader:
             if value is None:
                 continue
             if not isinstance(value, str):
-                raise self.fault(key, "error.config_json.text", given=_shown(value))
+                raise self.fault(key, "error.config_json.text", given=shown(value, quoted=True))
             return value
         return default
 
@@ -108,7 +109,7 @@ class ConfigReader:
         if value is None:
             return None
         if not isinstance(value, list | tuple) or len(value) != length:
-            given = len(value) if isinstance(value, list | tuple) else _shown(value)
+            given = len(value) if isinstance(value, list | tuple) else shown(value, quoted=True)
             raise self.fault(key, "error.config_json.per_layer", given=given, length=length)
         return tuple(value)
 
@@ -118,15 +119,9 @@ class ConfigReader:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.fault(key, "error.config_json.number", given=_shown(value))
+            raise self.fault(key, "error.config_json.number", given=shown(value, quoted=True))
         return float(value)
 
     def has(self, key: str) -> bool:
         """Whether the file sets ``key`` to something other than null."""
         return self.values.get(key) is not None
-
-
-def _shown(value: object) -> str:
-    """What was given, short enough for a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

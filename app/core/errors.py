@@ -7,7 +7,7 @@ AxoplanError
 
 from dataclasses import dataclass
 
-from app.core.messages import Message
+from app.core.messages import Message, message
 
 
 class AxoplanError(Exception):
@@ -42,3 +42,10 @@ class UnknownName(AxoplanError):
         self.kind = kind
         self.given = given
         self.nearest = nearest
+
+    @property
+    def message(self) -> Message:
+        """What to say of a name that nothing has."""
+        if self.nearest:
+            return message(f"error.unknown_{self.kind}_nearest", given=self.given, nearest=self.nearest)
+        return message(f"error.unknown_{self.kind}", given=self.given)

@@ -17,6 +17,7 @@ from app.core.messages import message
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType, VirtualTokens
 from app.core.nearest import nearest
+from app.core.shown import shown
 from app.core.targets import safe_pattern
 
 
@@ -290,7 +291,7 @@ class _Reader:
         ):
             number = int(value)
         if number is None:
-            self.fault(key, "error.config.integer", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
             return default
         if not least <= number <= most:
             self.fault(key, "error.config.range", given=number, least=least, most=most)
@@ -306,7 +307,7 @@ class _Reader:
                 raise ValueError
             number = float(value)
         except (TypeError, ValueError):
-            self.fault(key, "error.config.number", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.number", given=shown(value), least=least, most=most)
             return default
         if not least <= number <= most:
             self.fault(key, "error.config.range", given=number, least=least, most=most)
@@ -323,7 +324,7 @@ class _Reader:
             return bool(value)
         if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
             return value.lower() in ("true", "yes", "on", "1")
-        self.fault(key, "error.config.boolean", given=_shown(value))
+        self.fault(key, "error.config.boolean", given=shown(value))
         return default
 
     def those_on(self, keys: Collection[str]) -> tuple[str, ...]:
@@ -337,7 +338,7 @@ class _Reader:
             return (value,)
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        self.fault(key, "error.config.names", given=_shown(value))
+        self.fault(key, "error.config.names", given=shown(value))
         return ()
 
     def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
@@ -349,9 +350,9 @@ class _Reader:
         allowed = tuple(name for name in allowed if name)
         close = nearest(str(value), allowed, count=1)
         if close:
-            self.fault(key, "error.config.choice_nearest", given=_shown(value), allowed=allowed, nearest=close[0])
+            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
         else:
-            self.fault(key, "error.config.choice", given=_shown(value), allowed=allowed)
+            self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
         return default
 
     def run(self) -> Run:
@@ -446,11 +447,11 @@ class _Reader:
         if isinstance(layers, int) and not isinstance(layers, bool):
             layers = [layers]
         if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
-            self.fault("peft_layers_to_transform", "error.config.layers", given=_shown(layers))
+            self.fault("peft_layers_to_transform", "error.config.layers", given=shown(layers))
             layers = None
         pattern = self.config.get("lora_rank_pattern") or {}
         if not isinstance(pattern, Mapping) or not all(type(v) is int and v > 0 for v in pattern.values()):
-            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=_shown(pattern))
+            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=shown(pattern))
             pattern = {}
         if self.config.get("lora_r") is None:
             self.fault("lora_r", "error.config.lora_r_missing")
@@ -600,11 +601,6 @@ def _is_all(text: str, name: str) -> bool:
     """Whether a pattern is all of a name."""
     pattern = _pattern(text)
     return pattern is not None and pattern.fullmatch(name) is not None
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 OPTIMIZERS = tuple(

@@ -160,7 +160,7 @@ def _worded(finding: Finding, reading: Reading) -> Finding:
         return finding
     word = place.text
     allowed = [str(value) for value in expected]
-    if finding.message.params.get("given") in ("True", "False") and "true/false" not in allowed:
+    if finding.message.params.get("given") in ("true", "false") and "true/false" not in allowed:
         said = message(finding.message.code, **{**finding.message.params, "given": word})
         return replace(finding, message=said, fix=Fix(set={finding.key: word}, safe=True))
     return finding
@@ -185,6 +185,11 @@ def _resolved(
     try:
         return resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model), ()
     except UnknownName as error:
+        namesake = catalog.models.namesake(error.given)
+        if namesake is not None:
+            counted = resolve_model(catalog=catalog, base_model=base, model=namesake.config)
+            said = info("model_namesake", "base_model", given=error.given[:100], id=namesake.id)
+            return counted, (said,)
         code = "model_unknown_nearest" if error.nearest else "model_unknown"
         return None, (info(code, "base_model", given=error.given[:100], nearest=error.nearest),)
     except InvalidInput as error:

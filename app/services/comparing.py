@@ -7,14 +7,15 @@ from typing import Any
 from app.catalog.library import Catalog
 from app.catalog.methods import MethodRow
 from app.core.axolotl.overriding import apply_overrides
-from app.core.errors import FieldError, InvalidInput
+from app.core.errors import FieldError, InvalidInput, UnknownName
 from app.core.estimate import Estimate
 from app.core.hardware import Hardware
 from app.core.messages import Message
 from app.core.plan import Dataset
 from app.services.estimating import estimate_resolved
-from app.services.inputs import resolve_model
+from app.services.inputs import ResolvedModel, resolve_model
 from app.services.swapping import TURNED_OFF, as_method
+from app.services.writing import flow_text
 
 MOST_VARIANTS = 24
 
@@ -51,8 +52,8 @@ def compare(
     """
     resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
 
-    def estimate(changed: Mapping[str, Any]) -> Estimate:
-        return estimate_resolved(catalog=catalog, resolved=resolved, config=changed, hardware=hardware, dataset=dataset)
+    def estimate(changed: Mapping[str, Any], of: ResolvedModel = resolved) -> Estimate:
+        return estimate_resolved(catalog=catalog, resolved=of, config=changed, hardware=hardware, dataset=dataset)
 
     found: list[Compared] = []
     if variants is not None:
@@ -60,7 +61,9 @@ def compare(
             changed = apply_overrides(config, variant)
             with_pointers = {f"/config/{key}": f"/variants/{position}/{key}" for key in variant}
             try:
-                made = estimate(changed)
+                made = estimate(changed, _model_of(catalog, variant, resolved))
+            except UnknownName as error:
+                raise InvalidInput(FieldError(f"/variants/{position}/base_model", error.message)) from error
             except InvalidInput as error:
                 raise InvalidInput(
                     *(FieldError(with_pointers.get(e.pointer, e.pointer), e.message) for e in error.errors)
@@ -79,6 +82,17 @@ def compare(
                 raise
             found.append(Compared(label=row.name, method=row, config=changed, estimate=None, reasons=reasons))
     return _related(found)
+
+
+def _model_of(catalog: Catalog, variant: Mapping[str, Any], resolved: ResolvedModel) -> ResolvedModel:
+    """The model of a variant: one of the catalogue where it names another."""
+    name = variant.get("base_model")
+    if name is None or name == resolved.id:
+        return resolved
+    try:
+        return resolve_model(catalog=catalog, base_model=name, model=None)
+    except InvalidInput as error:
+        raise InvalidInput(*(FieldError(f"/config{e.pointer}", e.message) for e in error.errors)) from error
 
 
 def _about_config(config: Mapping[str, Any], error: FieldError) -> bool:
@@ -110,11 +124,5 @@ def _related(found: Sequence[Compared]) -> tuple[Compared, ...]:
 
 def label_of(variant: Mapping[str, Any]) -> str:
     """A variant in a few words: ``lora_r: 64, sequence_len: 8192``."""
-    shown = ", ".join(f"{key}: {_shown(value)}" for key, value in variant.items())
+    shown = ", ".join(f"{key}: {'–' if value is None else flow_text(value)}" for key, value in variant.items())
     return shown if len(shown) <= 120 else shown[:119] + "…"
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "–"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -13,6 +13,7 @@ from app.core.config_json import SIZE_NAMES, unstated_sizes
 from app.core.errors import FieldError, InvalidInput
 from app.core.hardware import Hardware, Vendor
 from app.core.messages import Param, message
+from app.core.shown import shown
 from app.core.units import gib_to_bytes
 
 ASSUMED_CAPABILITY = (8, 0)
@@ -46,7 +47,7 @@ def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, A
         UnknownName: the catalogue does not hold ``base_model`` and no config.json is given.
     """
     if base_model is not None and not isinstance(base_model, str):
-        raise _fault("/base_model", "error.base_model.text", given=_shown(base_model))
+        raise _fault("/base_model", "error.base_model.text", given=shown(base_model))
     name = (base_model or "").strip()
     if model is not None:
         name = name or _own_name(model)
@@ -99,7 +100,7 @@ def resolve_hardware(
         parsed = parse_capability(compute_capability)
         if parsed is None:
             where = "/hardware/compute_capability"
-            errors.append(FieldError(where, message("error.hardware.capability", given=_shown(compute_capability))))
+            errors.append(FieldError(where, message("error.hardware.capability", given=shown(compute_capability))))
         else:
             capability = parsed
     if errors:
@@ -131,11 +132,6 @@ def _own_name(model: Mapping[str, Any]) -> str:
 
 def _fault(pointer: str, code: str, **params: Param) -> InvalidInput:
     return InvalidInput(FieldError(pointer, message(code, **params)))
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _number(value: float) -> str:

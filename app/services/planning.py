@@ -9,7 +9,7 @@ from app.core.advice import conflicts
 from app.core.axolotl.adapter_rules import NOT_AXOLOTLS
 from app.core.axolotl.composing import is_packed
 from app.core.decision import Fact
-from app.core.errors import InvalidInput
+from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate, Verdict
 from app.core.findings import Finding, Fix, Severity
 from app.core.fit import RUNG_KEYS, SHORTEST_SEQUENCE, Fitted, Ladder, Rung, build_ladder, climb
@@ -27,6 +27,7 @@ from app.services.measuring import Meter
 from app.services.reach import Trainable, largest_model, relative, smallest_gpu
 from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
 from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
+from app.services.writing import flow_text
 
 SAID_OF_EXPORTS = frozenset({NOT_AXOLOTLS, "adapter_by_export"})
 """What a check says of the bare keys; a plan hands out files that bring the adapter, and says so itself."""
@@ -59,6 +60,11 @@ def plan(
         UnknownName: the catalogue does not hold ``base_model``.
     """
     resolved = resolve_model(catalog=catalog, base_model=base_model, model=model)
+    other = wish.overrides.get("base_model")
+    named = catalog.models.find(other) if isinstance(other, str) else None
+    if named is not None and named != resolved.row and not resolved.pasted:
+        said = message("error.overrides.base_model", given=named.id, model=resolved.id or "model")
+        raise InvalidInput(FieldError("/overrides/base_model", said))
     return _Planner(catalog, resolved, hardware, wish, brief=brief).plan()
 
 
@@ -432,4 +438,4 @@ class _Planner:
 
 
 def _shown(value: object) -> str:
-    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "–" if value is None else flow_text(value)

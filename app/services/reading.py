@@ -15,6 +15,7 @@ import yaml
 
 from app.core.axolotl.subject import misleads, rejected
 from app.core.findings import Finding, gathered
+from app.core.shown import shown
 
 LONGEST = 64 * 1024
 """Characters of a file. The longest of Axolotl's own examples has a tenth of that."""
@@ -124,7 +125,7 @@ def _read(text: str) -> Reading:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
-        if root is None:
+        if root is None or root.tag == "tag:yaml.org,2002:null":
             return Reading(text=text, config=None, findings=(rejected("yaml_empty", None),))
         places: dict[str, Place] = {}
         findings: list[Finding] = []
@@ -136,8 +137,8 @@ def _read(text: str) -> Reading:
     finally:
         loader.dispose()
     if not isinstance(config, dict):
-        kind = "list" if isinstance(config, list) else type(config).__name__
-        return Reading(text=text, config=None, findings=(_at(rejected("yaml_no_mapping", None, given=kind), 1),))
+        finding = rejected("yaml_no_mapping", None, given=shown(config))
+        return Reading(text=text, config=None, findings=(_at(finding, 1),))
     return Reading(text=text, config=config, findings=tuple(gathered(findings)), places=places)
 
 

@@ -282,3 +282,10 @@ def test_nasty_config_jsons_never_break_it(client: TestClient, key: str, model_t
         }
         response = client.post("/api/v1/estimate", json={"config": LORA, "model": model})
         assert response.status_code in (200, 422), (model_type, key, value, response.text[:300])
+
+
+def test_a_model_given_by_name_is_pointed_to_where_names_go(client: TestClient) -> None:
+    body = {"model": MODEL, "hardware": {"gpu": "rtx-4090"}}
+    found = refused(client, 422, body, "/api/v1/plan")
+    assert found["errors"][0]["pointer"] == "/model"
+    assert "base_model" in found["errors"][0]["detail"]

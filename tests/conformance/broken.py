@@ -73,6 +73,7 @@ class Broken:
     config: Mapping[str, Any]
     capability: str = "sm_90"
     gpus: int = 1
+    vendor: Vendor = Vendor.NVIDIA
     rule: str = field(default="")
 
     @property
@@ -83,7 +84,7 @@ class Broken:
         return Hardware(
             name=self.capability,
             gpu_id=None,
-            vendor=Vendor.NVIDIA,
+            vendor=self.vendor,
             capacity_bytes=80 << 30,
             marketed_memory_gb=80,
             compute_capability=capability,
@@ -172,8 +173,14 @@ def rules() -> Iterator[Broken]:
             for position, variant in enumerate(variants):
                 changes = dict(variant)
                 capability, gpus = changes.pop("@card", "sm_90"), changes.pop("@gpus", 1)
+                vendor = changes.pop("@vendor", Vendor.NVIDIA)
                 merged = {**BASES[base], **changes}
                 config = {key: value for key, value in merged.items() if value != "@gone"}
                 yield Broken(
-                    name=f"{kind} {code} {base} {position}", config=config, capability=capability, gpus=gpus, rule=code
+                    name=f"{kind} {code} {base} {position}",
+                    config=config,
+                    capability=capability,
+                    gpus=gpus,
+                    vendor=vendor,
+                    rule=code,
                 )

@@ -1,8 +1,10 @@
 """More ways to break each rule that few others break: by the finding's code, the base, and changes that all break it."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from app.core.hardware import Vendor
 from tests.conformance.broken_rules import CCE, FSDP1, FSDP2, KERNELS, LIGER, PRETRAIN
 
 DIFFUSION = "axolotl.integrations.diffusion.DiffusionPlugin"
@@ -17,9 +19,10 @@ RING = {"attn_implementation": "flash_attention_2", "sample_packing": True}
 EBFT = {"rl": "ebft", "ebft": {"mode": "strided"}}
 EBFT_FLEX = {**EBFT, "gradient_checkpointing": True, "activation_offloading": True}
 POLORA = {"optimizer": "polora"}
+QUANTIZED_EXPERTS = {"quantize_moe_experts": True, "lora_target_linear": "@gone"}
 SELECTIVE = {"selective_checkpointing": True, "gradient_checkpointing": True}
 
-BROKEN_AGAIN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
+BROKEN_AGAIN: tuple[tuple[str, str, tuple[Mapping[Any, Any], ...]], ...] = (
     (
         "attention_torch",
         "full",
@@ -223,6 +226,22 @@ BROKEN_AGAIN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"attn_implementation": "fp8", "sample_packing": True, "@card": "sm_86"},
         ),
     ),
+    (
+        "experts_cuda",
+        "qlora",
+        (
+            {**QUANTIZED_EXPERTS, "@card": "sm_94", "@vendor": Vendor.AMD},
+            {**QUANTIZED_EXPERTS, "@card": "sm_90", "@vendor": Vendor.AMD},
+            {
+                **QUANTIZED_EXPERTS,
+                "adapter": "lora",
+                "load_in_4bit": False,
+                "load_in_8bit": True,
+                "@card": "sm_94",
+                "@vendor": Vendor.AMD,
+            },
+        ),
+    ),
     ("fp8_card", "full", ({"fp8": True, "@card": "sm_75"}, {"fp8": True, **FSDP2, "@card": "sm_86"})),
     (
         "fp8_gather_rowwise",
@@ -389,6 +408,19 @@ BROKEN_AGAIN: tuple[tuple[str, str, tuple[Mapping[str, Any], ...]], ...] = (
             {"plugins": [DIFFUSION], "diffusion": {"min_mask_ratio": 0.95}},
             {"plugins": [DIFFUSION], "diffusion": {"max_mask_ratio": 0.05}},
             {"plugins": [DIFFUSION], "diffusion": {"min_mask_ratio": 0.2, "max_mask_ratio": 0.8}},
+        ),
+    ),
+    (
+        "key_not_text",
+        "full",
+        (
+            {5: 1},
+            {True: "yes"},
+            {None: 1},
+            {1.5: 1},
+            {dt.date(2026, 1, 1): 1},
+            {"datasets": [{"path": "a", "type": "alpaca", 5: 1}]},
+            {"datasets": [{"path": "a", "type": "alpaca"}, {"path": "b", "type": "alpaca", False: 1}]},
         ),
     ),
     ("memory_limits_twice", "full", ({"max_memory": {"cpu": "40GiB"}, "gpu_memory_limit": 20},)),

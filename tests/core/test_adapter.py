@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.core.adapted import is_ending
 from app.core.adapter import Adapter, default_targets, linear_names, resolve_adapter, resolve_lora
 from app.core.architecture import Architecture
 from app.core.architectures import describe, supported_model_types
@@ -31,7 +32,6 @@ LLAMA = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
-LLAMA_70B = LLAMA | {"hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80}
 QWEN3_30B = {
     "model_type": "qwen3_moe",
     "hidden_size": 2048,
@@ -92,15 +92,13 @@ def test_every_count_is_pefts(index: int) -> None:
             assert sum(found.values()) == sum(point["names"].values()), config
 
 
-def test_experts_are_rewritten_and_said_so() -> None:
+def test_experts_are_rewritten() -> None:
     """The seven usual names on a mixture of experts train all experts: 995 million, not 13."""
     architecture = describe(QWEN3_30B)
     adapter = resolved(architecture, {"lora_r": 16, "lora_target_modules": SEVEN})
     assert adapter.trainable_parameters == 994_836_480
-    assert set(adapter.experts_rewritten) == {"gate_proj", "up_proj", "down_proj"}
     attention = resolved(architecture, {"lora_r": 16, "lora_target_modules": list(default_targets(architecture))})
     assert attention.trainable_parameters == 13_369_344
-    assert attention.experts_rewritten == ()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +117,11 @@ def test_experts_are_rewritten_and_said_so() -> None:
         (LLAMA, {"lora_target_modules": []}, ("lora_target_modules", "error.target_none")),
         (
             LLAMA,
+            {"lora_target_modules": ["q_proj"], "peft_layers_to_transform": [99]},
+            ("peft_layers_to_transform", "error.layers_none"),
+        ),
+        (
+            LLAMA,
             {"lora_target_modules": ".*q_proj", "peft_layers_to_transform": [1]},
             ("peft_layers_to_transform", "error.layers_with_pattern"),
         ),
@@ -130,6 +133,11 @@ def test_experts_are_rewritten_and_said_so() -> None:
         (
             LLAMA,
             {"lora_target_modules": ["q_proj"], "lora_target_parameters": ["experts.down_proj"]},
+            ("lora_target_parameters", "error.target_no_experts"),
+        ),
+        (
+            QWEN3_30B,
+            {"lora_target_modules": ["q_proj"], "lora_target_parameters": ["experts.up_proj"]},
             ("lora_target_parameters", "error.target_unmatched"),
         ),
         (
@@ -183,11 +191,15 @@ def test_a_part_of_what_experts_fuse_names_the_rest() -> None:
     assert (said["given"], said["missing"], said["fused"]) == ("up_proj", "gate_proj", "gate_up_proj")
 
 
-def test_names_to_save_that_match_nothing_are_told() -> None:
-    """PEFT passes over them in silence."""
+def test_names_to_save_that_match_nothing_are_passed_over() -> None:
+    """As PEFT does."""
     config = {"lora_r": 4, "lora_target_modules": ["q_proj"], "lora_modules_to_save": ["embed_tokens", "wte"]}
     adapter = resolved(describe(LLAMA), config)
-    assert adapter.unmatched_modules_to_save == ("wte",)
+    assert {row.module.name for row in adapter.modules} == {"q_proj", "embed_tokens"}
+    assert [is_ending(describe(LLAMA), end) for end in ("tokens", "self_attn", "layers.1.mlp", "wte")] == [
+        *(True, True, True),
+        False,
+    ]
 
 
 def test_full_trains_everything() -> None:

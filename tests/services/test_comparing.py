@@ -90,6 +90,25 @@ def test_a_bad_value_is_named_where_it_stands(catalog: Catalog) -> None:
     assert [fault.pointer for fault in error.value.errors] == ["/config/sequence_len"]
 
 
+def test_a_variant_may_be_of_another_model(catalog: Catalog) -> None:
+    """It is estimated as that model, not as the one that all share."""
+    small = "Qwen/Qwen3-4B"
+    found = compare(catalog=catalog, config=CONFIG, variants=[{}, {"base_model": small}])
+    alone = compare(catalog=catalog, config={**CONFIG, "base_model": small}, variants=[{}])
+    assert found[1].estimate is not None
+    assert found[1].estimate.model_id == small
+    assert found[1].estimate == alone[0].estimate
+    assert found[0].estimate != found[1].estimate
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-4", 3])
+def test_a_variant_of_no_known_model_is_refused_where_it_stands(catalog: Catalog, name: object) -> None:
+    """Nothing is estimated as something else."""
+    with pytest.raises(InvalidInput) as error:
+        compare(catalog=catalog, config=CONFIG, variants=[{}, {"base_model": name}])
+    assert [fault.pointer for fault in error.value.errors] == ["/variants/1/base_model"]
+
+
 def test_labels_are_short() -> None:
     """A long list is cut."""
     assert label_of({"lora_r": 8, "relora": False, "peft": None}) == "lora_r: 8, relora: false, peft: –"

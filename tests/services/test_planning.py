@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from app.catalog.library import Catalog, load_catalog
+from app.core.errors import InvalidInput
 from app.core.plan import Goal, Install, Outcome, Plan, Priority, Wish
 from app.services.inputs import resolve_hardware
 from app.services.planning import plan
@@ -77,6 +78,15 @@ def test_own_values_are_kept(catalog: Catalog) -> None:
     """An override wins over the template and over fitting."""
     found = planned(catalog, gpu="rtx-4060", overrides={"lora_r": 128, "sequence_len": 4096, "micro_batch_size": 2})
     assert (found.config["lora_r"], found.config["sequence_len"], found.config["micro_batch_size"]) == (128, 4096, 2)
+
+
+def test_a_plan_is_of_one_model(catalog: Catalog) -> None:
+    """Another model among the own keys is refused; a path to a copy of the model is kept."""
+    with pytest.raises(InvalidInput) as error:
+        planned(catalog, overrides={"base_model": "Qwen/Qwen3-4B"})
+    assert [fault.pointer for fault in error.value.errors] == ["/overrides/base_model"]
+    for kept in ("./models/llama", LLAMA):
+        assert planned(catalog, overrides={"base_model": kept}).config["base_model"] == kept
 
 
 def test_own_method_is_kept_and_said(catalog: Catalog) -> None:

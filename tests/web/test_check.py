@@ -213,6 +213,20 @@ def test_what_was_not_mended_is_not_called_so(client: TestClient) -> None:
     assert "Download without the fixes" in old.select_one("#result").text
 
 
+@pytest.mark.parametrize("named", ["NousResearch/Meta-Llama-3.1-8B-Instruct", "./models/Llama-3.1-8B-Instruct/"])
+def test_a_copy_by_another_name_is_counted_as_what_it_is_called(client: TestClient, named: str) -> None:
+    """The same figures, the file's own name kept, and a word that it was assumed."""
+    asked = {"yaml": FILE, "gpu": "rtx-4090"}
+    known = parsed(client.post("/check?lang=en", data=asked))
+    copied = asked | {"yaml": FILE.replace("meta-llama/Llama-3.1-8B-Instruct", named)}
+    copy = parsed(client.post("/check?lang=en", data=copied))
+    assert copy.select_one(".fit-plan").text == known.select_one(".fit-plan").text
+    assert "counted as meta-llama/Llama-3.1-8B-Instruct" in copy.select_one("#result").text
+    fitted = parsed(client.post("/check?lang=en", data=copied | {"apply": "fit"}))
+    assert "is-ok" in fitted.select_one(".check-verdict")["class"]
+    assert f"base_model: {named}" in fitted.select_one("#f-yaml").text
+
+
 def test_a_model_that_is_not_known_is_chosen_or_pasted(client: TestClient) -> None:
     text = FILE.replace("8B-Instruct", "8B-Instrukt")
     document = parsed(client.post("/check?lang=en", data={"yaml": text}))

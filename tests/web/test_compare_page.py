@@ -24,6 +24,16 @@ def test_the_guides_methods_stand_side_by_side(get: Get, catalog: Catalog) -> No
         assert 0 <= float(str(rect["x"]).rstrip("%")) <= 100
 
 
+@pytest.mark.parametrize(("gpu", "method"), [("rtx-3060-12gb", "QLoRA"), ("a100-40gb-sxm", "LoRA")])
+def test_what_the_plan_recommends_is_marked_and_what_is_compared_is_said(get: Get, gpu: str, method: str) -> None:
+    page = get("/compare", PLAN | {"gpu": gpu, "lang": "en"})
+    marked = [row.th.text for row in page.document.select(".compare-table tbody tr") if "recommended" in row.th.text]
+    assert [text.split()[0] for text in marked] == [method]
+    said = page.text("section:has(#picture-title) > .aside")
+    assert "Llama 3.1 8B Instruct on " in said
+    assert "sequence_len: " in said
+
+
 def test_own_variants_stand_beside_the_plan(get: Get, client: TestClient) -> None:
     answered = client.get("/compare.json", params=[*PLAN.items(), ("v", "lora_r: 64"), ("v", "{sequence_len: 8192}")])
     items = answered.json()["items"]

@@ -10,6 +10,7 @@ from typing import Any
 from app.core.architecture import Activation, Architecture, Block, Module, NormForm
 from app.core.architectures.rows import embedding, experts, head, linear, norm
 from app.core.config_json import ConfigReader
+from app.core.shown import shown
 
 LAYER = "model.layers.{}."
 FULL = "full_attention"
@@ -135,7 +136,7 @@ def layer_kinds(
         return tuple(default(layer) for layer in layers)
     for kind in listed:
         if not isinstance(kind, str):
-            raise config.fault(key, "error.config_json.text", given=repr(kind)[:60])
+            raise config.fault(key, "error.config_json.text", given=shown(kind, quoted=True))
     return tuple(CURRENT_KINDS.get(kind, kind) for kind in listed)
 
 

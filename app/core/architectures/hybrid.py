@@ -28,6 +28,7 @@ from app.core.architectures.decoder import (
 )
 from app.core.architectures.rows import depthwise, experts, linear, norm, parameter, router
 from app.core.config_json import LARGEST_LAYERS, ConfigReader
+from app.core.shown import shown
 
 Layers: TypeAlias = tuple[int, ...]
 
@@ -52,7 +53,7 @@ def lfm2(config: ConfigReader) -> Architecture:
     )
     attending = config.values.get("full_attn_idxs")
     if attending is not None and not isinstance(attending, list | tuple):
-        raise config.fault("full_attn_idxs", "error.config_json.per_layer", given=repr(attending)[:60], length=1)
+        raise config.fault("full_attn_idxs", "error.config_json.per_layer", given=shown(attending), length=1)
     chosen = sizes.layers if attending is None else attending
     kinds = layer_types(config, sizes, lambda layer: FULL if layer in chosen else LINEAR)
     full, short = of_kind(kinds, FULL), of_kind(kinds, LINEAR)
@@ -225,7 +226,7 @@ def _nemotron_kinds(config: ConfigReader) -> tuple[str, ...]:
         listed = config.values.get(key)
         if listed is not None:
             if not isinstance(listed, list | tuple) or not 0 < len(listed) <= LARGEST_LAYERS:
-                raise config.fault(key, "error.config_json.per_layer", given=repr(listed)[:60], length=1)
+                raise config.fault(key, "error.config_json.per_layer", given=shown(listed), length=1)
             kinds = layer_kinds(config, key, tuple(range(len(listed))), lambda _: "")
             break
     else:

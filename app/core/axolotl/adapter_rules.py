@@ -7,6 +7,7 @@ Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``loaders/adapter.py``,
 import re
 from collections.abc import Iterator, Mapping
 
+from app.core.adapted import is_ending
 from app.core.architecture import Architecture, Kind, Part
 from app.core.axolotl.coverage import LORA_KERNELS, QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.axolotl.judging import FALSE_WORDS
@@ -24,7 +25,11 @@ NOT_AXOLOTLS = "adapter_not_axolotl"
 """Said of an adapter as a configuration names it; files to take along can bring it."""
 NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
 """What Axolotl has itself in place of a method, where that is not LoRA."""
+SCORING_HEADS = ("score", "classifier")
+"""Heads of a reward model or a classifier, which its architecture here does not name."""
 _PLAIN_NAME = re.compile(r"[\w.]*")
+MOST_SAVED = 50
+"""Modules to save that are looked for; no model has more kinds of them."""
 MOST_PATTERNS = 200
 """Targets of a list that are tried as regular expressions; what is no more than a name always is one."""
 ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -148,7 +153,9 @@ def quantized_experts(subject: Subject) -> Iterator[Finding]:
         fix = Fix(unset=("quantize_moe_experts",), safe=True)
         yield rejected("experts_unquantized_base", "quantize_moe_experts", fix=fix)
     elif asked and amd:
-        yield rejected("experts_cuda", "quantize_moe_experts", fix=Fix(unset=("quantize_moe_experts",), safe=True))
+        # Axolotl means to refuse it, but asks whether the card's capability is called "sm_…", and its own probe
+        # calls those of AMD so too (``cli/config.py``, ``gpu_capabilities``): an MI300X is "sm_94".
+        yield misleads("experts_cuda", "quantize_moe_experts", fix=Fix(unset=("quantize_moe_experts",)))
     elif not asked and subject.text("adapter") == "qlora" and subject.on("load_in_4bit"):
         architecture = subject.architecture
         if architecture is not None and any(module.kind is Kind.EXPERTS for module in architecture.modules):
@@ -296,6 +303,26 @@ def missing_targets(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
+    """Names of modules to save that nothing in this model ends with; PEFT passes over them."""
+    architecture = subject.architecture
+    given = subject.names("lora_modules_to_save")[:MOST_SAVED]
+    if architecture is None or not given or not subject.lora or architecture.approximate:
+        return
+    names = tuple(name for name in given if name not in SCORING_HEADS and not is_ending(architecture, name))
+    if names:
+        close = {name: nearest(name, architecture.module_names, count=1) for name in names}
+        meant = dict.fromkeys(other for name in given for other in close.get(name, (name,)))
+        fix = Fix(set={"lora_modules_to_save": list(meant)}) if meant else Fix(unset=("lora_modules_to_save",))
+        yield misleads(
+            "saved_modules_missing",
+            "lora_modules_to_save",
+            fix=fix,
+            names=names[:20],
+            have=architecture.module_names,
+        )
+
+
 def _matches(name: str, have: set[str], paths: set[str]) -> bool:
     """Whether a name of a list is a leaf of the model or the end of a path of it, as PEFT compares."""
     if name in have:
@@ -350,6 +377,7 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     initialisation,
     adapter_keys_alone,
     missing_targets,
+    missing_saved_modules,
     regexes,
     Row(
         code="groups_plus",

@@ -73,21 +73,24 @@ def plugin_names(subject: Subject) -> Iterator[Finding]:
     if schema is None:
         return
     modules = {INTEGRATIONS, *(name.rpartition(".")[0] for name in schema.plugin_classes)}
-    names, looked_up = subject.names("plugins"), 0
+    names = subject.names("plugins")
+    misspelt = [n for n in names if n.startswith(f"{INTEGRATIONS}.") and n not in schema.plugin_classes]
+    meant = {name: nearest(name, schema.plugin_classes, count=1) for name in misspelt[:MOST_LOOKED_UP]}
+    listed = [(meant.get(name) or (name,))[0] for name in names]
+    fix = Fix(set={"plugins": listed}) if listed != list(names) else None
+    dotless = 0
     for name in names:
         if "." not in name:
-            looked_up += 1
-            close = nearest(name, schema.plugin_classes, count=1) if looked_up <= MOST_LOOKED_UP else ()
+            dotless += 1
+            close = nearest(name, schema.plugin_classes, count=1) if dotless <= MOST_LOOKED_UP else ()
             yield rejected("plugin_dotless", "plugins", given=name[:80], nearest=close)
         elif name.startswith(f"{INTEGRATIONS}.") and name not in schema.plugin_classes:
-            looked_up += 1
-            close = nearest(name, schema.plugin_classes, count=1) if looked_up <= MOST_LOOKED_UP else ()
-            listed = [close[0] if other == name else other for other in names] if close else []
-            fix = Fix(set={"plugins": listed}) if close else None
+            close = meant.get(name, ())
             if name.rpartition(".")[0] in modules:
                 yield rejected("plugin_class", "plugins", fix=fix, given=name[:120], nearest=close)
             else:
                 yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close)
+            fix = None  # the first puts all of them right
         elif name not in schema.plugin_classes:
             yield info("plugin_own", "plugins", given=name[:120])
 

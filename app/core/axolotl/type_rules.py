@@ -8,6 +8,7 @@ from app.core.axolotl.schema import Key, Schema
 from app.core.axolotl.subject import TRUE_WORDS, Rule, Subject, info, misleads, rejected
 from app.core.findings import Finding, Fix
 from app.core.nearest import nearest
+from app.core.shown import shown
 
 LONGEST_SHOWN = 80
 ROUGHLY_NUMBERS = ("optim_args", "lr_scheduler_kwargs", "gradient_checkpointing_kwargs", "bnb_config_kwargs")
@@ -40,7 +41,7 @@ def key_kinds(subject: Subject) -> Iterator[Finding]:
     keys: Iterable[object] = subject.config
     for key in keys:
         if not isinstance(key, str):
-            yield rejected("key_not_text", None, given=str(key)[:LONGEST_SHOWN])
+            yield rejected("key_not_text", None, given=shown(key, LONGEST_SHOWN))
 
 
 def types(subject: Subject) -> Iterator[Finding]:
@@ -88,7 +89,7 @@ def dataset_types(subject: Subject) -> Iterator[Finding]:
             continue
         for name in item:
             if not isinstance(name, str):
-                yield rejected("key_not_text", path, given=str(name)[:LONGEST_SHOWN])
+                yield rejected("key_not_text", path, given=shown(name, LONGEST_SHOWN))
         for fault in judge_model(item, dataset_model(subject, item), schema, path):
             yield complaint(fault, None)
 
@@ -155,11 +156,11 @@ def processor(subject: Subject) -> Iterator[Finding]:
 
 def complaint(fault: Fault, key: Key | None) -> Finding:
     """A fault in words, with a fix where what was meant is plain."""
-    shown = _shown(fault.given)
+    given = shown(fault.given, LONGEST_SHOWN)
     match fault.kind:
         case "type":
             fix = _mended(fault)
-            return rejected("value_type", fault.path, fix=fix, key=fault.path, given=shown, expected=fault.expected)
+            return rejected("value_type", fault.path, fix=fix, key=fault.path, given=given, expected=fault.expected)
         case "values":
             allowed = fault.allowed or tuple(str(value) for value in (key.values if key else ()))
             close = nearest(str(fault.given), allowed, count=1)
@@ -170,16 +171,16 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
                     fault.path,
                     fix=fix,
                     key=fault.path,
-                    given=shown,
+                    given=given,
                     nearest=close[0],
                     allowed=allowed[:40],
                 )
-            return rejected("value_choice", fault.path, key=fault.path, given=shown, allowed=fault.expected[:40])
+            return rejected("value_choice", fault.path, key=fault.path, given=given, allowed=fault.expected[:40])
         case "extra":
             close = nearest(str(fault.given), fault.allowed, count=1)
             return rejected("key_refused", fault.path, key=fault.path, allowed=close or fault.allowed)
         case _:
-            return rejected(CODES[fault.kind], fault.path, key=fault.path, given=shown, expected=fault.expected)
+            return rejected(CODES[fault.kind], fault.path, key=fault.path, given=given, expected=fault.expected)
 
 
 def _mended(fault: Fault) -> Fix | None:
@@ -217,11 +218,6 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _shown(value: object) -> str:
-    text = str(value) if not isinstance(value, bytes) else repr(value)
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
 TYPE_RULES: tuple[Rule, ...] = (

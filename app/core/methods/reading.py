@@ -27,6 +27,7 @@ from app.core.methods.settings import (
     VirtualTokens,
 )
 from app.core.nearest import nearest
+from app.core.shown import shown
 
 MOST_TOKENS = 1 << 20
 MOST_RANK = 1 << 16
@@ -46,7 +47,7 @@ def read_method(type_: PeftType, given: object, *, pointer: str = "/config/peft_
         given = {}
     if not isinstance(given, Mapping):
         key = pointer.rpartition("/")[2]
-        raise InvalidInput(FieldError(pointer, message("error.peft.mapping", key=key, given=_shown(given))))
+        raise InvalidInput(FieldError(pointer, message("error.peft.mapping", key=key, given=shown(given))))
     reader = _Reader(type_, given, pointer)
     reader.known()
     settings = _READERS[type_](reader)
@@ -88,7 +89,7 @@ class _Reader:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
-            self.fault(key, "error.config.integer", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
             return None
         if not least <= value <= most:
             self.fault(key, "error.config.range", given=value, least=least, most=most)
@@ -100,7 +101,7 @@ class _Reader:
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.fault(key, "error.config.number", given=_shown(value), least=least, most=most)
+            self.fault(key, "error.config.number", given=shown(value), least=least, most=most)
             return default
         if not least <= value <= most:
             self.fault(key, "error.config.range", given=value, least=least, most=most)
@@ -112,7 +113,7 @@ class _Reader:
         if value is None:
             return default
         if not isinstance(value, bool):
-            self.fault(key, "error.config.boolean", given=_shown(value))
+            self.fault(key, "error.config.boolean", given=shown(value))
             return default
         return value
 
@@ -123,7 +124,7 @@ class _Reader:
             return value
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        self.fault(key, "error.config.names", given=_shown(value))
+        self.fault(key, "error.config.names", given=shown(value))
         return None
 
     def listed(self, key: str) -> tuple[str, ...]:
@@ -138,7 +139,7 @@ class _Reader:
         if isinstance(value, str) and value in allowed:
             return value
         close = nearest(str(value), allowed, count=1)
-        params: dict[str, Param] = {"given": _shown(value), "allowed": tuple(allowed)}
+        params: dict[str, Param] = {"given": shown(value), "allowed": tuple(allowed)}
         if close:
             self.fault(key, "error.config.choice_nearest", nearest=close[0], **params)
         else:
@@ -153,7 +154,7 @@ class _Reader:
             isinstance(name, str) and type(rank) is int and 0 < rank <= MOST_RANK for name, rank in value.items()
         ):
             return tuple(value.items())
-        self.fault(key, "error.config.rank_pattern", given=_shown(value))
+        self.fault(key, "error.config.rank_pattern", given=shown(value))
         return ()
 
     def targets(self, *, save: bool = True) -> Targets:
@@ -161,7 +162,7 @@ class _Reader:
         if isinstance(layers, int) and not isinstance(layers, bool):
             layers = [layers]
         if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
-            self.fault("layers_to_transform", "error.config.layers", given=_shown(layers))
+            self.fault("layers_to_transform", "error.config.layers", given=shown(layers))
             layers = None
         pattern = self.listed("layers_pattern")
         if pattern and not layers:
@@ -291,7 +292,7 @@ def _token_rows(reader: _Reader) -> TokenRows:
     given = reader.values.get("token_indices") or ()
     indices: tuple[int, ...] = ()
     if not isinstance(given, list | tuple) or not all(type(i) is int for i in given) or len(given) > MOST_INDICES:
-        reader.fault("token_indices", "error.peft.token_indices", given=_shown(given))
+        reader.fault("token_indices", "error.peft.token_indices", given=shown(given))
     elif not given:
         reader.fault("token_indices", "error.peft.missing", example="[0, 1]")
     else:
@@ -322,8 +323,3 @@ _READERS: Mapping[PeftType, Callable[[_Reader], Settings]] = {
     PeftType.LN_TUNING: _own_layers,
     PeftType.TRAINABLE_TOKENS: _token_rows,
 }
-
-
-def _shown(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

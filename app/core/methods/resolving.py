@@ -81,13 +81,12 @@ def _adapter(
 ) -> Adapter:
     """Rows, trained copies and biases together; ``frozen`` are added parameters that do not train."""
     matches = tuple(matches)
-    saved, unmatched = saved_copies(architecture, targets.save, paths_of(matches), f"{POINTER}/modules_to_save")
+    saved = saved_copies(architecture, targets.save, paths_of(matches), f"{POINTER}/modules_to_save")
     added = sum(row.trainable_parameters for row in (*rows, *saved))
     return Adapter(
         modules=(*rows, *saved, *_biases(architecture, matches, bias)),
         base_parameters=architecture.total_parameters,
         added_parameters=added + frozen,
-        unmatched_modules_to_save=unmatched,
         buffer_bytes=buffer_bytes,
     )
 

@@ -10,21 +10,17 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from app.catalog.library import Catalog
+from app.catalog.models import ModelRow
 from app.core.axolotl.overriding import apply_overrides
 from app.core.errors import InvalidInput, UnknownName
-from app.core.estimate import Verdict
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Hardware
 from app.core.plan import Install
-from app.core.prices import SAME_BYTES, Knob
 from app.schemas import YAML_EXAMPLE
-from app.services.by_adapter import fit_by_adapter
 from app.services.checking import Checked, check_text
 from app.services.exporting import file_stem
-from app.services.fitting import Fit, fit
 from app.services.inputs import resolve_hardware
 from app.services.mending import apply
-from app.services.pricing import price_knobs
 from app.services.writing import flow_text
 from app.texts import LANGUAGES, Texts
 from app.web import pasted_model
@@ -32,27 +28,23 @@ from app.web.check.context import (
     CheckPage,
     CheckResult,
     DiffLine,
-    FitView,
     FixView,
     FoundView,
     LineView,
-    MemoryView,
-    SavingView,
 )
+from app.web.check.memory import FITTING, OTHER_METHOD, SAVING, Weighed
 from app.web.contexts import Link, Option
 from app.web.field_views import gpu_groups
 from app.web.forms import Form
-from app.web.memory_bar import gib, memory_bar, peak_text
 from app.web.planning import answer
-from app.web.presenting import change_views, verdict, yaml_file
+from app.web.presenting import verdict, yaml_file
 from app.web.sharing import pack, text_of
 from app.web.shell import shell
 from app.web.templating import path_for
 
-ALL_SAFE, MODEL, SAVING, FITTING, OTHER_METHOD = "safe", "model", "saving", "fit", "method"
+ALL_SAFE, MODEL = "safe", "model"
 """What a button that changes the text asks for; a finding's own fix is called by its code."""
 MOST_DIFF = 400
-MOST_SAVINGS = 8
 UNKNOWN_MODEL = ("model_unknown", "model_unknown_nearest")
 ICONS = {
     "rejected": "error",
@@ -169,50 +161,36 @@ class Builder:
         if kind == MODEL and (row := self.catalog.models.find(rest)) is not None:
             return apply(checked.reading, [Fix(set={"base_model": row.id})]).text
         if kind == SAVING:
-            turns = [knob.turn.patch for knob in self.knobs(checked) if knob.turn.knob == rest]
+            weighed = self.weighed(checked)
+            turns = [knob.turn.patch for knob in weighed.knobs() if knob.turn.knob == rest] if weighed else []
             changed = [apply_overrides(checked.reading.config, patch) for patch in turns[:1]]
             return apply(checked.reading, [_between(checked.reading.config, changed[0])]).text if changed else None
-        if kind in (FITTING, OTHER_METHOD):
-            found = self.fitted(checked) if kind == FITTING else self.by_adapter(checked)
-            before = checked.mended.config or {}
-            return apply(checked.reading, [_between(before, found.config)]).text if found is not None else None
+        if kind in (FITTING, OTHER_METHOD) and (weighed := self.weighed(checked)) is not None:
+            found = weighed.fitted() if kind == FITTING else weighed.by_adapter()
+            made = [_between(weighed.config, found.config)] if found is not None else []
+            return apply(checked.reading, made).text if made else None
         wanted = [f.fix for f in checked.findings if f.fix is not None and _name(f) == name]
         return apply(checked.reading, wanted[:1]).text if wanted else None
 
-    def knobs(self, checked: Checked) -> tuple[Knob, ...]:
-        """What each change of the mended file would save, those that save something."""
+    def weighed(self, checked: Checked) -> Weighed | None:
+        """The mended file with its estimate, None where there is none."""
         if checked.estimate is None or checked.mended.config is None:
-            return ()
-        priced = price_knobs(
-            checked.mended.config, checked.estimate, hardware=self.hardware, install=self.install, meter=None
-        )
-        return tuple(knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES)
-
-    def by_adapter(self, checked: Checked) -> Fit | None:
-        """A full fine-tune made to fit by training an adapter instead; None where that cannot be, or need not."""
-        config = checked.mended.config
-        if self.hardware is None or checked.estimate is None or config is None:
             return None
-        return fit_by_adapter(
+        counted = self.counted_as(checked)
+        return Weighed(
             catalog=self.catalog,
-            config=config,
+            texts=self.texts,
+            config=checked.mended.config,
             estimate=checked.estimate,
-            model=self.model,
+            model=self.model if counted is None else counted.config,
             hardware=self.hardware,
             install=self.install,
         )
 
-    def fitted(self, checked: Checked) -> Fit | None:
-        """The mended file made to fit with the least change; None where that cannot be asked."""
-        config = checked.mended.config
-        if self.hardware is None or checked.estimate is None or config is None:
-            return None
-        try:
-            return fit(
-                catalog=self.catalog, config=config, model=self.model, hardware=self.hardware, install=self.install
-            )
-        except (InvalidInput, UnknownName):
-            return None
+    def counted_as(self, checked: Checked) -> ModelRow | None:
+        """The catalogue's model that a copy by another name is counted as."""
+        said = next((finding for finding in checked.findings if finding.code == "model_namesake"), None)
+        return self.catalog.models.find(str(said.message.params["id"])) if said is not None else None
 
     def address(self, text: str) -> str | None:
         """The page's address with ``text`` in it, None where that is too long."""
@@ -287,6 +265,7 @@ class Builder:
                 by_line.setdefault(view.line, []).append(view)
         effect = checked.verdict
         kind, headline, detail = self.headline(checked)
+        weighed = self.weighed(checked)
         diff = tuple(_diff(checked.reading.text, checked.mended.text))
         return CheckResult(
             verdict=kind,
@@ -303,9 +282,11 @@ class Builder:
             safe_count=len(checked.safe_fixes),
             diff=diff,
             mended=checked.mended.text if diff else "",
-            memory=self.memory(checked),
+            memory=weighed.view() if weighed is not None else None,
             no_memory=self.t("check.no_memory") if checked.reading.config is not None else "",
-            wizard=checked.resolved is not None and checked.reading.config is not None,
+            wizard=checked.resolved is not None
+            and checked.reading.config is not None
+            and self.counted_as(checked) is None,
             shared=pack(checked.reading.text) is not None,
         )
 
@@ -363,71 +344,6 @@ class Builder:
         names = finding.message.params.get("nearest")
         rows = [self.catalog.models.find(name) for name in (names if isinstance(names, tuple) else ())]
         return tuple(FixView(name=f"{MODEL} {row.id}", text=row.id, safe=False) for row in rows if row is not None)
-
-    def memory(self, checked: Checked) -> MemoryView | None:
-        """The estimate of the mended file."""
-        estimate = checked.estimate
-        if estimate is None:
-            return None
-        host = estimate.memory.host_bytes
-        return MemoryView(
-            verdict=verdict(estimate, self.hardware, self.texts) if self.hardware is not None else None,
-            bar=memory_bar(estimate, self.texts),
-            peak=peak_text(estimate.memory, self.texts),
-            host=self.t("web.result.host", host_bytes=host) if host else "",
-            rule_of_thumb=self.t(
-                "web.result.rule_of_thumb",
-                rule_bytes=estimate.rule_of_thumb_bytes,
-                process_bytes=estimate.memory.process_bytes,
-            ),
-            savings=self.savings(checked),
-            fit=self.fit_view(checked),
-        )
-
-    def short_of_memory(self, checked: Checked) -> bool:
-        """Whether it does not fit the card that was chosen, or only just."""
-        return checked.estimate is not None and checked.estimate.verdict in (Verdict.TIGHT, Verdict.DOES_NOT_FIT)
-
-    def savings(self, checked: Checked) -> tuple[SavingView, ...]:
-        """Single changes that save, what saves most first."""
-        if not self.short_of_memory(checked):
-            return ()
-        return tuple(
-            SavingView(
-                name=f"{SAVING} {knob.turn.knob}",
-                label=self.texts.render(knob.turn.label),
-                price=self.texts.render(knob.summary),
-                trains=self.t(f"web.knobs.trains.{knob.turn.trains.value}"),
-                verdict=knob.verdict.value,
-                verdict_text=self.t(f"web.verdict.{knob.verdict.value}.short"),
-            )
-            for knob in self.knobs(checked)[:MOST_SAVINGS]
-        )
-
-    def fit_view(self, checked: Checked) -> FitView | None:
-        """The least that makes it fit, where it does not."""
-        if checked.estimate is None or checked.estimate.fits is not False:
-            return None
-        found = self.fitted(checked)
-        if found is None:
-            return None
-        if found.estimate.fits:
-            return self._fit_view(FITTING, found)
-        why_not = " ".join(self.texts.render(f.message) for f in found.findings)
-        other = self.by_adapter(checked)
-        if other is None:
-            return FitView(name="", changes=(), memory="", why_not=why_not, other_method="")
-        view = self._fit_view(OTHER_METHOD, other)
-        return replace(view, why_not=why_not, other_method=self.t("check.fit.other_method"))
-
-    def _fit_view(self, name: str, found: Fit) -> FitView:
-        return FitView(
-            name=name,
-            changes=change_views(found.changes, self.texts),
-            memory=gib(found.estimate.memory.process_bytes, self.texts),
-            why_not="",
-            other_method="",
-        )
 
 
 def plan_text(request: Request, texts: Texts) -> str | None:

@@ -13,7 +13,7 @@ from app.core.messages import message
 from app.services.comparing import Compared, compare
 from app.services.writing import write_yaml
 from app.texts import Texts
-from app.web.chooser import chooser, pinned
+from app.web.chooser import chooser
 from app.web.compare.context import (
     BarView,
     ComparePage,
@@ -24,17 +24,19 @@ from app.web.compare.context import (
     VariantView,
 )
 from app.web.compare.difference import NotYaml, difference, read_file
+from app.web.compare.opening import HABITS, exactly
 from app.web.compare.variants import MOST_VARIANTS, Typed, read_variant
 from app.web.contexts import FieldError, Link
-from app.web.fields import METHOD_KEYS
-from app.web.forms import Form, turned
+from app.web.forms import Form
 from app.web.memory_bar import FILLS, MARGIN, gib, memory_segments
 from app.web.planning import Answer
+from app.web.presenting import model_name
 from app.web.preview import preview
 from app.web.shell import shell
 from app.web.templating import path_for
 
 BAR = 62
+SETTINGS = ("sequence_len", "micro_batch_size", "gradient_accumulation_steps")
 PLANNED: Mapping[str, Any] = {}
 """The plan as it is: a variant that changes nothing."""
 
@@ -113,6 +115,7 @@ class Builder:
             action=path_for(self.request, "compare"),
             state=self.found.state.value,
             variants=self.variant_views(),
+            settings=self.settings(),
             items=tuple(self.item(position, item) for position, item in enumerate(self.items)),
             parts=tuple(self.t(f"term.{code}") for code in self.codes()),
             picture=self.picture() if self.items else None,
@@ -170,8 +173,23 @@ class Builder:
             disk=self.disk(estimate) if estimate else "–",
             gives_up=self.t(item.method.cost) if item.method else "",
             plan=self.plan_link(item),
+            recommended=self.recommended(item),
             why_not=" ".join(self.texts.render(reason) for reason in item.reasons),
         )
+
+    def recommended(self, item: Compared) -> bool:
+        """Whether it is the method that the decision tree takes for this model and card."""
+        plan = self.found.plan
+        return plan is not None and item.method is not None and item.method.id == plan.decision.method
+
+    def settings(self) -> str:
+        """What is compared, in a line; the form above may be far away, and is not printed."""
+        plan, hardware = self.found.plan, self.found.hardware
+        if plan is None or hardware is None:
+            return ""
+        keys = tuple(f"{key}: {plan.config[key]}" for key in SETTINGS if key in plan.config)
+        name = model_name(plan, self.catalog, self.texts)
+        return self.t("compare.settings", model=name, hardware=hardware.name, keys=keys)
 
     def disk(self, estimate: Estimate) -> str:
         """A checkpoint's size, in the unit that suits it."""
@@ -190,14 +208,11 @@ class Builder:
         return Link(text=self.t("fit.open"), url=path_for(self.request, "plan") + self.planned_form(item).query())
 
     def planned_form(self, item: Compared) -> Form:
-        """What the wizard is asked for one row."""
-        if item.method is None:
-            return pinned(self.form, item.config)
-        if item.method.id == "neftune":
-            return self.form.with_values(neftune="on")
-        if item.method.id in METHOD_KEYS:
-            return self.form.with_method(item.method.id)
-        return turned(self.form.with_method(""), item.method.config)
+        """What the wizard is asked for one row: the plan itself, or exactly what is shown."""
+        if item.label == "" or self.found.hardware is None:
+            return self.form
+        habits = HABITS if item.method is not None else frozenset()
+        return exactly(self.form, item.config, self.catalog, self.found.hardware, habits)
 
     def picture(self) -> PictureView:
         """Bars on one scale."""

@@ -54,6 +54,7 @@ class ItemView:
     disk: str
     gives_up: str
     plan: Link | None
+    recommended: bool
     why_not: str = ""
 
 
@@ -102,6 +103,7 @@ class ComparePage:
     action: str
     state: str
     variants: tuple[VariantView, ...]
+    settings: str
     items: tuple[ItemView, ...]
     parts: tuple[str, ...]
     picture: PictureView | None

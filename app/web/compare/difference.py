@@ -5,6 +5,7 @@ from difflib import unified_diff
 from typing import Any
 
 from app.services.reading import read
+from app.services.writing import flow_text
 from app.web.compare.context import DifferenceView, DiffView, LineView
 
 KINDS = {"+": "added", "-": "removed", "@": "place"}
@@ -55,8 +56,5 @@ def difference(
 def _shown(config: Mapping[str, Any], key: str, unset: str) -> str:
     if key not in config:
         return unset
-    value = config[key]
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
+    text = flow_text(config[key])
     return text if len(text) <= 200 else text[:199] + "…"

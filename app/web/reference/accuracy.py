@@ -14,6 +14,8 @@ from app.web.shell import shell
 
 LEFT, TOP, RIGHT, BOTTOM = 56, 12, 548, 376
 """The drawing's field in its own units."""
+OVERALL = ("peaks", "drawn")
+"""Recordings that go through methods, models and settings at large; each of the others looks into one thing."""
 TICKS_GIB = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
@@ -21,7 +23,7 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
     """The page."""
     t = texts.text
     facts = load_accuracy()
-    cases = facts.cases
+    cases, others = facts.cases, facts.others
     everything = errors_of(cases)
     lead = (
         t(
@@ -41,7 +43,11 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
         summary=(
             *_rows(t("reference.accuracy.all"), cases, texts),
             *_rows(t("reference.accuracy.chosen"), [case for case in cases if case.recording == "peaks"], texts),
+            *_rows(t("reference.accuracy.single"), [case for case in cases if case.recording not in OVERALL], texts),
             *_rows(t("reference.accuracy.drawn"), [case for case in cases if case.recording == "drawn"], texts),
+        ),
+        others_text=t(
+            "reference.accuracy.others.text", count=max((o.cases + o.refused for o in facts.others), default=0)
         ),
         methods=_grouped(cases, lambda case: case.method, lambda name: t(f"method.{name}"), texts),
         architectures=_grouped(cases, lambda case: case.model_type, str, texts),
@@ -60,7 +66,7 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
                 worst=_percent(other.worst, texts),
                 refused=t("web.number", number=other.refused),
             )
-            for other in facts.others
+            for other in others
         ),
         versions=tuple(Fact(name=name, value=version) for name, version in facts.versions.items()),
         cases=tuple(

@@ -443,5 +443,6 @@ class AccuracyPage:
     published: tuple[ErrorsView, ...]
     runs: tuple[RunView, ...]
     others: tuple[ErrorsView, ...]
+    others_text: str
     versions: tuple[Fact, ...]
     cases: tuple[CaseView, ...]

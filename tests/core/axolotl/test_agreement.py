@@ -21,9 +21,6 @@ KNOWN = {
     "nested fsdp_config FSDPConfig.version fraction",
     "nested fsdp_config FSDPConfig.version list",
     "nested fsdp_config FSDPConfig.version mapping",
-    "again mask_ratios full 0",
-    "again mask_ratios full 1",
-    "again mask_ratios full 2",
 }
 """Where we disagree on purpose or to no harm; each is explained in ``docs/axolotl.md``."""
 

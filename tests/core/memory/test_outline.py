@@ -15,7 +15,7 @@ groups = st.builds(
     lambda moments, bases: Group.of(
         Phase.FORWARD,
         [Moment(total=size, slots=(size,) * SLOTS) for size in moments],
-        [Base(activations=size) for size in bases],
+        [Base(gradients=0, activations=size) for size in bases],
     ),
     st.lists(sizes, min_size=1, max_size=3),
     st.lists(sizes, min_size=1, max_size=3),
@@ -36,13 +36,21 @@ def test_what_is_left_out_is_never_the_highest(given: list[Group], lengths: tupl
 
 
 def test_a_group_below_another_is_left_out() -> None:
-    low = Group.of(Phase.FORWARD, [Moment(total=TOKEN, slots=(TOKEN,) * SLOTS)], [Base()])
-    high = Group.of(Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=1)])
+    low = Group.of(Phase.FORWARD, [Moment(total=TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)])
+    high = Group.of(
+        Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=1, activations=0)]
+    )
     assert contenders((low, high, low)) == (high,)
 
 
 def test_one_that_is_higher_for_some_lengths_stays() -> None:
-    ranked = Group.of(Phase.FORWARD, [Moment(total=TOKEN + RANK, slots=(TOKEN,) * SLOTS)], [Base()])
-    wide = Group.of(Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base()])
-    same = Group.of(Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base()])
+    ranked = Group.of(
+        Phase.FORWARD, [Moment(total=TOKEN + RANK, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)]
+    )
+    wide = Group.of(
+        Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)]
+    )
+    same = Group.of(
+        Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)]
+    )
     assert contenders((ranked, wide, same)) == (ranked, wide, same)
