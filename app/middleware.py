@@ -49,7 +49,9 @@ class RootPath:
         """Pass the request on with its prefix, in the path as well: that is how ASGI has it."""
         if scope["type"] in ("http", "websocket"):
             path: str = scope["path"]
-            if path != self.root_path and not path.startswith(self.root_path + "/"):
+            if path == self.root_path:
+                path = self.root_path + "/"  # the start page, without the slash that people leave out
+            elif not path.startswith(self.root_path + "/"):
                 path = self.root_path + path
             scope = {**scope, "root_path": self.root_path, "path": path}
         await self.app(scope, receive, send)

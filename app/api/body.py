@@ -13,7 +13,7 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
 from app.core.shown import shown
-from app.schemas import CHECK_MISSING, HARDWARE_MISSING, MODEL_MISSING
+from app.schemas.requests import CHECK_MISSING, HARDWARE_MISSING, MODEL_MISSING
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -117,6 +117,8 @@ _TYPES = {
     "int_from_float": "error.request.whole",
     "float_type": "error.request.number",
     "bool_type": "error.request.flag",
+    "list_type": "error.request.list",
+    "tuple_type": "error.request.list",
     "string_pattern_mismatch": "error.hardware.capability",
 }
 _BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
@@ -146,6 +148,10 @@ def _complaint(fault: ErrorDetails, shape: type[BaseModel]) -> Message:
         sign = {"greater_than": ">", "greater_than_equal": "≥", "less_than": "<", "less_than_equal": "≤"}[kind]
         bound = next(iter(context.values()), "")
         return message("error.request.bound", field=name, given=given, bound=f"{sign} {bound}")
+    if kind in ("too_short", "too_long"):
+        context = fault.get("ctx", {})
+        bound = f"≥ {context['min_length']}" if kind == "too_short" else f"≤ {context['max_length']}"
+        return message("error.request.length", field=name, given=context["actual_length"], bound=bound)
     return message(_TYPES.get(kind, "error.request.other"), field=name or "body", given=given)
 
 

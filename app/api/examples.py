@@ -9,7 +9,7 @@ from pydantic_core import to_jsonable_python
 from app.api import rendering
 from app.catalog.library import Catalog
 from app.core.plan import Dataset, Wish
-from app.schemas import MODEL_EXAMPLE, QLORA_EXAMPLE, YAML_EXAMPLE
+from app.schemas.vocabulary import MODEL_EXAMPLE, QLORA_EXAMPLE, YAML_EXAMPLE
 from app.services.checking import check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate

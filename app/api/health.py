@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.api.describing import gives
-from app.schemas import Health
+from app.schemas.answers import Health
 
 router = APIRouter(tags=["health"])
 

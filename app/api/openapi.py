@@ -10,28 +10,21 @@ from pydantic.json_schema import models_json_schema
 from app import __version__
 from app.api.describing import reference
 from app.api.examples import Example, made_examples
-from app.schemas import (
-    COMPONENT,
-    CONFIG_SCHEMA,
-    MODEL_SCHEMA,
+from app.schemas.answers import (
     Check,
-    CheckRequest,
-    CompareRequest,
     Comparison,
-    ConfigRequest,
     Estimate,
-    EstimateRequest,
     Fit,
-    FitRequest,
     GpuList,
     Health,
     MethodList,
     ModelDetail,
     ModelList,
     Plan,
-    PlanRequest,
     Problem,
 )
+from app.schemas.requests import CheckRequest, CompareRequest, ConfigRequest, EstimateRequest, FitRequest, PlanRequest
+from app.schemas.vocabulary import COMPONENT, CONFIG_SCHEMA, MODEL_SCHEMA
 
 DESCRIPTION = (
     "Plans LLM fine-tunes for Axolotl: which method, how many trainable parameters, how much GPU memory, "

@@ -265,7 +265,7 @@ def _grid(found: Grid) -> dict[str, Any]:
 def compared(item: Compared, texts: Texts) -> dict[str, Any]:
     """One configuration of a comparison."""
     return {
-        "label": item.label,
+        "label": item.label or texts.text("compare.as_given"),
         "method": item.method.id if item.method else None,
         "config": item.config,
         "estimate": estimate(item.estimate, texts) if item.estimate else None,

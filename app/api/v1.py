@@ -16,27 +16,19 @@ from app.core.errors import FieldError, InvalidInput, UnknownName
 from app.core.hardware import Hardware
 from app.core.messages import message
 from app.core.plan import Dataset, Wish
-from app.schemas import (
-    Check,
+from app.schemas.answers import Check, Comparison, Estimate, GpuList, Method, MethodList, ModelDetail, ModelList, Plan
+from app.schemas.answers import Fit as FitAnswer
+from app.schemas.requests import (
     CheckRequest,
     CompareRequest,
-    Comparison,
     ConfigRequest,
-    Estimate,
     EstimateRequest,
     FitRequest,
-    GpuList,
     GridAxis,
-    Method,
-    MethodList,
-    ModelDetail,
-    ModelList,
-    Plan,
     PlanRequest,
 )
-from app.schemas import Dataset as DatasetRequest
-from app.schemas import Fit as FitAnswer
-from app.schemas import Hardware as HardwareRequest
+from app.schemas.requests import Dataset as DatasetRequest
+from app.schemas.requests import Hardware as HardwareRequest
 from app.services.checking import check_config, check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate

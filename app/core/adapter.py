@@ -1,37 +1,29 @@
 """Adapters: which modules train, and how many parameters, exactly as Axolotl 0.19 and PEFT 0.20 resolve them.
 
-Sources: PEFT 0.20.0 ``tuners/tuners_utils.py`` and ``tuners/lora``, ``utils/other.py`` (trained copies and tokens),
-``utils/transformers_weight_conversion.py`` (experts); Axolotl 0.19.0 ``loaders/adapter.py`` (``find_all_linear_names``)
-and ``utils/freeze.py``.
+Sources: PEFT 0.20.0 ``utils/other.py`` (trained copies and tokens); Axolotl 0.19.0 ``utils/freeze.py``. What LoRA's own
+keys reach is in ``lora``, what other methods reach in ``methods.resolving``.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from functools import partial
-from math import prod
 from operator import attrgetter
 from typing import TypeAlias
 
-from app.core.adapted import AdaptedModule, Adapter, Row, own, row_of, saved_copies, union
-from app.core.architecture import Architecture, Kind, Module, Part
-from app.core.errors import FieldError, InvalidInput
+from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, union
+from app.core.architecture import Architecture, Kind, Part
+from app.core.errors import InvalidInput
 from app.core.kept import kept
-from app.core.messages import Param, message
+from app.core.lora import LINEARS, LoraTargets, compiled, fault, linear_names
 from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (
     REFUSED_NAMES,
     REFUSING_TYPES,
-    Layers,
     found_layers,
-    is_whole_path,
     leaf_of,
     parameter_names,
-    pattern_layers,
-    rank_of,
-    safe_pattern,
-    suffix_layers,
 )
 
 __all__ = [
@@ -42,10 +34,6 @@ __all__ = [
     "resolve_adapter",
     "resolve_lora",
 ]
-
-TARGETABLE = frozenset((Kind.LINEAR, Kind.CONV1D, Kind.EMBEDDING, Kind.HEAD, Kind.CONVOLUTION))
-LINEARS = frozenset((Kind.LINEAR, Kind.CONV1D))
-ALL_LINEAR = "all-linear"
 
 ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 TokenIndices: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
@@ -132,7 +120,7 @@ class _AnyRank:
 def _resolve_lora(
     architecture: Architecture, lora: LoraSettings, trainable_token_indices: TokenIndices | None
 ) -> Adapter:
-    targets = _Targets(architecture, lora)
+    targets = LoraTargets(architecture, lora)
     targets.take_modules()
     targets.take_parameters()
     adapted = tuple(targets.adapted())
@@ -152,278 +140,8 @@ def _nothing_adapted(architecture: Architecture, lora: LoraSettings) -> InvalidI
     last = architecture.num_layers - 1
     if lora.layers_to_transform and min(lora.layers_to_transform) > last:
         given = tuple(map(str, lora.layers_to_transform[:20]))
-        return _fault("peft_layers_to_transform", "error.layers_none", given=given, last=last)
-    return _fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
-
-
-def _fault(key: str, code: str, **params: Param) -> InvalidInput:
-    return InvalidInput(FieldError(f"/config/{key}", message(code, key=key, **params)))
-
-
-def _compiled(key: str, text: str) -> re.Pattern[str]:
-    try:
-        return safe_pattern(text)
-    except (re.error, ValueError, OverflowError) as error:
-        raise _fault(key, "error.target_pattern", given=text[:200], reason=str(error)) from None
-
-
-@dataclass(slots=True)
-class _Hits:
-    """The layers at which one row is adapted, and the name that PEFT knows it by."""
-
-    module: Module
-    key: str
-    layers: dict[int, None] = field(default_factory=dict)
-
-
-def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
-    """The rows that a target's name means, with path and layers, and a module holding others that it means too."""
-    leaf = leaf_of(name)
-    rows = tuple(
-        (module, path, layers)
-        for module in architecture.by_leaf.get(leaf, ())
-        for path in dict.fromkeys((module.outer_path, module.path))
-        if (layers := suffix_layers(path, module.layers, name)) is not None
-    )
-    holders = (
-        path
-        for path, at in architecture.containers.items()
-        if path.endswith(leaf) and suffix_layers(path, at, name) is not None
-    )
-    return rows, next(holders, None)
-
-
-class _Targets:
-    """Collects what the targets of one configuration reach."""
-
-    def __init__(self, architecture: Architecture, lora: LoraSettings) -> None:
-        self.architecture = architecture
-        self.lora = lora
-        self.modules: dict[Row, _Hits] = {}
-        self.parameters: dict[Row, tuple[Module, str, Layers, tuple[int, ...]]] = {}
-        self.parameter_targets = dict.fromkeys(lora.target_parameters)
-        self.chosen_layers = frozenset(lora.layers_to_transform or ()) or None
-        self.ranks = [
-            (_compiled("lora_rank_pattern", rf"(.*\.)?({key})$"), rank) for key, rank in lora.rank_pattern.items()
-        ]
-        self.excluded = [_compiled("lora_modules_to_save", rf"(^|.*\.){name}($|\..*)") for name in lora.modules_to_save]
-
-    def take_modules(self) -> None:
-        """Resolve ``lora_target_modules`` and ``lora_target_linear``."""
-        given = self.lora.target_modules
-        if isinstance(given, str) and not self.lora.target_linear:
-            self._take_text(given)
-            return
-        names = dict.fromkeys((given,) if isinstance(given, str) else given or ())
-        if self.lora.target_linear:
-            names |= dict.fromkeys(linear_names(self.architecture))
-        self._take_names(self._without_experts(names))
-
-    def _take_text(self, text: str) -> None:
-        if self.chosen_layers is not None:
-            raise _fault("peft_layers_to_transform", "error.layers_with_pattern", given=text[:200])
-        pattern = None if text.lower() == ALL_LINEAR else _compiled("lora_target_modules", text)
-        if self.architecture.expert_names:
-            names = self._every_linear_name() if pattern is None else self._names_reached(pattern)
-            if names:
-                self._take_names(self._without_experts(names), strict=False)
-                return
-        if pattern is None:
-            for module in self.architecture.modules:
-                if module.kind in LINEARS:
-                    self._add(module, module.path, module.layers or ())
-        else:
-            self._take_pattern(pattern, text)
-
-    def _every_linear_name(self) -> dict[str, None]:
-        linears = (leaf_of(m.path) for m in self.architecture.modules if m.kind in LINEARS)
-        return dict.fromkeys((*linears, *self.architecture.expert_names))
-
-    def _names_reached(self, pattern: re.Pattern[str]) -> dict[str, None]:
-        """The last names of all that the pattern reaches, single experts' names of old included."""
-        found: dict[str, None] = {}
-        for module in self.architecture.modules:
-            for path in {module.path, module.outer_path}:
-                if pattern_layers(pattern, path, module.layers) is not None:
-                    found[leaf_of(path)] = None
-            if module.kind is Kind.EXPERTS:
-                container, _, leaf = module.path.rpartition(".")
-                for old, new in self.architecture.expert_names.items():
-                    if new == leaf and pattern_layers(pattern, f"{container}.{old}", module.layers) is not None:
-                        found[old] = None
-        for path, layers in self.architecture.containers.items():
-            if pattern_layers(pattern, path, layers) is not None:
-                found[leaf_of(path)] = None
-        return found
-
-    def _without_experts(self, names: Mapping[str, None]) -> dict[str, None]:
-        """Turn old names of experts into the fused parameters, at r for each part, as PEFT does."""
-        renamed = self.architecture.expert_names
-        kept: dict[str, None] = {}
-        parts: dict[str, dict[str, None]] = {}
-        for name in names:
-            new = renamed.get(leaf_of(name))
-            if new is None:
-                kept[name] = None
-            else:
-                parts.setdefault(new, {})[leaf_of(name)] = None
-        for new, present in parts.items():
-            needed = tuple(old for old, target in renamed.items() if target == new)
-            if len(present) < len(needed):
-                missing = ", ".join(old for old in needed if old not in present)
-                raise _fault(
-                    "lora_target_modules",
-                    "error.target_part_of_fused",
-                    given=", ".join(present),
-                    missing=missing,
-                    fused=new,
-                )
-            if len(needed) > 1:
-                rank = self.lora.r * len(needed)
-                self.ranks.append((re.compile(rf"(.*\.)?(.*\.{re.escape(new)})$"), rank))
-            self.parameter_targets[new] = None
-        return kept
-
-    def _take_names(self, names: Iterable[str], *, strict: bool = True) -> None:
-        unmatched = [name for name in names if not self._take_name(name)]
-        if unmatched and strict:
-            allowed = self.architecture.module_names
-            raise InvalidInput(
-                *(
-                    FieldError(
-                        "/config/lora_target_modules",
-                        message("error.target_unmatched", key="lora_target_modules", given=name[:200], allowed=allowed),
-                    )
-                    for name in unmatched
-                )
-            )
-
-    def _take_name(self, name: str) -> bool:
-        reached, container = _reached(self.architecture, name)
-        for module, path, layers in reached:
-            self._add(module, path, layers, name, exact=is_whole_path(path, name))
-        if container is not None:
-            raise _fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=container)
-        return bool(reached)
-
-    def _take_pattern(self, pattern: re.Pattern[str], text: str) -> None:
-        for module in self.architecture.modules:
-            if module.is_parameter:
-                continue
-            for path in dict.fromkeys((module.outer_path, module.path)):
-                layers = pattern_layers(pattern, path, module.layers)
-                if layers is not None:
-                    self._add(module, path, layers, text)
-        for path, at in self.architecture.containers.items():
-            if pattern_layers(pattern, path, at) is not None:
-                raise _fault("lora_target_modules", "error.target_unsupported", given=text[:200], module=path)
-        if not self.modules:
-            allowed = self.architecture.module_names
-            raise _fault("lora_target_modules", "error.target_unmatched", given=text[:200], allowed=allowed)
-
-    def _add(self, module: Module, key: str, layers: Layers, given: str = ALL_LINEAR, *, exact: bool = False) -> None:
-        """Adapt ``module`` at ``layers``, less those that are not asked for or are trained as a copy."""
-        if self.chosen_layers is not None and not exact:
-            if "{}" not in key:
-                return
-            layers = tuple(layer for layer in layers if layer in self.chosen_layers)
-        if self.excluded:
-            once = module.layers is None
-            if once and any(pattern.match(key) for pattern in self.excluded):
-                return
-            out = {layer for pattern in self.excluded for layer in found_layers(pattern, key, layers or None) or ()}
-            layers = tuple(layer for layer in layers if layer not in out)
-        if not layers and module.layers is not None:
-            return
-        if module.kind not in TARGETABLE:
-            raise _fault("lora_target_modules", "error.target_unsupported", given=given[:200], module=key)
-        if self.architecture.model_type in REFUSING_TYPES and leaf_of(key) in REFUSED_NAMES:
-            model_type = self.architecture.model_type
-            raise _fault("lora_target_modules", "error.target_refused", given=leaf_of(key), model_type=model_type)
-        hits = self.modules.setdefault(row_of(module), _Hits(module, key))
-        hits.key = key
-        hits.layers |= dict.fromkeys(layers)
-
-    def take_parameters(self) -> None:
-        """Resolve ``lora_target_parameters`` and what the experts' names became."""
-        for target in self.parameter_targets:
-            matched = False
-            for module in self.architecture.modules:
-                for path, shape in parameter_names(module):
-                    if not path.endswith(leaf_of(target)):
-                        continue
-                    layers = suffix_layers(path, module.layers, target)
-                    if layers is None:
-                        continue
-                    if len(shape) not in {2, 3} or row_of(module) in self.modules:
-                        raise _fault("lora_target_parameters", "error.target_unsupported", given=target, module=path)
-                    matched = True
-                    self.parameters[path, module.layers] = (module, path, layers, shape)
-            if not matched and target in self.lora.target_parameters:
-                allowed = tuple(dict.fromkeys(m.path.partition("{}.")[2] for m in self._experts()))
-                code = "error.target_unmatched" if allowed else "error.target_no_experts"
-                raise _fault("lora_target_parameters", code, given=target[:200], allowed=allowed)
-        if self.parameters and self.lora.dora:
-            names = ", ".join(dict.fromkeys(leaf_of(path) for path, _ in self.parameters))
-            raise _fault("peft_use_dora", "error.dora_on_parameters", given=names)
-
-    def _experts(self) -> tuple[Module, ...]:
-        return tuple(module for module in self.architecture.modules if module.kind is Kind.EXPERTS)
-
-    def taken(self) -> dict[Row, Layers | None]:
-        """Which rows are adapted, at which layers; None for parameters."""
-        parameters = {row_of(module): None for module, *_ in self.parameters.values()}
-        return parameters | {row: tuple(hits.layers) for row, hits in self.modules.items()}
-
-    def adapted(self) -> Iterable[AdaptedModule]:
-        """What was taken, in the model's order."""
-        for module in self.architecture.modules:
-            hits = self.modules.get(row_of(module))
-            if hits is not None:
-                for rank, layers in self._by_rank(hits.key, tuple(sorted(hits.layers))):
-                    yield _adapt(module, layers, rank, dora=self.lora.dora)
-        for module, path, layers, shape in self.parameters.values():
-            for rank, at in self._by_rank(path, layers):
-                yield _adapt_parameter(replace(module, shape=shape, bias_parameters=0), at, rank)
-
-    def _by_rank(self, key: str, layers: Layers) -> Iterable[tuple[int, Layers]]:
-        if not self.ranks or not layers:
-            return ((rank_of(self.ranks, key, self.lora.r), layers),)
-        found: dict[int, list[int]] = {}
-        for layer in layers:
-            rank = rank_of(self.ranks, key.replace("{}", str(layer), 1), self.lora.r)
-            found.setdefault(rank, []).append(layer)
-        return tuple((rank, tuple(at)) for rank, at in found.items())
-
-
-def _adapt(module: Module, layers: Layers, rank: int, *, dora: bool) -> AdaptedModule:
-    """A and B beside one row; DoRA's magnitude has one entry for each output (an embedding's: for each width)."""
-    copies = len(layers) or 1
-    if module.kind is Kind.CONVOLUTION:
-        outputs, inputs, *kernel = module.shape
-        inputs *= module.groups * prod(kernel)
-        if rank % module.groups:
-            groups = module.groups
-            raise _fault("lora_target_modules", "error.target_grouped", given=module.path, groups=groups, rank=rank)
-    else:
-        inputs, outputs = module.shape
-    return AdaptedModule(
-        module=module,
-        layers=layers,
-        rank=rank,
-        lora_a_parameters=copies * inputs * rank,
-        lora_b_parameters=copies * rank * outputs // module.groups,
-        magnitude_parameters=copies * outputs if dora else 0,
-    )
-
-
-def _adapt_parameter(module: Module, layers: Layers, rank: int) -> AdaptedModule:
-    """PEFT's ``ParamWrapper``: one pair of matrices that holds ``rank`` for each expert."""
-    *experts, inputs, outputs = module.shape
-    each = rank * (experts[0] if experts else 1) * (len(layers) or 1)
-    return AdaptedModule(
-        module=module, layers=layers, rank=rank, lora_a_parameters=inputs * each, lora_b_parameters=outputs * each
-    )
+        return fault("peft_layers_to_transform", "error.layers_none", given=given, last=last)
+    return fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
 
 
 def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
@@ -453,7 +171,7 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
 
 def _unfreezing(text: str) -> re.Pattern[str]:
     name = re.sub(r"(?<=.)\[[0-9]*(?::[0-9]*)?\]$", "", text)
-    return _compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
+    return compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
 
 
 def _trained_tokens(
@@ -470,10 +188,10 @@ def _trained_tokens(
         rows = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD) and m.path.endswith(name)]
         if not rows:
             allowed = tuple(m.name for m in (source, head) if m is not None)
-            raise _fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
+            raise fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
         if isinstance(indices, Mapping) and name in lora.modules_to_save:
             # PEFT looks at names that are written out only; a bare list beside a saved embedding trains both.
-            raise _fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)
+            raise fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)
         for module in rows:
             tied = head is not None and head.tied_to == source.path and module in (source, head)
             if tied and tuple(tokens) in seen:
@@ -483,21 +201,6 @@ def _trained_tokens(
             width = module.shape[1] if module.kind is Kind.EMBEDDING else module.shape[0]
             shape = (len(tokens), width)
             yield own(replace(module, kind=Kind.EMBEDDING, shape=shape, bias_parameters=0, tied_to=None), ())
-
-
-def linear_names(architecture: Architecture) -> tuple[str, ...]:
-    """What ``lora_target_linear: true`` targets: every linear's last name, vision towers included, but the head.
-
-    GPT-NeoX keeps its head, which Axolotl knows by its name of before Transformers 5.
-    """
-    keeps_head = architecture.model_type == "gpt_neox"
-    names: dict[str, None] = {}
-    for module in architecture.modules:
-        if module.kind is Kind.LINEAR:
-            names |= dict.fromkeys((module.name, leaf_of(module.path)))
-        elif module.kind is Kind.HEAD and keeps_head:
-            names[module.name] = None
-    return tuple(names)
 
 
 def default_targets(architecture: Architecture) -> tuple[str, ...] | str:

@@ -151,8 +151,6 @@ class Block:
     activation: Activation
     gated: bool
     norm: NormForm
-    norms_per_layer: int = 2
-    query_key_norm: bool = False
     parallel: bool = False
     sliding_window: int | None = None
     attention_softcap: bool = False

@@ -11,6 +11,7 @@ from app.services.templates import asked_method
 from app.texts import Texts
 from app.web import own_keys
 from app.web.contexts import ErrorSummaryItem, FieldView, Link, Option
+from app.web.examples import example_plans
 from app.web.field_views import error_summary, field_views, model_options
 from app.web.fields import FIELDS, File
 from app.web.forms import Form, in_field
@@ -33,6 +34,8 @@ class Chooser:
     errors: tuple[ErrorSummaryItem, ...]
     model_options: tuple[Option, ...]
     models_url: str
+    examples: tuple[Link, ...]
+    """Where nothing is chosen yet, or one half of it: choices to look at."""
     wishes: str
     plan: Link | None
 
@@ -51,6 +54,9 @@ def chooser(request: Request, texts: Texts, found: Answer, here: str) -> Chooser
         errors=error_summary(found.asked, texts),
         model_options=model_options(catalog.models),
         models_url=path_for(request, "model_search"),
+        examples=()
+        if found.plan is not None
+        else example_plans(catalog, texts, form, lambda other: path + other.query()),
         wishes=", ".join(f"{name}: {value[:40]}" for name, value in others if name != "m"),
         plan=Link(text=texts.text("fit.to_plan"), url=plan_path + form.query()) if found.plan is not None else None,
     )

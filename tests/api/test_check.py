@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.schemas import QLORA_EXAMPLE, YAML_EXAMPLE
+from app.schemas.vocabulary import QLORA_EXAMPLE, YAML_EXAMPLE
 
 
 def check(client: TestClient, **body: Any) -> Any:

@@ -7,7 +7,8 @@ from starlette.testclient import TestClient
 
 from app.application import create_app
 from app.core.fit import KEY_RUNGS
-from app.schemas import QLORA_EXAMPLE, Comparison, Fit
+from app.schemas.answers import Comparison, Fit
+from app.schemas.vocabulary import QLORA_EXAMPLE
 from app.settings import Settings
 
 
@@ -115,6 +116,7 @@ def test_compare_prices_variants(client: TestClient) -> None:
         "variants": [{}, {"num_epochs": 6}],
     }
     once, twice = client.post("/api/v1/compare", json=body).json()["items"]
+    assert (once["label"], twice["label"]) == ("As given", "num_epochs: 6")
     assert twice["estimate"]["time"]["price"] == pytest.approx(2 * once["estimate"]["time"]["price"], rel=0.05)
 
 
@@ -124,6 +126,7 @@ def test_compare_prices_variants(client: TestClient) -> None:
         ({"variants": []}, "/variants"),
         ({"variants": [{}] * 25}, "/variants"),
         ({"variants": [{"sequence_len": "long"}]}, "/variants/0/sequence_len"),
+        ({"variants": [{"base_model": "no/such"}]}, "/variants/0/base_model"),
         ({"config": {**QLORA_EXAMPLE, "micro_batch_size": 0}}, "/config/micro_batch_size"),
     ],
 )
@@ -132,3 +135,17 @@ def test_compare_refuses_what_cannot_be(client: TestClient, own: dict[str, Any],
     answer = client.post("/api/v1/compare", json={"config": QLORA_EXAMPLE, "hardware": {"gpu": "rtx-4090"}, **own})
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("variants", "said"),
+    [
+        ([], "variants has 0 entries; their number must be ≥ 1."),
+        ([{}] * 25, "variants has 25 entries; their number must be ≤ 24."),
+        ({}, "variants must be a list, not {}."),
+    ],
+)
+def test_a_list_that_is_none_or_of_the_wrong_length_says_so(client: TestClient, variants: object, said: str) -> None:
+    """With what was given and what would do."""
+    answer = client.post("/api/v1/compare", json={"config": QLORA_EXAMPLE, "variants": variants})
+    assert answer.json()["detail"] == said

@@ -93,6 +93,7 @@ def test_a_path_prefix(strips: bool) -> None:
     assert client.get(f"{prefix}/static/js/api-docs.js").status_code == 200
     document = client.get(f"{prefix}/openapi.json").json()
     assert document["servers"] == [{"url": "/axoplan"}]
+    assert client.get(prefix or "/").text == client.get(f"{prefix}/").text
     page = BeautifulSoup(client.get(f"{prefix}/plan").text, "html.parser")
     for tag in page.find_all(["script", "link", "a", "form"]):
         address = tag.get("src") or tag.get("href") or tag.get("action")

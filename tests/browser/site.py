@@ -6,7 +6,7 @@ from functools import cache
 from starlette.testclient import TestClient
 
 from app.application import create_app
-from app.schemas import YAML_EXAMPLE
+from app.schemas.vocabulary import YAML_EXAMPLE
 from app.settings import Settings
 from app.web.sharing import pack
 from app.web.site import ROUTERS

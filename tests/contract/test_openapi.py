@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from starlette.testclient import TestClient
 
-from app import schemas
 from app.api.problem import SLUGS
 from app.application import create_app
 from app.core.plan import Goal, Install, Priority
+from app.schemas import answers
+from app.schemas.vocabulary import COMPONENT
 from app.settings import Settings
 
 CALLS = {
@@ -170,7 +171,7 @@ def test_every_reference_leads_somewhere() -> None:
     names = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(document()["components"]["schemas"])
     assert "HTTPValidationError" not in text
-    assert schemas.COMPONENT not in text
+    assert COMPONENT not in text
 
 
 def post_examples() -> Iterator[tuple[str, Any]]:
@@ -183,15 +184,15 @@ def post_examples() -> Iterator[tuple[str, Any]]:
 
 
 SHAPES: dict[str, type[BaseModel]] = {
-    "/api/v1/models": schemas.ModelList,
-    "/api/v1/models/meta-llama/Llama-3.1-8B": schemas.ModelDetail,
-    "/api/v1/gpus": schemas.GpuList,
-    "/api/v1/methods": schemas.MethodList,
-    "/api/v1/methods/lora": schemas.Method,
-    "/api/v1/estimate": schemas.Estimate,
-    "/api/v1/plan": schemas.Plan,
-    "/healthz": schemas.Health,
-    "/readyz": schemas.Health,
+    "/api/v1/models": answers.ModelList,
+    "/api/v1/models/meta-llama/Llama-3.1-8B": answers.ModelDetail,
+    "/api/v1/gpus": answers.GpuList,
+    "/api/v1/methods": answers.MethodList,
+    "/api/v1/methods/lora": answers.Method,
+    "/api/v1/estimate": answers.Estimate,
+    "/api/v1/plan": answers.Plan,
+    "/healthz": answers.Health,
+    "/readyz": answers.Health,
 }
 
 

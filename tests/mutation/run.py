@@ -329,7 +329,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "| part | mutants | killed | by today's figures alone | survived | gone | score |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    parts = {"parameters": ("adapter.py", "methods/"), "memory": ("memory/",), "both": ("",)}
+    parts = {"parameters": ("adapter.py", "lora.py", "methods/"), "memory": ("memory/",), "both": ("",)}
     for part, starts in parts.items():
         fates = Counter(row["fate"] for row in rows if row["name"].startswith(starts))
         whole = sum(fates.values()) - fates["gone"]

@@ -6,7 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
-from app.schemas import YAML_EXAMPLE
+from app.schemas.vocabulary import YAML_EXAMPLE
 from app.web.sharing import LONGEST_PACKED, pack, posted, unpack
 
 

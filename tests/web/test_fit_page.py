@@ -97,3 +97,15 @@ def test_a_brought_file_that_is_fitted_stays_that_file(client: TestClient) -> No
         assert "neftune_noise_alpha" not in config
         changed |= {key for key in config.keys() | file.keys() if config.get(key) != file.get(key)}
     assert {"sequence_len", "micro_batch_size"} <= changed
+
+
+@pytest.mark.parametrize("path", ["/fit", "/compare"])
+@pytest.mark.parametrize("asked", [{}, {"model": "Qwen/Qwen3-8B"}, {"gpu": "rtx-4090"}])
+def test_where_nothing_is_chosen_there_is_something_to_look_at(get: Get, path: str, asked: dict[str, str]) -> None:
+    """Each link leads to the same page, answered."""
+    links = [str(link["href"]) for link in get(path, asked).document.select(".examples a")]
+    assert len(links) > 2
+    answered = get(links[0])
+    assert answered.url.partition("?")[0].endswith(path)
+    assert answered.status == 200
+    assert not answered.document.select(".empty-headline")

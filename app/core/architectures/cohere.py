@@ -42,8 +42,6 @@ def cohere(config: ConfigReader) -> Architecture:
             window(config, 4096) if second else None,
             activation=activation(config, "silu"),
             norm=NormForm.LAYER,
-            norms_per_layer=1,
             parallel=True,
-            query_key_norm=head_norms,
         ),
     )

@@ -265,7 +265,7 @@ def plain_block(sizes: Sizes, **facts: Any) -> Block:
 
 def without_attention(mixer_width: int) -> dict[str, Any]:
     """A block's facts where a mixer of another kind stands in attention's place."""
-    return {"attention_heads": 0, "key_value_heads": 0, "query_key_norm": False, "mixer_width": mixer_width}
+    return {"attention_heads": 0, "key_value_heads": 0, "mixer_width": mixer_width}
 
 
 def windowed_blocks(sizes: Sizes, kinds: Sequence[str], sliding: int | None, **facts: Any) -> tuple[Block, ...]:

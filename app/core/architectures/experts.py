@@ -99,7 +99,6 @@ def olmoe(config: ConfigReader) -> Architecture:
             plain_block(
                 sizes,
                 activation=activation(config, "silu"),
-                query_key_norm=True,
                 experts=count,
                 experts_per_token=config.size("num_experts_per_tok", default=8),
             ),
@@ -194,7 +193,6 @@ def qwen3_moe(config: ConfigReader) -> Architecture:
             width,
             {"experts": count, "experts_per_token": config.size("num_experts_per_tok", default=8)},
             activation=activation(config, "silu"),
-            query_key_norm=True,
         ),
     )
 

@@ -77,8 +77,6 @@ def gemma4_text(config: ConfigReader) -> Architecture:
     facts: dict[str, Any] = {
         "activation": activation(config, "gelu_pytorch_tanh", keys=("hidden_activation",)),
         "norm": NormForm.RMS,
-        "norms_per_layer": 4,
-        "query_key_norm": True,
     }
     if config.flag("enable_moe_block", default=False):
         count = config.size("num_experts")
@@ -91,7 +89,6 @@ def gemma4_text(config: ConfigReader) -> Architecture:
             *norms(sizes, *EXPERT_NORMS),
         )
         facts |= {
-            "norms_per_layer": 7,
             "experts": count,
             "experts_per_token": config.size("top_k_experts", least=1, most=count),
             "shared_intermediate_size": sizes.intermediate,
@@ -111,7 +108,6 @@ def gemma4_text(config: ConfigReader) -> Architecture:
             linear("model.per_layer_model_projection", sizes.hidden, whole),
             norm("model.per_layer_projection_norm", small),
         )
-        facts["norms_per_layer"] += 1
     narrow_facts = facts | {"sliding_window": config.size("sliding_window", default=512)}
     wide_facts = facts
     doubled = (

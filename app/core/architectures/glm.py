@@ -42,5 +42,5 @@ def glm(config: ConfigReader) -> Architecture:
             linear(LAYER + "mlp.down_proj", sizes.intermediate, sizes.hidden, layers=sizes.layers),
             *norms(sizes, *names),
         ),
-        (plain_block(sizes, activation=activation(config, "silu"), norms_per_layer=len(names)),),
+        (plain_block(sizes, activation=activation(config, "silu")),),
     )

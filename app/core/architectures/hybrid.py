@@ -77,7 +77,7 @@ def lfm2(config: ConfigReader) -> Architecture:
         sizes,
         rows,
         (
-            plain_block(sizes, layers=full, query_key_norm=True),
+            plain_block(sizes, layers=full),
             plain_block(sizes, layers=short, **without_attention(3 * sizes.hidden)),
         ),
         final_norm="model.embedding_norm",
@@ -301,7 +301,7 @@ def nemotron_h(config: ConfigReader) -> Architecture:
         *norms(sizes, "norm"),
     )
     form = activation(config, "relu2", gates=False, keys=("mlp_hidden_act",))
-    shape: dict[str, Any] = {"gated": False, "activation": form, "norms_per_layer": 1}
+    shape: dict[str, Any] = {"gated": False, "activation": form}
     none = without_attention(0)
     return decoder(
         "nemotron_h",

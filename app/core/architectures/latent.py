@@ -165,7 +165,6 @@ def glm4_moe(config: ConfigReader) -> Architecture:
             mixture["intermediate_size"],
             mixture,
             activation=activation(config, "silu"),
-            query_key_norm=head_norms,
         ),
     )
 

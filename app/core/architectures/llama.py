@@ -195,7 +195,7 @@ def hunyuan_v1_dense(config: ConfigReader) -> Architecture:
             *gated(sizes),
             *norms(sizes, *BEFORE_BOTH),
         ),
-        (plain_block(sizes, activation=activation(config, "silu"), query_key_norm=True),),
+        (plain_block(sizes, activation=activation(config, "silu")),),
     )
 
 
@@ -231,7 +231,7 @@ def apertus(config: ConfigReader) -> Architecture:
             *(parameter(path, 1, layers=sizes.layers) for path in slopes),
             *norms(sizes, "attention_layernorm", "feedforward_layernorm"),
         ),
-        (plain_block(sizes, gated=False, activation=form, query_key_norm=True),),
+        (plain_block(sizes, gated=False, activation=form),),
     )
 
 

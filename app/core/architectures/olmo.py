@@ -53,7 +53,6 @@ def olmo2(config: ConfigReader) -> Architecture:
             layer_types(config, sizes, every_nth_full(4)),
             sliding,
             activation=activation(config, "silu"),
-            query_key_norm=True,
         ),
     )
 
@@ -80,6 +79,5 @@ def exaone4(config: ConfigReader) -> Architecture:
             layer_types(config, sizes, every_nth_full(period)),
             sliding,
             activation=activation(config, "silu"),
-            query_key_norm=True,
         ),
     )

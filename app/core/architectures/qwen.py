@@ -76,7 +76,7 @@ def qwen3(config: ConfigReader) -> Architecture:
             *gated(sizes),
             *norms(sizes, *BEFORE_BOTH),
         ),
-        windowed_blocks(sizes, *_windows(config, sizes), activation=activation(config, "silu"), query_key_norm=True),
+        windowed_blocks(sizes, *_windows(config, sizes), activation=activation(config, "silu")),
     )
 
 
@@ -203,7 +203,6 @@ def _delta_net(
     shape: dict[str, Any] = {
         "activation": activation(config, "silu"),
         "norm": NormForm.RMS_PLUS_ONE,
-        "query_key_norm": True,
     }
     return decoder(
         model_type,

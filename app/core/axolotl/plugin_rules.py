@@ -78,18 +78,18 @@ def plugin_names(subject: Subject) -> Iterator[Finding]:
     meant = {name: nearest(name, schema.plugin_classes, count=1) for name in misspelt[:MOST_LOOKED_UP]}
     listed = [(meant.get(name) or (name,))[0] for name in names]
     fix = Fix(set={"plugins": listed}) if listed != list(names) else None
-    dotless = 0
+    dotless, own = 0, tuple(schema.plugin_classes)
     for name in names:
         if "." not in name:
             dotless += 1
             close = nearest(name, schema.plugin_classes, count=1) if dotless <= MOST_LOOKED_UP else ()
-            yield rejected("plugin_dotless", "plugins", given=name[:80], nearest=close)
+            yield rejected("plugin_dotless", "plugins", given=name[:80], nearest=close or own)
         elif name.startswith(f"{INTEGRATIONS}.") and name not in schema.plugin_classes:
             close = meant.get(name, ())
             if name.rpartition(".")[0] in modules:
-                yield rejected("plugin_class", "plugins", fix=fix, given=name[:120], nearest=close)
+                yield rejected("plugin_class", "plugins", fix=fix, given=name[:120], nearest=close or own)
             else:
-                yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close)
+                yield misleads("plugin_unknown", "plugins", fix=fix, given=name[:120], nearest=close or own)
             fix = None  # the first puts all of them right
         elif name not in schema.plugin_classes:
             yield info("plugin_own", "plugins", given=name[:120])

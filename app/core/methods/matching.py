@@ -1,7 +1,7 @@
 """Which modules a method's targets reach, by PEFT's rules for every tuner but LoRA.
 
 Source: PEFT 0.20.0, ``tuners/tuners_utils.py`` (``check_target_module_exists``, ``_maybe_include_all_linear_layers``).
-LoRA's own resolution (``app/core/adapter.py``) adds experts, parameters and Axolotl's keys.
+LoRA's own resolution (``app/core/lora.py``) adds experts, parameters and Axolotl's keys.
 """
 
 import re

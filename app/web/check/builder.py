@@ -16,7 +16,7 @@ from app.core.errors import InvalidInput, UnknownName
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Hardware
 from app.core.plan import Install
-from app.schemas import YAML_EXAMPLE
+from app.schemas.vocabulary import YAML_EXAMPLE
 from app.services.checking import Checked, check_text
 from app.services.exporting import file_stem
 from app.services.inputs import resolve_hardware

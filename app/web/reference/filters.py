@@ -32,7 +32,6 @@ class Query:
         self.errors: dict[str, Message] = {}
         self.links: dict[str, tuple[str, ...]] = {}
         """Values that a bad one may have meant, by parameter."""
-        self.asked_as = {name: value for name, value in asked.multi_items() if value.strip()}
 
     def __getitem__(self, name: str) -> str:
         return self.values.get(name, "")

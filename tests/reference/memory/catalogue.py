@@ -71,11 +71,6 @@ def pool() -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items()))
 
 
-def depth_key(config: dict[str, Any]) -> str:
-    """The name of the number of layers."""
-    return next(key for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers") if key in config)
-
-
 def shrunk(config: dict[str, Any], layers: int) -> dict[str, Any]:
     """``config`` with its first ``layers`` layers alone, of the language model and of every tower."""
     out = json.loads(json.dumps(config))

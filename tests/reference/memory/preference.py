@@ -20,7 +20,6 @@ from . import autocast
 from .peft_methods import MethodSimulation
 from .simulator import Simulation, chances
 
-PAIRS = ("dpo", "ipo", "orpo", "simpo", "reward")
 TRL_WRAPS = ("dpo", "ipo", "kto")
 
 

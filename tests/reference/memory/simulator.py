@@ -402,8 +402,3 @@ def _numel(model) -> int:
             bias = 0 if module.bias is None else module.out_features
             seen[id(module)] = module.in_features * module.out_features + bias
     return sum(seen.values())
-
-
-def simulate(model: dict, cfg: dict, rows: tuple[int, int]) -> dict:
-    """Peak of a steady step; see :class:`Simulation`."""
-    return Simulation(model, cfg, tuple(rows)).run()
