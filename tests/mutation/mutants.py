@@ -10,7 +10,6 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 WITHIN = "app/core/"
-WITHIN = "app/core/"
 FARTHEST_LINES = 30
 """A change of the same words that is farther from where it was is another."""
 MUTATED = ("app/core/adapter.py", "app/core/lora.py", "app/core/methods", "app/core/memory")
