@@ -1,6 +1,5 @@
 """What stands beside or behind attention in a layer, read from its rows: feed-forward, experts, mixer."""
 
-
 from app.core.architecture import Kind, Module
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward
