@@ -10,6 +10,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 WITHIN = "app/core/"
+FARTHEST_LINES = 30
+"""A change of the same words that is farther from where it was is another."""
 MUTATED = ("app/core/adapter.py", "app/core/lora.py", "app/core/methods", "app/core/memory")
 
 
@@ -83,7 +85,10 @@ class _Changes:
     def like(self, row: Mapping[str, Any]) -> int | None:
         """The change that a row of results tells of, wherever it stands by now; None where it is no more."""
         alike = [n for n in range(len(self.mutations)) if self.texts(n) == (row["before"], row["after"])]
-        return min(alike, key=lambda number: abs(self.lines(number)[0] - row["line"]), default=None)
+        place = int(row["name"].partition("#")[2])
+        apart = {number: (abs(self.lines(number)[0] - row["line"]), abs(number - place)) for number in alike}
+        nearest = min(apart, key=apart.__getitem__, default=None)
+        return None if nearest is None or apart[nearest][0] > FARTHEST_LINES else nearest
 
 
 def drawn(count: int, seed: int) -> tuple[list[Mutant], int]:

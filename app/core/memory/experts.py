@@ -280,7 +280,8 @@ def _update(t: Tape, spec: RoutedLinear) -> Tensor:
     """``B A`` for every expert, as large as the parameter itself and in its type."""
     down = t.parameter(spec.count * spec.rank * spec.inputs, FULL, trained=True)
     up = t.parameter(spec.count * spec.rank * spec.outputs, FULL, trained=True)
-    a, b = autocast_copy(t, down, f"A.{spec.inputs}"), autocast_copy(t, up, f"B.{spec.inputs}")
+    key = f"{spec.inputs}.{spec.outputs}"
+    a, b = autocast_copy(t, down, f"A.{key}"), autocast_copy(t, up, f"B.{key}")
     (update,) = custom(t, ((spec.elements, t.compute),), (a, b), (a, b))
     update = scale(t, update)
     return cast(t, update, spec.itemsize if spec.quantization is Quantization.NONE else spec.unpacked_itemsize)

@@ -1,7 +1,5 @@
 """What stands beside or behind attention in a layer, read from its rows: feed-forward, experts, mixer."""
 
-from dataclasses import replace
-
 from app.core.architecture import Kind, Module
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward
@@ -116,7 +114,7 @@ def router_norm(layer: LayerRows, router: Module | None) -> NormSpec | None:
     """The norm that a router has of its own."""
     if layer.model_type not in GEMMA4 or router is None:
         return None
-    return replace(layer.norm(None, form=Norm.RMS_BARE), trained=layer.run.method is Method.FULL)
+    return layer.norm(None, form=Norm.RMS_BARE)
 
 
 def routed(layer: LayerRows, row: Module) -> RoutedLinear:

@@ -194,7 +194,8 @@ def _down_up(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     """``lora_B(lora_A(x))``."""
     down = t.parameter(spec.inputs * spec.rank, spec.adapter_itemsize, trained=True)
     up = t.parameter(spec.rank * spec.outputs, spec.adapter_itemsize, trained=True)
-    return product(t, product(t, x, down, spec.rank, key=f"{spec.name}.A"), up, spec.outputs, key=f"{spec.name}.B")
+    key = f"{spec.name}.{spec.inputs}"  # GPT-2 has two of a name in a layer
+    return product(t, product(t, x, down, spec.rank, key=f"{key}.A"), up, spec.outputs, key=f"{key}.B")
 
 
 def _peft(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:

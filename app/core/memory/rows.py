@@ -139,7 +139,7 @@ def update_of(run: Run, module: Module, own: AdaptedModule | None) -> Update | N
     inputs, outputs = module.shape
     made = Update(
         type=run.peft.type,
-        name=module.name,
+        name=f"{module.name}.{inputs}",
         inputs=inputs,
         outputs=outputs,
         tensors=own.tensors,
