@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from app.core.architecture import Architecture
 from app.core.findings import Finding
@@ -19,12 +20,29 @@ class Phase(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Whether the process fits the card."""
+    """Whether the process fits the card: ``tight`` where its range crosses the capacity, whichever side is expected."""
 
     FITS = "fits"
     TIGHT = "tight"
     DOES_NOT_FIT = "does_not_fit"
     UNKNOWN = "unknown"
+
+
+class Judged(Protocol):
+    """What has a verdict, and whether it is expected to fit; None where there is no card."""
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the expected value is within the card."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """How surely."""
+
+
+def badge(judged: Judged) -> Verdict:
+    """The one word for both: what is expected not to fit does not, however low its range begins."""
+    return Verdict.DOES_NOT_FIT if judged.fits is False else judged.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

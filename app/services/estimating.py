@@ -130,16 +130,13 @@ def time_of(
 
 
 def verdict(memory: Memory, capacity_bytes: int | None) -> Verdict:
-    """``tight`` where it is expected to fit and its band reaches beyond the capacity.
-
-    What is expected not to fit does not, however low its band begins: a recommendation, a badge and a sentence that
-    each drew another line contradicted one another (``docs/decisions/0014-tight-fits.md``).
-    """
+    """``tight`` where the band crosses the capacity, whichever side the expected value lies on."""
     if capacity_bytes is None:
         return Verdict.UNKNOWN
-    if memory.process_bytes > capacity_bytes:
-        return Verdict.DOES_NOT_FIT
-    return Verdict.FITS if memory.range_bytes[1] <= capacity_bytes else Verdict.TIGHT
+    low, high = memory.range_bytes
+    if high <= capacity_bytes:
+        return Verdict.FITS
+    return Verdict.DOES_NOT_FIT if low > capacity_bytes else Verdict.TIGHT
 
 
 def _module_counts(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[ModuleCount, ...]:

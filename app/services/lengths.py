@@ -23,6 +23,7 @@ class AtLength:
 
     sequence_len_tokens: int
     memory: Memory
+    fits: bool
     verdict: Verdict
 
 
@@ -94,7 +95,12 @@ class _Scale:
 
     def _measured(self, tokens: int) -> AtLength:
         memory = self.meter.memory({**self.config, "sequence_len": tokens})
-        return AtLength(sequence_len_tokens=tokens, memory=memory, verdict=verdict(memory, self.capacity_bytes))
+        return AtLength(
+            sequence_len_tokens=tokens,
+            memory=memory,
+            fits=memory.process_bytes <= self.capacity_bytes,
+            verdict=verdict(memory, self.capacity_bytes),
+        )
 
     def fits(self, tokens: int) -> bool:
         """Whether the expected value is within the card."""

@@ -1,5 +1,6 @@
 """What would save most: the prices of a plan's knobs, with links that turn them."""
 
+from app.core.estimate import badge
 from app.core.prices import Knob, Knobs
 from app.texts import Texts
 from app.web.contexts.result import KnobView
@@ -20,7 +21,7 @@ def _view(knob: Knob, form: Form, texts: Texts, address: Address) -> KnobView:
         label=texts.render(knob.turn.label),
         price=texts.render(knob.summary),
         trains=texts.text(f"web.knobs.trains.{knob.turn.trains.value}"),
-        verdict=knob.verdict.value,
-        verdict_text=texts.text(f"web.verdict.{knob.verdict.value}.short"),
+        verdict=badge(knob).value,
+        verdict_text=texts.text(f"web.verdict.{badge(knob).value}.short"),
         url=address(turned(form, patch)),
     )

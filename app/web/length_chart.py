@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from app.core.estimate import badge
 from app.core.units import GIB
 from app.services.lengths import AtLength, Lengths
 from app.texts import Texts
@@ -36,8 +37,8 @@ def length_chart(
             Column(
                 tokens=texts.text("web.number", number=point.sequence_len_tokens),
                 total=gib(point.memory.process_bytes, texts),
-                verdict=point.verdict.value,
-                verdict_text=texts.text(f"web.verdict.{point.verdict.value}.short"),
+                verdict=badge(point).value,
+                verdict_text=texts.text(f"web.verdict.{badge(point).value}.short"),
                 current=point.sequence_len_tokens == own,
                 x_percent=f"{x + GAP_PERCENT / 2:.3f}%",
                 width_percent=f"{wide - GAP_PERCENT:.3f}%",
@@ -118,7 +119,7 @@ def _takes(lengths: Lengths, own: int, texts: Texts, at: Callable[[int], str]) -
     for point in (lengths.longest, lengths.at_most):
         if point is not None and point.sequence_len_tokens != own:
             tokens = point.sequence_len_tokens
-            verdict = texts.text(f"web.verdict.{point.verdict.value}.short")
+            verdict = texts.text(f"web.verdict.{badge(point).value}.short")
             found[tokens] = Link(
                 text=texts.text("planner.lengths.take", tokens=tokens, verdict=verdict), url=at(tokens)
             )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.catalog.library import Catalog
-from app.core.estimate import Estimate, Time
+from app.core.estimate import Estimate, Time, badge
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
 from app.core.plan import Alternative, Change, Plan, Wish
@@ -215,7 +215,7 @@ def run_verdict(
 
 def verdict(estimate: Estimate, hardware: Hardware, texts: Texts) -> contexts.Verdict:
     """Whether it fits, in words."""
-    kind = estimate.verdict.value
+    kind = badge(estimate).value
     low, high = estimate.memory.range_bytes
     return contexts.Verdict(
         kind=kind,
@@ -265,7 +265,7 @@ def saved(saves_bytes: int, texts: Texts) -> str:
 
 
 def _alternative(other: Alternative, form: Form, texts: Texts, address: Address) -> contexts.AlternativeView:
-    kind = other.estimate.verdict.value
+    kind = badge(other.estimate).value
     return contexts.AlternativeView(
         name=texts.text(f"method.{other.method}"),
         verdict=kind,

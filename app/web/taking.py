@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from app.catalog.library import Catalog
+from app.core.estimate import badge
 from app.core.plan import Plan
 from app.services import verdicts
 from app.services.exporting import File, Target, plugin_yaml
@@ -63,7 +64,7 @@ def take_along(
         downloads=links,
         note=texts.text("export.note.script" if len(links) == 1 else "export.downloads.note"),
         nearest=nearest,
-        nearest_verdict=other.estimate.verdict.value if other is not None else "unknown",
+        nearest_verdict=badge(other.estimate).value if other is not None else "unknown",
         take=Link(text=texts.text("export.nearest.take", method=name), url=address(form.with_method(near))),
         yaml=plugin_yaml(plan.config, texts) if len(links) > 1 else "",
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.catalog.library import load_catalog
-from app.core.estimate import Estimate, Verdict
+from app.core.estimate import Estimate, Verdict, badge
 from app.core.hardware import Hardware
 from app.core.plan import Goal, Outcome, Plan, Priority, Wish
 from app.services.comparing import compare
@@ -49,13 +49,15 @@ def agrees(estimate: Estimate, hardware: Hardware) -> None:
     """Verdict, flag, room, and the page's words for them."""
     takes, capacity = estimate.memory.process_bytes, hardware.capacity_bytes
     assert estimate.fits is (takes <= capacity)
-    assert (estimate.verdict in FITTING) is estimate.fits
-    assert (estimate.verdict is Verdict.FITS) is (estimate.memory.range_bytes[1] <= capacity)
+    low, high = estimate.memory.range_bytes
+    assert (estimate.verdict is Verdict.TIGHT) is (low <= capacity < high)
+    assert (badge(estimate) in FITTING) is estimate.fits
+    assert (badge(estimate) is Verdict.FITS) is (high <= capacity)
     assert estimate.headroom_bytes is not None
     assert (estimate.headroom_bytes >= 0) is estimate.fits
     for language, over in (("en", "too much"), ("my", "ပိုနေပါတယ်")):
         shown = verdict(estimate, hardware, texts(language))
-        assert shown.kind == estimate.verdict.value
+        assert shown.kind == badge(estimate).value
         assert shown.headline == texts(language).text(f"web.verdict.{shown.kind}", hardware=hardware.name)
         assert (over in shown.detail) is not estimate.fits
 
@@ -76,10 +78,10 @@ def test_a_plan_says_one_thing_of_its_memory(
     agrees(made.estimate, hardware)
     assert (made.outcome is Outcome.FITS) is made.estimate.fits
     shown = run_verdict(made.estimate, hardware, texts("en"), findings=made.findings, config=made.config)
-    assert shown.kind in (made.estimate.verdict.value, "rejected", "fails_at_run")
+    assert shown.kind in (badge(made.estimate).value, "rejected", "fails_at_run")
     said = {finding.code.removesuffix("_tight") for finding in made.findings}
     assert not (made.estimate.fits and said & NOTHING_FITS)
-    assert bool(said & {"tight", "tight_but_shorter"}) is (made.estimate.verdict is Verdict.TIGHT)
+    assert bool(said & {"tight", "tight_but_shorter"}) is (badge(made.estimate) is Verdict.TIGHT)
     for other in made.alternatives:
         agrees(other.estimate, hardware)
         assert other.reason.code.endswith(".fits") is other.estimate.fits
@@ -97,11 +99,12 @@ def test_what_just_misses_does_not_fit_anywhere(model: str, part: float) -> None
     hardware = holding(low + int(part * (takes - 1 - low)))
     made = plan(**about, hardware=hardware, wish=wish)
     assert made.estimate.memory.process_bytes == takes
-    assert (made.outcome, made.estimate.verdict) == (Outcome.DOES_NOT_FIT, Verdict.DOES_NOT_FIT)
+    assert (made.outcome, made.estimate.verdict) == (Outcome.DOES_NOT_FIT, Verdict.TIGHT)
+    assert badge(made.estimate) is Verdict.DOES_NOT_FIT
     agrees(made.estimate, hardware)
     (row,) = compare(catalog=CATALOG, config=config, hardware=hardware, variants=[{}])
     assert row.estimate is not None
-    assert row.estimate.verdict is Verdict.DOES_NOT_FIT
+    assert badge(row.estimate) is Verdict.DOES_NOT_FIT
 
 
 @settings(max_examples=15)
@@ -114,5 +117,5 @@ def test_every_cell_of_a_fit_map_says_one_thing(capacity: int) -> None:
     assert (found.outcome is Outcome.FITS) is found.estimate.fits
     assert found.grid is not None
     for cell in (cell for row in found.grid.rows for cell in row):
-        assert cell.fits is (cell.verdict in FITTING)
+        assert cell.fits is (badge(cell) in FITTING)
         assert cell.fits is (cell.process_bytes <= capacity)

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from app.catalog.library import Catalog
 from app.core.decision import Leaf
 from app.core.errors import InvalidInput
-from app.core.estimate import Verdict
+from app.core.estimate import Verdict, badge
 from app.core.findings import Severity
 from app.core.fit import Ladder, Rung, build_ladder
 from app.core.hardware import Hardware
@@ -64,7 +64,7 @@ def complaints(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> 
     if (made.outcome is Outcome.FITS) != (takes <= capacity) or made.estimate.fits is not (takes <= capacity):
         yield f"outcome {made.outcome} though it takes {takes} of {capacity}"
     for estimate in (made.estimate, *(other.estimate for other in made.alternatives)):
-        if estimate.fits is not (estimate.verdict in (Verdict.FITS, Verdict.TIGHT)):
+        if estimate.fits is not (badge(estimate) in (Verdict.FITS, Verdict.TIGHT)):
             yield f"{estimate.verdict} though fits is {estimate.fits}"
     if made.outcome is Outcome.FITS:
         if said.intersection(NOTHING_FITS):

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 from app.catalog.library import Catalog
+from app.core.estimate import badge
 from app.services.checking import plain
 from app.web.compare.opening import HABITS
 from app.web.forms import Form
@@ -153,7 +154,7 @@ def test_a_rows_plan_has_the_rows_figures(
         estimate = found.plan.estimate
         assert item["process_bytes"] == estimate.memory.process_bytes, item["label"]
         assert item["trainable_parameters"] == estimate.trainable_parameters
-        assert (item["fits"], item["verdict"]) == (estimate.fits, estimate.verdict.value)
+        assert (item["fits"], item["verdict"]) == (estimate.fits, badge(estimate).value)
         for term in estimate.memory.breakdown:
             assert (item[f"{term.code}_bytes"] or 0) == term.bytes, (item["label"], term.code)
         free = HABITS.difference(asked) if "v" not in asked else frozenset()

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from app.catalog.library import Catalog
 from app.core.errors import InvalidInput
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, badge
 from app.core.messages import message
 from app.services.comparing import Compared, compare
 from app.services.writing import write_yaml
@@ -160,10 +160,8 @@ class Builder:
             label=self.label(item),
             trainable=self.t("web.number", number=estimate.trainable_parameters) if estimate else "–",
             share=self.t("web.percent", share=estimate.trainable_percent) if estimate else "",
-            verdict=estimate.verdict.value if estimate else "unknown",
-            verdict_text=self.t(f"web.verdict.{estimate.verdict.value}.short")
-            if estimate
-            else self.t("compare.cannot"),
+            verdict=badge(estimate).value if estimate else "unknown",
+            verdict_text=self.t(f"web.verdict.{badge(estimate).value}.short") if estimate else self.t("compare.cannot"),
             memory=gib(estimate.memory.process_bytes, self.texts) if estimate else "–",
             parts=tuple(
                 (self.t(f"term.{code}"), gib(sizes[code], self.texts) if sizes.get(code) else "–")
@@ -226,7 +224,7 @@ class Builder:
                 BarView(
                     label=self.label(item),
                     value=gib(estimate.memory.process_bytes, self.texts),
-                    verdict=estimate.verdict.value,
+                    verdict=badge(estimate).value,
                     y=24 + BAR * position,
                     segments=memory_segments(estimate, scale, self.texts),
                 )

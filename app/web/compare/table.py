@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from app.core.estimate import badge
 from app.services.comparing import Compared
 from app.texts import Texts
 from app.web.memory_bar import FILLS
@@ -27,7 +28,7 @@ def _row(item: Compared, texts: Texts) -> dict[str, Any]:
     return {
         "label": item.label,
         "method": item.method.id if item.method else None,
-        "verdict": estimate.verdict.value if estimate else None,
+        "verdict": badge(estimate).value if estimate else None,
         "fits": estimate.fits if estimate else None,
         "trainable_parameters": estimate.trainable_parameters if estimate else None,
         "trainable_percent": estimate.trainable_percent if estimate else None,

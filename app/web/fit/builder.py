@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from app.catalog.library import Catalog
 from app.core.errors import InvalidInput
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, badge
 from app.core.fit import KEY_RUNGS
 from app.core.hardware import Hardware
 from app.core.nearest import nearest
@@ -123,8 +123,8 @@ class Builder:
             question=question,
             value=self.value(key, found),
             memory=gib(estimate.memory.process_bytes, self.texts),
-            verdict=estimate.verdict.value,
-            verdict_text=self.t(f"web.verdict.{estimate.verdict.value}.short"),
+            verdict=badge(estimate).value,
+            verdict_text=self.t(f"web.verdict.{badge(estimate).value}.short"),
             speed=self.rate(estimate) if key and speed else "",
             changes=change_views(found.changes, self.texts),
             url=self.plan_url(found.config),
@@ -200,11 +200,12 @@ class Builder:
     def cell(self, down: int, across: int, grid: Grid, hardware: Hardware, config: Mapping[str, Any]) -> CellView:
         """One combination."""
         cell = grid.rows[down][across]
-        text = self.t(f"web.verdict.{cell.verdict.value}.short")
+        kind = badge(cell).value
+        text = self.t(f"web.verdict.{kind}.short")
         memory = gib(cell.process_bytes, self.texts)
         return CellView(
             memory=memory,
-            verdict=cell.verdict.value,
+            verdict=kind,
             verdict_text=text,
             share=f"{min(100.0, 100 * cell.process_bytes / hardware.capacity_bytes):.1f}%",
             label=self.t(
