@@ -48,7 +48,7 @@ def test_the_summary_is_of_the_cases(get: Get) -> None:
         td.text for td in get("/accuracy").document.select("[aria-labelledby=summary-title] tbody tr")[0].select("td")
     ]
     errors = [abs(case.estimated_bytes / case.reference_bytes - 1) for case in cases]
-    assert cells[0] == str(len(cases))
+    assert cells[0] == f"{len(cases):,}"
     assert cells[1] == f"{100 * median(errors):.2f}\u00a0%"
     assert cells[3] == f"{100 * max(errors):.2f}\u00a0%"
     assert errors_of([]) is None
