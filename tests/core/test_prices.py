@@ -69,6 +69,15 @@ def offered(
         ({**LORA, "adapter": "qlora", "load_in_4bit": True}, LLAMA, CARD, "base_16bit", "base_4bit base_8bit"),
         ({**LORA, "peft": {"loftq_config": {"loftq_bits": 4}}}, LLAMA, CARD, "dora", "base_4bit base_8bit base_16bit"),
         ({**LORA, "lora_target_modules": ["c_attn"]}, GPT2, CARD, "dora", "base_4bit base_8bit base_16bit"),
+        # A GPTQ base is another checkpoint; neither DoRA nor the kernels can read its packed weights.
+        (
+            {**LORA, "gptq": True},
+            LLAMA,
+            CARD,
+            "rank_lower rank_higher",
+            "base_4bit base_8bit base_16bit dora no_fused_kernels fused_kernels",
+        ),
+        (LORA, LLAMA, CARD, "dora no_fused_kernels", "fused_kernels"),
         # A rank of one has no half.
         ({**LORA, "lora_r": 1}, LLAMA, CARD, "rank_higher", "rank_lower"),
         ({**LORA, "lora_dropout": 0.1, "peft_use_dora": True}, LLAMA, CARD, "no_dropout no_dora", "dora"),

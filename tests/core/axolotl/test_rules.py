@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.architecture import Architecture
+from app.core.axolotl.adapter_rules import MOST_PATTERNS
 from app.core.axolotl.fixing import GRAVE, changed, kind
 from app.core.axolotl.renamed import REMOVED, RENAMED
 from app.core.axolotl.rules import check
@@ -282,3 +283,12 @@ def test_kernels_of_an_unpatchable_model_are_all_switched_off(kernel: str) -> No
     assert fix is not None
     assert fix.set[kernel] is False
     assert fix.safe
+
+
+def test_of_very_many_expressions_it_says_how_many_were_tried() -> None:
+    patterns = [f"layers.{number}.(" for number in range(MOST_PATTERNS)]
+    assert "partly_read" not in findings({"lora_target_modules": patterns})
+    assert findings({"lora_target_modules": [*patterns, "(", "q_proj"]})["partly_read"].message.params == {
+        "key": "lora_target_modules",
+        "most": MOST_PATTERNS,
+    }
