@@ -172,7 +172,9 @@ class Estimate(_Answer):
     modules: list[ModuleCount]
     memory: Memory
     fits: bool | None = Field(description="process_bytes <= capacity_bytes; null without hardware.")
-    verdict: Verdict = Field(description="`tight` where range_bytes crosses the capacity; with `fits` false it is expected not to fit.")
+    verdict: Verdict = Field(
+        description="`tight` where range_bytes crosses the capacity; with `fits` false it is expected not to fit."
+    )
     capacity_bytes: int | None
     headroom_bytes: int | None = Field(description="May be negative.")
     rule_of_thumb_bytes: int = Field(description="28, 14 or 6 GB per 7 billion parameters.")

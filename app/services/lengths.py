@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from app.core.architecture import Architecture
@@ -63,11 +64,11 @@ def by_length(
     points: list[AtLength] = []
     for tokens in sorted(lengths):
         points.append(scale.at(tokens))
-        if tokens >= own and len(points) >= FEWEST and not scale.fits(tokens):
+        if tokens >= own and len(points) >= FEWEST and scale.expected(tokens) > capacity_bytes:
             break
     tried = [point.sequence_len_tokens for point in points]
-    longest = scale.longest(tried, context, scale.has_headroom)
-    at_most = scale.longest(tried, context, scale.fits)
+    longest = scale.longest(tried, context, scale.at_the_most)
+    at_most = scale.longest(tried, context, scale.expected)
     shown = points[-MOST:] if own >= points[-MOST:][0].sequence_len_tokens else points[:MOST]
     return Lengths(
         points=tuple(shown),
@@ -102,34 +103,54 @@ class _Scale:
             verdict=verdict(memory, self.capacity_bytes),
         )
 
-    def fits(self, tokens: int) -> bool:
-        """Whether the expected value is within the card."""
-        return self._bytes(tokens) <= self.capacity_bytes
-
-    def _bytes(self, tokens: int) -> int:
+    def expected(self, tokens: int) -> int:
+        """What ``tokens`` are expected to take."""
         known = self.known.get(tokens)
         if known is None:
             return self.meter.process_bytes({**self.config, "sequence_len": tokens})
         return known.memory.process_bytes
 
-    def has_headroom(self, tokens: int) -> bool:
-        """Whether all of the range is within the card."""
-        return self.meter.most_bytes({**self.config, "sequence_len": tokens}) <= self.capacity_bytes
+    def at_the_most(self, tokens: int) -> int:
+        """The upper end of their range."""
+        known = self.known.get(tokens)
+        if known is None:
+            return self.meter.most_bytes({**self.config, "sequence_len": tokens})
+        return known.memory.range_bytes[1]
 
-    @staticmethod
-    def longest(tried: list[int], context: int, fits: Callable[[int], bool]) -> int | None:
-        """The longest that ``fits``, to ``FINENESS``: between the last of ``tried`` that does and what lies above."""
-        fitting = [tokens for tokens in tried if fits(tokens)]
+    def longest(self, tried: list[int], context: int, takes: Callable[[int], int]) -> int | None:
+        """The longest that ``takes`` no more than there is, to ``FINENESS``.
+
+        It lies between the last of ``tried`` that fits and the first that does not, and nearly on the line between
+        what both take; so what the line says is tried, then what lies beside it, then the middle of what is left.
+        """
+        room = self.capacity_bytes
+        fitting = [tokens for tokens in tried if takes(tokens) <= room]
         if not fitting:
             return None
         low = max(fitting)
         above = [tokens for tokens in tried if tokens > low]
-        if not above and (context <= low or fits(context)):
+        if not above and (context <= low or takes(context) <= room):
             return max(low, context)
         high = min(above) if above else context
-        while high - low > FINENESS:
-            middle = (low + high) // 2 // FINENESS * FINENESS
-            if middle <= low:
+        fits = True
+        for way in cycle((_on_the_line, _beside, _in_the_middle)):
+            first, last = low // FINENESS + 1, (high - 1) // FINENESS
+            if first > last:
                 break
-            low, high = (middle, high) if fits(middle) else (low, middle)
+            share = (room - takes(low)) / (takes(high) - takes(low))
+            tokens = FINENESS * min(max(way(low, high, share, fits), first), last)
+            fits = takes(tokens) <= room
+            low, high = (tokens, high) if fits else (low, tokens)
         return low
+
+
+def _on_the_line(low: int, high: int, share: float, _fits: bool) -> int:
+    return int(low + share * (high - low)) // FINENESS
+
+
+def _beside(low: int, high: int, _share: float, fits: bool) -> int:
+    return low // FINENESS + 1 if fits else (high - 1) // FINENESS
+
+
+def _in_the_middle(low: int, high: int, _share: float, _fits: bool) -> int:
+    return (low + high) // 2 // FINENESS

@@ -1,5 +1,6 @@
 """Measuring: how much a configuration takes, as often as a search needs, and how long a step of it lasts."""
 
+import marshal
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -37,7 +38,7 @@ class Meter:
         self.architecture = architecture
         self.kept = kept
         self._adapters: dict[Hashable, Adapter] = {}
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[Hashable, Run] = {}
 
     @classmethod
     def of(cls, resolved: ResolvedModel) -> "Meter":
@@ -85,7 +86,7 @@ class Meter:
 
     def _run(self, config: Mapping[str, Any]) -> Run:
         """``config`` read, once for as long as this meter lasts: a plan asks for the same one several times."""
-        key = repr(config)
+        key = _written(config)
         run = self._runs.get(key)
         if run is None:
             run = self._runs[key] = Run.from_config(config)
@@ -99,6 +100,14 @@ class Meter:
         if adapter is None:
             adapter = self._adapters[key] = resolve_adapter(self.architecture, run)
         return adapter
+
+
+def _written(config: Mapping[str, Any]) -> Hashable:
+    """A configuration as bytes; its text where it holds what has none, a date or a set."""
+    try:
+        return marshal.dumps(config if type(config) is dict else dict(config), 2)  # 2: the same for equals
+    except ValueError:
+        return repr(config)
 
 
 _beside_lora = attrgetter(*(one.name for one in fields(Run) if one.name != "lora"))
