@@ -104,10 +104,11 @@ class Meter:
 
 def _written(config: Mapping[str, Any]) -> Hashable:
     """A configuration as bytes; its text where it holds what has none, a date or a set."""
+    plain = config if type(config) is dict else dict(config)
     try:
-        return marshal.dumps(config if type(config) is dict else dict(config), 2)  # 2: the same for equals
+        return marshal.dumps(plain, 2)  # the version that writes equals the same
     except ValueError:
-        return repr(config)
+        return repr(plain)
 
 
 _beside_lora = attrgetter(*(one.name for one in fields(Run) if one.name != "lora"))
