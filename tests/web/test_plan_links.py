@@ -6,6 +6,7 @@ import pytest
 from starlette.datastructures import QueryParams
 
 from app.catalog.library import Catalog
+from app.core.estimate import badge
 from app.core.plan import Plan
 from app.web.forms import Form
 from app.web.planning import answer
@@ -50,7 +51,7 @@ def test_a_length_taken_changes_the_length_alone(get: Get, catalog: Catalog, que
         differ = {key for key in {**before.config, **after.config} if before.config.get(key) != after.config.get(key)}
         assert differ == {"sequence_len"}, url
         assert after.method == before.method
-        assert after.estimate.verdict.value == verdict
+        assert badge(after.estimate).value == verdict
 
 
 def test_the_longest_with_headroom_is_offered_before_the_longest_at_all(get: Get) -> None:
