@@ -3,12 +3,12 @@
 Plain ASGI, since each costs a few microseconds on every request.
 """
 
-import json
 import sys
 import time
 from collections.abc import Mapping
 from functools import lru_cache
 
+from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -151,7 +151,7 @@ class AccessLog:
                 "bytes": sent,
                 "milliseconds": round((time.perf_counter() - started) * 1000, 2),
             }
-            sys.stdout.write(json.dumps(line) + "\n")
+            sys.stdout.write(to_json(line).decode() + "\n")
             sys.stdout.flush()
 
 

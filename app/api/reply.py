@@ -14,7 +14,8 @@ MEDIA_TYPE_PROBLEM = "application/problem+json"
 
 def reader(request: Request) -> Texts:
     """The texts of the language that the request asks for."""
-    return texts(choose_language(request.query_params.get("lang"), request.headers.get("accept-language")))
+    asked = request.query_params.get("lang") if request.scope["query_string"] else None
+    return texts(choose_language(asked, request.headers.get("accept-language")))
 
 
 def language_headers(language: Texts) -> dict[str, str]:

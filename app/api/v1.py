@@ -352,6 +352,8 @@ def _query(request: Request) -> tuple[Target, bool]:
 
 def _flag(request: Request, name: str) -> bool:
     """A switch of the query that is off where it is left out."""
+    if not request.scope["query_string"]:
+        return False
     given = request.query_params.get(name, "false").lower()
     if given not in ("true", "false"):
         raise InvalidInput(FieldError(f"/query/{name}", no_choice(name, given, ("true", "false"))))
