@@ -15,7 +15,8 @@ from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, union
 from app.core.architecture import Architecture, Kind, Part
 from app.core.errors import InvalidInput
 from app.core.kept import kept
-from app.core.lora import LINEARS, LoraTargets, compiled, fault, linear_names
+from app.core.lora import LoraTargets, compiled, fault, linear_names
+from app.core.methods.matching import LINEARS
 from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Run
 from app.core.targets import (

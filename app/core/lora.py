@@ -13,6 +13,7 @@ from app.core.adapted import AdaptedModule, Row, row_of
 from app.core.architecture import Architecture, Kind, Module
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Param, message
+from app.core.methods.matching import ALL_LINEAR, LINEARS
 from app.core.run import LoraSettings
 from app.core.targets import (
     REFUSED_NAMES,
@@ -29,8 +30,6 @@ from app.core.targets import (
 )
 
 TARGETABLE = frozenset((Kind.LINEAR, Kind.CONV1D, Kind.EMBEDDING, Kind.HEAD, Kind.CONVOLUTION))
-LINEARS = frozenset((Kind.LINEAR, Kind.CONV1D))
-ALL_LINEAR = "all-linear"
 
 
 def fault(key: str, code: str, **params: Param) -> InvalidInput:

@@ -569,11 +569,8 @@ class _Reader:
 
     def half(self) -> bool:
         """``bf16`` is ``auto`` where it is left out; false there and no other 16-bit key means fp32."""
-        return bool(self.those_on(("fp16", "float16", "bfloat16"))) or self.config.get("bf16", "auto") not in (
-            False,
-            None,
-            "false",
-        )
+        other = self.those_on(("fp16", "float16", "bfloat16"))
+        return bool(other) or self.config.get("bf16", "auto") not in (False, None, "false")
 
     def double_quantization(self) -> bool:
         """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""

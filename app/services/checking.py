@@ -9,6 +9,7 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.architecture import Architecture
+from app.core.axolotl.fixing import entries
 from app.core.axolotl.rules import check
 from app.core.axolotl.subject import info
 from app.core.errors import InvalidInput, UnknownName
@@ -21,7 +22,7 @@ from app.core.run import CCE_PLUGIN
 from app.services.estimating import estimate_resolved
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.mending import apply
-from app.services.reading import MOST_ENTRIES, Place, Reading, more_entries_than, read, too_many
+from app.services.reading import MOST_ENTRIES, Place, Reading, read, too_many
 from app.services.writing import write_yaml
 from app.texts import texts
 
@@ -79,7 +80,7 @@ def check_config(
     install: Install = Install.DOCKER,
 ) -> Checked:
     """Check a configuration that is no text yet; lines are those of the file that it is written as."""
-    if more_entries_than(config, MOST_ENTRIES):
+    if entries(config, MOST_ENTRIES + 1) > MOST_ENTRIES:  # as a file it has its keys besides, which ``read`` counts
         return _check(too_many(), catalog, hardware, model, install)
     reading = read(write_yaml(config, texts("en"), comments=False))
     if reading.config is not None:

@@ -147,20 +147,6 @@ def too_many() -> Reading:
     return Reading(text="", config=None, findings=(rejected("yaml_many", None, most=MOST_ENTRIES),))
 
 
-def more_entries_than(config: Mapping[Any, Any], most: int) -> bool:
-    """Whether more keys and values than ``most`` stand below ``config``, itself included."""
-    count, left = 0, [config]
-    while left and count <= most:
-        one: Any = left.pop()
-        count += 1
-        if isinstance(one, Mapping):
-            count += len(one)
-            left.extend(one.values())
-        elif isinstance(one, list | tuple):
-            left.extend(one)
-    return count > most
-
-
 def spelled(path: tuple[str | int, ...]) -> str:
     """A path as findings spell it."""
     found = ""

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from app.catalog.library import load_catalog
 from app.core.estimate import Estimate, Verdict, badge
 from app.core.hardware import Hardware
-from app.core.plan import Goal, Outcome, Plan, Priority, Wish
+from app.core.plan import Goal, Install, Outcome, Plan, Priority, Wish
 from app.services.comparing import compare
+from app.services.estimating import estimate
 from app.services.fitting import Axis, fit
 from app.services.inputs import resolve_hardware
 from app.services.planning import plan
 from app.texts import texts
+from app.web.check.memory import Weighed
 from app.web.presenting import run_verdict, verdict
 
 CATALOG = load_catalog()
@@ -119,3 +121,21 @@ def test_every_cell_of_a_fit_map_says_one_thing(capacity: int) -> None:
     for cell in (cell for row in found.grid.rows for cell in row):
         assert cell.fits is (badge(cell) in FITTING)
         assert cell.fits is (cell.process_bytes <= capacity)
+
+
+@settings(max_examples=20)
+@given(capacity=st.integers(8 << 30, 24 << 30))
+def test_what_a_single_change_of_a_checked_file_comes_to_is_called_so(capacity: int) -> None:
+    config = {"base_model": MODELS[0], "adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_linear": True}
+    hardware = holding(capacity)
+    weighed = Weighed(
+        catalog=CATALOG,
+        texts=texts("en"),
+        config=config,
+        estimate=estimate(catalog=CATALOG, config=config, hardware=hardware),
+        model=None,
+        hardware=hardware,
+        install=Install.DOCKER,
+    )
+    for knob, saving in zip(weighed.knobs(), weighed.savings(), strict=False):
+        assert (saving.verdict == "does_not_fit") is (knob.process_bytes > capacity), saving.name

@@ -34,7 +34,7 @@ def tried(config: Mapping[str, Any], found: Iterable[Finding], look: Look) -> li
     """
     findings = list(found)
     before = frozenset(kind(finding) for finding in findings if finding.effect in GRAVE)
-    looks = MOST_LOOKED_AT // max(LEAST_ENTRIES, _entries(config, MOST_LOOKED_AT)) if _any(findings) else 0
+    looks = MOST_LOOKED_AT // max(LEAST_ENTRIES, entries(config, MOST_LOOKED_AT)) if _any(findings) else 0
     looks = looks if looks > 1 else 0
 
     def counted(at: Mapping[str, Any]) -> Iterable[Finding]:
@@ -62,7 +62,7 @@ def _any(findings: Iterable[Finding]) -> bool:
     return any(finding.fix is not None for finding in findings)
 
 
-def _entries(value: object, most: int) -> int:
+def entries(value: object, most: int) -> int:
     """Entries below ``value``, itself included, as far as ``most``."""
     count, left = 0, [value]
     while left and count < most:

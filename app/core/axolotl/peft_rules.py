@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from app.core.axolotl.subject import Rule, Subject, fails
 from app.core.findings import Finding, Fix
+from app.core.methods.reading import ADALORA_START_RANK, ADALORA_TARGET_RANK
 from app.core.methods.settings import PeftType
-
-START, TARGET = 12, 8
-"""PEFT's own ``init_r`` and ``target_r``."""
 
 
 def adalora_ranks(subject: Subject) -> Iterator[Finding]:
@@ -19,7 +17,8 @@ def adalora_ranks(subject: Subject) -> Iterator[Finding]:
         return
     given = subject.mapping("peft_config")
     start, target = given.get("init_r"), given.get("target_r")
-    start, target = START if start is None else start, TARGET if target is None else target
+    start = ADALORA_START_RANK if start is None else start
+    target = ADALORA_TARGET_RANK if target is None else target
     if type(start) is not int or type(target) is not int or start > target:
         return
     fix = Fix(set={"peft_config.target_r": start // 2}) if start > 1 else Fix(set={"peft_config.init_r": 2 * target})

@@ -157,8 +157,8 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
         return itemsize * module.parameters
     if storing.quantization is Quantization.GPTQ:
         inputs, outputs = module.shape
-        packed = gptq_bytes(inputs, outputs, architecture.packing or Packing())
-        return module.copies * (packed + round_up(2 * module.bias_parameters, GRANULE))
+        weight = gptq_bytes(inputs, outputs, architecture.packing or Packing())
+        return module.copies * (weight + round_up(2 * module.bias_parameters, GRANULE))
     if storing.quantization is Quantization.NF4:
         return module.copies * nf4_bytes(module.weight_parameters, nested=storing.double_quantization) + bias
     return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias

@@ -34,6 +34,8 @@ MOST_RANK = 1 << 16
 MOST_SIZE = 1 << 24
 MOST_STEPS = 10**9
 MOST_TERMS = 100
+ADALORA_START_RANK, ADALORA_TARGET_RANK = 12, 8
+"""PEFT's own ``init_r`` and ``target_r``."""
 MOST_INDICES = 1 << 20
 
 
@@ -232,14 +234,14 @@ def _adalora(reader: _Reader) -> Decomposed:
     for key in ("beta1", "beta2"):
         reader.number(key, 0.85, 1e-9, 1 - 1e-9)
     reader.number("orth_reg_weight", 0.5, 0.0, 1e9)
-    reader.whole("target_r", 8, 1, MOST_RANK)
+    reader.whole("target_r", ADALORA_TARGET_RANK, 1, MOST_RANK)
     reader.whole("deltaT", 1, 1, MOST_STEPS)
     targets = reader.targets()
     if isinstance(targets.modules, str) and reader.values.get("layers_to_transform") is not None:
         reader.fault("layers_to_transform", "error.layers_with_pattern", given=targets.modules[:200])
     return Decomposed(
         targets=targets,
-        rank=reader.whole("init_r", 12, 1, MOST_RANK),
+        rank=reader.whole("init_r", ADALORA_START_RANK, 1, MOST_RANK),
         dropout=reader.number("lora_dropout", 0.0, 0.0, 0.999999) > 0,
         bias=reader.bias("lora_only"),
     )

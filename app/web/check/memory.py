@@ -6,7 +6,7 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.errors import InvalidInput, UnknownName
-from app.core.estimate import Estimate, Verdict
+from app.core.estimate import Estimate, Verdict, badge
 from app.core.hardware import Hardware
 from app.core.plan import Install
 from app.core.prices import SAME_BYTES, Knob
@@ -98,8 +98,8 @@ class Weighed:
                 label=self.texts.render(knob.turn.label),
                 price=self.texts.render(knob.summary),
                 trains=self.texts.text(f"web.knobs.trains.{knob.turn.trains.value}"),
-                verdict=knob.verdict.value,
-                verdict_text=self.texts.text(f"web.verdict.{knob.verdict.value}.short"),
+                verdict=badge(knob).value,
+                verdict_text=self.texts.text(f"web.verdict.{badge(knob).value}.short"),
             )
             for knob in self.knobs()[:MOST_SAVINGS]
         )

@@ -151,7 +151,7 @@ def test_a_form_is_all_but_numbers_and_what_is_long(one: Any, other: Any, same: 
 
 
 def test_a_key_that_is_no_name_has_no_form() -> None:
-    assert form({1: "a"}) is None  # type: ignore[dict-item]
+    assert form({1: "a"}) is None  # type: ignore[dict-item] # what YAML gives for ``1: a``
 
 
 def test_what_nobody_has_is_not_kept() -> None:
