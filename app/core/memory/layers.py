@@ -16,6 +16,7 @@ from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
     add,
+    dropout,
     gather,
     join,
     keeping_input,
@@ -100,6 +101,11 @@ class LayerSpec:
     the experts."""
     small_input: SmallInput | None = None
     value_norm: NormSpec | None = None
+    inline: bool = False
+    """The feed-forward stands in the layer's own code, whose names are bound anew (OPT)."""
+    drops_attention: bool = False
+    """What attention returns is dropped from, and what the feed-forward returns (GPT-2, OPT)."""
+    drops_feed: bool = False
     holds: bool
     """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
@@ -123,6 +129,7 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         hidden = _normed(t, spec.input_norm, x)
         held.append(hidden)
         hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden))
+        hidden = _dropped(t, hidden, drops=spec.drops_attention)
         hidden = _normed(t, spec.attention_norm, hidden)
         held.append(hidden)
         if not spec.holds:
@@ -136,7 +143,14 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.feed_forward is None and spec.experts is None:
         return hidden
     hidden = _normed(t, spec.feed_norm, hidden)
-    hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
+    if spec.inline and spec.feed_forward is not None:
+        up, down = spec.feed_forward.linears
+        hidden = linear(t, up, hidden)
+        hidden = activate(t, spec.feed_forward.middle, hidden)
+        hidden = linear(t, down, hidden)
+    else:
+        hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
+    hidden = _dropped(t, hidden, drops=spec.drops_feed)
     hidden = _normed(t, spec.output_norm, hidden)
     if spec.multipliers:
         hidden = scale(t, hidden)
@@ -161,10 +175,17 @@ def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, second, x))
         return add(t, add(t, fed, attended), x)
     attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
+    attended = _dropped(t, attended, drops=spec.drops_attention)
     if spec.feed_norm is not None:
         hidden = normalise(t, spec.feed_norm, x)
     fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, x))
+    fed = _dropped(t, fed, drops=spec.drops_feed)
     return add(t, add(t, fed, attended), x)
+
+
+def _dropped(t: Tape, x: Tensor, *, drops: bool) -> Tensor:
+    """The model's own dropout behind attention or feed-forward."""
+    return dropout(t, x) if drops else x
 
 
 def _normed(t: Tape, spec: NormSpec | None, x: Tensor) -> Tensor:

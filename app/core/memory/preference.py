@@ -92,7 +92,7 @@ def profile_preference(
         quiet_logs = _log_probabilities(quiet, spec, logits)
         _metrics(quiet, spec, kind, logits, refer=refer)
         del quiet_logs
-    quiet_stage = Stage(moments=quiet.moments())
+    quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del logits
 
     t = Tape(compute=compute, gradients_present=gradients_present)
@@ -111,7 +111,7 @@ def profile_preference(
         loss = _joined(t, logs, chosen)
         del logs, chosen
     del logits
-    forward = Stage(moments=t.moments())
+    forward, casting = Stage(moments=t.moments()), Stage(moments=t.moments(t.left))
     mark = len(t.log)
     t.backward(loss, t.fresh(loss.elements, FULL, LOSS))
     del loss
@@ -119,7 +119,15 @@ def profile_preference(
     gradients = sum(size for slot, size in t.log if slot == GRADIENTS)
     source.grads = []
     t.kept.clear()
-    return PreferenceProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients, held=held)
+    return PreferenceProfile(
+        quiet=quiet_stage,
+        quiet_casting=quiet_casting,
+        forward=forward,
+        casting=casting,
+        backward=backward,
+        gradients=gradients,
+        held=held,
+    )
 
 
 def _logits(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:

@@ -60,10 +60,16 @@ class LayerProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadProfile:
-    """Final norm, head and loss."""
+    """Final norm, head and loss.
+
+    ``casting`` are the moments of ``forward`` within the autocast region, whose copies of the layers' weights still
+    live; ``quiet_casting`` those of ``quiet``.
+    """
 
     quiet: Stage
+    quiet_casting: Stage
     forward: Stage
+    casting: Stage
     backward: Stage
     gradients: int
 
@@ -186,7 +192,7 @@ def profile_head(
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
-    quiet_stage = Stage(moments=quiet.moments())
+    quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
@@ -196,7 +202,7 @@ def profile_head(
     given = [x]
     del x
     loss = run_head(t, spec, given.pop())
-    forward = Stage(moments=t.moments())
+    forward, casting = Stage(moments=t.moments()), Stage(moments=t.moments(t.left))
     mark = len(t.log)
     t.backward(loss, t.fresh(1, 4, LOSS))
     del loss
@@ -204,7 +210,14 @@ def profile_head(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
-    return HeadProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients)
+    return HeadProfile(
+        quiet=quiet_stage,
+        quiet_casting=quiet_casting,
+        forward=forward,
+        casting=casting,
+        backward=backward,
+        gradients=gradients,
+    )
 
 
 def _live(t: Tape, slot: int) -> list[int]:
