@@ -22,6 +22,7 @@ from app.core.memory.rows import LayerRows, linear_spec, norm_form
 from app.core.memory.traits import (
     EXPERT_NORMS,
     MULTIPLIERS,
+    OWN_LOSS,
     SCALED_LOGITS,
     TWO_POSITIONS,
 )
@@ -232,6 +233,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.sample_packing,
+        wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )
 

@@ -243,7 +243,7 @@ def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
     magnitude = scale(t, t.parameter(spec.outputs, spec.adapter_itemsize, trained=True))
     change = _down_up(t, spec, x)
     if dropped is None:
-        original = scale(t, result) if spec.bias else result
+        original = scale(t, result, spec.itemsize) if spec.bias else result
     else:
         weight = Tensor(whole.storage if whole else None, spec.elements, x.itemsize)
         original = product(t, x, weight, spec.outputs)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
-from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, split
+from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, slices, split
 from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
 from app.core.run import Loss
 
@@ -32,6 +32,8 @@ class HeadSpec:
     softcap: bool
     scaled: bool
     rows: bool
+    wrapped: bool = False
+    """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
     penalties: tuple[tuple[int, int, int], ...]
     """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
@@ -50,7 +52,7 @@ def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     del hidden
     loss = _penalised(t, spec, loss)
     t.end_autocast()
-    outputs = t.fresh(logits.elements, FULL, LOSS) if t.compute < FULL else logits
+    outputs = t.fresh(logits.elements, FULL, LOSS) if logits.itemsize < FULL else logits
     del logits, outputs
     return loss
 
@@ -66,6 +68,11 @@ def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tenso
         logits = keeping_output(t, logits)
         logits = scale(t, logits)
     t.slot = LOSS
+    if spec.wrapped:
+        logits = cast(t, logits, FULL)
+        (shifted,) = slices(t, logits, (logits.elements,))
+        shifted = copy(t, shifted)
+        return logits, (_liger if spec.loss is Loss.LIGER else _plain)(t, shifted)
     match spec.loss:
         case Loss.CHUNKED:
             return logits, _chunked(t, spec, logits)

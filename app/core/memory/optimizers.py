@@ -114,7 +114,8 @@ class OptimizerForm:
     ``states``: values per parameter; ``paged``: in unified memory, which the driver moves to the host under pressure
     and the caching allocator does not see; ``on_host``: on the host between steps; ``compensated``: one more value of
     16-bit parameters for Kahan's sum, ``corrected``: one byte of their error; ``immediate``: gradients are used as
-    they are made and never add up; ``named_groups``: Axolotl's own three parameter groups.
+    they are made and never add up; ``named_groups``: Axolotl's own three parameter groups; ``mixed``: groups are worked on
+    whole, whatever types are in them.
     """
 
     states: int = 0
@@ -126,6 +127,7 @@ class OptimizerForm:
     corrected: bool = False
     immediate: bool = False
     named_groups: bool = False
+    mixed: bool = False
     scratch: Scratch = Scratch.NONE
     scratch_copies: int = 1
     half_more: int = 0
@@ -198,8 +200,8 @@ FORMS: dict[str, OptimizerForm] = {
     "rmsprop": OptimizerForm(states=1, scratch=Scratch.FOREACH),
     "optimi_adamw": OptimizerForm(states=2, compensated=True, named_groups=True, scratch=Scratch.EACH),
     "stable_adamw": OptimizerForm(states=2, compensated=True, scratch=Scratch.FOREACH),
-    "schedule_free_adamw": OptimizerForm(states=2, scratch=Scratch.FOREACH),
-    "schedule_free_radam": OptimizerForm(states=2, scratch=Scratch.FOREACH),
+    "schedule_free_adamw": OptimizerForm(states=2, scratch=Scratch.FOREACH, mixed=True),
+    "schedule_free_radam": OptimizerForm(states=2, scratch=Scratch.FOREACH, mixed=True),
     "schedule_free_sgd": OptimizerForm(states=1),
     "came_pytorch": OptimizerForm(
         family=Family.CONFIDENCE,
@@ -336,7 +338,7 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int
         groups: dict[tuple[bool, bool, int], int] = {}
         for tensor in tensors:
             apart = form.named_groups and tensor.named
-            key = tensor.decays, apart, tensor.itemsize
+            key = tensor.decays, apart, 0 if form.mixed else tensor.itemsize
             groups[key] = groups.get(key, 0) + tensor.bytes
         return form.scratch_copies * max(groups.values(), default=0)
     if form.family is Family.FACTORED:

@@ -30,6 +30,8 @@ from app.core.memory.preference import (
     PreferenceProfile,
     profile_preference,
     reference_bytes,
+    reference_cache,
+    reference_copies,
     refers,
     trained_head,
     with_reward_head,
@@ -282,6 +284,7 @@ class _Step:
                 gradients_present=self.present,
                 likelihood=run.likelihood,
                 refer=refers(run),
+                cached=reference_cache(self.architecture, run),
             )
         return profile_head(
             spec,
@@ -373,6 +376,15 @@ class _Step:
         return self.tables + self.leaf + self.prompt + between
 
     @property
+    def waiting(self) -> int:
+        """A tied head's gradient, which waits for the embedding's where it is not counted among those that are there.
+
+        An engine adds up what comes to one leaf before it accumulates it.
+        """
+        tied = self.architecture.tie_word_embeddings and self.full and self.run.preference is not Preference.REWARD
+        return self.embedding if tied and (self.present or self.immediate) else 0
+
+    @property
     def leaf(self) -> int:
         """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
 
@@ -419,9 +431,13 @@ class _Step:
             base = Base(gradients=before, activations=self.batch + self.embedded)
             yield Group.of(Phase.FORWARD, (_temporary(self.rowed),), (base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
-            held += self.embedded + copies + self.masks + self.head.held
+            held += self.head.held
+            beside = self.embedded + copies + self.masks
             for layer in self.distinct.values():
-                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held)
+                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
+            logits = self.architecture.vocab_size * TOKEN * self.run.itemsize
+            moment = _temporary(reference_copies(self.architecture, self.run) + logits)
+            yield Group.of(Phase.FORWARD, (moment,), (Base(gradients=before, activations=held),))
         held = self.batch + everything + (self.masks if self.checkpointed else 0)
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
         yield from self.backward(kept, before)
@@ -429,7 +445,7 @@ class _Step:
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept) + (self.masks if self.checkpointed else 0)
+        below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
         if self.offloaded and self.layers:
             below += streams_held(self.run) * self.streams()[0]
         pinned = 0

@@ -124,6 +124,7 @@ def profile_layer(
     held = [out.storage, grad] if holding else None
     if t.handed_out is not None and held:
         held += (t.fresh(t.handed_out.elements, t.handed_out.itemsize, TEMPORARIES), t.handed_out.storage)
+        t.log.insert(0, t.log.pop())  # its gradient's zeros are there before the layer is made again
     incoming = None
     ends = [out, grad]
     del out, grad

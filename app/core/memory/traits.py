@@ -35,6 +35,8 @@ NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
 WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
+OWN_LOSS = frozenset(("gemma3", "llama4"))
+"""Whose wrapper computes the loss in its forward."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe"))

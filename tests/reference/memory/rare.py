@@ -32,6 +32,10 @@ OWN_WIDTH = frozenset(
 """Whose heads may be wider or narrower than the hidden size says."""
 SQUARE = frozenset("apertus cohere granite granitemoe llama olmo olmo2 olmo3 olmoe phi phimoe qwen2 stablelm starcoder2 phi3".split())  # fmt: skip
 """Whose heads divide the hidden size."""
+DIVIDED = frozenset(("arcee", "gemma2", "gemma3_text"))
+"""Whose heads divide the hidden size though they have a width of their own."""
+PADDED = frozenset(("glm", "glm4", "glm4_moe", "smollm3"))
+"""Whose own padding token is beyond a small vocabulary."""
 FLAGS = {
     "attention_bias": "llama granite qwen3 qwen3_moe smollm3 olmo olmo2 olmo3 cohere cohere2 gemma gemma2 gemma3_text glm glm4 helium "
     "arcee apertus seed_oss nemotron gpt_neox hunyuan_v1_dense".split(),
@@ -88,6 +92,8 @@ def odd(random_: random.Random, kind: str, model: dict[str, Any]) -> dict[str, A
         else:
             out["hidden_size"] = heads * dim
             out.pop("head_dim", None)
+        if kind in DIVIDED:
+            out["hidden_size"] = out["hidden_size"] // heads * heads
         out["intermediate_size"] = 16 * random_.randint(8, 500)
         for key in ("moe_intermediate_size", "shared_expert_intermediate_size"):
             if key in out:
@@ -98,6 +104,8 @@ def odd(random_: random.Random, kind: str, model: dict[str, Any]) -> dict[str, A
         out["vocab_size"] = pick(VOCABULARIES)
     if kind in OWN_WIDTH | SQUARE and kind not in ("gpt_oss", "phimoe"):
         out["tie_word_embeddings"] = pick([True, False])
+    if kind in PADDED:
+        out["pad_token_id"] = 0
     for key in ("pad_token_id", "eos_token_id", "bos_token_id"):
         if out.get(key) is not None:
             out[key] = 0
@@ -227,7 +235,7 @@ def _switches(random_: random.Random, kind: str, model: dict[str, Any]) -> tuple
         rows, tokens = min(rows, 2), min(tokens, 900)
     if rl:
         rows, tokens = min(rows, 3), min(tokens, 700)
-        rows += rl == "kto" and rows == 1
+        rows += rows % 2 if rl == "kto" else 0  # half of them good
     elif attention in ("flash_attention_2", "sdpa") and chance() < 0.25 and method not in ("prompt_tuning", "p_tuning"):
         config["sample_packing"] = True
         if attention == "flash_attention_2":

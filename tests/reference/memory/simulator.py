@@ -295,7 +295,8 @@ class Simulation:
         from accelerate.utils.operations import convert_to_fp32
 
         def forward(**inputs):
-            with autocast.cuda_autocast(self.compute_dtype(self.cfg)):
+            own = losses.loss_class(bool(self.cfg.get("liger_cross_entropy")))
+            with autocast.cuda_autocast(self.compute_dtype(self.cfg)), own:
                 return self.model(**inputs)
 
         outputs = convert_to_fp32(forward(**batch, num_items_in_batch=num_items))
