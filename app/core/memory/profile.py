@@ -161,6 +161,7 @@ def _not_reentrant(
     """The backward whose layer is recomputed on another tape, as soon as something that it saved is read."""
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
+    t.unpacking = True
     t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)

@@ -193,6 +193,8 @@ class Tape:
         """Nodes so far that save something."""
         self.stops_at = 0
         """How many of them a recomputation waits for, where it stops as soon as it has what is needed."""
+        self.unpacking = False
+        """Whether what a node saved comes out of a hook, and so goes before its gradients are cast."""
         self.left = 0
         """Where in the log the autocast region was left."""
         self.handed_out: Tensor | None = None
@@ -257,6 +259,8 @@ class Tape:
                 reading()
                 reading = None
             found = list(node.run(node.grads))
+            if self.unpacking:
+                node.saved = []
             self._fit(found, node.shapes)
             node.grads = []
             node.saved = []
