@@ -217,7 +217,7 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if len(spec.projections) == 1:
         q, k, v = _cut(t, spec, heads, linear(t, spec.projections[0], x))
     elif spec.latent_norms:
-        return linear(t, spec.out, _latent(t, spec, heads, x))
+        return _latent(t, spec, heads, spec.out, x)
     elif spec.fused_attention:
         q, k, *values = fused_group(t, spec.projections, x)
         v = values[0] if values else k.view()
@@ -247,8 +247,11 @@ def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Te
     return q, k, values[0] if values else k.view()
 
 
-def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
-    """DeepSeek's attention: queries, and keys and values, through a narrow latent each."""
+def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) -> Tensor:
+    """DeepSeek's attention: queries, and keys and values, through a narrow latent each.
+
+    All of them stay locals until the output projection is through.
+    """
     q_norm, kv_norm = spec.latent_norms
     *queries, down, up = spec.projections
     q = linear(t, queries[0], x)
@@ -267,8 +270,8 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
     if spec.kernel is Kernel.FLASH and heads.value_dim < heads.head_dim:
         v = join(t, (v, Tensor(None, heads.query - heads.value, v.itemsize)))
         heads = replace(heads, value_dim=heads.head_dim)
-        return attend(t, heads, spec.kernel, q, k, v).view(spec.out.inputs * TOKEN if spec.out else None)
-    return attend(t, heads, spec.kernel, q, k, v)
+        return linear(t, out, attend(t, heads, spec.kernel, q, k, v).view(out.inputs * TOKEN))
+    return linear(t, out, attend(t, heads, spec.kernel, q, k, v))
 
 
 def _cut(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
