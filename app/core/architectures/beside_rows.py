@@ -23,13 +23,19 @@ class Keys:
     embedding: str = ""
     scores: str = SCORES
     default: float = 0.0
+    scores_default: float = 0.0
     modules: bool = True
     """Whether ``nn.Dropout`` drops what is returned, which TRL's trainers switch off."""
 
 
 KEYS: Mapping[str, Keys] = {
     "gpt2": Keys(
-        attention="resid_pdrop", feed_forward="resid_pdrop", embedding="embd_pdrop", scores="attn_pdrop", default=0.1
+        attention="resid_pdrop",
+        feed_forward="resid_pdrop",
+        embedding="embd_pdrop",
+        scores="attn_pdrop",
+        default=0.1,
+        scores_default=0.1,
     ),
     "gptj": Keys(attention="resid_pdrop", feed_forward="resid_pdrop", embedding="embd_pdrop", scores="attn_pdrop"),
     "gpt_neox": Keys(attention="hidden_dropout", feed_forward="hidden_dropout", embedding="hidden_dropout"),
@@ -41,6 +47,13 @@ KEYS: Mapping[str, Keys] = {
         modules=False,
     ),
     "bloom": Keys(attention="hidden_dropout", feed_forward="hidden_dropout", modules=False),
+    "seed_oss": Keys(
+        attention="residual_dropout",
+        feed_forward="residual_dropout",
+        default=0.1,
+        scores_default=0.1,
+        modules=False,
+    ),
     "phi": Keys(attention="resid_pdrop", feed_forward="resid_pdrop", embedding="embd_pdrop"),
     "phi3": Keys(attention="resid_pdrop", feed_forward="resid_pdrop"),
     "stablelm": Keys(feed_forward="hidden_dropout"),
@@ -60,7 +73,7 @@ def read_beside(config: ConfigReader, architecture: Architecture) -> Architectur
         attention=drops(keys.attention, default),
         feed_forward=drops(keys.feed_forward, default),
         embedding=drops(keys.embedding, default),
-        scores=drops(keys.scores, 0.0 if keys.scores == SCORES else default),
+        scores=drops(keys.scores, keys.scores_default),
         modules=keys.modules,
     )
     return replace(architecture, dropouts=dropouts, rotary=_rotary(config, architecture))

@@ -27,6 +27,14 @@ from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, Run
 
 
+def one_row(run: Run) -> bool:
+    """Whether packing makes a micro batch one row: for attention that takes lengths; under SDPA and eager rows stay apart.
+
+    Source: Axolotl 0.19.0, ``multipack_real_batches``.
+    """
+    return run.sample_packing and run.attention not in (Attention.SDPA, Attention.EAGER)
+
+
 def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
     if run.attention is Attention.EAGER:

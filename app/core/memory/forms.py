@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Block, Kind, Module, Part
 from app.core.kept import kept
-from app.core.memory.attending import has_attention, kernel_of, rotary_width, with_attention
+from app.core.memory.attending import has_attention, kernel_of, one_row, rotary_width, with_attention
 from app.core.memory.attention import Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec
 from app.core.memory.feeding import dense_feed_forward, experts_spec, mixer_spec, shared_feed_forward
@@ -224,7 +224,9 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         tokens = run.peft is not None and run.peft.type is PeftType.TRAINABLE_TOKENS
         mine = shared if shared is not None and (run.method is Method.FULL or tokens) else None
     spec = linear_spec(architecture, run, head, mine)
+    narrower = next((module for module in architecture.modules if module.name == "project_out"), None)
     return HeadSpec(
+        projection=linear_spec(architecture, run, narrower, own.get(narrower.path)) if narrower else None,
         hidden=architecture.hidden_size,
         vocab=architecture.vocab_size,
         norm=norm_under_liger(norm, architecture.model_type, run.liger),
@@ -232,7 +234,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         loss=loss_of(architecture, run),
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
-        rows=run.micro_batch_size > 1 and not run.sample_packing,
+        rows=run.micro_batch_size > 1 and not one_row(run),
         wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )

@@ -150,7 +150,7 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         hidden = linear(t, down, hidden)
     else:
         hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
-    hidden = _dropped(t, hidden, drops=spec.drops_feed)
+    hidden = _dropped(t, hidden, drops=spec.drops_feed and not _fused(spec.feed_forward))
     hidden = _normed(t, spec.output_norm, hidden)
     if spec.multipliers:
         hidden = scale(t, hidden)
@@ -181,6 +181,11 @@ def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, x))
     fed = _dropped(t, fed, drops=spec.drops_feed)
     return add(t, add(t, fed, attended), x)
+
+
+def _fused(forward: FeedForward | None) -> bool:
+    """Whether Axolotl's kernel stands in the place of the whole module, its dropout included."""
+    return forward is not None and forward.fused
 
 
 def _dropped(t: Tape, x: Tensor, *, drops: bool) -> Tensor:

@@ -27,6 +27,7 @@ class HeadSpec:
     hidden: int
     vocab: int
     norm: NormSpec | None
+    projection: LinearSpec | None = None
     linear: LinearSpec
     loss: Loss
     softcap: bool
@@ -38,9 +39,15 @@ class HeadSpec:
     """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
 
+def projected(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
+    """What the head reads: behind the final norm, and behind a projection to the embedding's width (OPT 350M)."""
+    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    return hidden if spec.projection is None else linear(t, spec.projection, hidden)
+
+
 def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     """The loss of the last layer's output; the model's outputs die with the call."""
-    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    hidden = projected(t, spec, x)
     del x
     if spec.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
         t.slot = LOSS

@@ -17,6 +17,7 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
+from app.core.memory.attending import one_row
 from app.core.memory.confirmed import doubt_percent
 from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
 from app.core.memory.forms import head_spec, layer_specs, position_elements
@@ -115,7 +116,7 @@ def _windows(architecture: Architecture) -> frozenset[int]:
 
 def row_tokens(run: Run) -> int:
     """Tokens of one row: packed, the micro batch is one."""
-    return run.tokens + virtual_tokens(run) if run.sample_packing else run.sequence_len_tokens + virtual_tokens(run)
+    return run.tokens + virtual_tokens(run) if one_row(run) else run.sequence_len_tokens + virtual_tokens(run)
 
 
 def virtual_tokens(run: Run) -> int:
@@ -125,7 +126,7 @@ def virtual_tokens(run: Run) -> int:
 
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts into its outline."""
-    tokens = run.tokens + virtual_tokens(run) * (1 if run.sample_packing else run.micro_batch_size)
+    tokens = run.tokens + virtual_tokens(run) * (1 if one_row(run) else run.micro_batch_size)
     return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
 
 
@@ -328,7 +329,7 @@ class _Step:
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
             keeping_input=self.checkpointed and not self.offloaded,
-            holding=self.checkpointed and self.run.reentrant,
+            holding=self.checkpointed and (self.run.reentrant or hooks_see_layers(self.run)),
             gradients_present=self.found,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
@@ -482,9 +483,7 @@ class _Step:
         held = self.tables + self.masks + self.copies + (0 if self.alone else self.embedded)
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
-        yield self.at(
-            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.copies
-        )
+        yield self.at(Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.copies)
         yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables)
 
 

@@ -15,8 +15,7 @@ from functools import lru_cache
 from app.core.adapted import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
-from app.core.memory.loss import HeadSpec
-from app.core.memory.norms import normalise
+from app.core.memory.loss import HeadSpec, projected
 from app.core.memory.operations import FULL, cast, copy, keeping_output, scale, slices
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
 from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
@@ -158,7 +157,8 @@ def profile_preference(
 
 def _logits(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     """The model's output in fp32, as Accelerate hands it on."""
-    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    hidden = projected(t, spec, x)
+    del x
     t.slot = LOGITS
     logits = linear(t, spec.linear, hidden)
     del hidden
