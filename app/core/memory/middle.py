@@ -37,7 +37,8 @@ def activate(t: Tape, middle: Middle, x: Tensor, *, trained: bool = False) -> Te
         case Middle.SAVES_OUTPUT:
             return keeping_output(t, x)
         case Middle.SQUARED:
-            return power(t, keeping_output(t, x))
+            positive = keeping_output(t, x)
+            return power(t, positive)
         case Middle.GELU_NEW:
             half = scale(t, x)
             inner = scale(t, add(t, x, scale(t, power(t, x))))
