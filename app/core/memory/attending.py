@@ -44,7 +44,7 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
-        return Kernel.SDPA_PACKED if run.sample_packing else Kernel.FLASH
+        return Kernel.SDPA_PACKED if run.sample_packing else Kernel.SDPA
     return Kernel.FLASH
 
 

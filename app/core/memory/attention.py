@@ -31,6 +31,8 @@ class Kernel(StrEnum):
     """Which code computes the attention."""
 
     FLASH = "flash"
+    SDPA = "sdpa"
+    """The same kernel behind SDPA, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
     SDPA_MASKED = "sdpa_masked"
     SDPA_PACKED = "sdpa_packed"
     EAGER = "eager"
@@ -128,8 +130,9 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
         case Kernel.FLEX:
             q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=False, accumulates=False)
-        case Kernel.FLASH:
-            q, k, v = (cast(t, x, min(2, t.compute)) for x in (q, k, v))
+        case Kernel.FLASH | Kernel.SDPA:
+            itemsize = 2 if kernel is Kernel.FLASH else t.compute
+            q, k, v = (cast(t, x, itemsize) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
         case _:
             assert_never(kernel)
