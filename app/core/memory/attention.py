@@ -22,6 +22,7 @@ from app.core.memory.operations import (
     saved_only,
     scale,
     slices,
+    spread,
 )
 from app.core.memory.tape import SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
@@ -169,8 +170,12 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
 
 
 def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """SDPA with a mask: keys and values widened, an additive mask made and saved at every call."""
-    k, v = _widened(t, shape, k, v)
+    """SDPA with a mask: keys and values widened, an additive mask made and saved at every call.
+
+    One head's keys are widened without a copy: a view repeats them.
+    """
+    widen = spread if shape.key_value_heads == 1 else repeat
+    k, v = widen(t, k, shape.query), widen(t, v, shape.heads * shape.value_dim * TOKEN)
     q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
     mask = t.fresh(SQUARE, t.compute)
     width = shape.heads * shape.value_dim * TOKEN
