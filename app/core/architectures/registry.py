@@ -20,6 +20,7 @@ from app.core.architectures import (
     qwen,
     wrappers,
 )
+from app.core.architectures.beside_rows import read_beside
 from app.core.config_json import LARGEST_SIZE, ConfigReader
 from app.core.nearest import nearest
 
@@ -133,7 +134,8 @@ def describe(config_json: Mapping[str, Any]) -> Architecture:
     description = DESCRIPTIONS.get(model_type)
     packing = _packing(config)
     if description is not None:
-        return replace(description(config), expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
+        described = read_beside(config, description(config))
+        return replace(described, expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
     if not model_type:
         raise config.fault("model_type", "error.config_json.missing")
     if not all(config.has(key) for key in NEEDED):
