@@ -81,6 +81,17 @@ class ConfigReader:
         """A number of layers."""
         return self.size(*keys, default=default, most=LARGEST_LAYERS)
 
+    def sides(self, key: str, default: int) -> tuple[int, int]:
+        """Height and width, which a file may write as one number."""
+        value = self.values.get(key)
+        if not isinstance(value, list | tuple):
+            side = self.size(key, default=default)
+            return side, side
+        if len(value) != 2:
+            raise self.fault(key, "error.config_json.integer", given=shown(value, quoted=True))
+        high, wide = (ConfigReader({key: side}, self.pointer).size(key) for side in value)
+        return high, wide
+
     def flag(self, *keys: str, default: bool) -> bool:
         """A boolean under the first of ``keys`` present."""
         for key in keys:

@@ -70,7 +70,7 @@ def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module,
     holders = (
         path
         for path, at in architecture.containers.items()
-        if path.endswith(leaf) and suffix_layers(path, at, name) is not None
+        if path.endswith((leaf, "{}")) and suffix_layers(path, at, name) is not None
     )
     return rows, next(holders, None)
 
