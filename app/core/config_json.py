@@ -25,13 +25,16 @@ SIZE_NAMES = (
 """The sizes that make a model, each by its names in the config.json of one family or another."""
 
 
+INNER = ("text_config", "llm_config", "language_config")
+"""Where wrappers describe the language model within, those of remote code too."""
+
+
 def unstated_sizes(values: Mapping[str, Any]) -> tuple[str, ...]:
     """The sizes that a config.json leaves to the defaults of Transformers, by their usual names.
 
-    What stands under ``text_config`` counts as stated: there the language model of a multimodal one is described.
+    What stands under ``INNER`` counts as stated: there the language model of a multimodal one is described.
     """
-    inner = values.get("text_config")
-    places = (values, inner) if isinstance(inner, Mapping) else (values,)
+    places = (values, *(inner for key in INNER if isinstance(inner := values.get(key), Mapping)))
     return tuple(
         names[0] for names in SIZE_NAMES if not any(place.get(name) is not None for place in places for name in names)
     )

@@ -19,13 +19,14 @@ Tower: TypeAlias = Callable[[ConfigReader, int], tuple[Module, ...]]
 LANGUAGE_MODELS: Mapping[str, Callable[[ConfigReader], Architecture]] = {
     "gemma": gemma.gemma,
     "gemma2": gemma.gemma2,
+    "granite": llama.granite,
     "llama": llama.llama,
     "ministral3": llama.ministral3,
     "mistral": llama.mistral,
     "qwen2": qwen.qwen2,
     "qwen3": qwen.qwen3,
 }
-"""Those whose layers compute as their rows alone say, whatever type stands around them."""
+"""Those of which counts and peaks within a wrapper are recorded."""
 TOWERS: Mapping[str, tuple[Tower, int]] = {
     "clip_vision_model": (vision.clip, 768),
     "pixtral": (towers.pixtral, 1024),
@@ -51,7 +52,12 @@ SIGLIP: Mapping[str, Any] = {
     "patch_size": 14,
     "vision_use_head": False,
 }
-PALIGEMMA_VISION: Mapping[str, Any] = SIGLIP | {"image_size": 224, "intermediate_size": 4096, "num_hidden_layers": 27}
+PALIGEMMA_VISION: Mapping[str, Any] = {
+    **SIGLIP,
+    "image_size": 224,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 27,
+}
 PALIGEMMA_TEXT: Mapping[str, Any] = {
     "model_type": "gemma",
     "hidden_size": 2048,
@@ -60,6 +66,8 @@ PALIGEMMA_TEXT: Mapping[str, Any] = {
     "num_hidden_layers": 18,
     "num_key_value_heads": 1,
 }
+WRAPPERS = frozenset("idefics3 internvl llava llava_next llava_onevision paligemma smolvlm".split())
+"""The types described here."""
 PROJECTOR = "model.multi_modal_projector."
 
 
@@ -75,7 +83,7 @@ def language_model(config: ConfigReader, default: Mapping[str, Any]) -> Architec
     if text_type not in LANGUAGE_MODELS:
         allowed = ", ".join(LANGUAGE_MODELS)
         raise inner.fault("model_type", "error.config_json.inner_type", given=text_type[:60], allowed=allowed)
-    return replace(LANGUAGE_MODELS[text_type](inner), logit_softcap=False)
+    return replace(LANGUAGE_MODELS[text_type](inner), logit_softcap=False, language_type=text_type)
 
 
 def sight_of(config: ConfigReader, default: Mapping[str, Any]) -> tuple[tuple[Module, ...], int]:
@@ -126,7 +134,7 @@ def llava_onevision(config: ConfigReader) -> Architecture:
 def paligemma(config: ConfigReader) -> Architecture:
     """PaliGemma 1 and 2."""
     vocab = config.size("vocab_size", default=257152)
-    text = language_model(config, PALIGEMMA_TEXT | {"vocab_size": vocab})
+    text = language_model(config, {**PALIGEMMA_TEXT, "vocab_size": vocab})
     tower, width = sight_of(config, PALIGEMMA_VISION)
     out = config.size("projection_dim", default=2048)
     others = (*tower, linear(PROJECTOR + "linear", width, out, bias=True, part=Part.PROJECTOR))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from app.core.adapted import is_ending
+from app.core.adapter import default_targets, linear_names
 from app.core.architecture import Architecture, Kind, Part
 from app.core.axolotl.coverage import LORA_KERNELS, QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.axolotl.judging import FALSE_WORDS
@@ -111,8 +112,14 @@ def target_linear(subject: Subject) -> Iterator[Finding]:
     architecture = subject.architecture
     if architecture is None or not subject.lora or not subject.on("lora_target_linear"):
         return
-    if any(module.part is not Part.TEXT for module in architecture.modules):
-        yield misleads("targets_towers", "lora_target_linear")
+    names = default_targets(architecture)
+    named = names if isinstance(names, str) else list(names)
+    fix = Fix(set={"lora_target_modules": named}, unset=("lora_target_linear",))
+    if any(name.isdecimal() for name in linear_names(architecture)):
+        model_type = architecture.model_type
+        yield fails("targets_numbered", "lora_target_linear", fix=fix, model_type=model_type)
+    elif any(module.part is not Part.TEXT for module in architecture.modules):
+        yield misleads("targets_towers", "lora_target_linear", fix=fix)
     if architecture.model_type == "gpt_neox":
         yield misleads("targets_head", "lora_target_linear")
     linear = any(module.kind is Kind.LINEAR for module in architecture.modules)

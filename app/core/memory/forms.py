@@ -71,7 +71,7 @@ def _layer_specs(
 
 def position_elements(architecture: Architecture) -> int:
     """Elements a token of the tables of sines and cosines, which live through the step."""
-    model_type = architecture.model_type
+    model_type = architecture.computes_as
     if model_type in NO_ROTARY:
         return 0
     numerator, denominator = PARTIAL_ROTARY.get(model_type, (1, 1))

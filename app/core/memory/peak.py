@@ -381,7 +381,7 @@ class _Step:
     @property
     def apart(self) -> bool:
         """Whether the first layer reads another tensor than the embedding's output."""
-        return self.architecture.model_type in SCALED_EMBEDDINGS | ADDED_POSITIONS or bool(virtual_tokens(self.run))
+        return self.architecture.computes_as in SCALED_EMBEDDINGS | ADDED_POSITIONS or bool(virtual_tokens(self.run))
 
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""

@@ -33,7 +33,7 @@ class LayerRows:
     ) -> None:
         self.architecture, self.run, self.block = architecture, run, block
         self.rows, self.adapted, self.fused, self.kernels = rows, adapted, fused, kernels
-        self.model_type = architecture.model_type
+        self.model_type = architecture.computes_as
         self.plain_norms = {r.name: r for r in rows if r.kind is Kind.NORM and "." not in r.path.partition("{}.")[2]}
 
     def linear(self, module: Module) -> LinearSpec:
@@ -87,7 +87,7 @@ def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
 
 def norm_form(architecture: Architecture, block: Block) -> Norm:
     """How a model's norms compute."""
-    model_type = architecture.model_type
+    model_type = architecture.computes_as
     if block.norm is NormForm.LAYER:
         special = {"nemotron": Norm.LAYER_HALF, "olmo": Norm.LAYER_FULL}
         return Norm.CENTERED if model_type.startswith("cohere") else special.get(model_type, Norm.LAYER)
