@@ -13,7 +13,7 @@ from app.core.estimate import Memory, Time
 from app.core.hardware import Hardware
 from app.core.plan import Dataset
 from app.core.run import LoraSettings, Run
-from app.services.estimating import Measured, memory_of, time_of
+from app.services.estimating import Measured, memory_of, sizes_of, time_of
 from app.services.inputs import ResolvedModel
 
 KEPT_SIZES = 1 << 15
@@ -77,7 +77,7 @@ class Meter:
         run = self._run(config)
         if self.kept:
             return _kept_sizes(self.architecture, _Known(_key(run), run))
-        return _sizes_of(memory_of(self.architecture, run, self._adapter(run)))
+        return sizes_of(self.architecture, run, self._adapter(run))
 
     def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
         """How long a step takes, None where the card's rates are not known."""
@@ -141,11 +141,7 @@ def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
 
 @lru_cache(maxsize=KEPT_SIZES)
 def _kept_sizes(architecture: Architecture, known: _Known) -> tuple[int, int]:
-    return _sizes_of(_kept_memory(architecture, known))
-
-
-def _sizes_of(memory: Memory) -> tuple[int, int]:
-    return memory.process_bytes, memory.range_bytes[1]
+    return sizes_of(architecture, known.run, _kept_adapter(architecture, _Known(_adapter_key(known.run), known.run)))
 
 
 @lru_cache(maxsize=KEPT_MEMORIES)
