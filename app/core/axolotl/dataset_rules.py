@@ -15,11 +15,13 @@ from app.core.nearest import nearest
 AS_DPO = ("dpo", "ipo", "simpo")
 ROLLED_OUT = ("grpo", "gdpo")
 """Where a dataset's type is a function of one's own."""
-FILES = frozenset(
+FILES = tuple(
     """arrow audiofolder conll csv eval fasta fastq genbank harbor hdf5 iceberg imagefolder json lance meshfolder mmcif
     niftifolder pandas parquet pdb pdffolder text tsfile videofolder vortex webdataset xml""".split()
 )
 """What ``ds_type`` can be read as: the packaged builders of ``datasets``."""
+MOST_LOOKED_UP = 12
+"""Unknown names for which the nearest known one is looked up."""
 MEANT = {"jsonl": "json", "jsonlines": "json", "txt": "text", "tsv": "csv", "pq": "parquet"}
 LOCAL = ("/", "./", "../", "~")
 ENDINGS = (".json", ".jsonl", ".csv", ".parquet", ".arrow", ".txt")
@@ -45,11 +47,14 @@ def strategy(subject: Subject) -> Iterator[Finding]:
     if kind == "sft" and subject.on("skip_prepare_dataset"):
         return
     known = schema.dataset_types
-    for key in ("datasets", "test_datasets"):
-        for path, item in blocks(subject, key):
-            name = _name(item, kind)
-            if name is not None and name not in _allowed(known, kind, name):
-                yield from _unread(known, kind, name, path)
+    unread = [
+        (path, name)
+        for key in ("datasets", "test_datasets")
+        for path, item in blocks(subject, key)
+        if (name := _name(item, kind)) is not None and name not in _allowed(known, kind, name)
+    ]
+    for position, (path, name) in enumerate(unread):
+        yield _unread(known, kind, name, path, near=position < MOST_LOOKED_UP)
 
 
 def _name(item: Mapping[Any, Any], kind: str) -> str | None:
@@ -67,40 +72,43 @@ def _allowed(known: Mapping[str, frozenset[str]], kind: str, name: str) -> froze
     return known["reward"] if kind == "sft" and name.startswith("bradley_terry") else known[kind]
 
 
-def _unread(known: Mapping[str, frozenset[str]], kind: str, name: str, path: str) -> Iterator[Finding]:
+def _unread(known: Mapping[str, frozenset[str]], kind: str, name: str, path: str, *, near: bool) -> Finding:
     where = f"{path}.type"
     given = name[:80]
     allowed = _allowed(known, kind, name)
+    close = nearest(name, allowed, count=1) if near else ()
     others = tuple(other for other in ("sft", *sorted(known)) if other != kind and name in known[other])
     if others:
         trainings = tuple(dict.fromkeys("sft" if other == "reward" else other for other in others))
-        close = nearest(name, allowed, count=1)
-        yield fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close)
-        return
-    modules = {other.partition(".")[0] for other in allowed}
+        return fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close)
     first, dot, _ = name.partition(".")
-    close = nearest(name, allowed, count=1)
+    modules = {other.partition(".")[0] for other in allowed}
     if close and (not dot or first in modules or nearest(first, modules, count=1)):
         fix = Fix(set={where: close[0]}, safe=close[0] == name.lower())
-        yield fails("dataset_type_unknown", where, fix=fix, given=given, nearest=close[0])
-    elif first in modules or (kind == "sft" and not dot):
-        yield fails("dataset_type", where, given=given, allowed=tuple(sorted(allowed))[:20])
-    else:
-        yield info("dataset_type_own", where, given=given)
+        return fails("dataset_type_unknown", where, fix=fix, given=given, nearest=close[0])
+    if first in modules or (kind == "sft" and not dot):
+        return fails("dataset_type", where, given=given, allowed=tuple(sorted(allowed))[:20])
+    return info("dataset_type_own", where, given=given)
 
 
 def files(subject: Subject) -> Iterator[Finding]:
     """``ds_type`` says how files of one's own are read; a dataset of the Hub says so itself."""
-    for key in ("datasets", "test_datasets", "pretraining_dataset"):
-        for path, item in blocks(subject, key):
-            given, source = item.get("ds_type"), item.get("path")
-            if not isinstance(given, str) or given in FILES or not isinstance(source, str):
-                continue
-            if source.startswith(LOCAL) or source.endswith(ENDINGS):
-                close = MEANT.get(given.lower()) or next(iter(nearest(given, FILES, count=1)), None)
-                where = f"{path}.ds_type"
-                fix = Fix(set={where: close}, safe=given.lower() in MEANT) if close else None
-                yield fails("dataset_files", where, fix=fix, given=given[:40], allowed=tuple(sorted(FILES)))
+    unread = [
+        (path, given)
+        for key in ("datasets", "test_datasets", "pretraining_dataset")
+        for path, item in blocks(subject, key)
+        if isinstance(given := item.get("ds_type"), str) and given not in FILES and _of_files(item.get("path"))
+    ]
+    for position, (path, given) in enumerate(unread):
+        near = nearest(given, FILES, count=1) if position < MOST_LOOKED_UP else ()
+        close = MEANT.get(given.lower()) or next(iter(near), None)
+        where = f"{path}.ds_type"
+        fix = Fix(set={where: close}, safe=given.lower() in MEANT) if close else None
+        yield fails("dataset_files", where, fix=fix, given=given[:40], allowed=FILES)
+
+
+def _of_files(source: object) -> bool:
+    return isinstance(source, str) and (source.startswith(LOCAL) or source.endswith(ENDINGS))
 
 
 DATASET_RULES: tuple[Rule, ...] = (strategy, files)
