@@ -19,7 +19,7 @@ from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
 from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.memory.updates import unwritten
-from app.core.messages import message
+from app.core.messages import Message, message
 from app.core.plan import Dataset
 from app.core.run import Run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
@@ -169,17 +169,21 @@ def _counted(adapter: Adapter) -> tuple[ModuleCount, ...]:
     )
 
 
+def _approximation(architecture: Architecture) -> Message:
+    """How far a model that no description covers was counted."""
+    outer, inner = architecture.model_type, architecture.language_type
+    if inner:
+        return message("finding.towers_left_out", model_type=outer, inner=inner)
+    code = "architecture_flat_towers" if architecture.towers_left_out else "architecture_approximate"
+    return message(f"finding.{code}", model_type=outer)
+
+
 def _own_findings(
     resolved: ResolvedModel, run: Run, adapter: Adapter, hardware: Hardware | None
 ) -> tuple[Finding, ...]:
     found = []
     if resolved.architecture.approximate:
-        model_type = resolved.architecture.model_type
-        found.append(
-            Finding(
-                severity=Severity.WARNING, message=message("finding.architecture_approximate", model_type=model_type)
-            )
-        )
+        found.append(Finding(severity=Severity.WARNING, message=_approximation(resolved.architecture)))
     if unrecorded(resolved.architecture):
         model_type = resolved.architecture.model_type
         found.append(
