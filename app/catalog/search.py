@@ -1,6 +1,7 @@
 """Finds catalogue rows by what they are called in daily speech: "llama 3.1 8b", "qwen3 30b", "4090"."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
@@ -103,29 +104,58 @@ class Index(Generic[T]):
 def closest(given: str, names: Mapping[str, Iterable[str]], count: int) -> tuple[str, ...]:
     """Up to ``count`` ids that ``given`` may have meant: ``names`` are the ways in which each is written.
 
-    Shared words count as much as spelling, and as much as its numbers: of "rtx 4900" the digits say most.
+    Shared words count as much as spelling, and as much as its numbers: of "rtx 4900" the digits say most. Spelling
+    takes long to compare; its letters alone say what it comes to at most, so the likeliest names are compared first.
     """
-    words, spelt = frozenset(tokens(given)), given[:LONGEST_QUERY].lower()
-    scored = []
-    for id_, written in names.items():
-        likeness = max(_likeness(words, spelt, name) for name in (id_, *written))
-        if likeness >= LEAST_LIKENESS:
-            scored.append((likeness, id_))
-    return tuple(id_ for _, id_ in sorted(scored, key=lambda pair: -pair[0])[:count])
+    query = _seen(given[:LONGEST_QUERY])
+    likely = []
+    for position, (id_, written) in enumerate(names.items()):
+        for name in (id_, *written):
+            seen = _seen(name)
+            shared = _shared(query, seen)
+            most = shared + _spelling_at_most(query, seen)
+            if most >= LEAST_LIKENESS:
+                likely.append((most, position, shared, seen.spelt, id_))
+    likely.sort(key=lambda row: (-row[0], row[1]))
+    found: dict[str, tuple[float, int]] = {}
+    for most, position, shared, spelt, id_ in likely:
+        if len(found) >= count and most < sorted(found.values(), key=lambda pair: -pair[0])[count - 1][0]:
+            break
+        likeness = shared + SequenceMatcher(None, query.spelt, spelt).ratio()
+        if likeness >= LEAST_LIKENESS and likeness > found.get(id_, (0.0, 0))[0]:
+            found[id_] = likeness, position
+    return tuple(sorted(found, key=lambda id_: (-found[id_][0], found[id_][1]))[:count])
 
 
-def _likeness(words: frozenset[str], spelt: str, name: str) -> float:
-    own = frozenset(tokens(name))
-    shared = len(words & own) / max(1, len(words | own))
-    numbers = [word for word in words if word[0].isdigit()]
-    theirs = [word for word in own if word[0].isdigit()]
-    near = sum(max((_near(number, other) for other in theirs), default=0.0) for number in numbers)
-    likeness = shared + near / max(1, len(numbers))
-    # spelling takes long to compare, and two lengths say what it comes to at most
-    if likeness + 2 * min(len(spelt), len(name)) / max(1, len(spelt) + len(name)) < LEAST_LIKENESS:
-        return 0.0
-    spelling = SequenceMatcher(None, spelt, name.lower())
-    return likeness + spelling.ratio() if likeness + spelling.quick_ratio() >= LEAST_LIKENESS else 0.0
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is compared of a name."""
+
+    spelt: str
+    words: frozenset[str]
+    numbers: tuple[str, ...]
+    letters: Mapping[str, int]
+
+
+@lru_cache(maxsize=4096)
+def _seen(name: str) -> _Seen:
+    words = frozenset(tokens(name))
+    numbers = tuple(sorted(word for word in words if word[0].isdigit()))
+    return _Seen(spelt=name.lower(), words=words, numbers=numbers, letters=Counter(name.lower()))
+
+
+def _shared(query: _Seen, seen: _Seen) -> float:
+    """How much of words and numbers agrees, of at most 2."""
+    words = len(query.words & seen.words) / max(1, len(query.words | seen.words))
+    near = sum(max((_near(number, other) for other in seen.numbers), default=0.0) for number in query.numbers)
+    return words + near / max(1, len(query.numbers))
+
+
+def _spelling_at_most(query: _Seen, seen: _Seen) -> float:
+    """The likeness of two spellings if their letters stood in the same order (``SequenceMatcher.quick_ratio``)."""
+    mine = query.letters
+    both = sum(min(number, mine.get(letter, 0)) for letter, number in seen.letters.items())
+    return 2 * both / max(1, len(query.spelt) + len(seen.spelt))
 
 
 def _near(number: str, other: str) -> float:

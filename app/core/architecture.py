@@ -223,6 +223,10 @@ class Architecture:
     logit_softcap: bool = False
     approximate: bool = False
     multimodal: bool = False
+    language_type: str = ""
+    """Of the language model within a wrapper, where its own type says how its layers compute; see ``computes_as``."""
+    towers_left_out: bool = False
+    """Whether the model has towers that no description covers: neither counted nor in the memory."""
     packing: Packing | None = None
     """Of a GPTQ checkpoint, as its config.json's ``quantization_config`` says."""
     expert_names: Mapping[str, str] = field(default_factory=dict)
@@ -239,6 +243,11 @@ class Architecture:
     def serial(self) -> int:
         """A number that no other description has, not even one that is equal."""
         return next(_SERIALS)
+
+    @property
+    def computes_as(self) -> str:
+        """The model_type whose code the layers run."""
+        return self.language_type or self.model_type
 
     @cached_property
     def total_parameters(self) -> int:

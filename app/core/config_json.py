@@ -25,13 +25,16 @@ SIZE_NAMES = (
 """The sizes that make a model, each by its names in the config.json of one family or another."""
 
 
+INNER = ("text_config", "llm_config", "language_config")
+"""Where wrappers describe the language model within, those of remote code too."""
+
+
 def unstated_sizes(values: Mapping[str, Any]) -> tuple[str, ...]:
     """The sizes that a config.json leaves to the defaults of Transformers, by their usual names.
 
-    What stands under ``text_config`` counts as stated: there the language model of a multimodal one is described.
+    What stands under ``INNER`` counts as stated: there the language model of a multimodal one is described.
     """
-    inner = values.get("text_config")
-    places = (values, inner) if isinstance(inner, Mapping) else (values,)
+    places = (values, *(inner for key in INNER if isinstance(inner := values.get(key), Mapping)))
     return tuple(
         names[0] for names in SIZE_NAMES if not any(place.get(name) is not None for place in places for name in names)
     )
@@ -80,6 +83,17 @@ class ConfigReader:
     def layers(self, *keys: str, default: int | None = None) -> int:
         """A number of layers."""
         return self.size(*keys, default=default, most=LARGEST_LAYERS)
+
+    def sides(self, key: str, default: int) -> tuple[int, int]:
+        """Height and width, which a file may write as one number."""
+        value = self.values.get(key)
+        if not isinstance(value, list | tuple):
+            side = self.size(key, default=default)
+            return side, side
+        if len(value) != 2:
+            raise self.fault(key, "error.config_json.integer", given=shown(value, quoted=True))
+        high, wide = (ConfigReader({key: side}, self.pointer).size(key) for side in value)
+        return high, wide
 
     def flag(self, *keys: str, default: bool) -> bool:
         """A boolean under the first of ``keys`` present."""

@@ -58,9 +58,15 @@ class _Hits:
     layers: dict[int, None] = field(default_factory=dict)
 
 
-def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
-    """The rows that a target's name means, with path and layers, and a module holding others that it means too."""
+def _reached(
+    architecture: Architecture, name: str, *, chosen: bool = False
+) -> tuple[tuple[tuple[Module, str, Layers], ...], str | None]:
+    """The rows that a target's name means, with path and layers, and a module holding others that it means too.
+
+    Where layers are ``chosen``, a layer itself has no number for PEFT, which looks for one with a name behind it.
+    """
     leaf = leaf_of(name)
+    ends = (leaf,) if chosen else (leaf, "{}")
     rows = tuple(
         (module, path, layers)
         for module in architecture.by_leaf.get(leaf, ())
@@ -70,7 +76,7 @@ def _reached(architecture: Architecture, name: str) -> tuple[tuple[tuple[Module,
     holders = (
         path
         for path, at in architecture.containers.items()
-        if path.endswith(leaf) and suffix_layers(path, at, name) is not None
+        if path.endswith(ends) and suffix_layers(path, at, name) is not None
     )
     return rows, next(holders, None)
 
@@ -181,7 +187,7 @@ class LoraTargets:
             )
 
     def _take_name(self, name: str) -> bool:
-        reached, container = _reached(self.architecture, name)
+        reached, container = _reached(self.architecture, name, chosen=self.chosen_layers is not None)
         for module, path, layers in reached:
             self._add(module, path, layers, name, exact=is_whole_path(path, name))
         if container is not None:

@@ -1,7 +1,7 @@
 """The nearest right thing to what was typed."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import lru_cache
 
 LONGEST = 100
@@ -9,10 +9,21 @@ LONGEST = 100
 SHORT = 3
 """Up to so many characters look like half of everything, so more of them have to agree."""
 
+SLIP = 0.75
+"""The likeness of a slip, ``learning_rte`` or ``lora_target_module``: what was meant may be put in its place."""
+KIN = 0.6
+"""The likeness from which a name is worth mentioning: ``warmup`` and ``warmup_steps``."""
+
 
 def nearest(given: str, allowed: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Up to ``count`` of ``allowed`` that look most like ``given``, best first, ignoring case."""
     return _nearest(given.lower()[:LONGEST], frozenset(allowed), count)
+
+
+@lru_cache(maxsize=4096)
+def likeness(given: str, other: str) -> float:
+    """How much of both agrees, from 0 to 1, ignoring case."""
+    return SequenceMatcher(None, given[:LONGEST].lower(), other.lower()).ratio()
 
 
 @lru_cache(maxsize=4096)

@@ -14,12 +14,12 @@ from app.core.findings import Finding, Severity
 from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.kept import kept
-from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
+from app.core.memory import beside_rule, estimate_memory, process_sizes, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
 from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.memory.updates import unwritten
-from app.core.messages import message
+from app.core.messages import Message, message
 from app.core.plan import Dataset
 from app.core.run import Run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
@@ -102,8 +102,16 @@ def estimate_resolved(
 
 def memory_of(architecture: Architecture, run: Run, adapter: Adapter) -> Memory:
     """The memory alone, Axolotl's own choice of kernels made."""
-    fused_lora = run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
-    return estimate_memory(architecture, run, adapter, fused_lora=fused_lora)
+    return estimate_memory(architecture, run, adapter, fused_lora=_fuses_lora(architecture, run))
+
+
+def sizes_of(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[int, int]:
+    """Of ``memory_of`` what the process is expected to take, and the upper end of its range."""
+    return process_sizes(architecture, run, adapter, fused_lora=_fuses_lora(architecture, run))
+
+
+def _fuses_lora(architecture: Architecture, run: Run) -> bool:
+    return run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
 
 
 def time_of(
@@ -161,17 +169,21 @@ def _counted(adapter: Adapter) -> tuple[ModuleCount, ...]:
     )
 
 
+def _approximation(architecture: Architecture) -> Message:
+    """How far a model that no description covers was counted."""
+    outer, inner = architecture.model_type, architecture.language_type
+    if inner:
+        return message("finding.towers_left_out", model_type=outer, inner=inner)
+    code = "architecture_flat_towers" if architecture.towers_left_out else "architecture_approximate"
+    return message(f"finding.{code}", model_type=outer)
+
+
 def _own_findings(
     resolved: ResolvedModel, run: Run, adapter: Adapter, hardware: Hardware | None
 ) -> tuple[Finding, ...]:
     found = []
     if resolved.architecture.approximate:
-        model_type = resolved.architecture.model_type
-        found.append(
-            Finding(
-                severity=Severity.WARNING, message=message("finding.architecture_approximate", model_type=model_type)
-            )
-        )
+        found.append(Finding(severity=Severity.WARNING, message=_approximation(resolved.architecture)))
     if unrecorded(resolved.architecture):
         model_type = resolved.architecture.model_type
         found.append(

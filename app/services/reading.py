@@ -254,6 +254,8 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Finding:
     code = next((code for words, code in _PROBLEMS if words in problem), "yaml_syntax")
     rows = text.splitlines()
     row = rows[line - 1] if line <= len(rows) else ""
+    if code == "yaml_character" and row.lstrip().startswith("```"):
+        code = "yaml_fence"
     if code == "yaml_bracket" and line > len(rows):
         code = "yaml_unclosed"
     if (

@@ -116,6 +116,8 @@ def run(catalog: Catalog, count: int, seed: int, limit_seconds: float = LIMIT_SE
         slowest = max(slowest, took)
         if took > limit_seconds:
             faults.append(f"{took * 1000:.0f} ms: {made[:200]!r}")
+        if number % 10_000 == 9_999:
+            print(f"{number + 1} inputs, {len(faults)} faults, slowest {slowest * 1000:.0f} ms", flush=True)
     return faults, slowest
 
 

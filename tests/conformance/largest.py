@@ -142,7 +142,7 @@ def of_values(schema: Schema) -> Iterator[tuple[str, str]]:
     def each(names: tuple[str, ...], value: str) -> str:
         return filled(HEAD, lambda n: f"{names[n]}: {value}\n" if n < len(names) else f"k{n}: 1\n")
 
-    for value in ("true", "{a: 1}", "[a, b]", "what", "1e3", ""):
+    for value in ("true", "{a: 1}", "[a, b]", "what", "1e3", "None", "0,5", ""):
         yield f"every key {value or 'nothing'}", each(keys, value)
     yield "every key a word of a thousand letters", each(keys, "x" * 1000)
     yield "every key a list of a hundred", each(keys, f"[{'1, ' * 100}]")
@@ -214,6 +214,8 @@ def of_letters(_: Schema) -> Iterator[tuple[str, str]]:
     yield "letters of three bytes", filled(WIRED, lambda n: "ကခဂ" + word(n, 4) + ": ကခဂ\n")
     yield "markup", filled(WIRED, lambda n: f"k{n}: '<b>&\"'\n")
     yield "nothing of it known", filled("", lambda n: f"{word(n, 3)}{n}:\n")
+    yield "words for nothing", filled(WIRED, lambda n: f"{word(n)}: None\n")
+    yield "quotes that curl", filled(HEAD + "datasets:\n", lambda n: f"  - path: \u201c{n}\u201d\n    type: alpaca\n")
     yield "a pasted line", ("{" + "a: 1, " * 20000)[: LONGEST - 1] + "}"
 
 
@@ -239,6 +241,18 @@ def of_lists(_: Schema) -> Iterator[tuple[str, str]]:
     yield (
         "datasets of unknown types",
         filled(HEAD + "datasets:\n", lambda n: f"  - path: a\n    type: alp{word(n, 4)}\n"),
+    )
+    yield (
+        "datasets of types of one's own",
+        filled(HEAD + "datasets:\n", lambda n: f"  - path: a\n    type: {word(n, 4)}.{word(n + 1)}\n"),
+    )
+    yield (
+        "preference datasets of unknown types",
+        filled(HEAD + "rl: dpo\ndatasets:\n", lambda n: f"  - path: a\n    type: chatml.{word(n, 4)}\n"),
+    )
+    yield (
+        "files of unknown kinds",
+        filled(HEAD + "datasets:\n", lambda n: f"  - path: ./a\n    type: alpaca\n    ds_type: jso{word(n, 3)}\n"),
     )
     yield (
         "targets that are there and not",

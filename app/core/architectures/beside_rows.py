@@ -63,7 +63,7 @@ SHARES = ("partial_rotary_factor", "rotary_pct")
 
 def read_beside(config: ConfigReader, architecture: Architecture) -> Architecture:
     """The architecture with its dropouts and the part of a head that takes positions, where it is said."""
-    keys = KEYS.get(architecture.model_type, Keys())
+    keys = KEYS.get(architecture.computes_as, Keys())
 
     def drops(key: str, default: float) -> bool:
         return bool(key) and config.number(key, default) > 0
@@ -81,7 +81,7 @@ def read_beside(config: ConfigReader, architecture: Architecture) -> Architectur
 
 def _rotary(config: ConfigReader, architecture: Architecture) -> int | None:
     """Elements of a head that take positions, None where the file leaves it to the type's default."""
-    if architecture.model_type == "gptj":
+    if architecture.computes_as == "gptj":
         return config.size("rotary_dim", default=64)
     places = (config, config.sub("rope_parameters"))
     stated = next((place.number(key, 1.0) for place in places for key in SHARES if place.has(key)), None)

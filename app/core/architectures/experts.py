@@ -172,11 +172,26 @@ def qwen3_moe(config: ConfigReader) -> Architecture:
     sizes = read_sizes(
         config, hidden=2048, intermediate=6144, vocab=151936, heads=32, key_value_heads=4, layers=24, context=32768
     )
-    count = config.size("num_experts", "num_local_experts", default=128)
-    width = config.size("moe_intermediate_size", default=768)
+    return _qwen3_moe_shaped("qwen3_moe", config, sizes, count=128, width=768, per_token=8)
+
+
+def qwen3_vl_moe_text(config: ConfigReader) -> Architecture:
+    """Qwen 3 VL mixture of experts: the language model, Qwen 3's with defaults of its own."""
+    sizes = read_sizes(
+        config, hidden=2048, intermediate=5632, vocab=151936, heads=16, key_value_heads=16, layers=24, context=128000
+    )
+    return _qwen3_moe_shaped("qwen3_vl_moe_text", config, sizes, count=60, width=1408, per_token=4)
+
+
+def _qwen3_moe_shaped(
+    model_type: str, config: ConfigReader, sizes: Sizes, *, count: int, width: int, per_token: int
+) -> Architecture:
+    """What both share, with the defaults of their experts."""
+    count = config.size("num_experts", "num_local_experts", default=count)
+    width = config.size("moe_intermediate_size", default=width)
     dense, sparse = sparse_layers(config, sizes)
     return decoder(
-        "qwen3_moe",
+        model_type,
         sizes,
         (
             *attention(sizes, bias=config.flag("attention_bias", default=False)),
@@ -191,7 +206,7 @@ def qwen3_moe(config: ConfigReader) -> Architecture:
             dense,
             sparse,
             width,
-            {"experts": count, "experts_per_token": config.size("num_experts_per_tok", default=8)},
+            {"experts": count, "experts_per_token": config.size("num_experts_per_tok", default=per_token)},
             activation=activation(config, "silu"),
         ),
     )

@@ -33,9 +33,9 @@ from app.core.architectures.rows import depthwise, linear, norm, parameter, rout
 from app.core.config_json import ConfigReader
 
 
-def _windows(config: ConfigReader, sizes: Sizes) -> tuple[tuple[str, ...], int | None]:
-    """Windows, where used at all, in the layers from ``max_window_layers`` on."""
-    first = config.size("max_window_layers", default=28, least=0)
+def _windows(config: ConfigReader, sizes: Sizes, first: int = 28) -> tuple[tuple[str, ...], int | None]:
+    """Windows, where used at all, in the layers from ``max_window_layers`` on, ``first`` by default."""
+    first = config.size("max_window_layers", default=first, least=0)
     used = config.flag("use_sliding_window", default=False)
     sliding = window(config, 4096) if used else None
     return layer_types(config, sizes, lambda layer: SLIDING if sliding and layer >= first else FULL), sliding
@@ -46,11 +46,33 @@ def qwen2(config: ConfigReader) -> Architecture:
     sizes = read_sizes(
         config, hidden=4096, intermediate=22016, vocab=151936, heads=32, key_value_heads=32, layers=32, context=32768
     )
+    return _qwen2_shaped("qwen2", config, sizes, _windows(config, sizes))
+
+
+def qwen2_vl_text(config: ConfigReader) -> Architecture:
+    """Qwen 2 VL and 2.5 VL: the language model, Qwen 2 with defaults of its own."""
+    sizes = read_sizes(
+        config,
+        hidden=8192,
+        intermediate=29568,
+        vocab=152064,
+        heads=64,
+        key_value_heads=8,
+        layers=80,
+        context=32768,
+        divides=True,
+    )
+    return _qwen2_shaped("qwen2_vl_text", config, sizes, _windows(config, sizes, first=80))
+
+
+def _qwen2_shaped(
+    model_type: str, config: ConfigReader, sizes: Sizes, windows: tuple[tuple[str, ...], int | None]
+) -> Architecture:
     return decoder(
-        "qwen2",
+        model_type,
         sizes,
         (*attention(sizes, bias=True, out_bias=False), *gated(sizes), *norms(sizes, *BEFORE_BOTH)),
-        windowed_blocks(sizes, *_windows(config, sizes), activation=activation(config, "silu")),
+        windowed_blocks(sizes, *windows, activation=activation(config, "silu")),
     )
 
 
@@ -67,8 +89,30 @@ def qwen3(config: ConfigReader) -> Architecture:
         layers=32,
         context=32768,
     )
+    return _qwen3_shaped("qwen3", config, sizes, _windows(config, sizes))
+
+
+def qwen3_vl_text(config: ConfigReader) -> Architecture:
+    """Qwen 3 VL: the language model, which has no windows."""
+    sizes = read_sizes(
+        config,
+        hidden=4096,
+        intermediate=22016,
+        vocab=151936,
+        heads=32,
+        key_value_heads=32,
+        head_dim=128,
+        layers=32,
+        context=128000,
+    )
+    return _qwen3_shaped("qwen3_vl_text", config, sizes, (tuple(FULL for _ in sizes.layers), None))
+
+
+def _qwen3_shaped(
+    model_type: str, config: ConfigReader, sizes: Sizes, windows: tuple[tuple[str, ...], int | None]
+) -> Architecture:
     return decoder(
-        "qwen3",
+        model_type,
         sizes,
         (
             *attention(sizes, bias=config.flag("attention_bias", default=False)),
@@ -76,7 +120,7 @@ def qwen3(config: ConfigReader) -> Architecture:
             *gated(sizes),
             *norms(sizes, *BEFORE_BOTH),
         ),
-        windowed_blocks(sizes, *_windows(config, sizes), activation=activation(config, "silu")),
+        windowed_blocks(sizes, *windows, activation=activation(config, "silu")),
     )
 
 

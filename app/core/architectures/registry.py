@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from app.core.architecture import Architecture, Packing
+from app.core.architecture import Architecture, Kind, Module, Packing
 from app.core.architectures import (
     classic,
     cohere,
@@ -15,13 +15,15 @@ from app.core.architectures import (
     hybrid,
     latent,
     llama,
+    llava,
     olmo,
     phi,
     qwen,
+    qwen_vl,
     wrappers,
 )
 from app.core.architectures.beside_rows import read_beside
-from app.core.config_json import LARGEST_SIZE, ConfigReader
+from app.core.config_json import INNER, LARGEST_SIZE, ConfigReader
 from app.core.nearest import nearest
 
 Description: TypeAlias = Callable[[ConfigReader], Architecture]
@@ -56,11 +58,16 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "granitemoe": experts.granitemoe,
     "helium": llama.helium,
     "hunyuan_v1_dense": llama.hunyuan_v1_dense,
+    "idefics3": llava.idefics3,
+    "internvl": llava.internvl,
     "jamba": hybrid.jamba,
     "lfm2": hybrid.lfm2,
     "llama": llama.llama,
     "llama4": wrappers.llama4,
     "llama4_text": experts.llama4_text,
+    "llava": llava.llava,
+    "llava_next": llava.llava_next,
+    "llava_onevision": llava.llava_onevision,
     "ministral": llama.ministral,
     "ministral3": llama.ministral3,
     "mistral": llama.mistral,
@@ -74,11 +81,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "olmo3": olmo.olmo2,
     "olmoe": experts.olmoe,
     "opt": classic.opt,
+    "paligemma": llava.paligemma,
     "phi": phi.phi,
     "phi3": phi.phi3,
     "phimoe": phi.phimoe,
     "qwen2": qwen.qwen2,
+    "qwen2_5_vl": qwen_vl.qwen2_5_vl,
     "qwen2_moe": experts.qwen2_moe,
+    "qwen2_vl": qwen_vl.qwen2_vl,
     "qwen3": qwen.qwen3,
     "qwen3_5": wrappers.qwen3_5,
     "qwen3_5_moe": wrappers.qwen3_5_moe,
@@ -86,8 +96,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "qwen3_5_text": qwen.qwen3_5_text,
     "qwen3_moe": experts.qwen3_moe,
     "qwen3_next": qwen.qwen3_next,
+    "qwen3_vl": qwen_vl.qwen3_vl,
+    "qwen3_vl_moe": qwen_vl.qwen3_vl_moe,
     "seed_oss": llama.seed_oss,
     "smollm3": llama.smollm3,
+    "smolvlm": llava.smolvlm,
     "stablelm": classic.stablelm,
     "starcoder2": classic.starcoder2,
 }
@@ -113,6 +126,8 @@ Source: PEFT 0.20.0, ``utils/transformers_weight_conversion.py`` and Transformer
 
 PACKED_BITS = (2, 3, 4, 8)
 """What ``GPTQConfig`` of Transformers 5.16.1 takes."""
+LANGUAGE_MODEL = "model.language_model."
+TOWERS = ("vision_config", "audio_config", "vision_tower", "mm_vision_tower")
 NEEDED = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 """What an unknown ``model_type`` must state to be counted as a decoder of Llama's shape."""
 
@@ -133,17 +148,68 @@ def describe(config_json: Mapping[str, Any]) -> Architecture:
     model_type = config.text("model_type", default="")
     description = DESCRIPTIONS.get(model_type)
     packing = _packing(config)
-    if description is not None:
-        described = read_beside(config, description(config))
+    inner = next((config.sub(key) for key in INNER if config.has(key)), None)
+    if description is not None and not _within_others(model_type, inner):
+        described = read_beside(inner or config, description(config))
         return replace(described, expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
     if not model_type:
         raise config.fault("model_type", "error.config_json.missing")
+    if inner is not None:
+        return replace(_language_model_alone(config, inner, model_type), packing=packing)
     if not all(config.has(key) for key in NEEDED):
         close = nearest(model_type, DESCRIPTIONS)
         raise config.fault(
             "model_type", "error.config_json.model_type", given=model_type, nearest=", ".join(close) or "llama"
         )
-    return replace(llama.llama(config), model_type=model_type, approximate=True, packing=packing)
+    towers = any(map(config.has, TOWERS))
+    return replace(
+        llama.llama(config), model_type=model_type, approximate=True, towers_left_out=towers, packing=packing
+    )
+
+
+def _within_others(model_type: str, inner: ConfigReader | None) -> bool:
+    """Whether a wrapper that takes any language model holds one that only stands by itself in the recordings."""
+    if model_type not in llava.WRAPPERS or inner is None:
+        return False
+    kind = inner.text("model_type", default="")
+    return kind in DESCRIPTIONS and kind not in llava.LANGUAGE_MODELS
+
+
+def _language_model_alone(config: ConfigReader, inner: ConfigReader, model_type: str) -> Architecture:
+    """The language model of a wrapper that no description covers, where Transformers 5's wrappers have it.
+
+    Raises:
+        InvalidInput: no description covers the language model either.
+    """
+    kind = inner.text("model_type", default="")
+    if kind not in DESCRIPTIONS:
+        if not kind:
+            raise inner.fault("model_type", "error.config_json.missing")
+        close = ", ".join(nearest(kind, DESCRIPTIONS)) or "llama"
+        code = "error.config_json.wrapper"
+        raise inner.fault("model_type", code, given=kind[:60], wrapper=model_type[:60], nearest=close)
+    text = read_beside(inner, DESCRIPTIONS[kind](inner))
+    tied = config.flag("tie_word_embeddings", default=text.tie_word_embeddings)
+    embedding = next(module.path for module in text.modules if module.kind is Kind.EMBEDDING)
+
+    def placed(path: str) -> str:
+        return LANGUAGE_MODEL + path.removeprefix("model.")
+
+    def moved(module: Module) -> Module:
+        if module.kind is Kind.HEAD:
+            return replace(module, tied_to=placed(embedding) if tied else None)
+        return replace(module, path=placed(module.path))
+
+    return replace(
+        text,
+        model_type=model_type,
+        language_type=kind,
+        modules=tuple(map(moved, text.modules)),
+        tie_word_embeddings=tied,
+        multimodal=True,
+        approximate=True,
+        towers_left_out=True,
+    )
 
 
 def _packing(config: ConfigReader) -> Packing | None:

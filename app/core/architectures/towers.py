@@ -5,6 +5,7 @@ Source: Transformers 5.16.1, ``models/siglip``, ``pixtral``, ``qwen3_5``, ``llam
 
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import Any
 
 from app.core.architecture import Module, Part
@@ -22,17 +23,39 @@ convolution = partial(rows.convolution, part=Part.VISION)
 depthwise = partial(rows.depthwise, part=Part.VISION)
 
 
-def _heads(config: ConfigReader, hidden: int, default: int) -> int:
-    heads = config.size("num_attention_heads", default=default)
-    if hidden % heads:
-        raise config.fault("num_attention_heads", "error.config_json.divides", given=heads, whole=hidden)
+def heads_of(config: ConfigReader, key: str, width: int, default: int) -> int:
+    """The heads under ``key``, which divide the width."""
+    heads = config.size(key, default=default)
+    if width % heads:
+        raise config.fault(key, "error.config_json.divides", given=heads, whole=width)
     return heads
+
+
+def places(sight: ConfigReader, image: int, patch: int) -> int:
+    """Patches of an image, with a description's defaults for its side and a patch's."""
+    sides = zip(sight.sides("image_size", default=image), sight.sides("patch_size", default=patch), strict=True)
+    return prod(whole // part for whole, part in sides)
+
+
+def encoder_layers(tower: str, width: int, middle: int, layers: tuple[int, ...]) -> tuple[Module, ...]:
+    """The layers of CLIP and SigLIP."""
+    prefix = tower + "encoder.layers.{}."
+    return (
+        *(
+            linear(prefix + f"self_attn.{name}", width, width, bias=True, layers=layers)
+            for name in ("q_proj", "k_proj", "v_proj", "out_proj")
+        ),
+        linear(prefix + "mlp.fc1", width, middle, bias=True, layers=layers),
+        linear(prefix + "mlp.fc2", middle, width, bias=True, layers=layers),
+        norm(prefix + "layer_norm1", width, bias=True, layers=layers),
+        norm(prefix + "layer_norm2", width, bias=True, layers=layers),
+    )
 
 
 def pixtral(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """Pixtral's vision tower."""
     middle = sight.size("intermediate_size", default=4096)
-    _heads(sight, width, 16)
+    heads_of(sight, "num_attention_heads", width, 16)
     patch = sight.size("patch_size", default=16)
     layers = tuple(range(sight.layers("num_hidden_layers", default=24)))
     prefix = TOWER + "transformer.layers.{}."
@@ -54,23 +77,14 @@ def pixtral(sight: ConfigReader, width: int) -> tuple[Module, ...]:
 def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """SigLIP's vision tower, with its pooling head unless ``vision_use_head`` is false."""
     middle = sight.size("intermediate_size", default=3072)
-    _heads(sight, width, 12)
-    patch = sight.size("patch_size", default=16)
-    places = (sight.size("image_size", default=224) // patch) ** 2
+    heads_of(sight, "num_attention_heads", width, 12)
+    high, wide = sight.sides("patch_size", default=16)
     layers = tuple(range(sight.layers("num_hidden_layers", default=12)))
     channels = sight.size("num_channels", default=3)
-    prefix = TOWER + "encoder.layers.{}."
     rows = (
-        convolution(TOWER + "embeddings.patch_embedding", width, channels, patch, patch, bias=True),
-        embedding(TOWER + "embeddings.position_embedding", places, width),
-        *(
-            linear(prefix + f"self_attn.{name}", width, width, bias=True, layers=layers)
-            for name in ("q_proj", "k_proj", "v_proj", "out_proj")
-        ),
-        linear(prefix + "mlp.fc1", width, middle, bias=True, layers=layers),
-        linear(prefix + "mlp.fc2", middle, width, bias=True, layers=layers),
-        norm(prefix + "layer_norm1", width, bias=True, layers=layers),
-        norm(prefix + "layer_norm2", width, bias=True, layers=layers),
+        convolution(TOWER + "embeddings.patch_embedding", width, channels, high, wide, bias=True),
+        embedding(TOWER + "embeddings.position_embedding", places(sight, 224, 16), width),
+        *encoder_layers(TOWER, width, middle, layers),
         norm(TOWER + "post_layernorm", width, bias=True),
     )
     if not sight.flag("vision_use_head", default=True):
@@ -88,19 +102,18 @@ def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     )
 
 
-def qwen_vision(sight: ConfigReader) -> tuple[Module, ...]:
-    """Qwen 3.5's tower and its merger, the projector."""
+def qwen_vision(sight: ConfigReader, depths: int = 0) -> tuple[Module, ...]:
+    """Qwen 3 VL's and 3.5's tower and its merger, the projector; ``depths`` layers have a merger of their own."""
     width = sight.size("hidden_size", default=1152)
     middle = sight.size("intermediate_size", default=4304)
-    heads = sight.size("num_heads", default=16)
-    if width % heads:
-        raise sight.fault("num_heads", "error.config_json.divides", given=heads, whole=width)
+    heads_of(sight, "num_heads", width, 16)
     merged = width * sight.size("spatial_merge_size", default=2) ** 2
     patch = sight.size("patch_size", default=16)
     frames = sight.size("temporal_patch_size", default=2)
     layers = tuple(range(sight.layers("depth", default=27)))
     tower = "model.visual."
-    prefix = tower + "blocks.{}."
+    prefix, deep = tower + "blocks.{}.", tower + "deepstack_merger_list.{}."
+    at, out = tuple(range(depths)), sight.size("out_hidden_size", default=3584)
     merger = partial(rows.linear, bias=True, part=Part.PROJECTOR)
     biased: Any = {"bias": True, "layers": layers}
     return (
@@ -116,7 +129,16 @@ def qwen_vision(sight: ConfigReader) -> tuple[Module, ...]:
         linear(prefix + "mlp.linear_fc2", middle, width, **biased),
         rows.norm(tower + "merger.norm", width, bias=True, part=Part.PROJECTOR),
         merger(tower + "merger.linear_fc1", merged, merged),
-        merger(tower + "merger.linear_fc2", merged, sight.size("out_hidden_size", default=3584)),
+        merger(tower + "merger.linear_fc2", merged, out),
+        *(
+            (
+                rows.norm(deep + "norm", merged, bias=True, layers=at, part=Part.PROJECTOR),
+                merger(deep + "linear_fc1", merged, merged, layers=at),
+                merger(deep + "linear_fc2", merged, out, layers=at),
+            )
+            if at
+            else ()
+        ),
     )
 
 
@@ -124,7 +146,7 @@ def llama4_vision(sight: ConfigReader) -> tuple[Module, ...]:
     """Llama 4's tower and the adapter at its end."""
     width = sight.size("hidden_size", default=768)
     middle = sight.size("intermediate_size", default=5632)
-    _heads(sight, width, 16)
+    heads_of(sight, "num_attention_heads", width, 16)
     patch = sight.size("patch_size", default=14)
     places = (sight.size("image_size", default=448) // patch) ** 2 + 1
     layers = tuple(range(sight.layers("num_hidden_layers", default=34)))
@@ -185,7 +207,7 @@ def gemma4_vision(sight: ConfigReader, width: int) -> tuple[Module, ...]:
 def gemma4_audio(sound: ConfigReader, out: int) -> tuple[Module, ...]:
     """Gemma 4's audio tower, a conformer."""
     width = sound.size("hidden_size", default=1024)
-    heads = _heads(sound, width, 8)
+    heads = heads_of(sound, "num_attention_heads", width, 8)
     layers = tuple(range(sound.layers("num_hidden_layers", default=12)))
     first, second = sound.items("subsampling_conv_channels", 2) or (128, 32)
     first = ConfigReader({"subsampling_conv_channels": first}, sound.pointer).size("subsampling_conv_channels")

@@ -6,12 +6,14 @@ Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``loaders/adapter.py``,
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from app.core.adapted import is_ending
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Kind
 from app.core.axolotl.coverage import LORA_KERNELS, QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.axolotl.judging import FALSE_WORDS
+from app.core.axolotl.renamed import OTHER_TOOLS
 from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
+from app.core.axolotl.target_rules import usual_targets
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
@@ -20,19 +22,20 @@ from app.core.run import LORA_KERNEL_KEYS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
 """Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
+MEANT_ADAPTERS: Mapping[str, Mapping[str, Any]] = {
+    "lora": {"adapter": "lora"},
+    "qlora": {"adapter": "qlora"},
+    "dora": {"adapter": "lora", "peft_use_dora": True},
+    "qdora": {"adapter": "qlora", "load_in_4bit": True, "peft_use_dora": True},
+    "rslora": {"adapter": "lora", "peft_use_rslora": True},
+    **{name: {} for name in ("none", "full", "fft", "fullfinetune", "fullfinetuning")},
+}
+"""What a name of no adapter of Axolotl's says all the same, by its letters; nothing where it says full fine-tuning."""
 ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
 NOT_AXOLOTLS = "adapter_not_axolotl"
 """Said of an adapter as a configuration names it; files to take along can bring it."""
 NEAREST_NATIVE = {PeftType.LN_TUNING: "unfrozen_parameters"}
 """What Axolotl has itself in place of a method, where that is not LoRA."""
-SCORING_HEADS = ("score", "classifier")
-"""Heads of a reward model or a classifier, which its architecture here does not name."""
-_PLAIN_NAME = re.compile(r"[\w.]*")
-MOST_SAVED = 50
-"""Modules to save that are looked for; no model has more kinds of them."""
-MOST_PATTERNS = 200
-"""Targets of a list that are tried as regular expressions; what is no more than a name always is one."""
-ATTENTION_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 def adapter_name(subject: Subject) -> Iterator[Finding]:
@@ -43,7 +46,11 @@ def adapter_name(subject: Subject) -> Iterator[Finding]:
     elif adapter == "mora" and "mora" in subject.listed_plugins:
         return
     elif adapter and adapter not in LORA_ADAPTERS and not subject.own_plugins:
-        yield rejected(NOT_AXOLOTLS, "adapter", given=str(adapter)[:100], allowed=LORA_ADAPTERS)
+        meant = MEANT_ADAPTERS.get(str(adapter).strip().lower().replace("-", "").replace("_", ""))
+        fix = None
+        if meant is not None:
+            fix = Fix(set=meant, safe=True) if meant else Fix(unset=("adapter",), safe=True)
+        yield rejected(NOT_AXOLOTLS, "adapter", fix=fix, given=str(adapter)[:100], allowed=LORA_ADAPTERS)
         if adapter in tuple(PeftType):
             native = NEAREST_NATIVE.get(PeftType(str(adapter)), "adapter: lora")
             code = "adapter_by_script" if adapter == PeftType.BOTTLENECK else "adapter_by_export"
@@ -91,55 +98,23 @@ def lora_needs(subject: Subject) -> Iterator[Finding]:
     if not subject.lora or subject.on("lora_model_dir"):
         return
     if subject.config.get("lora_r") is None:
-        yield fails("lora_r_missing", "lora_r", fix=Fix(set={"lora_r": 16}, safe=True))
+        yield fails("lora_r_missing", "lora_r", fix=_otherwise(subject, "lora_r") or Fix(set={"lora_r": 16}, safe=True))
     if subject.config.get("lora_alpha") is None:
         rank = subject.config.get("lora_r")
         alpha = 2 * rank if type(rank) is int else 32
-        yield fails("lora_alpha_missing", "lora_alpha", fix=Fix(set={"lora_alpha": alpha}, safe=True))
-    if not any(map(subject.on, ("lora_target_linear", "lora_target_modules", "lora_target_parameters"))):
-        yield fails("targets_missing", "lora_target_modules")
+        mend = _otherwise(subject, "lora_alpha") or Fix(set={"lora_alpha": alpha}, safe=True)
+        yield fails("lora_alpha_missing", "lora_alpha", fix=mend)
+    key = "lora_target_modules"
+    if not any(map(subject.on, ("lora_target_linear", key, "lora_target_parameters"))):
+        yield fails("targets_missing", "lora_target_modules", fix=_otherwise(subject, key) or usual_targets(subject))
 
 
-def targets_twice(subject: Subject) -> Iterator[Finding]:
-    """Both target keys are legal together: the union is taken."""
-    if subject.lora and subject.on("lora_target_linear") and subject.on("lora_target_modules"):
-        yield info("targets_twice", "lora_target_linear")
-
-
-def target_linear(subject: Subject) -> Iterator[Finding]:
-    """``lora_target_linear`` takes every nn.Linear of the whole model but the head, by leaf name."""
-    architecture = subject.architecture
-    if architecture is None or not subject.lora or not subject.on("lora_target_linear"):
-        return
-    if any(module.part is not Part.TEXT for module in architecture.modules):
-        yield misleads("targets_towers", "lora_target_linear")
-    if architecture.model_type == "gpt_neox":
-        yield misleads("targets_head", "lora_target_linear")
-    linear = any(module.kind is Kind.LINEAR for module in architecture.modules)
-    if not linear and not subject.on("lora_target_modules"):
-        yield fails("targets_conv1d", "lora_target_linear", model_type=architecture.model_type)
-
-
-def target_experts(subject: Subject) -> Iterator[Finding]:
-    """PEFT rewrites the names of the feed-forward to the fused parameters that hold all experts."""
-    architecture = subject.architecture
-    if architecture is None or not subject.lora:
-        return
-    names = [name for name in subject.names("lora_target_modules") if name in architecture.expert_names]
-    if names:
-        attention = [name for name in architecture.module_names if name in ATTENTION_TARGETS]
-        fix = Fix(set={"lora_target_modules": attention}) if attention else None
-        yield misleads("targets_experts", "lora_target_modules", fix=fix, names=tuple(names))
-
-
-def expert_parameters(subject: Subject) -> Iterator[Finding]:
-    """LoRA on bare parameters takes neither dropout nor DoRA."""
-    if not subject.on("lora_target_parameters"):
-        return
-    if subject.number("lora_dropout"):
-        yield rejected("parameters_dropout", "lora_dropout", fix=Fix(set={"lora_dropout": 0.0}, safe=True))
-    if subject.lora and subject.on("peft_use_dora"):
-        yield fails("parameters_dora", "peft_use_dora", fix=Fix(unset=("peft_use_dora",)))
+def _otherwise(subject: Subject, key: str) -> Fix | None:
+    """The key taken from what another tool calls it, where the file has that."""
+    for other, ours in OTHER_TOOLS.items():
+        if ours == key and subject.given(other):
+            return Fix(set={key: subject.config[other]}, unset=(other,), safe=True)
+    return None
 
 
 def quantized_experts(subject: Subject) -> Iterator[Finding]:
@@ -272,88 +247,20 @@ def initialisation(subject: Subject) -> Iterator[Finding]:
         yield fails("init_unknown", key, fix=fix, given=given[:60], allowed=INITIALISATIONS)
 
 
+def dropout(subject: Subject) -> Iterator[Finding]:
+    """A share, not a per cent: PyTorch refuses more than 1."""
+    given = subject.number("lora_dropout")
+    if given is not None and subject.lora and not 0 <= given <= 1:
+        fix = Fix(set={"lora_dropout": given / 100}) if 1 < given <= 100 else None
+        yield fails("dropout_share", "lora_dropout", fix=fix, given=f"{given:g}")
+
+
 def adapter_keys_alone(subject: Subject) -> Iterator[Finding]:
     """Keys of an adapter that nothing builds."""
     if not subject.on("adapter"):
         keys = [key for key in ALONE if subject.on(key)]
         if keys:
             yield misleads("adapter_missing", keys[0], fix=Fix(set={"adapter": "lora"}), names=tuple(keys))
-
-
-def missing_targets(subject: Subject) -> Iterator[Finding]:
-    """Target names that this model has none of; PEFT only fails where no name matches."""
-    given = subject.config.get("lora_target_modules")
-    if not isinstance(given, list | tuple) or subject.on("lora_target_linear"):
-        return
-    architecture = subject.architecture
-    if architecture is None or not subject.lora or architecture.approximate:
-        return
-    have = {*architecture.by_leaf, *architecture.expert_names}
-    paths = {f".{module.outer_path}" for module in architecture.modules}
-    names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, paths)]
-    if names and len(names) == len(given) and not subject.on("lora_target_parameters"):
-        fix = Fix(set={"lora_target_modules": list(_linear(architecture))})
-        yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
-    elif names:
-        missing = frozenset(names)
-        left = [name for name in subject.names("lora_target_modules") if name not in missing]
-        fix = Fix(set={"lora_target_modules": left})
-        yield misleads(
-            "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
-        )
-
-
-def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
-    """Names of modules to save that nothing in this model ends with; PEFT passes over them."""
-    architecture = subject.architecture
-    given = subject.names("lora_modules_to_save")[:MOST_SAVED]
-    if architecture is None or not given or not subject.lora or architecture.approximate:
-        return
-    names = tuple(name for name in given if name not in SCORING_HEADS and not is_ending(architecture, name))
-    if names:
-        close = {name: nearest(name, architecture.module_names, count=1) for name in names}
-        meant = dict.fromkeys(other for name in given for other in close.get(name, (name,)))
-        fix = Fix(set={"lora_modules_to_save": list(meant)}) if meant else Fix(unset=("lora_modules_to_save",))
-        yield misleads(
-            "saved_modules_missing",
-            "lora_modules_to_save",
-            fix=fix,
-            names=names[:20],
-            have=architecture.module_names,
-        )
-
-
-def _matches(name: str, have: set[str], paths: set[str]) -> bool:
-    """Whether a name of a list is a leaf of the model or the end of a path of it, as PEFT compares."""
-    if name in have:
-        return True
-    layered = re.sub(r"(?<=\.)\d+(?=\.)", "{}", f".{name}")
-    return any(path.endswith(layered) for path in paths)
-
-
-def _linear(architecture: Architecture) -> tuple[str, ...]:
-    kinds = (Kind.LINEAR, Kind.CONV1D)
-    return tuple(dict.fromkeys(m.name for m in architecture.modules if m.kind in kinds and m.part is Part.TEXT))
-
-
-def regexes(subject: Subject) -> Iterator[Finding]:
-    """Each target of a list is held to be a regular expression."""
-    given = subject.config.get("lora_target_modules")
-    if isinstance(given, list):
-        patterns = [name for name in given if isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is None]
-        wrong = [name for name in patterns[:MOST_PATTERNS] if not _compiles(name)]
-        if len(patterns) > MOST_PATTERNS:
-            yield info("partly_read", "lora_target_modules", key="lora_target_modules", most=MOST_PATTERNS)
-        if wrong:
-            yield rejected("targets_regex", "lora_target_modules", names=tuple(name[:60] for name in wrong[:9]))
-
-
-def _compiles(pattern: str) -> bool:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
 
 
 ADAPTER_RULES: tuple[Rule, ...] = (
@@ -363,10 +270,6 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     qlora_bits,
     quantized_full,
     lora_needs,
-    targets_twice,
-    target_linear,
-    target_experts,
-    expert_parameters,
     quantized_experts,
     quantized_heads,
     packed_checkpoint,
@@ -376,9 +279,7 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     restart_keys,
     initialisation,
     adapter_keys_alone,
-    missing_targets,
-    missing_saved_modules,
-    regexes,
+    dropout,
     Row(
         code="groups_plus",
         key="loraplus_lr_ratio",

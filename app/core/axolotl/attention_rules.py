@@ -6,7 +6,7 @@ architecture's attention can be.
 
 from collections.abc import Iterator
 
-from app.core.axolotl.coverage import NO_FLASH_ATTENTION, NO_SDPA
+from app.core.axolotl.coverage import NO_FLASH_ATTENTION, NO_PACKING, NO_SDPA
 from app.core.axolotl.renamed import RENAMED
 from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
@@ -61,6 +61,9 @@ def packing(subject: Subject) -> Iterator[Finding]:
     hardware = subject.hardware
     if subject.on("rl"):
         yield rejected("packing_rl", "sample_packing", fix=Fix(set={"sample_packing": False}, safe=True))
+    elif subject.model_type in NO_PACKING:
+        fix = Fix(set={"sample_packing": False})
+        yield misleads("packing_positions", "sample_packing", fix=fix, model_type=subject.model_type)
     elif not attention:
         yield misleads("packing_without_attention", "sample_packing")
     elif attention == "fp8":

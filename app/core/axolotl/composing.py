@@ -13,6 +13,7 @@ from app.core.axolotl.coverage import (
     LIGER_FUSED_LINEAR,
     LORA_KERNELS,
     NO_FLASH_ATTENTION,
+    NO_PACKING,
     NO_SDPA,
     PACKED_MIXERS,
     QUANTIZED_HEADS_IN_8_BITS,
@@ -273,6 +274,8 @@ def _keeps_samples_apart(choice: Choice, attention: str) -> bool:
     warns of losses of zero. State-space layers need a patch of their own.
     """
     architecture = choice.architecture
+    if architecture.model_type in NO_PACKING:
+        return False
     if any(block.mixer_width for block in architecture.blocks) and architecture.model_type not in PACKED_MIXERS:
         return False
     if attention in ("flash_attention_2", FLASH_ATTENTION_SINKS):

@@ -91,6 +91,11 @@ PACKED_MIXERS = frozenset(
 Source: Axolotl 0.19.0, ``loaders/patch_manager.py``; elsewhere such a layer's state runs from sample to sample.
 """
 
+NO_PACKING = frozenset(["qwen2_vl", "qwen2_5_vl"])
+"""Those in which packed samples attend to each other whatever the kernel: of positions in two dimensions, with which
+Axolotl packs, they keep none for the mask. Run with Transformers 5.16.1 (``Qwen2VLTextModel.forward``).
+"""
+
 CHAT_TEMPLATES = frozenset(
     """alpaca chatml mistral_v1 mistral_v2v3 mistral_v3_tekken mistral_v7_tekken gemma cohere llama3
     llama3_2_vision llama4 phi_3 phi_35 deepseek_v2 deepseek_v3 jamba jinja qwen_25 qwen3 qwen3_5 falcon_h1

@@ -10,8 +10,13 @@ from app.core.axolotl.coverage import CHAT_TEMPLATES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Row, Rule, Subject, info, misleads, rejected, warning
 from app.core.findings import Effect, Finding, Fix
+from app.core.memory.weights import EMBEDDING_NAMES
 from app.core.nearest import nearest
 
+ENDS = ("bos_token", "eos_token", "unk_token")
+USUAL_EMBEDDINGS = ("embed_tokens", "lm_head")
+CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
+"""What people set where their tokenizer lacks it; Qwen's has it."""
 METRICS = frozenset(("sacrebleu", "comet", "ter", "chrf", "perplexity"))
 MISTRAL_COMMON_REFUSES = ("added_tokens_overrides", "special_tokens", "tokens", "chat_template", "processor_kwargs")
 TYPED_TWICE = ("role", "content")
@@ -199,6 +204,33 @@ def template_name(subject: Subject) -> Iterator[Finding]:
             yield misleads("template_unknown", where, given=given[:80], allowed=close or ("tokenizer_default",))
 
 
+def new_tokens(subject: Subject) -> Iterator[Finding]:
+    """A token that was added has a row of the embedding that nobody trained, and an adapter leaves it so."""
+    if not subject.lora or not (subject.on("tokens") or subject.on("special_tokens")):
+        return
+    names = EMBEDDING_NAMES.get(subject.model_type or "", USUAL_EMBEDDINGS)
+    saved = subject.names("lora_modules_to_save")
+    if set(names) <= set(saved) or subject.on("peft_trainable_token_indices"):
+        return
+    fix = Fix(set={"lora_modules_to_save": list(dict.fromkeys((*saved, *names)))})
+    special = subject.mapping("special_tokens")
+    own = tuple(
+        value[:40]
+        for key, value in special.items()
+        if key in ENDS and isinstance(value, str) and value in CHATML_TOKENS
+    )
+    if subject.on("tokens"):
+        yield misleads("tokens_untrained", "tokens", fix=fix, names=names)
+    elif own and not (subject.model_type or "").startswith("qwen"):
+        yield info("tokens_maybe_new", "special_tokens", fix=fix, given=own, names=names)
+
+
+def images(subject: Subject) -> Iterator[Finding]:
+    """Packed rows pass by the processor, whose collator alone reads images."""
+    if subject.on("processor_type") and subject.on("sample_packing"):
+        yield misleads("images_packed", "sample_packing", fix=Fix(set={"sample_packing": False}))
+
+
 def _supervised(subject: Subject) -> bool:
     return subject.text("rl") not in ("dpo", "ipo", "simpo", "kto")
 
@@ -225,6 +257,8 @@ DATA_RULES: tuple[Rule, ...] = (
     train_on_split,
     no_path,
     template_name,
+    new_tokens,
+    images,
     Row(
         code="push_without_token",
         key="push_dataset_to_hub",

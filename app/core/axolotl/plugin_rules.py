@@ -101,9 +101,11 @@ def plugin_keys(subject: Subject) -> Iterator[Finding]:
     if schema is None:
         return
     listed = subject.listed_plugins
+    names = [name for name in subject.names("plugins") if name.startswith(f"{INTEGRATIONS}.")][:MOST_LOOKED_UP]
+    meant = {schema.plugin_classes[n] for name in names for n in nearest(name, schema.plugin_classes, count=1)}
     for key in sorted(name for name in subject.config if name in schema.plugin_of):
         package = schema.plugin_of[key]
-        if subject.config[key] is not None and package not in listed:
+        if subject.config[key] is not None and package not in listed | meant:
             path = schema.class_of(package)
             fix = Fix(set={"plugins": [*subject.names("plugins"), path]}) if path and subject.on(key) else None
             yield misleads("plugin_missing", key, fix=fix, key=key, plugin=path or package)

@@ -107,6 +107,9 @@ UNBUILT_OPTIMIZERS: Mapping[str, str] = {
 """Optimizers that the schema still names but nothing builds, with what took their place."""
 
 
+STILL_MEANT = ("rope_scaling",)
+"""Removed keys without which the file trains something else than was meant."""
+
 REFUSED_AT_ALL = ("rpo_alpha", "dpo_norm_loss", "dpo_use_logits_to_keep", "dpo_generate_during_eval")
 """Removed keys that are refused whatever they are set to, but for null; the others only where they are on."""
 
@@ -126,6 +129,9 @@ SUPERSEDED: Mapping[str, tuple[str, ...]] = {
 """Keys that are being given up for something that is not the same under another name."""
 
 NEVER_READ: Mapping[str, tuple[str, ...]] = {
+    "do_eval": (),
+    "do_train": (),
+    "gptq_disable_exllama": (),
     "gptq_groupsize": (),
     "gptq_model_v1": (),
     "adam_eps": ("adam_epsilon",),
@@ -138,6 +144,8 @@ NEVER_READ: Mapping[str, tuple[str, ...]] = {
 
 OTHER_TOOLS: Mapping[str, str] = {
     "alpha": "lora_alpha",
+    "cutoff_len": "sequence_len",
+    "finetuning_type": "adapter",
     "bnb_4bit": "load_in_4bit",
     "dropout": "lora_dropout",
     "epochs": "num_epochs",
@@ -221,7 +229,8 @@ def removed_keys(subject: Subject) -> Iterator[Finding]:
     for key, successors in REMOVED.items():
         if subject.on(key) or (key in REFUSED_AT_ALL and subject.given(key)):
             code = "removed_key_successor" if successors else "removed_key"
-            yield rejected(code, key, fix=Fix(unset=(key,), safe=True), key=key, successors=successors)
+            safe = key not in STILL_MEANT
+            yield rejected(code, key, fix=Fix(unset=(key,), safe=safe), key=key, successors=successors)
 
 
 def renamed_values(subject: Subject) -> Iterator[Finding]:

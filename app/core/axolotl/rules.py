@@ -9,6 +9,7 @@ from app.core.axolotl.adapter_rules import ADAPTER_RULES
 from app.core.axolotl.asking import Askers, Settled, form, settle, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
 from app.core.axolotl.data_rules import DATA_RULES
+from app.core.axolotl.dataset_rules import DATASET_RULES
 from app.core.axolotl.fixing import tried
 from app.core.axolotl.gptq_rules import GPTQ_RULES
 from app.core.axolotl.memory_rules import MEMORY_RULES
@@ -32,12 +33,14 @@ from app.core.axolotl.schedule_rules import SCHEDULE_RULES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, misleads
+from app.core.axolotl.target_rules import TARGET_RULES
 from app.core.axolotl.type_rules import TYPE_RULES
+from app.core.axolotl.word_rules import WORD_RULES
 from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.methods.settings import PeftType
-from app.core.nearest import nearest
+from app.core.nearest import KIN, SLIP, likeness, nearest
 
 MOST_SUGGESTIONS = 12
 """Unknown keys for which the nearest known one is looked up; more are typed by nobody."""
@@ -72,8 +75,11 @@ RULES: tuple[Rule, ...] = (
     superseded_keys,
     never_read,
     *ADAPTER_RULES,
+    *TARGET_RULES,
     *PEFT_RULES,
     *DATA_RULES,
+    *DATASET_RULES,
+    *WORD_RULES,
     *ATTENTION_RULES,
     *SCHEDULE_RULES,
     *OPTIMIZER_RULES,
@@ -171,10 +177,13 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         if foreign and path == key:
             continue
         close = nearest(key, allowed, count=1) if position < MOST_SUGGESTIONS else ()
+        slip = bool(close) and likeness(key, close[0]) >= SLIP
         if path == key and key in OTHER_TOOLS:
-            close = (OTHER_TOOLS[key],)
+            close, slip = (OTHER_TOOLS[key],), True
+        elif close and likeness(key, close[0]) < KIN:
+            close = ()
         if close:
-            top = path == key and key in config and close[0] not in config
+            top = slip and path == key and key in config and close[0] not in config
             fix = Fix(set={close[0]: config[key]}, unset=(key,)) if top else None
             yield misleads("unknown_key_nearest", path, fix=fix, key=path, nearest=close[0])
         else:

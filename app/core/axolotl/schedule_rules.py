@@ -3,6 +3,7 @@
 Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``utils/config/__init__.py``, ``core/builders``.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected
@@ -10,12 +11,21 @@ from app.core.findings import Effect, Finding, Fix
 
 MATMULS = ("aten::mm", "aten::addmm", "aten::matmul", "aten::bmm")
 POSITIVE = ("micro_batch_size", "gradient_accumulation_steps", "sequence_len", "num_epochs", "learning_rate")
-RATES: Mapping[str, tuple[float, float]] = {"full": (1e-7, 2e-4), "adapter": (5e-6, 2e-3), "preference": (1e-8, 4e-4)}
+RATES: Mapping[str, tuple[float, float]] = {
+    "full": (1e-7, 2e-4),
+    "adapter": (5e-6, 2e-3),
+    "preference": (1e-8, 4e-4),
+    "pretraining": (1e-7, 2e-3),
+}
 """Learning rates that somebody has reported to work, with an order of magnitude to spare on both sides.
 
 Sources: Axolotl's documentation (full 1e-5..5e-5, LoRA 1e-4..3e-4) and its examples (3e-6..2e-5 full; 1e-5..2e-4 with
-adapters; 2e-4 for DPO); TRL's defaults for preference training (1e-6 for DPO).
+adapters; 2e-4 for DPO); TRL's defaults for preference training (1e-6 for DPO); Pythia's paper for pre-training (1e-3
+for the smallest, arXiv:2304.01373, table 6).
 """
+
+
+_COMMA = re.compile(r"\d{1,6},\d{1,12}(?:e-?\d{1,3})?", re.IGNORECASE)
 
 
 def positive(subject: Subject) -> Iterator[Finding]:
@@ -31,13 +41,15 @@ def learning_rate_text(subject: Subject) -> Iterator[Finding]:
     """The one key that takes text, and turns it into a number itself."""
     given = subject.config.get("learning_rate")
     if isinstance(given, str) and subject.number("learning_rate") is None and given:
-        yield rejected("learning_rate_text", "learning_rate", given=given[:40])
+        point = _COMMA.fullmatch(given.strip())
+        fix = Fix(set={"learning_rate": float(given.strip().replace(",", "."))}, safe=True) if point else None
+        yield rejected("learning_rate_text", "learning_rate", fix=fix, given=given[:40])
 
 
 def learning_rate(subject: Subject) -> Iterator[Finding]:
     """Far outside of what the method is used with."""
     number = subject.number("learning_rate")
-    kind = "adapter" if subject.on("adapter") else "full"
+    kind = "adapter" if subject.on("adapter") else "pretraining" if subject.on("pretraining_dataset") else "full"
     low, high = RATES["preference"] if subject.on("rl") and not subject.on("adapter") else RATES[kind]
     if number is not None and number > 0 and not low <= number <= high:
         code = "rate_low" if number < low else "rate_high"

@@ -11,7 +11,7 @@ bounds ``gt``, ``ge``, ``lt``, ``le``.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType, NoneType
 from typing import Any, TypeAlias
@@ -93,6 +93,8 @@ class Schema:
     plugin_classes: Mapping[str, str]
     models: Mapping[str, Keys]
     strict_models: frozenset[str] = frozenset()
+    dataset_types: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    """What a dataset's ``type`` may name, by the kind of training: ``sft``, ``reward`` or a value of ``rl``."""
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -160,6 +162,9 @@ def build_schema(recording: Mapping[str, Any]) -> Schema:
         plugin_classes=MappingProxyType(dict(recording["plugin_classes"])),
         models={name: _keys(rows) for name, rows in recording["models"].items()},
         strict_models=frozenset(recording["strict_models"]),
+        dataset_types=MappingProxyType(
+            {kind: frozenset(names) for kind, names in recording.get("dataset_types", {}).items()}
+        ),
     )
 
 

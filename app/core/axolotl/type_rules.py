@@ -1,5 +1,6 @@
 """Rules about kinds of values: what pydantic refuses before any of Axolotl's own checks looks at it."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,6 +28,14 @@ READ_AS_NUMBER = (
     ("tensor_parallel_size", ()),
 )
 """Keys that Axolotl compares before pydantic has read them, with those that keep it from doing so."""
+REWARDS = ("reward", "reward_model", "reward_trainer", "rm", "bradley_terry")
+SUPERVISED = ("sft", "none", "false", "no", "instruct")
+ONLINE = ("ppo", "reinforce", "rloo", "reinforce++", "remax", "online_dpo")
+"""Online trainings that Axolotl does not have; what it has is GRPO."""
+LISTS_OF_DATASETS = ("datasets", "test_datasets", "pretraining_dataset")
+LARGEST_ROUNDED = 1e9
+_COMMA = re.compile(r"[-+]?\d{1,6},\d{1,12}")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3}){1,5}")
 NAMES_OF_SWITCHES = {True: ("on", "yes"), False: ("no", "off")}
 CODES = {
     "bound": "value_bound",
@@ -161,6 +170,8 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
         case "type":
             fix = _mended(fault)
             return rejected("value_type", fault.path, fix=fix, key=fault.path, given=given, expected=fault.expected)
+        case "values" if fault.path in ("rl", "chat_template") and (found := _meant(fault, given)) is not None:
+            return found
         case "values":
             allowed = fault.allowed or tuple(str(value) for value in (key.values if key else ()))
             close = nearest(str(fault.given), allowed, count=1)
@@ -183,6 +194,22 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
             return rejected(CODES[fault.kind], fault.path, key=fault.path, given=given, expected=fault.expected)
 
 
+def _meant(fault: Fault, given: str) -> Finding | None:
+    """What a word says that is none of the key's, but another thing's."""
+    word = str(fault.given).strip().lower()
+    if fault.path == "chat_template":
+        if "." in word and " " not in word and "{" not in word:
+            fix = Fix(unset=("chat_template",))
+            return rejected("template_is_type", "chat_template", fix=fix, given=given)
+        return None
+    if word in REWARDS:
+        fix = Fix(set={"reward_model": True}, unset=("rl",), safe=True)
+        return rejected("rl_reward", "rl", fix=fix, given=given)
+    if word in SUPERVISED:
+        return rejected("rl_supervised", "rl", fix=Fix(unset=("rl",), safe=True), given=given)
+    return rejected("rl_online", "rl", given=given) if word in ONLINE else None
+
+
 def _mended(fault: Fault) -> Fix | None:
     """What a value of the wrong kind plainly was to be; Axolotl refuses the file as it is, so nothing can break."""
     given = fault.given
@@ -193,6 +220,14 @@ def _mended(fault: Fault) -> Fix | None:
         return Fix(set={fault.path: words[0]}, safe=True) if words else None
     if isinstance(given, int | float) and "string" in fault.expected:
         return Fix(set={fault.path: str(given)}, safe=True)
+    if isinstance(given, str) and (number := _point(given, fault.expected)) is not None:
+        return Fix(set={fault.path: number}, safe=True)
+    if isinstance(given, float) and "integer" in fault.expected and abs(given) < LARGEST_ROUNDED:
+        return Fix(set={fault.path: round(given)})
+    if isinstance(given, str) and fault.path in LISTS_OF_DATASETS and "list of mapping" in fault.expected:
+        return Fix(set={fault.path: [{"path": given}]}, safe=True)
+    if isinstance(given, list) and "mapping" in fault.expected and (merged := _merged(given)):
+        return Fix(set={fault.path: merged}, safe=True)
     if isinstance(given, str) and "list of string" in fault.expected:
         return Fix(set={fault.path: [given]}, safe=True)
     if isinstance(given, Mapping) and "list of mapping" in fault.expected:
@@ -201,6 +236,23 @@ def _mended(fault: Fault) -> Fix | None:
         word = nearest(given, (*TRUE_WORDS[3:4], *FALSE_WORDS[3:4]), count=1)
         return Fix(set={fault.path: word[0] == "true"}) if word else None
     return None
+
+
+def _point(text: str, expected: tuple[str, ...]) -> float | None:
+    """A number with a comma where Python wants a point, or between its thousands."""
+    if "integer" in expected:
+        return int(text.replace(",", "")) if _THOUSANDS.fullmatch(text.strip()) else None
+    if "number" in expected and _COMMA.fullmatch(text.strip()):
+        return float(text.strip().replace(",", "."))
+    return None
+
+
+def _merged(given: list[Any]) -> dict[Any, Any]:
+    """One mapping from a list of those that have nothing in common, else nothing."""
+    if not all(isinstance(item, Mapping) for item in given):
+        return {}
+    merged = {key: value for item in given for key, value in item.items()}
+    return merged if len(merged) == sum(map(len, given)) else {}
 
 
 def _key(name: Any, subject: Subject, schema: Schema) -> Key | None:

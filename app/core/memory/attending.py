@@ -50,10 +50,10 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
 
 def rotary_width(architecture: Architecture, head_dim: int) -> int:
     """Elements of a head that take positions: as its config.json says, or the share that its type is left with."""
-    if architecture.model_type in NO_ROTARY:
+    if architecture.computes_as in NO_ROTARY:
         return 0
-    numerator, denominator = PARTIAL_ROTARY.get(architecture.model_type, (1, 1))
-    stated = architecture.rotary if architecture.model_type in STATED_ROTARY else None
+    numerator, denominator = PARTIAL_ROTARY.get(architecture.computes_as, (1, 1))
+    stated = architecture.rotary if architecture.computes_as in STATED_ROTARY else None
     width = head_dim * numerator // denominator if stated is None else min(stated, head_dim)
     return width // 2 * 2
 

@@ -25,9 +25,9 @@ PROMPT = "prompt_encoder."
 
 def first_itemsize(architecture: Architecture, run: Run, embedding_itemsize: int) -> int:
     """Of what the first layer reads: a norm's result is fp32, added positions may be wider than the embedding."""
-    if architecture.model_type in NORMED_EMBEDDINGS:
+    if architecture.computes_as in NORMED_EMBEDDINGS:
         return FULL
-    if architecture.model_type not in ADDED_POSITIONS:
+    if architecture.computes_as not in ADDED_POSITIONS:
         return embedding_itemsize
     storing = Storing.of(run)
     tables = [m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT]
@@ -36,14 +36,14 @@ def first_itemsize(architecture: Architecture, run: Run, embedding_itemsize: int
 
 def stands_between(architecture: Architecture, run: Run) -> bool:
     """Whether the first layer reads another tensor than the embedding's output."""
-    return architecture.model_type in SCALED_EMBEDDINGS | ADDED_POSITIONS or dropouts_of(architecture, run).embedding
+    return architecture.computes_as in SCALED_EMBEDDINGS | ADDED_POSITIONS or dropouts_of(architecture, run).embedding
 
 
 def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int, *, leaf: bool) -> int:
     """Packed bytes that are saved there: a norm's fp32 input, where it is no leaf itself, and a dropout's mask."""
     width = architecture.hidden_size * TOKEN
     masked = width if dropouts_of(architecture, run).embedding else 0
-    if architecture.model_type not in NORMED_EMBEDDINGS or (leaf and embedding_itemsize == FULL):
+    if architecture.computes_as not in NORMED_EMBEDDINGS or (leaf and embedding_itemsize == FULL):
         return masked
     return masked + FULL * width
 
@@ -57,7 +57,7 @@ def mask_bytes(architecture: Architecture, specs: Iterable[LayerSpec], itemsize:
     attending = [spec for spec in specs if spec.heads is not None]
     kernels = {spec.kernel for spec in attending}
     if Kernel.EAGER in kernels:
-        return (2 if architecture.model_type in BOTH_MASKS else 1) * SQUARE * itemsize
+        return (2 if architecture.computes_as in BOTH_MASKS else 1) * SQUARE * itemsize
     return SQUARE if Kernel.SDPA_MASKED in kernels else 0
 
 

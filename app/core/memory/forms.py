@@ -70,7 +70,7 @@ def _layer_specs(
 
 def position_elements(architecture: Architecture) -> int:
     """Elements a token of the tables of sines and cosines, which live through the step."""
-    model_type = architecture.model_type
+    model_type = architecture.computes_as
     kinds = {
         (block.head_dim, model_type in TWO_POSITIONS and block.sliding_window is not None)
         for block in architecture.blocks

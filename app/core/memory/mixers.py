@@ -96,7 +96,7 @@ class MixerSpec:
 
 def scans(architecture: Architecture) -> bool:
     """Whether layers of this model scan their tokens with a state, in kernels that have to be installed."""
-    return any(block.mixer_width for block in architecture.blocks) and architecture.model_type != "lfm2"
+    return any(block.mixer_width for block in architecture.blocks) and architecture.computes_as != "lfm2"
 
 
 def run_mixer(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:

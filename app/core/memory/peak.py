@@ -25,7 +25,7 @@ from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.offloading import hooks_see_layers, loss_on_host, streams_held
-from app.core.memory.optimizers import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.optimizers import form_of, gradient_bytes
 from app.core.memory.outline import Base, Group, Outline, contenders, ends
 from app.core.memory.preference import (
     PreferenceProfile,
@@ -39,6 +39,7 @@ from app.core.memory.preference import (
 )
 from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
+from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import (
     ACTIVATIONS,
     GRADIENTS,
@@ -173,59 +174,96 @@ def highest(outline: Outline, training: Lengths, evaluation: Lengths | None, opt
     return Peak(phase=phase, sizes=tuple([lengths.value(size) for size in slots]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Measured:
+    """One step with its numbers put in."""
+
+    outline: Outline
+    lengths: Lengths
+    stepping: Stepping
+    top: Peak
+    added: int
+    """Bytes of the adapter."""
+    peak: int
+    """Of all that is allocated, at its highest."""
+    process: int
+    range: tuple[int, int]
+
+
+def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> _Measured:
+    outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
+    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
+    lengths = lengths_of(architecture, run, rank)
+    slots = [0] * SLOTS
+    slots[GRADIENTS], slots[TEMPORARIES] = steps.used, steps.scratch
+    top = highest(
+        outline,
+        lengths,
+        evaluation_lengths(architecture, run, rank) if run.evaluates else None,
+        Peak(phase=Phase.OPTIMIZER, sizes=tuple(slots)),
+    )
+    peak = outline.weights + added + steps.states - steps.on_host + sum(top.sizes)
+    return _Measured(
+        outline=outline,
+        lengths=lengths,
+        stepping=steps,
+        top=top,
+        added=added,
+        peak=peak,
+        process=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
+        range=process_range_bytes(peak, outline.loading, _room(architecture, run)),
+    )
+
+
+def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Architecture, Adapter]:
+    """The model as it runs: under a reward, with a head of its own."""
+    if run.preference is not Preference.REWARD:
+        return architecture, adapter
+    architecture = with_reward_head(architecture)
+    return architecture, trained_head(architecture, adapter)
+
+
+def process_sizes(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> tuple[int, int]:
+    """What the process is expected to take, and at the most: ``estimate_memory`` where nothing is itemised."""
+    architecture, adapter = _as_rewarded(architecture, run, adapter)
+    measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
+    return measured.process, measured.range[1]
+
+
 def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> Memory:
     """Memory per GPU of a steady training step, itemised at its peak.
 
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
-    if run.preference is Preference.REWARD:
-        architecture = with_reward_head(architecture)
-        adapter = trained_head(architecture, adapter)
-    outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
-    trained = outline.trained.at(rank)
-    form = form_of(run.optimizer)
-    states = state_bytes(trained, form, rank=run.optimizer_rank)
-    gradients = gradient_bytes(trained)
-    added = 0 if run.method is Method.FULL else gradients + adapter.buffer_bytes
-    lengths = lengths_of(architecture, run, rank)
-    stepping = [0] * SLOTS
-    used = max((t.elements * t.itemsize for t in trained), default=0) if form.immediate else gradients
-    stepping[GRADIENTS], stepping[TEMPORARIES] = used, step_temporary_bytes(trained, form)
-    top = highest(
-        outline,
-        lengths,
-        evaluation_lengths(architecture, run, rank) if run.evaluates else None,
-        Peak(phase=Phase.OPTIMIZER, sizes=tuple(stepping)),
-    )
+    architecture, adapter = _as_rewarded(architecture, run, adapter)
+    measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
+    outline, steps, top = measured.outline, measured.stepping, measured.top
     tokens, vocab_size = run.tokens, architecture.vocab_size
-    on_host = host_bytes(trained, form)
     terms = (
         ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
-        ("adapter", added, False, {"parameters": adapter.added_parameters}),
-        ("gradients", top.sizes[GRADIENTS], True, {"parameters": sum([t.elements * t.copies for t in trained])}),
-        ("optimizer", states - on_host, True, {"optimizer": run.optimizer}),
+        ("adapter", measured.added, False, {"parameters": adapter.added_parameters}),
+        ("gradients", top.sizes[GRADIENTS], True, {"parameters": steps.parameters}),
+        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer}),
         ("activations", top.sizes[ACTIVATIONS], False, {"tokens": tokens, "layers": architecture.num_layers}),
         ("logits", top.sizes[LOGITS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("loss", top.sizes[LOSS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("temporaries", top.sizes[TEMPORARIES], False, {"tokens": tokens}),
     )
-    breakdown = tuple(
-        [
-            Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
-            for code, size, sharded, params in terms
-        ]
-    )
-    peak = sum([term.bytes for term in breakdown])
-    stepping_bytes, loading_bytes = process_bytes(peak), outline.loading + CONTEXT_BYTES
     return Memory(
-        allocated_peak_bytes=peak,
-        process_bytes=max(stepping_bytes, loading_bytes),
-        range_bytes=process_range_bytes(peak, outline.loading, _room(architecture, run)),
-        peak_phase=Phase.LOAD if loading_bytes > stepping_bytes else top.phase,
+        allocated_peak_bytes=measured.peak,
+        process_bytes=measured.process,
+        range_bytes=measured.range,
+        peak_phase=Phase.LOAD if measured.process > process_bytes(measured.peak) else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
-        breakdown=breakdown,
-        host_bytes=on_host + lengths.value(outline.offloaded),
+        breakdown=tuple(
+            [
+                Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
+                for code, size, sharded, params in terms
+            ]
+        ),
+        host_bytes=steps.on_host + measured.lengths.value(outline.offloaded),
     )
 
 

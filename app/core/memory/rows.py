@@ -33,7 +33,7 @@ class LayerRows:
     ) -> None:
         self.architecture, self.run, self.block = architecture, run, block
         self.rows, self.adapted, self.fused, self.kernels = rows, adapted, fused, kernels
-        self.model_type = architecture.model_type
+        self.model_type = architecture.computes_as
         self.drops = dropouts_of(architecture, run)
         self.plain_norms = {r.name: r for r in rows if r.kind is Kind.NORM and "." not in r.path.partition("{}.")[2]}
 
@@ -83,7 +83,7 @@ def dropouts_of(architecture: Architecture, run: Run) -> Dropouts:
     """Where the model drops in this run: TRL switches off what stands in modules, but for rewards."""
     found = architecture.dropouts
     disabled = run.preference not in (None, Preference.REWARD) and found.modules
-    return Dropouts(scores=found.scores and architecture.model_type not in DROPPED_IN_MODULES) if disabled else found
+    return Dropouts(scores=found.scores and architecture.computes_as not in DROPPED_IN_MODULES) if disabled else found
 
 
 def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
@@ -95,7 +95,7 @@ def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:
 
 def norm_form(architecture: Architecture, block: Block) -> Norm:
     """How a model's norms compute."""
-    model_type = architecture.model_type
+    model_type = architecture.computes_as
     if block.norm is NormForm.LAYER:
         special = {"nemotron": Norm.LAYER_HALF, "olmo": Norm.LAYER_FULL}
         return Norm.CENTERED if model_type.startswith("cohere") else special.get(model_type, Norm.LAYER)

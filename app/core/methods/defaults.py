@@ -76,6 +76,14 @@ LN_TUNING: Mapping[str, Names] = {
     "phi": ("input_layernorm", "final_layernorm"),
     "qwen2": ("post_attention_layernorm",),
     "qwen3": ("post_attention_layernorm",),
+    "llava": (
+        "multi_modal_projector",
+        "input_layernorm",
+        "post_attention_layernorm",
+        "norm",
+        "embed_tokens",
+        "lm_head",
+    ),
 }
 
 _QUERY_VALUE_DOWN = ("q_proj", "v_proj", "down_proj")

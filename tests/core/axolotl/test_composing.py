@@ -188,6 +188,14 @@ def test_heads_whose_keys_and_values_differ_in_width_are_not_packed_under_sdpa()
     assert compose(choice(architecture=model, hardware=HOPPER, install=Install.PIP))["sample_packing"] is False
 
 
+@pytest.mark.parametrize(("model_type", "packing"), [("qwen2_vl", False), ("qwen2_5_vl", False), ("qwen3_vl", True)])
+def test_the_first_two_qwen_vl_are_not_packed(model_type: str, packing: bool) -> None:
+    """They make no mask of the positions that Axolotl packs with."""
+    config = compose(choice(architecture=architecture(model_type), hardware=HOPPER))
+    assert config["attn_implementation"] == "flash_attention_2"
+    assert config["sample_packing"] is packing
+
+
 @pytest.mark.parametrize(
     ("model", "card", "install", "loss"),
     [

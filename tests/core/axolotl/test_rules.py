@@ -10,16 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.architecture import Architecture
-from app.core.axolotl.adapter_rules import MOST_PATTERNS
 from app.core.axolotl.fixing import GRAVE, changed, kind
 from app.core.axolotl.renamed import REMOVED, RENAMED
 from app.core.axolotl.rules import check
+from app.core.axolotl.target_rules import MOST_PATTERNS
 from app.core.findings import Severity
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
 from tests.conformance.broken import BASES, broken
 from tests.core.axolotl.examples import AMPERE, HOPPER, INSTINCT, SEVEN, TURING, architecture, schema
 from tests.core.axolotl.rule_cases import CASES, FULL, GOOD, GPT2, LLAMA, MOE, PHI3, QLORA, VISION, findings
+
+PAIRS = [{"path": "a/b", "type": "chatml.intel"}]
 
 
 def test_a_good_configuration_is_left_in_peace() -> None:
@@ -117,7 +119,7 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
     ("changes", "model", "card"),
     [
         ({"lora_mlp_kernel": False}, PHI3, None),
-        ({"rl": "dpo"}, PHI3, None),
+        ({"rl": "dpo", "datasets": PAIRS}, PHI3, None),
         ({"load_in_8bit": True}, PHI3, None),
         ({"trust_remote_code": True}, PHI3, None),
         (FULL, PHI3, None),
@@ -137,7 +139,36 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
         ({"plugins": [CCE_PLUGIN]}, LLAMA, None),
         ({"optimizer": "muon"}, LLAMA, None),
         ({"warmup_steps": 5}, LLAMA, None),
-        ({"rl": "kto", "remove_unused_columns": False, "micro_batch_size": 2}, LLAMA, None),
+        ({"rl": "kto", "remove_unused_columns": False, "micro_batch_size": 2, "datasets": PAIRS}, LLAMA, None),
+        ({"rl": "grpo", "datasets": [{"path": "a", "type": "rewards.transform"}], "trl": {}}, LLAMA, None),
+        ({"rl": "dpo", "datasets": [{"path": "a"}]}, LLAMA, None),
+        ({"skip_prepare_dataset": True, "datasets": [{"path": "a", "type": "anything"}]}, LLAMA, None),
+        ({"datasets": [{"path": "a", "type": "alpaca:chat"}]}, LLAMA, None),
+        ({"datasets": [{"path": "a", "type": "stepwise_supervised"}], "process_reward_model": True}, LLAMA, None),
+        ({"datasets": [{"path": "a/b", "type": "alpaca", "ds_type": "jsonl"}]}, LLAMA, None),
+        ({"datasets": [{"path": "./a.csv", "type": "alpaca", "ds_type": "csv"}]}, LLAMA, None),
+        ({"lora_target_modules": r".*\.(q_proj|v_proj)"}, LLAMA, None),
+        ({"lora_target_modules": "all-linear"}, LLAMA, None),
+        ({"lora_target_modules": "(unclosed"}, LLAMA, None),
+        ({"lora_target_modules": "nothing"}, None, None),
+        ({"lora_target_modules": "nothing", "lora_target_parameters": ["mlp.experts.gate_up_proj"]}, LLAMA, None),
+        ({"special_tokens": {"pad_token": "<pad>", "eos_token": "</s>"}}, LLAMA, None),
+        ({"tokens": ["<a>"], "peft_trainable_token_indices": [7]}, LLAMA, None),
+        ({"tokens": ["<a>"], "lora_modules_to_save": ["embed_tokens", "lm_head"]}, None, None),
+        ({**FULL, "tokens": ["<a>"]}, LLAMA, None),
+        ({"wandb_name": "nobody"}, LLAMA, None),
+        (
+            {
+                **FULL,
+                "datasets": None,
+                "pretraining_dataset": [{"path": "a"}],
+                "streaming": True,
+                "max_steps": 9,
+                "learning_rate": 1e-3,
+            },
+            LLAMA,
+            None,
+        ),
         ({"datasets": None, "pretraining_dataset": [{"path": "a"}], "streaming": True, "max_steps": 9}, LLAMA, None),
         ({**QLORA, "quantize_moe_experts": True}, MOE, AMPERE),
         ({**QLORA, "base_model": "unsloth/gpt-oss-20b-BF16"}, LLAMA, None),
@@ -153,7 +184,7 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
 def test_no_rule_fires_on_what_is_right(
     changes: Mapping[str, Any], model: Architecture | None, card: Hardware | None
 ) -> None:
-    told = {"card_memory", "plugin_own", "memory_not_priced_less", "memory_not_priced_more"}
+    told = {"card_memory", "plugin_own", "memory_not_priced", "memory_not_priced_less", "memory_not_priced_more"}
     assert set(findings(changes, model, card)) <= told
 
 

@@ -196,6 +196,60 @@ def plugin_classes(folder: Path) -> Iterator[str]:
         yield from re.findall(r"^class (\w+)\(BasePlugin\)", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
+PREFERENCES = ("dpo", "ebft", "kto", "orpo")
+
+
+def dataset_types() -> dict[str, list[str]]:
+    """What a dataset's ``type`` may name, by the kind of training: the functions that Axolotl looks up by that name."""
+    spec = importlib.util.find_spec("axolotl")
+    assert spec is not None and spec.submodule_search_locations  # noqa: S101
+    home = Path(next(iter(spec.submodule_search_locations)))
+    folder = home / "prompt_strategies"
+    wrappers = ast.parse((home / "utils" / "data" / "wrappers.py").read_text(encoding="utf-8"))
+    handlers = next(
+        node.value
+        for node in wrappers.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DATASET_HANDLERS"
+    )
+    found = {"sft": [*ast.literal_eval(ast.unparse(ast.List([*handlers.keys], ast.Load()))), "messages"]}
+    found["sft"] += supervised(folder)
+    found["reward"] = [f"bradley_terry.{name}" for name in supervised(folder / "bradley_terry")]
+    for kind in PREFERENCES:
+        found[kind] = [
+            name
+            for file in strategies(folder / kind)
+            for function in functions(file)
+            if not function.startswith("_")
+            for name in (f"{file.stem}.{function}", *([file.stem] if function == "default" else []))
+        ]
+    return {kind: sorted(dict.fromkeys(names)) for kind, names in sorted(found.items())}
+
+
+def supervised(folder: Path) -> list[str]:
+    """Modules with a ``load``, and their other loaders."""
+    return [
+        name
+        for file in strategies(folder)
+        for function in functions(file)
+        if function == "load" or function.startswith("load_")
+        for name in ((file.stem, f"{file.stem}.load") if function == "load" else (f"{file.stem}.{function}",))
+    ]
+
+
+def strategies(folder: Path) -> list[Path]:
+    """The modules of a folder."""
+    return [file for file in sorted(folder.glob("*.py")) if file.stem != "__init__"]
+
+
+def functions(file: Path) -> list[str]:
+    """Names at a module's top that can be called: functions, and what is made of one by ``partial``."""
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    made = [node for node in body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call | ast.Name)]
+    return [node.name for node in body if isinstance(node, ast.FunctionDef)] + [
+        target.id for node in made for target in node.targets if isinstance(target, ast.Name) and target.id.islower()
+    ]
+
+
 def record() -> dict[str, Any]:
     """The whole recording."""
     from axolotl.utils.schemas import datasets
@@ -212,6 +266,7 @@ def record() -> dict[str, Any]:
         "keys": keys,
         "plugins": plugin_keys,
         "plugin_classes": classes,
+        "dataset_types": dataset_types(),
         "models": dict(sorted(recorder.models.items())),
         "strict_models": sorted(recorder.strict),
         "validators": dict(sorted(recorder.validators.items())),
@@ -232,7 +287,7 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
                 yield f"+ {name}"
             elif had[key] != has[key]:
                 yield f"~ {name}: {json.dumps(had[key])} -> {json.dumps(has[key])}"
-    for name in ("plugin_classes", "validators"):
+    for name in ("plugin_classes", "dataset_types", "validators"):
         had, has = old.get(name, {}), new.get(name, {})
         for key in sorted({*had, *has}):
             if had.get(key) != has.get(key):

@@ -22,7 +22,7 @@ from .tracker import MemoryTracker
 
 KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 TOWERS = re.compile(
-    r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio)\b"
+    r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio|connector|image_newline)\b"
 )
 FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 

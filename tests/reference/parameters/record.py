@@ -47,6 +47,8 @@ LATENT = {"q_lora_rank": 20, "kv_lora_rank": 24, "qk_rope_head_dim": 8, "qk_nope
 ROUTED = {"n_routed_experts": 4, "n_shared_experts": 2, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
 GROUPED = {"n_group": 2, "topk_group": 1}
 SIGHT = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+CLIP = SIGHT | {"model_type": "clip_vision_model"}
+SIGLIP = SIGHT | {"model_type": "siglip_vision_model", "vision_use_head": False}
 EYES = {"hidden_size": 32, "intermediate_size": 48, "depth": 2, "num_heads": 4, "out_hidden_size": 64}
 GEMMA4 = {"head_dim": 16, "global_head_dim": 24, "vocab_size_per_layer_input": 320, "hidden_size_per_layer_input": 8}
 HALVED = {"num_key_value_heads": 4}
@@ -85,6 +87,13 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     "gptj": ({"n_embd": 64, "n_layer": 4, "n_head": 4, "rotary_dim": 8},),
     "granitemoe": ({"num_local_experts": 4, "num_experts_per_tok": 2},),
     "hunyuan_v1_dense": ({"head_dim": 24},),
+    "idefics3": ({"text_config": PLAIN | {"model_type": "llama"}, "vision_config": SIGHT},),
+    "internvl": (
+        {"text_config": PLAIN | {"model_type": "qwen2"}, "vision_config": SIGHT | {"image_size": [28, 56], "patch_size": [14, 14]}},
+        {"text_config": PLAIN | {"model_type": "qwen3", "head_dim": 24}, "vision_config": SIGHT | {"norm_type": "rms_norm",
+         "use_qk_norm": True, "attention_bias": True, "use_mask_token": True, "use_mean_pooling": False,
+         "use_absolute_position_embeddings": False}, "tie_word_embeddings": False},
+    ),
     "jamba": (
         {"num_experts": 4, "attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 4, "mamba_dt_rank": 6},
         {"num_experts": 4, "mamba_proj_bias": True, "mamba_conv_bias": False, "attn_layer_period": 4, "attn_layer_offset": 2},
@@ -101,6 +110,14 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
          SIGHT | {"projector_input_dim": 48, "projector_output_dim": 40, "vision_output_dim": 40, "intermediate_size": 128}},
     ),
     "llama4_text": ({"head_dim": 24, "intermediate_size_mlp": 112, "num_local_experts": 4, "interleave_moe_layer_step": 2},),
+    "llava": (
+        {"text_config": PLAIN | {"model_type": "llama"}, "vision_config": CLIP | {"image_size": 64, "patch_size": 16}},
+        {"text_config": PLAIN | {"model_type": "gemma", "head_dim": 24, "tie_word_embeddings": True}, "vision_config": SIGLIP
+         | {"vision_use_head": True}, "vision_feature_layer": [-2, -1], "multimodal_projector_bias": False},
+        {"text_config": PLAIN | {"model_type": "mistral", "head_dim": 24}, "vision_config": SIGHT | {"model_type": "pixtral"}},
+    ),
+    "llava_next": ({"text_config": PLAIN | {"model_type": "mistral", "tie_word_embeddings": True}, "vision_config": CLIP},),
+    "llava_onevision": ({"text_config": PLAIN | {"model_type": "qwen2"}, "vision_config": SIGLIP}, {"text_config": PLAIN}),
     "ministral": ({"head_dim": 24},),
     "mistral3": (
         {"text_config": PLAIN | {"model_type": "mistral", "head_dim": 24}, "vision_config": SIGHT | {"model_type": "pixtral"}},
@@ -119,8 +136,21 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "olmoe": ({"num_experts": 4, "num_experts_per_tok": 2},),
     "opt": ({"ffn_dim": 96, "max_position_embeddings": 128}, {"ffn_dim": 96, "word_embed_proj_dim": 32, "do_layer_norm_before": False}),
+    "paligemma": (
+        {"text_config": PLAIN | {"model_type": "gemma", "head_dim": 24}, "vision_config": SIGLIP, "projection_dim": 64},
+        {"text_config": PLAIN | {"model_type": "gemma2", "head_dim": 24}, "vision_config": SIGLIP, "projection_dim": 64},
+    ),
     "phi": ({}, {"qk_layernorm": True}),
+    "qwen2_5_vl": (
+        {"text_config": PLAIN, "vision_config": EYES | {"in_channels": 1}},
+        PLAIN | {"vision_config": EYES, "tie_word_embeddings": True},
+    ),
     "qwen2_moe": (MIXED | {"shared_expert_intermediate_size": 56, "decoder_sparse_step": 2},),
+    "qwen2_vl": (
+        {"text_config": PLAIN | {"tie_word_embeddings": True}, "vision_config": {"depth": 2, "embed_dim": 32, "num_heads": 4,
+         "hidden_size": 64}},
+        PLAIN | {"vision_config": {"depth": 2, "embed_dim": 32, "num_heads": 4, "hidden_size": 64, "mlp_ratio": 3}},
+    ),
     "qwen3": ({"head_dim": 24},),
     "qwen3_5": ({"text_config": PLAIN | NETS, "vision_config": EYES},),
     "qwen3_5_moe": ({"text_config": PLAIN | NETS | MIXED | {"shared_expert_intermediate_size": 56}, "vision_config": EYES},),
@@ -131,10 +161,22 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
         NETS | MIXED | {"shared_expert_intermediate_size": 56},
         NETS | MIXED | {"mlp_only_layers": [0, 3], "full_attention_interval": 2},
     ),
+    "qwen3_vl": (
+        {"text_config": PLAIN | {"head_dim": 24}, "vision_config": EYES | {"deepstack_visual_indexes": [0, 1]}},
+        {"text_config": PLAIN | {"head_dim": 24, "attention_bias": True}, "vision_config": EYES | {"deepstack_visual_indexes": []}},
+    ),
+    "qwen3_vl_moe": (
+        {"text_config": PLAIN | MIXED | {"head_dim": 24, "mlp_only_layers": [1]}, "vision_config": EYES
+         | {"deepstack_visual_indexes": [0]}},
+    ),
     "glm": ({"head_dim": 24} | PAD,),
     "glm4": ({"head_dim": 24} | PAD,),
     "phi3": (PAD,),
     "smollm3": (PAD,),
+    "smolvlm": (
+        {"text_config": PLAIN | {"model_type": "llama"}, "vision_config": SIGHT | {"image_size": 64, "patch_size": 16},
+         "scale_factor": 4},
+    ),
     "seed_oss": ({"head_dim": 24, "mlp_bias": True},),
     "stablelm": ({}, {"qk_layernorm": True, "use_qkv_bias": True}, {"use_parallel_residual": True}),
 }  # fmt: skip

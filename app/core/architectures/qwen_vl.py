@@ -1,0 +1,47 @@
+"""Qwen with eyes: 2 VL, 2.5 VL and 3 VL, dense and mixture of experts.
+
+The first two write their language model's sizes at the top of config.json, or under ``text_config`` where saved anew.
+Source: Transformers 5.16.1, ``models/qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl`` and ``qwen3_vl_moe``.
+"""
+
+from app.core.architecture import Architecture, Module
+from app.core.architectures import experts, qwen, towers, vision
+from app.core.architectures.wrappers import wrap
+from app.core.config_json import ConfigReader
+
+DEEPSTACK = 3
+"""Layers of the tower with a merger of their own, where a file does not list them."""
+
+
+def _qwen2(config: ConfigReader, model_type: str, tower: tuple[Module, ...]) -> Architecture:
+    inner = config.sub("text_config") if config.has("text_config") else config
+    tied = config.flag("tie_word_embeddings", default=False) or inner.flag("tie_word_embeddings", default=False)
+    return wrap(model_type, qwen.qwen2_vl_text(inner), tower, tied=tied)
+
+
+def qwen2_vl(config: ConfigReader) -> Architecture:
+    """Qwen 2 VL, QVQ."""
+    return _qwen2(config, "qwen2_vl", vision.qwen2_vl(config.sub("vision_config")))
+
+
+def qwen2_5_vl(config: ConfigReader) -> Architecture:
+    """Qwen 2.5 VL."""
+    return _qwen2(config, "qwen2_5_vl", vision.qwen2_5_vl(config.sub("vision_config")))
+
+
+def _qwen3(config: ConfigReader, model_type: str, text: Architecture) -> Architecture:
+    sight = config.sub("vision_config")
+    listed = sight.values.get("deepstack_visual_indexes")
+    depths = len(listed) if isinstance(listed, list | tuple) else DEEPSTACK
+    tower = towers.qwen_vision(sight, depths)
+    return wrap(model_type, text, tower, tied=config.flag("tie_word_embeddings", default=False))
+
+
+def qwen3_vl(config: ConfigReader) -> Architecture:
+    """Qwen 3 VL."""
+    return _qwen3(config, "qwen3_vl", qwen.qwen3_vl_text(config.sub("text_config")))
+
+
+def qwen3_vl_moe(config: ConfigReader) -> Architecture:
+    """Qwen 3 VL with experts."""
+    return _qwen3(config, "qwen3_vl_moe", experts.qwen3_vl_moe_text(config.sub("text_config")))
