@@ -23,14 +23,25 @@ def _tuned(names: list[str], **more: Any) -> dict[str, Any]:
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     mixing = BARE["falcon_h1"] | SHORT | {"num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 1}
-    mixing |= {"num_key_value_heads": 1, "mamba_d_ssm": 4096, "mamba_n_heads": 64, "mamba_d_state": 16, "hidden_size": 512}
+    mixing |= {
+        "num_key_value_heads": 1,
+        "mamba_d_ssm": 4096,
+        "mamba_n_heads": 64,
+        "mamba_d_state": 16,
+        "hidden_size": 512,
+    }
     yield "mixer-full-falcon_h1", mixing, FLASH | CCE | GC, (2, 2048)
     yield "mixer-lora-falcon_h1", mixing, FLASH | CCE | _tuned(SEVEN), (2, 2048)
 
     whole = pool()["qwen3_5_moe"][0]["text_config"]
     turned = {key: value for key, value in whole.items() if key not in PARTIAL} | SHORT
     turned |= {"model_type": "qwen3_5_moe_text", "num_hidden_layers": 1, "layer_types": ["full_attention"]}
-    turned |= {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 64}
+    turned |= {
+        "num_experts": 2,
+        "num_experts_per_tok": 1,
+        "moe_intermediate_size": 64,
+        "shared_expert_intermediate_size": 64,
+    }
     yield "positions-lora-qwen3_5_moe_text", turned, FLASH | CCE | _tuned(SEVEN[:4]), (1, 4096)
     stable = MODELS["stablelm-1.6b"] | SHORT | {"num_hidden_layers": 1, "intermediate_size": 64}
     yield "positions-lora-stablelm", stable, FLASH | CCE | _tuned(SEVEN), (1, 4096)
