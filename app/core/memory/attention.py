@@ -218,6 +218,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = cast(t, _sunk(t, shape, weights), wanted)
         if shape.drops:
             weights = dropout(t, weights)
+        t.beside = weights
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
         return copy(t, out)
     weights = cast(t, _softmax(t, weights), wanted)
@@ -225,6 +226,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = dropout(t, weights)
     if shape.returned and t.reentrant:
         weights = _plus_zeros(t, weights)
+    t.beside = weights
     out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
     return copy(t, out)
 

@@ -122,6 +122,12 @@ class LayerSpec:
 
 def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     """The layer's output; the caller holds ``x``."""
+    out = _run(t, spec, x)
+    t.beside = None
+    return out
+
+
+def _run(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.residual is Residual.PARALLEL:
         return _parallel(t, spec, x)
     residual = x

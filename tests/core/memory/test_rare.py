@@ -96,6 +96,8 @@ def test_preference_training_drops_only_what_stands_in_functions() -> None:
         ({"model_type": "gptj", "rotary_dim": 32}, 32),
         ({"model_type": "glm4", "partial_rotary_factor": 7.0}, 64),
         ({"model_type": "gpt2"}, 0),
+        ({"model_type": "stablelm", "hidden_size": 2560, "num_attention_heads": 32}, 20),
+        ({"model_type": "qwen3_5_moe_text", "head_dim": 256}, 64),
     ],
 )
 def test_the_part_of_a_head_that_takes_positions_is_read(config: dict[str, Any], width: int) -> None:
