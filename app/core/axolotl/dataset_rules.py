@@ -20,6 +20,7 @@ FILES = tuple(
     niftifolder pandas parquet pdb pdffolder text tsfile videofolder vortex webdataset xml""".split()
 )
 """What ``ds_type`` can be read as: the packaged builders of ``datasets``."""
+USUAL_FILES = ("json", "csv", "parquet", "arrow", "text")
 MOST_LOOKED_UP = 12
 """Unknown names for which the nearest known one is looked up."""
 MEANT = {"jsonl": "json", "jsonlines": "json", "txt": "text", "tsv": "csv", "pq": "parquet"}
@@ -79,8 +80,9 @@ def _unread(known: Mapping[str, frozenset[str]], kind: str, name: str, path: str
     close = nearest(name, allowed, count=1) if near else ()
     others = tuple(other for other in ("sft", *sorted(known)) if other != kind and name in known[other])
     if others:
+        usual = tuple(sorted(allowed, key=lambda other: ("." in other, other)))[:4]
         trainings = tuple(dict.fromkeys("sft" if other == "reward" else other for other in others))
-        return fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close)
+        return fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close or usual)
     first, dot, _ = name.partition(".")
     modules = {other.partition(".")[0] for other in allowed}
     if close and (not dot or first in modules or nearest(first, modules, count=1)):
@@ -104,7 +106,7 @@ def files(subject: Subject) -> Iterator[Finding]:
         close = MEANT.get(given.lower()) or next(iter(near), None)
         where = f"{path}.ds_type"
         fix = Fix(set={where: close}, safe=given.lower() in MEANT) if close else None
-        yield fails("dataset_files", where, fix=fix, given=given[:40], allowed=FILES)
+        yield fails("dataset_files", where, fix=fix, given=given[:40], usual=USUAL_FILES)
 
 
 def _of_files(source: object) -> bool:
