@@ -189,6 +189,20 @@ class Packing:
     backend: str = "auto"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropouts:
+    """Where the model itself drops while it trains: what attention and feed-forward return, the embedding's output.
+
+    ``scores`` are eager attention's probabilities; ``modules`` where TRL's ``disable_dropout`` reaches all of them.
+    """
+
+    attention: bool = False
+    feed_forward: bool = False
+    embedding: bool = False
+    scores: bool = False
+    modules: bool = True
+
+
 _SERIALS = count()
 
 
@@ -217,6 +231,9 @@ class Architecture:
     """Of a GPTQ checkpoint, as its config.json's ``quantization_config`` says."""
     expert_names: Mapping[str, str] = field(default_factory=dict)
     """Target names that PEFT rewrites to a fused 3-D expert parameter: ``{"gate_proj": "gate_up_proj"}``."""
+    dropouts: Dropouts = Dropouts()
+    rotary: int | None = None
+    """Elements of a head that take positions, where the config.json says it."""
 
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""

@@ -126,22 +126,25 @@ def build_ladder(
     keep: frozenset[str] = frozenset(),
     rungs: Sequence[Rung] = tuple(Rung),
     shortest_sequence: int = SHORTEST_SEQUENCE,
+    run: Run | None = None,
 ) -> Ladder:
     """Every rung that this configuration, model and card have. Keys in ``keep`` were set by a person and stay.
+
+    ``run`` is what ``config`` says, where it has been read before.
 
     Raises:
         InvalidInput: the configuration holds values that cannot be.
     """
-    run = Run.from_config(config)
+    read = run or Run.from_config(config)
     makers: Mapping[Rung, Callable[[], Sequence[Mapping[str, Any]]]] = {
-        Rung.LOSS: lambda: _losses(config, run, architecture, hardware, install),
-        Rung.CHECKPOINTING: lambda: _checkpointing(config, run),
-        Rung.MICRO_BATCH: lambda: _micro_batches(run, keep, LEAST_KTO_BATCH if config.get("rl") == "kto" else 1),
-        Rung.OPTIMIZER: lambda: _optimizers(run),
-        Rung.SEQUENCE: lambda: _sequences(run.sequence_len_tokens, shortest_sequence),
-        Rung.RANK: lambda: _ranks(run, keep),
-        Rung.QUANTIZATION: lambda: _quantized(config, run, architecture, hardware),
-        Rung.OFFLOADING: lambda: _offloading(config, run),
+        Rung.LOSS: lambda: _losses(config, read, architecture, hardware, install),
+        Rung.CHECKPOINTING: lambda: _checkpointing(config, read),
+        Rung.MICRO_BATCH: lambda: _micro_batches(read, keep, LEAST_KTO_BATCH if config.get("rl") == "kto" else 1),
+        Rung.OPTIMIZER: lambda: _optimizers(read),
+        Rung.SEQUENCE: lambda: _sequences(read.sequence_len_tokens, shortest_sequence),
+        Rung.RANK: lambda: _ranks(read, keep),
+        Rung.QUANTIZATION: lambda: _quantized(config, read, architecture, hardware),
+        Rung.OFFLOADING: lambda: _offloading(config, read),
     }
     patches = {rung: makers[rung]() for rung in Rung if rung in rungs and not keep.intersection(RUNG_KEYS[rung])}
     return Ladder(config=config, patches=patches)

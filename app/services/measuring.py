@@ -16,8 +16,8 @@ from app.core.run import LoraSettings, Run
 from app.services.estimating import Measured, memory_of, sizes_of, time_of
 from app.services.inputs import ResolvedModel
 
-KEPT_SIZES = 1 << 15
-"""Sizes kept for models of the catalogue, some hundred bytes each: a person's next question differs by one key."""
+KEPT_SIZES = 1 << 13
+"""Sizes kept for models of the catalogue, a thousand bytes each: a person's next question differs by one key."""
 KEPT_MEMORIES = 1024
 KEPT_ADAPTERS = 256
 """Itemised memories and what trains: some thousand bytes each."""
@@ -59,7 +59,7 @@ class Meter:
         Raises:
             InvalidInput: the configuration holds values that cannot be.
         """
-        run = self._run(config)
+        run = self.run(config)
         adapter = self._adapter(run)
         if self.kept:
             return Measured(run=run, adapter=adapter, memory=_kept_memory(self.architecture, _Known(_key(run), run)))
@@ -74,18 +74,22 @@ class Meter:
         return self._sizes(config)[1]
 
     def _sizes(self, config: Mapping[str, Any]) -> tuple[int, int]:
-        run = self._run(config)
+        run = self.run(config)
         if self.kept:
             return _kept_sizes(self.architecture, _Known(_key(run), run))
         return sizes_of(self.architecture, run, self._adapter(run))
 
     def time(self, config: Mapping[str, Any], hardware: Hardware, dataset: Dataset | None = None) -> Time | None:
         """How long a step takes, None where the card's rates are not known."""
-        run = self._run(config)
+        run = self.run(config)
         return time_of(self.architecture, run, self._adapter(run), hardware, config, dataset)
 
-    def _run(self, config: Mapping[str, Any]) -> Run:
-        """``config`` read, once for as long as this meter lasts: a plan asks for the same one several times."""
+    def run(self, config: Mapping[str, Any]) -> Run:
+        """``config`` read, once for as long as this meter lasts: a plan asks for the same one several times.
+
+        Raises:
+            InvalidInput: the configuration holds values that cannot be.
+        """
         key = _written(config)
         run = self._runs.get(key)
         if run is None:

@@ -18,7 +18,6 @@ from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
-from app.core.run import Run
 from app.core.timing import Pace, Samples, steps_of
 from app.services.estimating import estimate_resolved
 from app.services.headroom import PAID_FOR_HEADROOM, least_change
@@ -85,7 +84,7 @@ class _Planner:
         )
         self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
         self.meter = Meter.of(resolved)
-        self.fitted = cache(self._fitted)
+        self._fits: dict[str, Fitted] = {}
 
     def plan(self) -> Plan:
         decision = self.catalog.tree.walk(
@@ -150,7 +149,7 @@ class _Planner:
         """Optimizer steps that the data comes to under ReLoRA, None where its size is not known."""
         dataset, config = self.wish.dataset, self.template("relora")
         return steps_of(
-            Run.from_config(config),
+            self.meter.run(config),
             Samples(rows=dataset.rows, mean_tokens=dataset.mean_tokens),
             epochs=float(config.get("num_epochs") or 1),
             max_steps=None,
@@ -159,14 +158,16 @@ class _Planner:
 
     def _ladder(self, method: str, keep: frozenset[str], *, paid: bool) -> Ladder:
         """What the method's template may give up: all of it, or only what headroom may cost."""
+        config = self.template(method)
         return build_ladder(
-            self.template(method),
+            config,
             architecture=self.resolved.architecture,
             hardware=self.hardware,
             install=self.wish.install,
             keep=keep,
             rungs=PAID_FOR_HEADROOM if paid else tuple(Rung),
             shortest_sequence=ROOM_SEQUENCE if paid else SHORTEST_SEQUENCE,
+            run=self.meter.run(config),
         )
 
     def _least(self, method: str) -> Mapping[str, Any]:
@@ -184,11 +185,12 @@ class _Planner:
             return False
         return most <= self.hardware.capacity_bytes
 
-    def _fitted(self, method: str) -> Fitted:
+    def fitted(self, method: str) -> Fitted:
         """The method's template with the least change that fits; it stays the method that it is."""
-        return (
-            self._as_it_stands(method) if is_whole(self.wish, method) else self._climb(method, self.keep | {"adapter"})
-        )
+        if method not in self._fits:
+            whole = is_whole(self.wish, method)
+            self._fits[method] = self._as_it_stands(method) if whole else self._climb(method, self.keep | {"adapter"})
+        return self._fits[method]
 
     def _as_it_stands(self, method: str) -> Fitted:
         """A person's whole file, whether it fits or not."""
@@ -413,6 +415,7 @@ class _Planner:
             hardware=self.hardware,
             install=self.wish.install,
             rungs=(Rung.SEQUENCE,),
+            run=self.meter.run(found.config),
         )
         shorter = climb(
             ladder, measure=self.meter.process_bytes, at_most=self.meter.most_bytes, capacity_bytes=capacity

@@ -9,7 +9,6 @@ from app.core.estimate import Estimate
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Install
 from app.core.prices import SAME_BYTES, Knob, Knobs, Turn, turns
-from app.core.run import Run
 from app.services.estimating import time_of, verdict
 from app.services.measuring import Meter
 
@@ -43,7 +42,7 @@ def price_knobs(
     """
     found = []
     meter = meter or Meter(estimate.architecture)
-    for turn in turns(config, Run.from_config(config), estimate.architecture, hardware, install):
+    for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
         try:
             found.append(_priced(turn, config, estimate, hardware, dataset, meter))
         except InvalidInput:
@@ -63,7 +62,7 @@ def price_saving_knobs(
 ) -> Knobs:
     """As ``price_knobs``, but just the ``most`` that save most, of those that save anything to speak of."""
     found: list[tuple[int, Turn]] = []
-    for turn in turns(config, Run.from_config(config), estimate.architecture, hardware, install):
+    for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
         if turn.knob in NEVER_SAVING:
             continue
         try:

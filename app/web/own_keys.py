@@ -7,14 +7,13 @@ address may be written with Axolotl's own names, and a whole YAML file may be pa
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml
-
 from app.core.axolotl.overriding import ruled_out
 from app.core.axolotl.renamed import modern
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
 from app.core.plan import Goal
 from app.services.reading import read
+from app.services.writing import flow_text
 from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS
 
 _SPELLINGS = {"base_model": "model"}
@@ -113,13 +112,7 @@ def without(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
 
 def write(keys: Mapping[str, Any]) -> str:
     """Keys as YAML, one line each."""
-    return "".join(f"{name}: {_flow(value)}\n" for name, value in keys.items()).strip()
-
-
-def _flow(value: object) -> str:
-    """A value on one line; the document end that a plain scalar gets is left out."""
-    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100_000, default_flow_style=True)
-    return text.removesuffix("...\n").strip()
+    return "".join(f"{name}: {flow_text(value)}\n" for name, value in keys.items()).strip()
 
 
 def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Renders templates: strict about names, escaping everything, every address below the path prefix."""
 
+from collections.abc import Hashable
 from functools import cache, lru_cache, partial
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.runtime import Macro
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -13,10 +15,19 @@ from app.texts import Texts, choose_language, texts
 from app.web.contexts import PageContext
 from app.web.hypermedia import VARY
 
+KEPT = 1024
+"""Drawn controls: a kilobyte or two each, a list of all cards eight."""
+
+
+@lru_cache(maxsize=KEPT)
+def _drawn(macro: Macro, *args: Hashable, **kwargs: Hashable) -> str:
+    """What ``macro`` gives, kept by what it is given: most of a form stays as it is from one change to the next."""
+    return macro(*args, **kwargs)
+
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=True,
@@ -24,6 +35,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    environment.globals["drawn"] = _drawn
+    return environment
 
 
 def reader(request: Request) -> Texts:

@@ -22,6 +22,7 @@ from app.core.architectures import (
     qwen_vl,
     wrappers,
 )
+from app.core.architectures.beside_rows import read_beside
 from app.core.config_json import INNER, LARGEST_SIZE, ConfigReader
 from app.core.nearest import nearest
 
@@ -149,7 +150,8 @@ def describe(config_json: Mapping[str, Any]) -> Architecture:
     packing = _packing(config)
     inner = next((config.sub(key) for key in INNER if config.has(key)), None)
     if description is not None and not _within_others(model_type, inner):
-        return replace(description(config), expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
+        described = read_beside(inner or config, description(config))
+        return replace(described, expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
     if not model_type:
         raise config.fault("model_type", "error.config_json.missing")
     if inner is not None:
@@ -186,7 +188,7 @@ def _language_model_alone(config: ConfigReader, inner: ConfigReader, model_type:
         close = ", ".join(nearest(kind, DESCRIPTIONS)) or "llama"
         code = "error.config_json.wrapper"
         raise inner.fault("model_type", code, given=kind[:60], wrapper=model_type[:60], nearest=close)
-    text = DESCRIPTIONS[kind](inner)
+    text = read_beside(inner, DESCRIPTIONS[kind](inner))
     tied = config.flag("tie_word_embeddings", default=text.tie_word_embeddings)
     embedding = next(module.path for module in text.modules if module.kind is Kind.EMBEDDING)
 

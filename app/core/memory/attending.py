@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from app.core.architecture import Kind, Module
+from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.attention import Heads, Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
@@ -21,9 +21,18 @@ from app.core.memory.traits import (
     RETURNS_SCORES,
     ROTARY_FULL,
     SLICED,
+    STATED_ROTARY,
 )
 from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, Run
+
+
+def one_row(run: Run) -> bool:
+    """Whether packing makes a micro batch one row: for attention that takes lengths; under SDPA and eager rows stay apart.
+
+    Source: Axolotl 0.19.0, ``multipack_real_batches``.
+    """
+    return run.sample_packing and run.attention not in (Attention.SDPA, Attention.EAGER)
 
 
 def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
@@ -39,6 +48,16 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     return Kernel.FLASH
 
 
+def rotary_width(architecture: Architecture, head_dim: int) -> int:
+    """Elements of a head that take positions: as its config.json says, or the share that its type is left with."""
+    if architecture.computes_as in NO_ROTARY:
+        return 0
+    numerator, denominator = PARTIAL_ROTARY.get(architecture.computes_as, (1, 1))
+    stated = architecture.rotary if architecture.computes_as in STATED_ROTARY else None
+    width = head_dim * numerator // denominator if stated is None else min(stated, head_dim)
+    return width // 2 * 2
+
+
 def has_attention(layer: LayerRows) -> bool:
     """Whether this layer has rows of softmax attention."""
     return any(layer.held_by(ATTENTION_HOLDERS | MIXER_HOLDERS, ATTENTION_IN))
@@ -51,9 +70,8 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
     ins = layer.held_by(holders, ATTENTION_IN)
     beside = ins[0].outer_path.rpartition(".")[0]
     outs = [row for row in layer.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
-    numerator, denominator = PARTIAL_ROTARY.get(layer.model_type, (1, 1))
     within_norm = layer.model_type in GEMMA4
-    rotary = 0 if layer.model_type in NO_ROTARY or within_norm else block.head_dim * numerator // denominator // 2 * 2
+    rotary = 0 if within_norm else rotary_width(layer.architecture, block.head_dim)
     heads = Heads(
         heads=block.attention_heads,
         key_value_heads=block.key_value_heads,
@@ -64,6 +82,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         softcap=block.attention_softcap,
         sinks=sink_itemsize(layer),
         biased=layer.model_type == "mpt",
+        drops=layer.drops.scores,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )
     latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}

@@ -15,6 +15,7 @@ from app.core.memory.operations import (
     cast,
     copy,
     custom,
+    dropout,
     join,
     keeping_output,
     repeat,
@@ -54,6 +55,8 @@ class Heads:
     """An fp32 bias of distances is added to the scores, then a mask filled in (MPT)."""
     in_place: bool = False
     """Liger's kernel turns queries and keys where they are."""
+    drops: bool = False
+    """Probabilities are dropped from, under eager attention."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -205,9 +208,13 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = add(t, weights, Tensor(None, SQUARE, t.positions))
     if shape.sinks:
         weights = cast(t, _sunk(t, shape, weights), wanted)
+        if shape.drops:
+            weights = dropout(t, weights)
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
         return copy(t, out)
     weights = cast(t, _softmax(t, weights), wanted)
+    if shape.drops:
+        weights = dropout(t, weights)
     if shape.returned and t.reentrant:
         weights = _plus_zeros(t, weights)
     out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)

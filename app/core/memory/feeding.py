@@ -28,6 +28,8 @@ from app.core.run import Method, Quantization
 
 def middle_of(layer: LayerRows) -> Middle:
     """The activation as it computes."""
+    if layer.model_type == "bloom":
+        return Middle.GELU_BLOOM
     return MIDDLES.get(layer.block.activation, Middle.SAVES_INPUT)
 
 

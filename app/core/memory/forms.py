@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Block, Kind, Module, Part
 from app.core.kept import kept
-from app.core.memory.attending import has_attention, kernel_of, with_attention
+from app.core.memory.attending import has_attention, kernel_of, one_row, rotary_width, with_attention
 from app.core.memory.attention import Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec
 from app.core.memory.feeding import dense_feed_forward, experts_spec, mixer_spec, shared_feed_forward
@@ -22,8 +22,7 @@ from app.core.memory.rows import LayerRows, linear_spec, norm_form
 from app.core.memory.traits import (
     EXPERT_NORMS,
     MULTIPLIERS,
-    NO_ROTARY,
-    PARTIAL_ROTARY,
+    OWN_LOSS,
     SCALED_LOGITS,
     TWO_POSITIONS,
 )
@@ -72,15 +71,12 @@ def _layer_specs(
 def position_elements(architecture: Architecture) -> int:
     """Elements a token of the tables of sines and cosines, which live through the step."""
     model_type = architecture.computes_as
-    if model_type in NO_ROTARY:
-        return 0
-    numerator, denominator = PARTIAL_ROTARY.get(model_type, (1, 1))
     kinds = {
         (block.head_dim, model_type in TWO_POSITIONS and block.sliding_window is not None)
         for block in architecture.blocks
         if block.attention_heads
     }
-    return 2 * sum(width * numerator // denominator for width, _ in kinds)
+    return 2 * sum(rotary_width(architecture, width) for width, _ in kinds)
 
 
 def _rows_by_layer(architecture: Architecture) -> Mapping[int, tuple[Module, ...]]:
@@ -129,6 +125,9 @@ def layer_spec(layer: LayerRows) -> LayerSpec:
         residual=Residual.PARALLEL if block.parallel else Residual.PRE,
         multipliers=layer.model_type in MULTIPLIERS,
         holds=layer.model_type == "stablelm",
+        inline=layer.model_type == "opt",
+        drops_attention=layer.drops.attention,
+        drops_feed=layer.drops.feed_forward,
         input_norm=norms.get("input_norm"),
         attention_norm=norms.get("attention_norm"),
         feed_norm=norms.get("feed_norm"),
@@ -225,7 +224,9 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         tokens = run.peft is not None and run.peft.type is PeftType.TRAINABLE_TOKENS
         mine = shared if shared is not None and (run.method is Method.FULL or tokens) else None
     spec = linear_spec(architecture, run, head, mine)
+    narrower = next((module for module in architecture.modules if module.name == "project_out"), None)
     return HeadSpec(
+        projection=linear_spec(architecture, run, narrower, own.get(narrower.path)) if narrower else None,
         hidden=architecture.hidden_size,
         vocab=architecture.vocab_size,
         norm=norm_under_liger(norm, architecture.model_type, run.liger),
@@ -233,7 +234,8 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         loss=loss_of(architecture, run),
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
-        rows=run.micro_batch_size > 1 and not run.sample_packing,
+        rows=run.micro_batch_size > 1 and not one_row(run),
+        wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )
 

@@ -16,6 +16,7 @@ from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
     add,
+    dropout,
     gather,
     join,
     keeping_input,
@@ -100,6 +101,11 @@ class LayerSpec:
     the experts."""
     small_input: SmallInput | None = None
     value_norm: NormSpec | None = None
+    inline: bool = False
+    """The feed-forward stands in the layer's own code, whose names are bound anew (OPT)."""
+    drops_attention: bool = False
+    """What attention returns is dropped from, and what the feed-forward returns (GPT-2, OPT)."""
+    drops_feed: bool = False
     holds: bool
     """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
@@ -123,6 +129,7 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         hidden = _normed(t, spec.input_norm, x)
         held.append(hidden)
         hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden))
+        hidden = _dropped(t, hidden, drops=spec.drops_attention)
         hidden = _normed(t, spec.attention_norm, hidden)
         held.append(hidden)
         if not spec.holds:
@@ -136,7 +143,14 @@ def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.feed_forward is None and spec.experts is None:
         return hidden
     hidden = _normed(t, spec.feed_norm, hidden)
-    hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
+    if spec.inline and spec.feed_forward is not None:
+        up, down = spec.feed_forward.linears
+        hidden = linear(t, up, hidden)
+        hidden = activate(t, spec.feed_forward.middle, hidden)
+        hidden = linear(t, down, hidden)
+    else:
+        hidden = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, residual))
+    hidden = _dropped(t, hidden, drops=spec.drops_feed and not _fused(spec.feed_forward))
     hidden = _normed(t, spec.output_norm, hidden)
     if spec.multipliers:
         hidden = scale(t, hidden)
@@ -161,10 +175,22 @@ def _parallel(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, second, x))
         return add(t, add(t, fed, attended), x)
     attended = bottleneck(t, spec.behind_attention, _attention(t, spec, hidden))
+    attended = _dropped(t, attended, drops=spec.drops_attention)
     if spec.feed_norm is not None:
         hidden = normalise(t, spec.feed_norm, x)
     fed = bottleneck(t, spec.behind_feed_forward, _fed(t, spec, hidden, x))
+    fed = _dropped(t, fed, drops=spec.drops_feed)
     return add(t, add(t, fed, attended), x)
+
+
+def _fused(forward: FeedForward | None) -> bool:
+    """Whether Axolotl's kernel stands in the place of the whole module, its dropout included."""
+    return forward is not None and forward.fused
+
+
+def _dropped(t: Tape, x: Tensor, *, drops: bool) -> Tensor:
+    """The model's own dropout behind attention or feed-forward."""
+    return dropout(t, x) if drops else x
 
 
 def _normed(t: Tape, spec: NormSpec | None, x: Tensor) -> Tensor:
@@ -196,7 +222,7 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if len(spec.projections) == 1:
         q, k, v = _cut(t, spec, heads, linear(t, spec.projections[0], x))
     elif spec.latent_norms:
-        return linear(t, spec.out, _latent(t, spec, heads, x))
+        return _latent(t, spec, heads, spec.out, x)
     elif spec.fused_attention:
         q, k, *values = fused_group(t, spec.projections, x)
         v = values[0] if values else k.view()
@@ -226,8 +252,11 @@ def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Te
     return q, k, values[0] if values else k.view()
 
 
-def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
-    """DeepSeek's attention: queries, and keys and values, through a narrow latent each."""
+def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) -> Tensor:
+    """DeepSeek's attention: queries, and keys and values, through a narrow latent each.
+
+    All of them stay locals until the output projection is through.
+    """
     q_norm, kv_norm = spec.latent_norms
     *queries, down, up = spec.projections
     q = linear(t, queries[0], x)
@@ -246,8 +275,8 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> Tensor:
     if spec.kernel is Kernel.FLASH and heads.value_dim < heads.head_dim:
         v = join(t, (v, Tensor(None, heads.query - heads.value, v.itemsize)))
         heads = replace(heads, value_dim=heads.head_dim)
-        return attend(t, heads, spec.kernel, q, k, v).view(spec.out.inputs * TOKEN if spec.out else None)
-    return attend(t, heads, spec.kernel, q, k, v)
+        return linear(t, out, attend(t, heads, spec.kernel, q, k, v).view(out.inputs * TOKEN))
+    return linear(t, out, attend(t, heads, spec.kernel, q, k, v))
 
 
 def _cut(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -195,7 +195,9 @@ def _down_up(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     down = t.parameter(spec.inputs * spec.rank, spec.adapter_itemsize, trained=True)
     up = t.parameter(spec.rank * spec.outputs, spec.adapter_itemsize, trained=True)
     key = f"{spec.name}.{spec.inputs}"  # GPT-2 has two of a name in a layer
-    return product(t, product(t, x, down, spec.rank, key=f"{key}.A"), up, spec.outputs, key=f"{key}.B")
+    inner = product(t, x, down, spec.rank, key=f"{key}.A")
+    del x  # a dropped copy goes with the first product
+    return product(t, inner, up, spec.outputs, key=f"{key}.B")
 
 
 def _peft(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
@@ -241,7 +243,7 @@ def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
     magnitude = scale(t, t.parameter(spec.outputs, spec.adapter_itemsize, trained=True))
     change = _down_up(t, spec, x)
     if dropped is None:
-        original = scale(t, result) if spec.bias else result
+        original = scale(t, result, spec.itemsize) if spec.bias else result
     else:
         weight = Tensor(whole.storage if whole else None, spec.elements, x.itemsize)
         original = product(t, x, weight, spec.outputs)

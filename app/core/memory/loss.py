@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
-from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, split
+from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, slices, split
 from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
 from app.core.run import Loss
 
@@ -27,18 +27,27 @@ class HeadSpec:
     hidden: int
     vocab: int
     norm: NormSpec | None
+    projection: LinearSpec | None = None
     linear: LinearSpec
     loss: Loss
     softcap: bool
     scaled: bool
     rows: bool
+    wrapped: bool = False
+    """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
     penalties: tuple[tuple[int, int, int], ...]
     """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
 
+def projected(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
+    """What the head reads: behind the final norm, and behind a projection to the embedding's width (OPT 350M)."""
+    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    return hidden if spec.projection is None else linear(t, spec.projection, hidden)
+
+
 def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     """The loss of the last layer's output; the model's outputs die with the call."""
-    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    hidden = projected(t, spec, x)
     del x
     if spec.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
         t.slot = LOSS
@@ -50,7 +59,7 @@ def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     del hidden
     loss = _penalised(t, spec, loss)
     t.end_autocast()
-    outputs = t.fresh(logits.elements, FULL, LOSS) if t.compute < FULL else logits
+    outputs = t.fresh(logits.elements, FULL, LOSS) if logits.itemsize < FULL else logits
     del logits, outputs
     return loss
 
@@ -66,6 +75,11 @@ def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tenso
         logits = keeping_output(t, logits)
         logits = scale(t, logits)
     t.slot = LOSS
+    if spec.wrapped:
+        logits = cast(t, logits, FULL)
+        (shifted,) = slices(t, logits, (logits.elements,))
+        shifted = copy(t, shifted)
+        return logits, (_liger if spec.loss is Loss.LIGER else _plain)(t, shifted)
     match spec.loss:
         case Loss.CHUNKED:
             return logits, _chunked(t, spec, logits)

@@ -21,6 +21,8 @@ class Middle(StrEnum):
     """relu, then its square in fp32."""
     GELU_NEW = "gelu_new"
     """gelu in elementary operations, whose cube autocast takes in fp32."""
+    GELU_BLOOM = "gelu_bloom"
+    """gelu in one function, whose backward is in elementary operations (Bloom)."""
     GELU_FAST = "gelu_fast"
     """gelu in elementary operations that all stay in the input's type."""
     XIELU = "xielu"
@@ -35,17 +37,71 @@ def activate(t: Tape, middle: Middle, x: Tensor, *, trained: bool = False) -> Te
         case Middle.SAVES_OUTPUT:
             return keeping_output(t, x)
         case Middle.SQUARED:
-            return power(t, keeping_output(t, x))
+            positive = keeping_output(t, x)
+            return power(t, positive)
         case Middle.GELU_NEW:
             half = scale(t, x)
             inner = scale(t, add(t, x, scale(t, power(t, x))))
             return multiply(t, half, add(t, keeping_output(t, inner), Tensor(None, TOKEN, FULL)))
+        case Middle.GELU_BLOOM:
+            return _gelu_bloom(t, x)
         case Middle.GELU_FAST:
             return _gelu_fast(t, x)
         case Middle.XIELU:
             return _xielu(t, x, trained=trained)
         case _:
             assert_never(middle)
+
+
+def _gelu_bloom(t: Tape, x: Tensor) -> Tensor:
+    """Saves its input; both passes are written in elementary operations, line by line.
+
+    Source: ``models/bloom/modeling_bloom.py``, ``bloom_gelu_forward`` and ``bloom_gelu_back``.
+    """
+    elements, itemsize = x.elements, x.itemsize
+
+    def fresh() -> Tensor:
+        return t.fresh(elements, itemsize)
+
+    half, left, inner = fresh(), fresh(), fresh()
+    squared = fresh()  # x * 0.5, 0.79788456 * x, 0.044715 * x * x on its way to 1 + ...
+    del inner
+    plus = fresh()
+    del squared
+    product_ = fresh()
+    del left, plus
+    curved = fresh()
+    del product_
+    one = fresh()
+    del curved
+    out = fresh()
+    del half, one
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        tanh = fresh()
+        halved, square = fresh(), fresh()  # 0.5 * x, tanh * tanh
+        less = fresh()
+        del square
+        scaled = fresh()
+        times = fresh()
+        del scaled
+        above = fresh()
+        del times
+        slope = fresh()
+        del less, above
+        first = fresh()
+        del halved, slope
+        plus = fresh()
+        second = fresh()
+        del plus
+        whole = fresh()
+        del first, second
+        grad = fresh()
+        del tanh, whole
+        return (grad,)
+
+    t.join((out,), (x,), (x,), run)
+    return out
 
 
 def _gelu_fast(t: Tape, x: Tensor) -> Tensor:

@@ -25,8 +25,13 @@ STASH = 5
 
 
 def hooks_see_layers(run: Training) -> bool:
-    """Whether the hooks take what a layer makes again in its backward."""
-    return run.method is not Method.FULL and run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+    """Whether the hooks take what a layer makes again in its backward.
+
+    A checkpoint that is not reentrant has hooks of its own there; ``legacy`` puts its own function in the place of any.
+    """
+    if run.method is Method.FULL:
+        return False
+    return run.offloading is Offloading.ALL_AT_ONCE or (run.offloading is Offloading.ALL and run.reentrant)
 
 
 def streams_held(run: Training) -> int:

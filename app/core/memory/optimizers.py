@@ -78,7 +78,8 @@ class Scratch(StrEnum):
 class Trained:
     """One kind of trained tensor: ``copies`` tensors of ``elements``, stored in ``itemsize`` bytes.
 
-    ``head`` with ``embedding``: what some optimizers set apart by name; ``targeted`` by ``optim_target_modules``.
+    ``named`` is what Axolotl sets apart by name (``embed_tokens``, ``lm_head``, and what ``lora_modules_to_save``
+    trains a copy of); ``targeted`` by ``optim_target_modules``.
     """
 
     elements: int
@@ -88,7 +89,9 @@ class Trained:
     embedding: bool = False
     wide: bool = False
     """An embedding whose states bitsandbytes keeps in 32 bits, as the Trainer asks."""
-    head: bool = False
+    named: bool = False
+    untold: bool = True
+    """Whether SinkGD balances it where it is a matrix: its own list of names is longer."""
     decays: bool = True
     """Norms and biases stand in a parameter group of their own, without weight decay."""
     targeted: bool = False
@@ -100,8 +103,8 @@ class Trained:
 
     @property
     def matrix(self) -> bool:
-        """Two dimensions and neither embedding nor head: what Muon and its like treat as one."""
-        return len(self.shape) > 1 and not self.embedding and not self.head
+        """Two dimensions and not set apart by name: what Muon and its like treat as one."""
+        return len(self.shape) > 1 and not self.named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,8 @@ class OptimizerForm:
     ``states``: values per parameter; ``paged``: in unified memory, which the driver moves to the host under pressure
     and the caching allocator does not see; ``on_host``: on the host between steps; ``compensated``: one more value of
     16-bit parameters for Kahan's sum, ``corrected``: one byte of their error; ``immediate``: gradients are used as
-    they are made and never add up; ``named_groups``: Axolotl's own three parameter groups.
+    they are made and never add up; ``named_groups``: Axolotl's own three parameter groups; ``mixed``: groups are worked on
+    whole, whatever types are in them.
     """
 
     states: int = 0
@@ -123,6 +127,7 @@ class OptimizerForm:
     corrected: bool = False
     immediate: bool = False
     named_groups: bool = False
+    mixed: bool = False
     scratch: Scratch = Scratch.NONE
     scratch_copies: int = 1
     half_more: int = 0
@@ -195,8 +200,8 @@ FORMS: dict[str, OptimizerForm] = {
     "rmsprop": OptimizerForm(states=1, scratch=Scratch.FOREACH),
     "optimi_adamw": OptimizerForm(states=2, compensated=True, named_groups=True, scratch=Scratch.EACH),
     "stable_adamw": OptimizerForm(states=2, compensated=True, scratch=Scratch.FOREACH),
-    "schedule_free_adamw": OptimizerForm(states=2, scratch=Scratch.FOREACH),
-    "schedule_free_radam": OptimizerForm(states=2, scratch=Scratch.FOREACH),
+    "schedule_free_adamw": OptimizerForm(states=2, scratch=Scratch.FOREACH, mixed=True),
+    "schedule_free_radam": OptimizerForm(states=2, scratch=Scratch.FOREACH, mixed=True),
     "schedule_free_sgd": OptimizerForm(states=1),
     "came_pytorch": OptimizerForm(
         family=Family.CONFIDENCE,
@@ -289,7 +294,7 @@ def _of_one(tensor: Trained, form: OptimizerForm, rank: int) -> int:
         case Family.DION:
             square = min(shape) ** 2 if tensor.matrix else n
             return (n + square) * tensor.itemsize
-        case Family.SINKHORN if tensor.matrix:
+        case Family.SINKHORN if len(shape) > 1 and tensor.untold:
             return 0
     more = n * tensor.itemsize if form.compensated and tensor.itemsize == 2 else 0
     more += n if form.corrected and tensor.itemsize == 2 else 0
@@ -332,8 +337,8 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int
     if form.scratch is Scratch.FOREACH:
         groups: dict[tuple[bool, bool, int], int] = {}
         for tensor in tensors:
-            apart = form.named_groups and (tensor.embedding or tensor.head)
-            key = tensor.decays, apart, tensor.itemsize
+            apart = form.named_groups and tensor.named
+            key = tensor.decays, apart, 0 if form.mixed else tensor.itemsize
             groups[key] = groups.get(key, 0) + tensor.bytes
         return form.scratch_copies * max(groups.values(), default=0)
     if form.family is Family.FACTORED:
@@ -361,8 +366,9 @@ def _in_turn(tensors: tuple[Trained, ...], copies: int) -> int:
     most = 0
     for tensor in tensors:
         size = tensor.elements * FULL
+        own = copies if tensor.itemsize < FULL else copies - 2  # gradient and weight are in fp32 already
         before = max(last.get(tensor.decays, 0), size if tensor.copies > layers else 0)
-        most = max(most, copies * size + before)
+        most = max(most, own * size + before)
         last[tensor.decays] = size
     return most
 
@@ -376,7 +382,7 @@ def _matrix_scratch(tensors: tuple[Trained, ...], family: Family) -> int:
     most = 0
     for tensor in tensors:
         n, itemsize = tensor.elements, tensor.itemsize
-        if not tensor.matrix:
+        if not (tensor.untold and len(tensor.shape) > 1 if family is Family.SINKHORN else tensor.matrix):
             size = 0 if family is Family.SINKHORN or len(tensor.shape) < 2 else 2 * n * itemsize
         elif family is Family.MUON:
             size = n * itemsize + 2 * max(4 * n, n + 5 * min(tensor.shape) ** 2) + 2 * n

@@ -17,7 +17,9 @@ from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
+from app.core.memory.attending import one_row
 from app.core.memory.confirmed import doubt_percent
+from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
@@ -29,6 +31,8 @@ from app.core.memory.preference import (
     PreferenceProfile,
     profile_preference,
     reference_bytes,
+    reference_cache,
+    reference_copies,
     refers,
     trained_head,
     with_reward_head,
@@ -48,7 +52,6 @@ from app.core.memory.tape import (
     Moment,
 )
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
-from app.core.memory.traits import ADDED_POSITIONS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.messages import message
 from app.core.methods.settings import PeftType
@@ -114,7 +117,7 @@ def _windows(architecture: Architecture) -> frozenset[int]:
 
 def row_tokens(run: Run) -> int:
     """Tokens of one row: packed, the micro batch is one."""
-    return run.tokens + virtual_tokens(run) if run.sample_packing else run.sequence_len_tokens + virtual_tokens(run)
+    return run.tokens + virtual_tokens(run) if one_row(run) else run.sequence_len_tokens + virtual_tokens(run)
 
 
 def virtual_tokens(run: Run) -> int:
@@ -124,7 +127,7 @@ def virtual_tokens(run: Run) -> int:
 
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts into its outline."""
-    tokens = run.tokens + virtual_tokens(run) * (1 if run.sample_packing else run.micro_batch_size)
+    tokens = run.tokens + virtual_tokens(run) * (1 if one_row(run) else run.micro_batch_size)
     return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
 
 
@@ -288,6 +291,9 @@ class _Step:
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
         self.rowed = self.rows_table(adapter, embedding)
+        self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
+        self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
+        self.prompt = prompt_copies(adapter, run)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient()
         self.found = self.present or self.penalised
@@ -317,6 +323,7 @@ class _Step:
                 gradients_present=self.present,
                 likelihood=run.likelihood,
                 refer=refers(run),
+                cached=reference_cache(self.architecture, run),
             )
         return profile_head(
             spec,
@@ -341,7 +348,7 @@ class _Step:
 
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One profile a layer; the residual stream's type is the last layer's output's."""
-        stream, needs = self.embedding_itemsize, self.first_needs
+        stream, needs = self.first_itemsize, self.first_needs
         held: dict[tuple[int, int, bool], LayerProfile] = {}
         found = []
         for spec in self.specs:
@@ -360,7 +367,7 @@ class _Step:
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
             keeping_input=self.checkpointed and not self.offloaded,
-            holding=self.checkpointed and self.run.reentrant,
+            holding=self.checkpointed and (self.run.reentrant or hooks_see_layers(self.run)),
             gradients_present=self.found,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
@@ -385,7 +392,7 @@ class _Step:
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
-        itemsizes = [self.embedding_itemsize, *(layer.output for layer in self.layers)]
+        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
         width = self.architecture.hidden_size * TOKEN
         return [width * itemsize for itemsize in itemsizes[:-1]]
 
@@ -404,7 +411,17 @@ class _Step:
     @property
     def batch(self) -> int:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
-        return self.tables + self.leaf
+        between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
+        return self.tables + self.leaf + self.prompt + between
+
+    @property
+    def waiting(self) -> int:
+        """A tied head's gradient, which waits for the embedding's where it is not counted among those that are there.
+
+        An engine adds up what comes to one leaf before it accumulates it.
+        """
+        tied = self.architecture.tie_word_embeddings and self.full and self.run.preference is not Preference.REWARD
+        return self.embedding if tied and (self.present or self.immediate) else 0
 
     @property
     def leaf(self) -> int:
@@ -419,7 +436,12 @@ class _Step:
     @property
     def apart(self) -> bool:
         """Whether the first layer reads another tensor than the embedding's output."""
-        return self.architecture.computes_as in SCALED_EMBEDDINGS | ADDED_POSITIONS or bool(virtual_tokens(self.run))
+        return stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
+
+    @property
+    def alone(self) -> bool:
+        """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
+        return len(self.layers) == 1 and not self.apart
 
     def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
         """A stage on top of what else lives."""
@@ -434,26 +456,35 @@ class _Step:
         inputs = self.embedded
         if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
             inputs = 0
+        if self.alone and not self.checkpointed:
+            inputs -= self.embedded
         # forward, at the last layer: all others keep theirs
         last = self.layers[-1]
         stage = last.quiet if self.checkpointed else last.forward
         others = everything - kept[-1] + (copies - last.copies if copies else 0)
-        yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + inputs + others)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=self.batch + everything + copies)
+        yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + self.masks + inputs + others)
+        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
             base = Base(gradients=before, activations=self.batch + self.embedded)
             yield Group.of(Phase.FORWARD, (_temporary(self.rowed),), (base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
-            held = self.batch + everything + self.embedded + copies + self.head.held
+            held += self.head.held
+            beside = self.embedded + copies + self.masks
             for layer in self.distinct.values():
-                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held)
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=self.batch + everything)
+                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
+            logits = self.architecture.vocab_size * TOKEN * self.run.itemsize
+            moment = _temporary(reference_copies(self.architecture, self.run) + logits)
+            yield Group.of(Phase.FORWARD, (moment,), (Base(gradients=before, activations=held),))
+        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept)
+        below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
         if self.offloaded and self.layers:
             below += streams_held(self.run) * self.streams()[0]
         pinned = 0
@@ -487,10 +518,11 @@ class _Step:
         """Without a graph: the largest layer, or the head's logits."""
         if not self.run.evaluates:
             return
-        held = self.tables + self.embedded + self.copies
+        held = self.tables + self.masks + self.copies + (0 if self.alone else self.embedded)
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.copies)
+        yield self.at(Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.copies)
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables)
 
 
 def _temporary(size: int) -> Moment:

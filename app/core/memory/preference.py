@@ -15,11 +15,10 @@ from functools import lru_cache
 from app.core.adapted import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
-from app.core.memory.loss import HeadSpec
-from app.core.memory.norms import normalise
+from app.core.memory.loss import HeadSpec, projected
 from app.core.memory.operations import FULL, cast, copy, keeping_output, scale, slices
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
-from app.core.memory.tape import CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
 from app.core.memory.weights import Storing, base_bytes
 from app.core.run import Method, Preference, Run
 
@@ -63,6 +62,28 @@ def reference_bytes(architecture: Architecture, run: Run) -> int:
     return base_bytes(architecture, Storing.of(run))
 
 
+def reference_cache(architecture: Architecture, run: Run) -> int:
+    """Packed bytes of keys and values that KTO's reference returns: its configuration keeps a cache, in fp32."""
+    if run.preference is not Preference.KTO or run.method is not Method.FULL or not refers(run):
+        return 0
+    return sum(
+        FULL * TOKEN * len(block.layers) * block.key_value_heads * (block.head_dim + block.value_head_dim)
+        for block in architecture.blocks
+        if block.attention_heads
+    )
+
+
+def reference_copies(architecture: Architecture, run: Run) -> int:
+    """Autocast's copies of the reference's linears, which live until its forward ends: of KTO's, which is in fp32.
+
+    Whether gradients are recorded does not matter to autocast, only whether the weights ask for them, as they do.
+    """
+    if run.preference is not Preference.KTO or run.method is not Method.FULL or not run.half:
+        return 0
+    kinds = (Kind.LINEAR, Kind.HEAD)
+    return sum(m.copies * m.weight_parameters * run.itemsize for m in architecture.modules if m.kind in kinds)
+
+
 @lru_cache(maxsize=256)
 def with_reward_head(architecture: Architecture) -> Architecture:
     """The same model under ``AutoModelForSequenceClassification``: one number a token in place of the vocabulary."""
@@ -81,8 +102,12 @@ def profile_preference(
     gradients_present: bool,
     likelihood: bool,
     refer: bool,
+    cached: int = 0,
 ) -> PreferenceProfile:
-    """Record final norm, head, log-probabilities, metrics and their backward. A row is what ``CHUNK`` counts."""
+    """Record final norm, head, log-probabilities, metrics and their backward. A row is what ``CHUNK`` counts.
+
+    ``cached`` are packed bytes that the reference returns beside its logits.
+    """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
     x = quiet.fresh(width, stream)
@@ -90,9 +115,9 @@ def profile_preference(
     del x
     if kind is not Preference.REWARD:
         quiet_logs = _log_probabilities(quiet, spec, logits)
-        _metrics(quiet, spec, kind, logits, refer=refer)
+        _metrics(quiet, spec, kind, logits, refer=refer, cached=cached)
         del quiet_logs
-    quiet_stage = Stage(moments=quiet.moments())
+    quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del logits
 
     t = Tape(compute=compute, gradients_present=gradients_present)
@@ -107,11 +132,11 @@ def profile_preference(
         chosen = _likelihood(t, spec, logits) if likelihood else None
         logs = _log_probabilities(t, spec, logits)
         held = t.now
-        _metrics(t, spec, kind, logits, refer=refer)
+        _metrics(t, spec, kind, logits, refer=refer, cached=cached)
         loss = _joined(t, logs, chosen)
         del logs, chosen
     del logits
-    forward = Stage(moments=t.moments())
+    forward, casting = Stage(moments=t.moments()), Stage(moments=t.moments(t.left))
     mark = len(t.log)
     t.backward(loss, t.fresh(loss.elements, FULL, LOSS))
     del loss
@@ -119,12 +144,21 @@ def profile_preference(
     gradients = sum(size for slot, size in t.log if slot == GRADIENTS)
     source.grads = []
     t.kept.clear()
-    return PreferenceProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients, held=held)
+    return PreferenceProfile(
+        quiet=quiet_stage,
+        quiet_casting=quiet_casting,
+        forward=forward,
+        casting=casting,
+        backward=backward,
+        gradients=gradients,
+        held=held,
+    )
 
 
 def _logits(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     """The model's output in fp32, as Accelerate hands it on."""
-    hidden = x if spec.norm is None else normalise(t, spec.norm, x)
+    hidden = projected(t, spec, x)
+    del x
     t.slot = LOGITS
     logits = linear(t, spec.linear, hidden)
     del hidden
@@ -182,11 +216,11 @@ def _likelihood(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
     return loss
 
 
-def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool) -> None:
+def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool, cached: int) -> None:
     """What is logged of each step, beside the reference's logits, which live until the loss is returned."""
     if kind in WITH_LIKELIHOOD:
         return
-    reference = t.fresh(logits.elements, FULL, LOGITS) if refer else None
+    reference = (t.fresh(logits.elements, FULL, LOGITS), t.fresh(cached, 1, ACTIVATIONS)) if refer else None
     flat = t.fresh(logits.elements, FULL)
     entropy = [t.fresh(ENTROPY_ROWS * spec.vocab, FULL) for _ in range(3)]
     del entropy, flat

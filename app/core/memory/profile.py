@@ -60,10 +60,16 @@ class LayerProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadProfile:
-    """Final norm, head and loss."""
+    """Final norm, head and loss.
+
+    ``casting`` are the moments of ``forward`` within the autocast region, whose copies of the layers' weights still
+    live; ``quiet_casting`` those of ``quiet``.
+    """
 
     quiet: Stage
+    quiet_casting: Stage
     forward: Stage
+    casting: Stage
     backward: Stage
     gradients: int
 
@@ -118,6 +124,7 @@ def profile_layer(
     held = [out.storage, grad] if holding else None
     if t.handed_out is not None and held:
         held += (t.fresh(t.handed_out.elements, t.handed_out.itemsize, TEMPORARIES), t.handed_out.storage)
+        t.log.insert(0, t.log.pop())  # its gradient's zeros are there before the layer is made again
     incoming = None
     ends = [out, grad]
     del out, grad
@@ -154,6 +161,7 @@ def _not_reentrant(
     """The backward whose layer is recomputed on another tape, as soon as something that it saved is read."""
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
+    t.unpacking = True
     t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
@@ -186,7 +194,7 @@ def profile_head(
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
-    quiet_stage = Stage(moments=quiet.moments())
+    quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
@@ -196,7 +204,7 @@ def profile_head(
     given = [x]
     del x
     loss = run_head(t, spec, given.pop())
-    forward = Stage(moments=t.moments())
+    forward, casting = Stage(moments=t.moments()), Stage(moments=t.moments(t.left))
     mark = len(t.log)
     t.backward(loss, t.fresh(1, 4, LOSS))
     del loss
@@ -204,7 +212,14 @@ def profile_head(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
-    return HeadProfile(quiet=quiet_stage, forward=forward, backward=backward, gradients=gradients)
+    return HeadProfile(
+        quiet=quiet_stage,
+        quiet_casting=quiet_casting,
+        forward=forward,
+        casting=casting,
+        backward=backward,
+        gradients=gradients,
+    )
 
 
 def _live(t: Tape, slot: int) -> list[int]:

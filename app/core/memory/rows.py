@@ -5,17 +5,17 @@ from dataclasses import replace
 from math import isqrt
 
 from app.core.adapter import AdaptedModule
-from app.core.architecture import Architecture, Block, Kind, Module, NormForm
+from app.core.architecture import Architecture, Block, Dropouts, Kind, Module, NormForm
 from app.core.memory.attention import Kernel
 from app.core.memory.beside import Scaled
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.operations import FULL
-from app.core.memory.traits import PLUS_ONE, WEIGHT_FIRST
+from app.core.memory.traits import DROPPED_IN_MODULES, PLUS_ONE, WEIGHT_FIRST
 from app.core.memory.updates import Update
 from app.core.memory.weights import Storing, quantizes, stored
 from app.core.methods.settings import Decomposed, PeftType, Rotation
-from app.core.run import Method, Quantization, Run
+from app.core.run import Method, Preference, Quantization, Run
 
 
 class LayerRows:
@@ -34,6 +34,7 @@ class LayerRows:
         self.architecture, self.run, self.block = architecture, run, block
         self.rows, self.adapted, self.fused, self.kernels = rows, adapted, fused, kernels
         self.model_type = architecture.computes_as
+        self.drops = dropouts_of(architecture, run)
         self.plain_norms = {r.name: r for r in rows if r.kind is Kind.NORM and "." not in r.path.partition("{}.")[2]}
 
     def linear(self, module: Module) -> LinearSpec:
@@ -76,6 +77,13 @@ class LayerRows:
             and row.name in names
             and row.outer_path.rpartition(".")[0].rpartition(".")[2] in holders
         )
+
+
+def dropouts_of(architecture: Architecture, run: Run) -> Dropouts:
+    """Where the model drops in this run: TRL switches off what stands in modules, but for rewards."""
+    found = architecture.dropouts
+    disabled = run.preference not in (None, Preference.REWARD) and found.modules
+    return Dropouts(scores=found.scores and architecture.computes_as not in DROPPED_IN_MODULES) if disabled else found
 
 
 def scaled_by(run: Run, own: AdaptedModule | None) -> Scaled | None:

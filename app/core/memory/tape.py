@@ -193,6 +193,10 @@ class Tape:
         """Nodes so far that save something."""
         self.stops_at = 0
         """How many of them a recomputation waits for, where it stops as soon as it has what is needed."""
+        self.unpacking = False
+        """Whether what a node saved comes out of a hook, and so goes before its gradients are cast."""
+        self.left = 0
+        """Where in the log the autocast region was left."""
         self.handed_out: Tensor | None = None
         """What a layer hands out beside its output."""
         self.slot: Slot = ACTIVATIONS
@@ -255,6 +259,8 @@ class Tape:
                 reading()
                 reading = None
             found = list(node.run(node.grads))
+            if self.unpacking:
+                node.saved = []
             self._fit(found, node.shapes)
             node.grads = []
             node.saved = []
@@ -296,6 +302,7 @@ class Tape:
 
     def end_autocast(self) -> None:
         """Leave the autocast region: its copies of weights go, unless a node saved them."""
+        self.left = len(self.log)
         self.cache.clear()
 
     @property
@@ -303,16 +310,19 @@ class Tape:
         """Packed bytes alive."""
         return sum(size for _, size in self.log)
 
-    def moments(self) -> tuple[Moment, ...]:
-        """The moments at which something could be largest: those that no other exceeds in every coefficient."""
+    def moments(self, end: int | None = None) -> tuple[Moment, ...]:
+        """The moments at which something could be largest: those that no other exceeds in every coefficient.
+
+        Up to ``end`` in the log, where it is given.
+        """
         live = [0] * SLOTS
         total = 0
         peaks: dict[int, tuple[int, ...]] = {}
-        log = self.log
+        log = self.log[:end]
         for position, (slot, size) in enumerate(log):
             live[slot] += size
             total += size
-            if size > 0 and (position + 1 == len(log) or log[position + 1][1] < 0):
+            if size > 0 and (position + 1 == len(log) or log[position + 1][1] <= 0):
                 peaks.setdefault(total, tuple(live))
         return prune(Moment(total=total, slots=slots) for total, slots in peaks.items())
 

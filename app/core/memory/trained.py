@@ -14,6 +14,12 @@ from app.core.memory.weights import Storing, stored
 from app.core.run import Run
 
 
+NAMED = ("embed_tokens", "lm_head")
+"""Source: Axolotl 0.19.0, ``core/trainers/mixins/optimizer.py``, and the optimizers of its own."""
+UNBALANCED = (*NAMED, "wte", "word_embeddings")
+"""What SinkGD leaves to AdamW, ``utils/optimizers/sinkgd.py``."""
+
+
 def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
     """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own.
 
@@ -41,7 +47,8 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                     shape=module.shape,
                     embedding=embedding,
                     wide=embedding and not run.own_rates,
-                    head=module.kind is Kind.HEAD,
+                    named=any(name in module.path for name in NAMED),
+                    untold=not any(name in module.path for name in UNBALANCED),
                     decays=decays,
                 )
                 rows += _projected(one, run.targets_optimizer(module.path, adapted.layers) if linear else 0)
@@ -56,6 +63,8 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
                     itemsize=lora_itemsize,
                     shape=shape,
                     embedding=module.kind is Kind.EMBEDDING,
+                    named=any(name in module.path for name in NAMED),
+                    untold=not any(name in module.path for name in UNBALANCED),
                     decays=len(shape) > 1,
                 )
                 for shape in adapted.tensors

@@ -29,10 +29,14 @@ PARTIAL_ROTARY = {
     "qwen3_5_moe_text": (1, 4),
 }
 """The share of a head that takes positions, where a configuration leaves it out."""
+STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "phi3"))
+"""Which read the share from their configuration."""
 NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
 WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
+OWN_LOSS = frozenset(("gemma3", "llama4"))
+"""Whose wrapper computes the loss in its forward."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe"))
@@ -58,8 +62,17 @@ SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "falcon_h1"))
 """Whose model multiplies the embedding's output, which an adapter has made a leaf that lives on."""
 ADDED_POSITIONS = frozenset(("bloom", "gpt2", "opt"))
 """Whose model adds learned positions to it, or norms it, before the first layer."""
+NORMED_EMBEDDINGS = frozenset(("bloom",))
+"""Whose model norms it."""
+BOTH_MASKS = frozenset(
+    """cohere2 exaone4 gemma2 gemma3 gemma3_text gemma4 gemma4_text gpt_oss llama4 llama4_text ministral olmo3
+    qwen2_moe""".split()
+)
+"""Whose model makes a mask for the whole row and one for a window."""
 TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
 """Whose windowed layers have positions of their own."""
+DROPPED_IN_MODULES = frozenset(("gpt2", "gptj", "bloom", "falcon"))
+"""Whose attention drops probabilities through ``nn.Dropout``."""
 RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
 EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
 SLICED = frozenset(("phi3",))

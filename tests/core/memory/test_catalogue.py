@@ -75,12 +75,12 @@ def test_architectures_without_a_recorded_peak_are_named() -> None:
     assert missing == UNRECORDED
 
 
-@pytest.mark.parametrize(("model_type", "percent"), [("llama", 0), ("opt", 10), ("unheard_of", 30)])
+@pytest.mark.parametrize(("model_type", "percent"), [("llama", 0), ("smollm3", 10), ("unheard_of", 30)])
 def test_the_band_is_wider_where_no_case_confirms_an_architecture(
     model_type: str, percent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By so many per cent of the allocator's peak, either way, as long as nothing else widens it."""
-    monkeypatch.setattr(confirmed, "UNRECORDED", frozenset(["opt"]))
+    monkeypatch.setattr(confirmed, "UNRECORDED", frozenset(["smollm3"]))
     base = describe(CONFIGS[next(name for name in CONFIGS if "'llama'" in name)][1])
     architecture = replace(base, model_type=model_type, approximate=model_type == "unheard_of")
     run = Run.from_config({"sequence_len": 2048, "adapter": "lora"} | LORA)

@@ -156,7 +156,16 @@ def test_what_is_not_priced_widens_the_band() -> None:
 
 MATRIX = Trained(elements=8192 * 512, copies=2, itemsize=2, shape=(8192, 512), targeted=True)
 VECTOR = Trained(elements=512, copies=4, itemsize=2, shape=(512,), decays=False)
-TABLE = Trained(elements=32000 * 512, copies=1, itemsize=2, shape=(32000, 512), embedding=True, wide=True)
+TABLE = Trained(
+    elements=32000 * 512,
+    copies=1,
+    itemsize=2,
+    shape=(32000, 512),
+    embedding=True,
+    wide=True,
+    named=True,
+    untold=False,
+)
 BY_HAND = {
     "adamw_torch": (4, 4, 4),
     "adamw_8bit": (2 + 8 / 256, 8, 8),

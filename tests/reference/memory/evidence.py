@@ -14,6 +14,8 @@ RECORDINGS: Mapping[str, str] = {
     "peaks": "chosen",
     "drawn": "drawn at random",
     "wide": "drawn from the whole catalogue",
+    "rare": "rare switches over odd sizes",
+    "rare_held_back": "rare switches, drawn a second time",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
 }

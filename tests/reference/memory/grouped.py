@@ -15,15 +15,15 @@ class GroupedProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, b, offs):
         ctx.save_for_backward(a if ctx.needs_input_grad[1] else None, b if ctx.needs_input_grad[0] else None)
-        ctx.shapes = a.shape, b.shape
+        ctx.shapes = a.shape, b.shape, b.stride()
         return torch.empty((a.shape[0], b.shape[-1]), dtype=a.dtype)
 
     @staticmethod
     def backward(ctx, grad):
-        a_shape, b_shape = ctx.shapes
+        a_shape, b_shape, strides = ctx.shapes  # ``_grouped_mm_mat2_backward`` makes the gradient in its layout
         return (
             torch.empty(a_shape, dtype=grad.dtype) if ctx.needs_input_grad[0] else None,
-            torch.empty(b_shape, dtype=grad.dtype) if ctx.needs_input_grad[1] else None,
+            torch.empty_strided(b_shape, strides, dtype=grad.dtype) if ctx.needs_input_grad[1] else None,
             None,
         )
 

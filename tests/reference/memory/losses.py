@@ -5,6 +5,8 @@ Plain loss needs no stand-in: ``transformers.loss.loss_utils.ForCausalLMLoss`` r
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 
@@ -146,6 +148,25 @@ def liger_logits_loss(logits, labels, vocab_size=None, num_items_in_batch=None, 
     return loss / num_items_in_batch if num_items_in_batch is not None else loss
 
 
+class LigerCrossEntropyLoss(torch.nn.Module):
+    """What ``apply_liger_kernel_to_gemma3`` puts in the place of the class that a wrapper's own loss calls."""
+
+    def forward(self, logits, labels):
+        return LigerCrossEntropy.apply(logits, labels)
+
+
+@contextlib.contextmanager
+def loss_class(replaced: bool):
+    """``nn.CrossEntropyLoss`` as Liger leaves it."""
+    kept = torch.nn.CrossEntropyLoss
+    if replaced:
+        torch.nn.CrossEntropyLoss = LigerCrossEntropyLoss
+    try:
+        yield
+    finally:
+        torch.nn.CrossEntropyLoss = kept
+
+
 def fused_forward(function):
     """A causal LM's forward without logits: what both integrations patch in."""
 
@@ -155,7 +176,10 @@ def fused_forward(function):
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
         body = getattr(self, self.base_model_prefix)
-        outputs = body(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False)
+        given = {key: kwargs[key] for key in ("inputs_embeds", "past_key_values") if kwargs.get(key) is not None}
+        outputs = body(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False, **given
+        )
         loss = function(outputs.last_hidden_state, self.get_output_embeddings().weight, labels, num_items_in_batch)
         return CausalLMOutputWithPast(loss=loss)
 

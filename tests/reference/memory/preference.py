@@ -23,14 +23,22 @@ from .simulator import Simulation, chances
 TRL_WRAPS = ("dpo", "ipo", "kto")
 
 
+GOOD = {"next": False}
+
+
 def answer(func, args):
-    """What fake tensors cannot say: numbers are one, half of the labels are good, masks select everything."""
+    """What fake tensors cannot say: numbers are one, half of the labels are good, masks select everything.
+
+    KTO asks for the good ones, then for the others: of an odd number of rows one more is not.
+    """
     aten = torch.ops.aten
     if func is aten._local_scalar_dense.default:
         dtype = args[0].dtype
         return True if dtype == torch.bool else 1.0 if dtype.is_floating_point else 1
     if func is aten.nonzero.default:
-        return torch.empty((max(1, args[0].numel() // 2), args[0].ndim), dtype=torch.int64)
+        GOOD["next"] = not GOOD["next"]
+        rows = args[0].numel()
+        return torch.empty((max(1, rows // 2 if GOOD["next"] else rows - rows // 2), args[0].ndim), dtype=torch.int64)
     if func is aten.index.Tensor:
         mask = args[1][0]
         if mask is not None and mask.dtype == torch.bool:

@@ -172,9 +172,10 @@ class StandIn:
 
     def __init__(self, name: str, model: nn.Module, cfg: dict) -> None:
         self.name, self.states, self.host_bytes = name, [], 0
+        self.named = ("embed_tokens", "lm_head") + (("wte", "word_embeddings") if name == "sinkgd" else ())
         self.trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         for label, p in self.trained:
-            matrix = p.ndim > 1 and not any(n in label for n in ("embed_tokens", "lm_head"))
+            matrix = p.ndim > 1 and not any(n in label for n in self.named)
             match name:
                 case "adamw_torch_8bit" | "ao_adamw_fp8":
                     self._torchao(p, 1, 256, 256 if name.endswith("8bit") else 0)
@@ -228,7 +229,7 @@ class StandIn:
                 continue
             if self.name in ("flash_sgd", "flash_sgdw"):
                 self._plain_sgd(p)
-            elif self.name == "sinkgd" and p.ndim > 1 and not any(n in label for n in ("embed_tokens", "lm_head")):
+            elif self.name == "sinkgd" and p.ndim > 1 and not any(n in label for n in self.named):
                 # compiled: the iterate is written once an iteration, while the one before is read
                 first = torch.empty_like(p.grad)
                 second = torch.empty_like(p.grad)

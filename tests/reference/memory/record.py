@@ -19,6 +19,7 @@ from pathlib import Path
 from .catalogue import wide
 from .drawn import draw
 from .preference import simulation as prepare
+from .rare import rare
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "axolotl")
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument(
         "--wide", type=int, help="record cases over the whole catalogue, drawn from this seed, to wide.jsonl instead"
     )
+    parser.add_argument("--rare", type=int, help="record rare switches over odd sizes, from this seed, to rare.jsonl")
     parser.add_argument("--count", type=int, default=100, help="how many to draw")
     parser.add_argument("--model", default="", help="draw only models whose name contains this")
     parser.add_argument("--out", help="name of the file without .jsonl")
@@ -82,11 +84,14 @@ def main() -> int:
     if given.wide is not None:
         given.seed, given.out = given.wide, given.out or "wide"
         todo = list(wide(given.wide, given.count, given.model))
+    if given.rare is not None:
+        given.seed, given.out = given.rare, given.out or "rare"
+        todo = list(rare(given.rare, given.count, given.model))
     given.out = given.out or ("peaks" if given.cases == "cases" else given.cases)
     if given.where or given.named:
         named = frozenset(given.named.read_text("utf-8").split()) if given.named else frozenset()
         return _again(DATA / f"{given.out}.jsonl", given.where or "", only=given.only or "", named=named)
-    if given.wide is None:
+    if given.wide is None and given.rare is None:
         cases = import_module(f"{__package__}.{given.cases}").cases
         todo = list(cases()) if given.seed is None else list(draw(given.seed, given.count, given.model))
     peaks, refused = f"{given.out}.jsonl", "refused.jsonl" if given.out == "peaks" else f"{given.out}-refused.jsonl"

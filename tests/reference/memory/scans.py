@@ -143,6 +143,16 @@ def split_conv1d_scan_combined(
     )  # fmt: skip
 
 
+def chunk_scan(x, dt, A, B, C, chunk_size=256, return_final_states=False, **kwargs):
+    """``mamba_chunk_scan_combined``, which runs where nothing trains: the same scan, and its result."""
+    batch, tokens, heads, width = x.shape
+    held = _scan(heads, heads * width, B.shape[2], B.shape[3], chunk_size, batch, tokens, x.dtype)
+    out = torch.empty(x.shape, dtype=x.dtype)
+    del held
+    state = torch.empty((batch, heads, width, B.shape[3]), dtype=torch.float32) if return_final_states else None
+    return (out, state) if return_final_states else out
+
+
 class DeltaRule(torch.autograd.Function):
     """q, k [batch, tokens, heads, K], v [batch, tokens, heads, V], g and beta [batch, tokens, heads]."""
 
@@ -188,8 +198,8 @@ def chunk_gated_delta_rule(query, key, value, g=None, beta=None, **kwargs):
 
 
 REPLACED = {
-    "falcon_h1": {"mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined},
-    "nemotron_h": {"mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined},
+    "falcon_h1": {"mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined, "mamba2_chunk_scan": chunk_scan, "causal_conv1d_fn": causal_conv1d_fn},
+    "nemotron_h": {"mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined, "mamba2_chunk_scan": chunk_scan, "causal_conv1d_fn": causal_conv1d_fn},
     "jamba": {"causal_conv1d_fn": causal_conv1d_fn, "mamba_selective_scan": selective_scan},
     "qwen3_next": {"torch_chunk_gated_delta_rule": chunk_gated_delta_rule},
     "qwen3_5": {"torch_chunk_gated_delta_rule": chunk_gated_delta_rule},

@@ -53,6 +53,13 @@ def chances(func, args):
     return args[0].dim() == 1 if args[0].dtype == torch.bool else 0.0
 
 
+class Never:
+    """A chance that no draw falls below: OPT asks whether to leave a layer out."""
+
+    def __gt__(self, drawn: object) -> bool:
+        return False
+
+
 class Simulation:
     """Builds the model of a case and runs its step; `model` is a config.json, `cfg` Axolotl keys, `rows` [rows, tokens in each]."""
 
@@ -154,6 +161,9 @@ class Simulation:
         if checkpointing and (mode in (None, False, "hidden_states")):
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
         self.model = model.train()
+        for module in self.model.modules():
+            if hasattr(module, "layerdrop"):
+                module.layerdrop = Never()
         if mode:
             self._offload(mode, checkpoint_kwargs)
         self._loss()
@@ -285,7 +295,8 @@ class Simulation:
         from accelerate.utils.operations import convert_to_fp32
 
         def forward(**inputs):
-            with autocast.cuda_autocast(self.compute_dtype(self.cfg)):
+            own = losses.loss_class(bool(self.cfg.get("liger_cross_entropy")))
+            with autocast.cuda_autocast(self.compute_dtype(self.cfg)), own:
                 return self.model(**inputs)
 
         outputs = convert_to_fp32(forward(**batch, num_items_in_batch=num_items))

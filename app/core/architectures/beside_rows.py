@@ -1,0 +1,89 @@
+"""What a config.json says of a decoder's forward that no row of its modules shows: dropouts, and partial positions.
+
+Source: Transformers 5.16.1, ``models/<model_type>/configuration_<model_type>.py`` for keys and defaults and
+``modeling_...`` for where they act.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from app.core.architecture import Architecture, Dropouts
+from app.core.config_json import ConfigReader
+
+SCORES = "attention_dropout"
+"""The key of nearly every type; it acts on eager's probabilities alone, as kernels drop within."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """A type's keys: of what attention and feed-forward return, of the embedding's output, and of probabilities."""
+
+    attention: str = ""
+    feed_forward: str = ""
+    embedding: str = ""
+    scores: str = SCORES
+    default: float = 0.0
+    scores_default: float = 0.0
+    modules: bool = True
+    """Whether ``nn.Dropout`` drops what is returned, which TRL's trainers switch off."""
+
+
+KEYS: Mapping[str, Keys] = {
+    "gpt2": Keys(
+        attention="resid_pdrop",
+        feed_forward="resid_pdrop",
+        embedding="embd_pdrop",
+        scores="attn_pdrop",
+        default=0.1,
+        scores_default=0.1,
+    ),
+    "gptj": Keys(attention="resid_pdrop", feed_forward="resid_pdrop", embedding="embd_pdrop", scores="attn_pdrop"),
+    "gpt_neox": Keys(attention="hidden_dropout", feed_forward="hidden_dropout", embedding="hidden_dropout"),
+    "opt": Keys(attention="dropout", feed_forward="dropout", default=0.1, modules=False),
+    "starcoder2": Keys(
+        attention="residual_dropout",
+        feed_forward="residual_dropout",
+        embedding="embedding_dropout",
+        modules=False,
+    ),
+    "bloom": Keys(attention="hidden_dropout", feed_forward="hidden_dropout", modules=False),
+    "seed_oss": Keys(
+        attention="residual_dropout",
+        feed_forward="residual_dropout",
+        default=0.1,
+        scores_default=0.1,
+        modules=False,
+    ),
+    "phi": Keys(attention="resid_pdrop", feed_forward="resid_pdrop", embedding="embd_pdrop"),
+    "phi3": Keys(attention="resid_pdrop", feed_forward="resid_pdrop"),
+    "stablelm": Keys(feed_forward="hidden_dropout"),
+}
+SHARES = ("partial_rotary_factor", "rotary_pct")
+
+
+def read_beside(config: ConfigReader, architecture: Architecture) -> Architecture:
+    """The architecture with its dropouts and the part of a head that takes positions, where it is said."""
+    keys = KEYS.get(architecture.computes_as, Keys())
+
+    def drops(key: str, default: float) -> bool:
+        return bool(key) and config.number(key, default) > 0
+
+    default = keys.default
+    dropouts = Dropouts(
+        attention=drops(keys.attention, default),
+        feed_forward=drops(keys.feed_forward, default),
+        embedding=drops(keys.embedding, default),
+        scores=drops(keys.scores, keys.scores_default),
+        modules=keys.modules,
+    )
+    return replace(architecture, dropouts=dropouts, rotary=_rotary(config, architecture))
+
+
+def _rotary(config: ConfigReader, architecture: Architecture) -> int | None:
+    """Elements of a head that take positions, None where the file leaves it to the type's default."""
+    if architecture.computes_as == "gptj":
+        return config.size("rotary_dim", default=64)
+    places = (config, config.sub("rope_parameters"))
+    stated = next((place.number(key, 1.0) for place in places for key in SHARES if place.has(key)), None)
+    widths = [block.head_dim for block in architecture.blocks if block.attention_heads]
+    return int(stated * widths[0]) if stated is not None and widths and 0 < stated <= 1 else None
