@@ -5,6 +5,7 @@ Sources: Axolotl 0.19.0 ``prompt_strategies``, ``utils/data`` (``wrappers.py``, 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from app.core.axolotl.data_rules import blocks
@@ -84,13 +85,23 @@ def _unread(known: Mapping[str, frozenset[str]], kind: str, name: str, path: str
         trainings = tuple(dict.fromkeys("sft" if other == "reward" else other for other in others))
         return fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close or usual)
     first, dot, _ = name.partition(".")
-    modules = {other.partition(".")[0] for other in allowed}
+    modules = _modules(allowed)
     if close and (not dot or first in modules or nearest(first, modules, count=1)):
         fix = Fix(set={where: close[0]}, safe=close[0] == name.lower())
         return fails("dataset_type_unknown", where, fix=fix, given=given, nearest=close[0])
     if first in modules or (kind == "sft" and not dot):
-        return fails("dataset_type", where, given=given, allowed=tuple(sorted(allowed))[:20])
+        return fails("dataset_type", where, given=given, allowed=_first(allowed))
     return info("dataset_type_own", where, given=given)
+
+
+@cache
+def _modules(allowed: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for name in allowed)
+
+
+@cache
+def _first(allowed: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(allowed))[:20]
 
 
 def files(subject: Subject) -> Iterator[Finding]:
