@@ -82,7 +82,10 @@ def by_gravity(findings: Iterable[Finding]) -> list[Finding]:
 
 def gathered(findings: Iterable[Finding]) -> list[Finding]:
     """``findings`` with those of a kind beyond ``MOST_ALIKE`` as one, at the first of them, that says how many."""
-    told: list[Finding] = []
+    told = list(findings)
+    if len(told) <= MOST_ALIKE:
+        return told
+    findings, told = told, []
     counts: Counter[str] = Counter()
     first: dict[str, int] = {}
     for finding in findings:

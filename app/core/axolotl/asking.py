@@ -12,9 +12,9 @@ Nobody has to declare what a rule is about, and nothing can go stale.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import NoneType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Rule, Subject
@@ -53,6 +53,23 @@ class _Watched(Mapping[str, Any]):
     def __len__(self) -> int:
         self.asked_more = True
         return len(self._config)
+
+    def kinds(self) -> list[tuple[Any, type]]:
+        """What each value is, which a form tells too."""
+        self.asked_more = True
+        return [(key, type(value)) for key, value in self._config.items()]
+
+
+class _SettlingSubject(Subject):
+    """A subject that tells the types of a watched configuration's values without reading them."""
+
+    __slots__ = ()
+
+    def texts(self) -> list[tuple[Any, str]]:
+        return [(key, self.config[key]) for key, kind in self.kinds() if issubclass(kind, str)]
+
+    def kinds(self) -> list[tuple[Any, type]]:
+        return cast("_Watched", self.config).kinds()
 
 
 class _WatchedSubject(Subject):
@@ -132,7 +149,10 @@ def settle(rules: Iterable[Rule], subject: Subject, at: Form) -> Settled:
     found: list[tuple[Finding, ...] | Rule] = []
     for rule in rules:
         config = _Watched(subject.config)
-        said = tuple(rule(replace(subject, config=config)))
+        watched = _SettlingSubject(
+            config=config, architecture=subject.architecture, hardware=subject.hardware, schema=subject.schema
+        )
+        said = tuple(rule(watched))
         if config.read & numbers:
             found.append(rule)
         elif said:

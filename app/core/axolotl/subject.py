@@ -46,6 +46,14 @@ class Subject:
         value = self.config.get(key)
         return value if isinstance(value, str) else ""
 
+    def texts(self) -> list[tuple[Any, str]]:
+        """The keys whose values are text, and those. A rule that asks for no more reads no number."""
+        return [(key, value) for key, value in self.config.items() if isinstance(value, str)]
+
+    def kinds(self) -> list[tuple[Any, type]]:
+        """Every key with its value's type. A rule that asks for no more reads no value."""
+        return [(key, type(value)) for key, value in self.config.items()]
+
     def number(self, key: str) -> float | None:
         """A key's value where it is a number or, as pydantic takes it, a number in text or a boolean."""
         value = self.config.get(key)

@@ -62,10 +62,11 @@ def types(subject: Subject) -> Iterator[Finding]:
     schema = subject.schema
     if schema is None:
         return
-    for name, value in subject.config.items():
+    for name, kind in subject.kinds():
         key = schema.keys.get(name)
-        if key is not None and type(value) in key.plain:
+        if key is not None and kind in key.plain:
             continue
+        value = subject.config[name]
         key = key or _key(name, subject, schema)
         if key is None or name == "datasets" or name in TAKEN_OUT:
             continue
@@ -145,8 +146,8 @@ def exponents(subject: Subject) -> Iterator[Finding]:
     schema = subject.schema
     if schema is None:
         return
-    for name, value in subject.config.items():
-        key = _key(name, subject, schema) if isinstance(value, str) else None
+    for name, value in subject.texts():
+        key = _key(name, subject, schema)
         if key is not None and "number" in key.accepts and _number(value) is not None:
             yield info(
                 "exponent_text", name, fix=Fix(set={name: _number(value)}, safe=True), key=name, given=value[:40]

@@ -16,10 +16,9 @@ MOST = 50
 
 def nothing(subject: Subject) -> Iterator[Finding]:
     """``None`` is a word of four letters: a folder, a name, a setting that is called so."""
-    found = [key for key, value in subject.config.items() if isinstance(value, str) and value in NOTHING]
-    for key in found[:MOST]:
+    found = [(key, value) for key, value in subject.texts() if value in NOTHING]
+    for key, given in found[:MOST]:
         known = subject.schema.key(key) if subject.schema is not None and isinstance(key, str) else None
-        given = subject.config[key]
         if known is not None and key != "adapter" and not _chosen(given, known.accepts):
             yield misleads("none_text", key, fix=Fix(unset=(key,), safe=True), key=key, given=given)
 
@@ -33,7 +32,7 @@ def _chosen(given: str, accepts: object) -> bool:
 
 def quotes(subject: Subject) -> Iterator[Finding]:
     """Curly quotes stay in the name of the model or the data set."""
-    whole: list[tuple[str, Any]] = [(str(key), value) for key, value in subject.config.items()]
+    whole: list[tuple[str, Any]] = [(str(key), value) for key, value in subject.texts()]
     inner = [(f"{path}.{key}", value) for path, item in blocks(subject) for key, value in item.items()]
     found = [(key, value) for key, value in (*whole, *inner) if isinstance(value, str) and value[:1] in (*CURLY,)]
     for key, value in found[:MOST]:
