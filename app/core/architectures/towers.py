@@ -5,7 +5,6 @@ Source: Transformers 5.16.1, ``models/siglip``, ``pixtral``, ``qwen3_5``, ``llam
 
 from dataclasses import replace
 from functools import partial
-from math import prod
 from typing import Any
 
 from app.core.architecture import Module, Part
@@ -32,9 +31,8 @@ def heads_of(config: ConfigReader, key: str, width: int, default: int) -> int:
 
 
 def places(sight: ConfigReader, image: int, patch: int) -> int:
-    """Patches of an image, with a description's defaults for its side and a patch's."""
-    sides = zip(sight.sides("image_size", default=image), sight.sides("patch_size", default=patch), strict=True)
-    return prod(whole // part for whole, part in sides)
+    """Patches of a square image, with a description's defaults for its side and a patch's."""
+    return (sight.size("image_size", default=image) // sight.size("patch_size", default=patch)) ** 2
 
 
 def encoder_layers(tower: str, width: int, middle: int, layers: tuple[int, ...]) -> tuple[Module, ...]:
@@ -78,11 +76,11 @@ def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """SigLIP's vision tower, with its pooling head unless ``vision_use_head`` is false."""
     middle = sight.size("intermediate_size", default=3072)
     heads_of(sight, "num_attention_heads", width, 12)
-    high, wide = sight.sides("patch_size", default=16)
+    patch = sight.size("patch_size", default=16)
     layers = tuple(range(sight.layers("num_hidden_layers", default=12)))
     channels = sight.size("num_channels", default=3)
     rows = (
-        convolution(TOWER + "embeddings.patch_embedding", width, channels, high, wide, bias=True),
+        convolution(TOWER + "embeddings.patch_embedding", width, channels, patch, patch, bias=True),
         embedding(TOWER + "embeddings.position_embedding", places(sight, 224, 16), width),
         *encoder_layers(TOWER, width, middle, layers),
         norm(TOWER + "post_layernorm", width, bias=True),

@@ -25,12 +25,12 @@ def clip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """CLIP's vision tower, as LLaVA has it."""
     middle = sight.size("intermediate_size", default=3072)
     heads_of(sight, "num_attention_heads", width, 12)
-    high, wide = sight.sides("patch_size", default=32)
+    patch = sight.size("patch_size", default=32)
     channels = sight.size("num_channels", default=3)
     layers = tuple(range(sight.layers("num_hidden_layers", default=12)))
     return (
         parameter(TOWER + "embeddings.class_embedding", width),
-        convolution(TOWER + "embeddings.patch_embedding", width, channels, high, wide),
+        convolution(TOWER + "embeddings.patch_embedding", width, channels, patch, patch),
         embedding(TOWER + "embeddings.position_embedding", places(sight, 224, 32) + 1, width),
         norm(TOWER + "pre_layrnorm", width, bias=True),
         *encoder_layers(TOWER, width, middle, layers),
@@ -67,7 +67,9 @@ def internvl(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     start, prefix = TOWER + "embeddings.", TOWER + "encoder.layer.{}."
     positions = sight.flag("use_absolute_position_embeddings", default=True)
     between = ("attention.q_norm", "attention.k_norm") if sight.flag("use_qk_norm", default=False) else ()
-    table = parameter(start + "position_embeddings", 1, places(sight, 448, 14) + 1, width)
+    tall, broad = sight.sides("image_size", default=448)
+    patches = (tall // high) * (broad // wide)
+    table = parameter(start + "position_embeddings", 1, patches + 1, width)
     return (
         parameter(start + "cls_token", 1, 1, width),
         *((parameter(start + "mask_token", 1, 1, width),) if sight.flag("use_mask_token", default=False) else ()),
