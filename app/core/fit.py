@@ -45,6 +45,7 @@ class Rung(StrEnum):
     OFFLOADING = "offloading"
 
 
+RUNGS = tuple(Rung)
 LOSSLESS = (Rung.LOSS, Rung.CHECKPOINTING, Rung.MICRO_BATCH, Rung.OPTIMIZER)
 """What leaves the training as it is, but for rounding in the optimizer's states."""
 
@@ -92,7 +93,7 @@ class Ladder:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """Those that have something to change, in order."""
-        return tuple(rung for rung in Rung if self.patches.get(rung))
+        return tuple([rung for rung in RUNGS if self.patches.get(rung)])
 
     def at(self, positions: Mapping[Rung, int]) -> Mapping[str, Any]:
         """The configuration with each rung's patch at its position; position 0 changes nothing."""
@@ -124,7 +125,7 @@ def build_ladder(
     hardware: Hardware | None,
     install: Install,
     keep: frozenset[str] = frozenset(),
-    rungs: Sequence[Rung] = tuple(Rung),
+    rungs: Sequence[Rung] = RUNGS,
     shortest_sequence: int = SHORTEST_SEQUENCE,
     run: Run | None = None,
 ) -> Ladder:
@@ -146,7 +147,7 @@ def build_ladder(
         Rung.QUANTIZATION: lambda: _quantized(config, read, architecture, hardware),
         Rung.OFFLOADING: lambda: _offloading(config, read),
     }
-    patches = {rung: makers[rung]() for rung in Rung if rung in rungs and not keep.intersection(RUNG_KEYS[rung])}
+    patches = {rung: makers[rung]() for rung in RUNGS if rung in rungs and not keep.intersection(RUNG_KEYS[rung])}
     return Ladder(config=config, patches=patches)
 
 
@@ -293,7 +294,7 @@ class _Search:
         self.known: dict[tuple[int, ...], int] = {}
 
     def bytes(self, positions: Mapping[Rung, int]) -> int:
-        key = tuple(positions.get(rung, 0) for rung in Rung)
+        key = tuple([positions.get(rung, 0) for rung in RUNGS])
         if key not in self.known:
             self.known[key] = self.measure(self.ladder.at(positions))
         return self.known[key]

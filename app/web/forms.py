@@ -1,8 +1,8 @@
 """The plan's form as submitted: what was typed, kept as typed, and what it asks for."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -25,8 +25,8 @@ MODEL_JSON = "model_json"
 MOST_SUGGESTIONS = 6
 MOST_PRICE = 10**6
 METHOD_SAYING = METHOD_SAYING_KEYS | {"peft_config"}
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")
-"""What stands in a query as it is (RFC 3986, section 2.3)."""
+LONGEST_KEPT = 300
+"""Characters of a value whose spelling in an address is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +100,14 @@ class Form:
 
 
 def _pair(name: str, value: str) -> str:
-    """One field of a query. A page has some twenty addresses, and most values need no quoting."""
-    return f"{name}={value if _PLAIN.fullmatch(value) else quote_plus(value)}"
+    """One field of a query."""
+    return f"{name}={_quoted(value) if len(value) < LONGEST_KEPT else quote_plus(value)}"
+
+
+@lru_cache(maxsize=4096)
+def _quoted(value: str) -> str:
+    """A page has some twenty addresses, which hold the same values."""
+    return quote_plus(value)
 
 
 Address = Callable[[Form], str]

@@ -1,9 +1,9 @@
-"""Splits a YAML file into stretches to colour. It knows just the YAML that ``app/services/writing.py`` writes."""
+"""Colours a YAML file. It knows just the YAML that ``app/services/writing.py`` writes."""
 
 import re
 from functools import lru_cache
 
-from app.web.contexts import Token
+from markupsafe import Markup, escape
 
 _LINE = re.compile(r"(?P<indent>\s*(?:- )*)(?P<key>[\w.\-/]+)(?P<colon>:)(?P<space> ?)(?P<value>.*)")
 _ITEM = re.compile(r"(?P<indent>\s*(?:- )+)(?P<value>.*)")
@@ -11,35 +11,32 @@ _NUMBER = re.compile(r"[-+]?\d[\d_]*(\.\d*)?([eE][-+]?\d+)?")
 _WORDS = ("true", "false", "null", "auto", "yes", "no")
 
 
-def highlight(yaml: str) -> tuple[tuple[Token, ...], ...]:
-    """One tuple of tokens per line; joined, their texts are the file again."""
-    return tuple(_line(line) for line in yaml.splitlines())
+def highlight(yaml: str) -> Markup:
+    """The file with each stretch that has a colour in a ``span`` of its own, a line each."""
+    return Markup("").join(map(_line, yaml.splitlines()))
 
 
 @lru_cache(maxsize=4096)
-def _line(line: str) -> tuple[Token, ...]:
-    return tuple(_tokens(line))
+def _line(line: str) -> Markup:
+    return Markup("").join(_spans(line)) + "\n"
 
 
-def _tokens(line: str) -> list[Token]:
+def _spans(line: str) -> tuple[Markup, ...]:
     if line.lstrip().startswith("#"):
-        return [Token(kind="comment", text=line)]
+        return (_span("comment", line),)
     keyed = _LINE.fullmatch(line)
     if keyed:
-        tokens = [
-            Token(kind="", text=keyed["indent"]),
-            Token(kind="key", text=keyed["key"]),
-            Token(kind="", text=keyed["colon"] + keyed["space"]),
-            _value(keyed["value"]),
-        ]
-        return [token for token in tokens if token.text]
+        key, between = _span("key", keyed["key"]), escape(keyed["colon"] + keyed["space"])
+        return (escape(keyed["indent"]), key, between, _value(keyed["value"]))
     item = _ITEM.fullmatch(line)
-    if item:
-        return [Token(kind="", text=item["indent"]), _value(item["value"])]
-    return [Token(kind="", text=line)] if line else []
+    return (escape(item["indent"]), _value(item["value"])) if item else (escape(line),)
 
 
-def _value(text: str) -> Token:
+def _value(text: str) -> Markup:
     if _NUMBER.fullmatch(text):
-        return Token(kind="number", text=text)
-    return Token(kind="word" if text in _WORDS else "text", text=text)
+        return _span("number", text)
+    return _span("word" if text in _WORDS else "text", text)
+
+
+def _span(kind: str, text: str) -> Markup:
+    return Markup('<span class="y-{}">{}</span>').format(kind, text) if text else Markup("")

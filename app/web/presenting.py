@@ -146,7 +146,7 @@ def present(
         knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         findings=findings(plan.findings, form, texts, address),
-        yaml_lines=highlight(yaml),
+        yaml=highlight(yaml),
         download_url=download_url if take is None else take.downloads[0].url,
         download_text=t("web.verdict.yaml") if take is None else take.downloads[0].text,
         file_name=file_name(plan) if take is None else "",

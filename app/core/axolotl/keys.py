@@ -66,4 +66,6 @@ OTHER = "other"
 def in_order(config: Mapping[str, Any]) -> dict[str, Any]:
     """The same configuration with known keys in writing order, others after them as they came."""
     known = {key: config[key] for key in ORDER if key in config}
+    if len(known) == len(config):
+        return known
     return known | {key: value for key, value in config.items() if key not in known}

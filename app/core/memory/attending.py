@@ -28,9 +28,9 @@ from app.core.run import Attention, Run
 
 
 def one_row(run: Run) -> bool:
-    """Whether packing makes a micro batch one row: for attention that takes lengths; under SDPA and eager rows stay apart.
+    """Whether packing makes a micro batch one row: for attention that takes lengths.
 
-    Source: Axolotl 0.19.0, ``multipack_real_batches``.
+    Under SDPA and eager rows stay apart. Source: Axolotl 0.19.0, ``multipack_real_batches``.
     """
     return run.sample_packing and run.attention not in (Attention.SDPA, Attention.EAGER)
 
@@ -44,7 +44,7 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
-        return Kernel.SDPA_PACKED if run.sample_packing else Kernel.FLASH
+        return Kernel.SDPA_PACKED if run.sample_packing else Kernel.SDPA
     return Kernel.FLASH
 
 

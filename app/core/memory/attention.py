@@ -22,6 +22,7 @@ from app.core.memory.operations import (
     saved_only,
     scale,
     slices,
+    spread,
 )
 from app.core.memory.tape import SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
@@ -31,6 +32,8 @@ class Kernel(StrEnum):
     """Which code computes the attention."""
 
     FLASH = "flash"
+    SDPA = "sdpa"
+    """The same kernel behind SDPA, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
     SDPA_MASKED = "sdpa_masked"
     SDPA_PACKED = "sdpa_packed"
     EAGER = "eager"
@@ -128,8 +131,9 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
         case Kernel.FLEX:
             q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=False, accumulates=False)
-        case Kernel.FLASH:
-            q, k, v = (cast(t, x, min(2, t.compute)) for x in (q, k, v))
+        case Kernel.FLASH | Kernel.SDPA:
+            itemsize = 2 if kernel is Kernel.FLASH else t.compute
+            q, k, v = (cast(t, x, itemsize) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
         case _:
             assert_never(kernel)
@@ -166,8 +170,12 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
 
 
 def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """SDPA with a mask: keys and values widened, an additive mask made and saved at every call."""
-    k, v = _widened(t, shape, k, v)
+    """SDPA with a mask: keys and values widened, an additive mask made and saved at every call.
+
+    One head's keys are widened without a copy: a view repeats them.
+    """
+    widen = spread if shape.key_value_heads == 1 else repeat
+    k, v = widen(t, k, shape.query), widen(t, v, shape.heads * shape.value_dim * TOKEN)
     q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
     mask = t.fresh(SQUARE, t.compute)
     width = shape.heads * shape.value_dim * TOKEN
@@ -210,6 +218,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = cast(t, _sunk(t, shape, weights), wanted)
         if shape.drops:
             weights = dropout(t, weights)
+        t.beside = weights
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
         return copy(t, out)
     weights = cast(t, _softmax(t, weights), wanted)
@@ -217,6 +226,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = dropout(t, weights)
     if shape.returned and t.reentrant:
         weights = _plus_zeros(t, weights)
+    t.beside = weights
     out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
     return copy(t, out)
 

@@ -16,6 +16,7 @@ from app.core.memory.mixers import MixerSpec, run_mixer
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
     add,
+    copy,
     dropout,
     gather,
     join,
@@ -121,6 +122,12 @@ class LayerSpec:
 
 def run_layer(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     """The layer's output; the caller holds ``x``."""
+    out = _run(t, spec, x)
+    t.beside = None
+    return out
+
+
+def _run(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.residual is Residual.PARALLEL:
         return _parallel(t, spec, x)
     residual = x
@@ -319,6 +326,8 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
         both, down = spec.linears
         upper = linear(t, both, x)
         gated, upper = split(t, upper, (upper.elements // 2, upper.elements // 2))
+        if spec.liger:
+            return linear(t, down, _liger(t, copy(t, gated), copy(t, upper)))
         upper = multiply(t, upper, activate(t, spec.middle, gated))
         return linear(t, down, upper)
     gate, up, down = spec.linears

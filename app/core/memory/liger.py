@@ -52,5 +52,5 @@ def _patched(spec: LayerSpec, model_type: str, keys: frozenset[str]) -> LayerSpe
 
 
 def _takes_glu(forward: FeedForward) -> bool:
-    """Whether gate and up are linears of their own that no fused kernel has taken."""
-    return forward.gated and not forward.together and not forward.fused and forward.middle is Middle.SAVES_INPUT
+    """Whether no fused kernel has taken a gated feed-forward."""
+    return forward.gated and not forward.fused and forward.middle is Middle.SAVES_INPUT

@@ -225,10 +225,16 @@ def _peft_quantized(t: Tape, spec: LinearSpec, x: Tensor, *, clone: bool) -> Ten
 
 
 def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
-    """PEFT's DoRA: the update's weight through an identity matrix, the norm of the sum, then two scaled results."""
+    """PEFT's DoRA, added to the result; what it was made of goes when its own forward returns."""
     dropped = dropout(t, x) if spec.dropout else None
-    if dropped is not None:
-        x = dropped
+    return add(t, result, _scaled_twice(t, spec, x if dropped is None else dropped, None if spec.dropout else result))
+
+
+def _scaled_twice(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor | None) -> Tensor:
+    """The update's weight through an identity matrix, the norm of the sum, then two scaled results.
+
+    Without ``result``, where the input was dropped from, the base computes once more.
+    """
     identity = t.fresh(spec.inputs * spec.inputs, spec.adapter_itemsize)
     update = _down_up(t, spec, identity)
     del identity
@@ -242,7 +248,7 @@ def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
     del scaled, total
     magnitude = scale(t, t.parameter(spec.outputs, spec.adapter_itemsize, trained=True))
     change = _down_up(t, spec, x)
-    if dropped is None:
+    if result is not None:
         original = scale(t, result, spec.itemsize) if spec.bias else result
     else:
         weight = Tensor(whole.storage if whole else None, spec.elements, x.itemsize)
@@ -250,7 +256,7 @@ def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
     first = multiply(t, scale(t, magnitude), original)
     second = scale(t, multiply(t, magnitude, change))
     del update
-    return add(t, result, add(t, first, second))
+    return add(t, first, second)
 
 
 # ---- Axolotl's kernels ---------------------------------------------------------------------------------------------

@@ -107,8 +107,12 @@ def _liger(t: Tape, logits: Tensor) -> Tensor:
     """Liger's cross entropy writes the gradient over the fp32 logits."""
     logits = cast(t, logits, FULL)
     loss = _scalar(t)
-    elements = logits.elements
-    t.join((loss,), (logits,), (logits,), lambda _: (t.fresh(elements, FULL),))
+    held = [Tensor(logits.storage, logits.elements, FULL)]
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        return (held.pop(),)
+
+    t.join((loss,), (logits,), (logits,), run)
     return loss
 
 

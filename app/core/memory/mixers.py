@@ -223,7 +223,7 @@ def _dual_kernel(t: Tape, spec: MixerSpec, out: LinearSpec, x: Tensor) -> Tensor
         grad = t.fresh(whole, itemsize)
         channel_grad = t.fresh(channels, itemsize)
         above = t.fresh(inner, itemsize)
-        below = t.fresh(inner, itemsize)
+        below = t.fresh(inner, itemsize) if normed else above
         steps = [t.fresh(heads, FULL) for _ in range(3)]
         products = t.fresh(pairs, FULL)
         at_borders = t.fresh(states, FULL)

@@ -161,6 +161,16 @@ def repeat(t: Tape, x: Tensor, elements: int) -> Tensor:
     return out
 
 
+def spread(t: Tape, x: Tensor, elements: int) -> Tensor:
+    """``expand`` of what is one: a view, whose gradient is summed."""
+    if elements == x.elements:
+        return x
+    out = x.view(elements)
+    narrow, itemsize = x.elements, x.itemsize
+    t.join((out,), (x,), (), lambda _: (t.fresh(narrow, itemsize),))
+    return out
+
+
 def custom(
     t: Tape,
     outputs: Sequence[tuple[int, int]],

@@ -114,8 +114,8 @@ class OptimizerForm:
     ``states``: values per parameter; ``paged``: in unified memory, which the driver moves to the host under pressure
     and the caching allocator does not see; ``on_host``: on the host between steps; ``compensated``: one more value of
     16-bit parameters for Kahan's sum, ``corrected``: one byte of their error; ``immediate``: gradients are used as
-    they are made and never add up; ``named_groups``: Axolotl's own three parameter groups; ``mixed``: groups are worked on
-    whole, whatever types are in them.
+    they are made and never add up; ``named_groups``: Axolotl's own three parameter groups; ``mixed``: groups are
+    worked on whole, whatever types are in them.
     """
 
     states: int = 0

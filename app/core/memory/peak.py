@@ -439,6 +439,13 @@ class _Step:
         return stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
 
     @property
+    def cached(self) -> int:
+        """Keys and values of all layers, which a prefix makes the model's cache hold; its own tokens' apart."""
+        if self.run.peft is None or self.run.peft.type is not PeftType.PREFIX_TUNING:
+            return 0
+        return sum((spec.heads.key + spec.heads.value) * self.run.itemsize for spec in self.specs if spec.heads)
+
+    @property
     def alone(self) -> bool:
         """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
         return len(self.layers) == 1 and not self.apart
@@ -518,11 +525,13 @@ class _Step:
         """Without a graph: the largest layer, or the head's logits."""
         if not self.run.evaluates:
             return
-        held = self.tables + self.masks + self.copies + (0 if self.alone else self.embedded)
+        held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
         for layer in self.distinct.values():
             yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
-        yield self.at(Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.copies)
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables)
+        yield self.at(
+            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
+        )
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.cached)
 
 
 def _temporary(size: int) -> Moment:

@@ -193,6 +193,8 @@ class Tape:
         """Nodes so far that save something."""
         self.stops_at = 0
         """How many of them a recomputation waits for, where it stops as soon as it has what is needed."""
+        self.beside: Tensor | None = None
+        """What attention returns beside its output, which the layer's code names and so holds to its end."""
         self.unpacking = False
         """Whether what a node saved comes out of a hook, and so goes before its gradients are cast."""
         self.left = 0

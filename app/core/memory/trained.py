@@ -13,7 +13,6 @@ from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
 
-
 NAMED = ("embed_tokens", "lm_head")
 """Source: Axolotl 0.19.0, ``core/trainers/mixins/optimizer.py``, and the optimizers of its own."""
 UNBALANCED = (*NAMED, "wte", "word_embeddings")

@@ -73,7 +73,7 @@ TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
 """Whose windowed layers have positions of their own."""
 DROPPED_IN_MODULES = frozenset(("gpt2", "gptj", "bloom", "falcon"))
 """Whose attention drops probabilities through ``nn.Dropout``."""
-RETURNS_SCORES = frozenset(("bloom", "falcon", "gpt2", "gpt_neox", "gptj", "mpt", "opt"))
+RETURNS_SCORES = frozenset(("bloom", "falcon", "gptj", "mpt"))
 EVERY_EXPERT = frozenset(("llama4", "llama4_text"))
 SLICED = frozenset(("phi3",))
 MIDDLES = {

@@ -29,7 +29,6 @@ from app.web.contexts.result import (
     StepView,
     Tick,
     TimeFact,
-    Token,
     Verdict,
 )
 from app.web.contexts.wizard import ModelChoice, ModelChoices, PlanPage, SectionView, State
@@ -70,6 +69,5 @@ __all__ = [
     "StepView",
     "Tick",
     "TimeFact",
-    "Token",
     "Verdict",
 ]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from app.web.contexts.form import FindingView
 from app.web.contexts.frame import Link
 from app.web.contexts.time import Beyond
@@ -110,14 +112,6 @@ class TakeAlong:
     nearest_verdict: str
     take: Link
     yaml: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """A stretch of the file with the kind it is coloured by; an empty kind is left alone."""
-
-    kind: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +230,7 @@ class Result:
     knobs: tuple[KnobView, ...]
     alternatives: tuple[AlternativeView, ...]
     findings: tuple[FindingView, ...]
-    yaml_lines: tuple[tuple[Token, ...], ...]
+    yaml: Markup
     download_url: str
     download_text: str
     file_name: str

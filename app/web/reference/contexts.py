@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from app.web.contexts import FieldView, Language, Link, Option, Shell, Token, Verdict
+from app.web.contexts import FieldView, Language, Link, Option, Shell, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +295,7 @@ class MethodPage:
     drawing_text: str
     trained: Markup
     knobs: tuple[KnobView, ...]
-    yaml_lines: tuple[tuple[Token, ...], ...]
+    yaml: Markup
     yaml_note: str
     support: str
     support_text: str

@@ -73,7 +73,7 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
             KnobView(key=key, meaning=t(f"reference.knob.{key}"), values=values)
             for key, values in KNOBS.get(row.id, ())
         ),
-        yaml_lines=highlight(write_yaml(snippet(catalog, row), texts, comments=False)),
+        yaml=highlight(write_yaml(snippet(catalog, row), texts, comments=False)),
         yaml_note=t(f"reference.yaml.{_kind(row)}"),
         support=row.axolotl.support,
         support_text=t(f"methods.support.{row.axolotl.support}"),

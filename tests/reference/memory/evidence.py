@@ -16,6 +16,7 @@ RECORDINGS: Mapping[str, str] = {
     "wide": "drawn from the whole catalogue",
     "rare": "rare switches over odd sizes",
     "rare_held_back": "rare switches, drawn a second time",
+    "shown": "models in which one trait decides",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
 }

@@ -88,6 +88,15 @@ def patch_model(model, cfg: dict) -> None:
         if cfg.get("liger_rms_norm") and name.endswith("RMSNorm"):
             module.forward = MethodType(lambda self, x: RmsNorm.apply(x, self.weight), module)
         if cfg.get("liger_glu_activation") and name.endswith("MLP"):
-            module.forward = MethodType(
-                lambda self, x: self.down_proj(SiluMul.apply(self.gate_proj(x), self.up_proj(x))), module
-            )
+            module.forward = MethodType(_together if hasattr(module, "gate_up_proj") else _apart, module)
+
+
+def _apart(self, x):
+    return self.down_proj(SiluMul.apply(self.gate_proj(x), self.up_proj(x)))
+
+
+def _together(self, x):
+    """``LigerPhi3SwiGLUMLP``: halves of one result, which ``ensure_contiguous`` copies inside of the function."""
+    up = self.gate_up_proj(x)
+    gate, up = up.chunk(2, dim=-1)
+    return self.down_proj(SiluMul.apply(gate.contiguous(), up.contiguous()))

@@ -198,8 +198,16 @@ def chunk_gated_delta_rule(query, key, value, g=None, beta=None, **kwargs):
 
 
 REPLACED = {
-    "falcon_h1": {"mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined, "mamba2_chunk_scan": chunk_scan, "causal_conv1d_fn": causal_conv1d_fn},
-    "nemotron_h": {"mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined, "mamba2_chunk_scan": chunk_scan, "causal_conv1d_fn": causal_conv1d_fn},
+    "falcon_h1": {
+        "mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined,
+        "mamba2_chunk_scan": chunk_scan,
+        "causal_conv1d_fn": causal_conv1d_fn,
+    },
+    "nemotron_h": {
+        "mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined,
+        "mamba2_chunk_scan": chunk_scan,
+        "causal_conv1d_fn": causal_conv1d_fn,
+    },
     "jamba": {"causal_conv1d_fn": causal_conv1d_fn, "mamba_selective_scan": selective_scan},
     "qwen3_next": {"torch_chunk_gated_delta_rule": chunk_gated_delta_rule},
     "qwen3_5": {"torch_chunk_gated_delta_rule": chunk_gated_delta_rule},

@@ -143,7 +143,8 @@ class Simulation:
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": not cfg.get("rl")}) | {
+        default = not cfg.get("rl") and cfg.get("activation_offloading") != "hidden_states"
+        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default}) | {
             "preserve_rng_state": False
         }
         if cfg.get("adapter"):
