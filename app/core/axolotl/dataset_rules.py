@@ -5,6 +5,7 @@ Sources: Axolotl 0.19.0 ``prompt_strategies``, ``utils/data`` (``wrappers.py``, 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from app.core.axolotl.data_rules import blocks
@@ -20,6 +21,7 @@ FILES = tuple(
     niftifolder pandas parquet pdb pdffolder text tsfile videofolder vortex webdataset xml""".split()
 )
 """What ``ds_type`` can be read as: the packaged builders of ``datasets``."""
+USUAL_FILES = ("json", "csv", "parquet", "arrow", "text")
 MOST_LOOKED_UP = 12
 """Unknown names for which the nearest known one is looked up."""
 MEANT = {"jsonl": "json", "jsonlines": "json", "txt": "text", "tsv": "csv", "pq": "parquet"}
@@ -79,16 +81,27 @@ def _unread(known: Mapping[str, frozenset[str]], kind: str, name: str, path: str
     close = nearest(name, allowed, count=1) if near else ()
     others = tuple(other for other in ("sft", *sorted(known)) if other != kind and name in known[other])
     if others:
+        usual = tuple(sorted(allowed, key=lambda other: ("." in other, other)))[:4]
         trainings = tuple(dict.fromkeys("sft" if other == "reward" else other for other in others))
-        return fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close)
+        return fails("dataset_type_elsewhere", where, given=given, trainings=trainings, nearest=close or usual)
     first, dot, _ = name.partition(".")
-    modules = {other.partition(".")[0] for other in allowed}
+    modules = _modules(allowed)
     if close and (not dot or first in modules or nearest(first, modules, count=1)):
         fix = Fix(set={where: close[0]}, safe=close[0] == name.lower())
         return fails("dataset_type_unknown", where, fix=fix, given=given, nearest=close[0])
     if first in modules or (kind == "sft" and not dot):
-        return fails("dataset_type", where, given=given, allowed=tuple(sorted(allowed))[:20])
+        return fails("dataset_type", where, given=given, allowed=_first(allowed))
     return info("dataset_type_own", where, given=given)
+
+
+@cache
+def _modules(allowed: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for name in allowed)
+
+
+@cache
+def _first(allowed: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(allowed))[:20]
 
 
 def files(subject: Subject) -> Iterator[Finding]:
@@ -104,7 +117,7 @@ def files(subject: Subject) -> Iterator[Finding]:
         close = MEANT.get(given.lower()) or next(iter(near), None)
         where = f"{path}.ds_type"
         fix = Fix(set={where: close}, safe=given.lower() in MEANT) if close else None
-        yield fails("dataset_files", where, fix=fix, given=given[:40], allowed=FILES)
+        yield fails("dataset_files", where, fix=fix, given=given[:40], usual=USUAL_FILES)
 
 
 def _of_files(source: object) -> bool:

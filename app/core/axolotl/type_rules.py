@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_key, judge_model
@@ -12,6 +13,9 @@ from app.core.nearest import nearest
 from app.core.shown import shown
 
 LONGEST_SHOWN = 80
+SIMPLE = frozenset((bool, int, float, str, type(None)))
+LONGEST_KEPT = 100
+"""Characters of a text of which the judgement is kept."""
 ROUGHLY_NUMBERS = ("optim_args", "lr_scheduler_kwargs", "gradient_checkpointing_kwargs", "bnb_config_kwargs")
 """Mappings that are handed on as they are: a number in text stays text there."""
 CONVERTED = frozenset(
@@ -66,10 +70,24 @@ def types(subject: Subject) -> Iterator[Finding]:
         key = key or _key(name, subject, schema)
         if key is None or name == "datasets" or name in TAKEN_OUT:
             continue
-        for fault in judge_key(value, key, schema, str(name)):
-            if fault.path in CONVERTED and isinstance(fault.given, str):
-                continue
+        simple = type(value) in SIMPLE and (not isinstance(value, str) or len(value) <= LONGEST_KEPT)
+        yield from (
+            _kept_faults(schema, name, type(value).__name__, value) if simple else _faults(value, key, schema, name)
+        )
+
+
+def _faults(value: Any, key: Key, schema: Schema, name: str) -> Iterator[Finding]:
+    """What is wrong with one key's value."""
+    for fault in judge_key(value, key, schema, str(name)):
+        if not (fault.path in CONVERTED and isinstance(fault.given, str)):
             yield complaint(fault, key if fault.path == name else None)
+
+
+@lru_cache(maxsize=2048)
+def _kept_faults(schema: Schema, name: str, _: str, value: Any) -> tuple[Finding, ...]:
+    """The same, kept: while fixes are tried, all the other values are looked at again each time."""
+    key = schema.key(name)
+    return () if key is None else tuple(_faults(value, key, schema, name))
 
 
 def required(subject: Subject) -> Iterator[Finding]:
