@@ -13,10 +13,11 @@ from app.core.memory import estimate_memory, peak
 from app.core.memory.attending import one_row, rotary_width
 from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
 from app.core.memory.forms import layer_specs
+from app.core.memory.operations import spread
 from app.core.memory.optimizers import Trained, form_of, state_bytes, step_temporary_bytes
 from app.core.memory.preference import reference_cache, reference_copies
 from app.core.memory.rows import dropouts_of
-from app.core.memory.tape import SQUARE, TOKEN
+from app.core.memory.tape import SQUARE, TOKEN, Tape
 from app.core.run import Run
 from tests.core.memory.test_peaks import errors_of, recorded
 
@@ -227,3 +228,41 @@ def test_one_layer_reads_the_embeddings_output_itself() -> None:
         for layers in (1, 2, 3)
     ]
     assert sizes[1] - sizes[0] >= sizes[2] - sizes[1] - 4096 * 256 * 2
+
+
+def test_probabilities_beside_sinks_are_dropped_from() -> None:
+    """A layer keeps a mask of a byte each and a second copy in 16 bits."""
+    model = {"model_type": "gpt_oss", "num_hidden_layers": 1, "vocab_size": 1024, "num_local_experts": 2}
+    tuned = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"]}
+    run = Run.from_config({"attn_implementation": "eager"} | tuned)
+    kept = []
+    for chance in (0.0, 0.1):
+        architecture = describe(model | {"attention_dropout": chance})
+        step = peak._Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
+        kept.append(step.layers[0].kept)
+    assert kept[1] - kept[0] == 64 * 3 * SQUARE
+
+
+def test_one_heads_keys_are_spread_without_a_copy() -> None:
+    """A view of what is there; the very tensor where there is nothing to repeat."""
+    tape = Tape()
+    keys = tape.fresh(64 * TOKEN, 2)
+    before = tape.now
+    wide = spread(tape, keys, 8 * 64 * TOKEN)
+    assert (wide.elements, wide.storage) == (8 * 64 * TOKEN, keys.storage)
+    assert spread(tape, keys, 64 * TOKEN) is keys
+    assert tape.now == before
+
+
+def test_a_prefix_makes_evaluation_keep_keys_and_values() -> None:
+    """Of every layer, which a prompt does not: the more layers, the more."""
+    keys = {"attn_implementation": "flash_attention_2", "val_set_size": 0.1, "eval_batch_size": 16, "sequence_len": 512}
+
+    def grows(adapter: str) -> int:
+        given = {"adapter": adapter, "peft_config": {"num_virtual_tokens": 1}} | keys
+        sizes = [memory(LLAMA | {"num_hidden_layers": layers}, **given) for layers in (2, 4)]
+        assert {each.step_phase for each in sizes} == {"evaluation"}
+        weights = [{term.code: term.bytes for term in each.breakdown}["weights"] for each in sizes]
+        return sizes[1].allocated_peak_bytes - sizes[0].allocated_peak_bytes - weights[1] + weights[0]
+
+    assert grows("prefix_tuning") - grows("prompt_tuning") >= 2 * 16 * 512 * (256 + 256) * 2
