@@ -18,6 +18,7 @@ from app.core.memory.optimizers import form_of
 from app.core.methods.settings import PeftType
 from app.core.plan import Change, Install
 from app.core.run import Checkpointing, Loss, Method, Quantization, Run
+from app.core.run_reader import read_run
 from app.core.units import ceil_div
 
 SHORTEST_SEQUENCE = 512
@@ -136,7 +137,7 @@ def build_ladder(
     Raises:
         InvalidInput: the configuration holds values that cannot be.
     """
-    read = run or Run.from_config(config)
+    read = run or read_run(config)
     makers: Mapping[Rung, Callable[[], Sequence[Mapping[str, Any]]]] = {
         Rung.LOSS: lambda: _losses(config, read, architecture, hardware, install),
         Rung.CHECKPOINTING: lambda: _checkpointing(config, read),

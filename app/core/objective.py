@@ -9,6 +9,7 @@ from app.core.architecture import Architecture
 from app.core.axolotl.overriding import apply_overrides
 from app.core.fit import LEAST_RANK, PAGED, Fitted, Ladder, Measure, Rung, climb, fits_somewhere
 from app.core.run import Run
+from app.core.run_reader import read_run
 
 LONGEST_SEQUENCE = 1 << 20
 MOST_MICRO_BATCH = 1024
@@ -39,7 +40,7 @@ def with_value(config: Mapping[str, Any], key: str, value: int) -> dict[str, Any
 
     Accumulation keeps the effective batch as near as whole numbers allow, alpha the update's scale.
     """
-    run = Run.from_config(config)
+    run = read_run(config)
     patch: dict[str, Any] = {key: value}
     if key == "micro_batch_size":
         effective = run.micro_batch_size * run.gradient_accumulation_steps
@@ -94,7 +95,7 @@ def most(
 
 def faster(config: Mapping[str, Any], rungs: Collection[Rung], ladder: Ladder) -> Iterator[Mapping[str, Any]]:
     """Every way to run the same training that may be faster or slower: for a search that times each that fits."""
-    run = Run.from_config(config)
+    run = read_run(config)
     effective = run.micro_batch_size * run.gradient_accumulation_steps
     choices: list[Sequence[Mapping[str, Any]]] = []
     if Rung.LOSS in rungs:

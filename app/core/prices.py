@@ -18,17 +18,8 @@ from app.core.hardware import Hardware, Vendor
 from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
-from app.core.run import (
-    LIGER_KERNEL_KEYS,
-    LORA_KERNEL_KEYS,
-    Attention,
-    Checkpointing,
-    LoraSettings,
-    Loss,
-    Method,
-    Quantization,
-    Run,
-)
+from app.core.run import LORA_KERNEL_KEYS, Attention, Checkpointing, LoraSettings, Loss, Method, Quantization, Run
+from app.core.run_reader import LIGER_KERNEL_KEYS
 from app.core.timing import Pace
 
 SAME_BYTES = 50 << 20

@@ -22,6 +22,7 @@ from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
 from app.core.run import Run
+from app.core.run_reader import read_run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.services.inputs import ResolvedModel, resolve_model
 
@@ -71,7 +72,7 @@ def estimate_resolved(
     """
     architecture = resolved.architecture
     if measured is None:
-        read = Run.from_config(config)
+        read = read_run(config)
         trains = resolve_adapter(architecture, read)
         measured = Measured(run=read, adapter=trains, memory=memory_of(architecture, read, trains))
     run, adapter, memory = measured.run, measured.adapter, measured.memory

@@ -22,6 +22,7 @@ from app.core.messages import Param, message
 from app.core.methods.bottleneck import places_of
 from app.core.methods.settings import Bottleneck, PeftType
 from app.core.run import LoraSettings, Method, Quantization, Run
+from app.core.run_reader import read_run
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.writing import write_yaml
 from app.texts import Texts
@@ -81,7 +82,7 @@ def export(
         InvalidInput: the configuration holds what cannot be, or the target cannot have it.
         UnknownName: the catalogue does not hold ``base_model``, where the model has to be known.
     """
-    run = Run.from_config(config)
+    run = read_run(config)
     if not config.get("base_model") or not isinstance(config["base_model"], str):
         raise InvalidInput(FieldError("/config/base_model", message("error.base_model.missing")))
     stem = file_stem(config)

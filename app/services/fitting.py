@@ -14,7 +14,7 @@ from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
 from app.core.objective import MOST_OF, Objective, candidates, faster, most, with_value
 from app.core.plan import Change, Dataset, Install, Outcome
-from app.core.run import Run
+from app.core.run_reader import read_run
 from app.core.timing import Pace
 from app.services.estimating import estimate_resolved, verdict
 from app.services.headroom import PAID_FOR_HEADROOM, least_change
@@ -245,7 +245,7 @@ class _Fitting:
         return None if found is None else self._described(found[1])
 
     def _values(self, key: str) -> Sequence[int]:
-        run = Run.from_config(self.config)
+        run = read_run(self.config)
         if key == "lora_r" and run.lora is None:
             raise InvalidInput(FieldError("/objective", message("error.fit.no_rank")))
         return candidates(key, self.resolved.architecture, run)
@@ -317,7 +317,7 @@ class _Fitting:
 
     def other_batch(self, config: Mapping[str, Any]) -> tuple[Finding, ...]:
         """Says where whole numbers did not let accumulation make up for another micro batch."""
-        before, after = (Run.from_config(given) for given in (self.config, config))
+        before, after = (read_run(given) for given in (self.config, config))
         batches = tuple(run.micro_batch_size * run.gradient_accumulation_steps for run in (before, after))
         if batches[0] == batches[1]:
             return ()

@@ -13,6 +13,7 @@ from app.core.estimate import Memory, Time
 from app.core.hardware import Hardware
 from app.core.plan import Dataset
 from app.core.run import LoraSettings, Run
+from app.core.run_reader import read_run
 from app.services.estimating import Measured, memory_of, sizes_of, time_of
 from app.services.inputs import ResolvedModel
 
@@ -93,7 +94,7 @@ class Meter:
         key = _written(config)
         run = self._runs.get(key)
         if run is None:
-            run = self._runs[key] = Run.from_config(config)
+            run = self._runs[key] = read_run(config)
         return run
 
     def _adapter(self, run: Run) -> Adapter:

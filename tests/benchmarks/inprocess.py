@@ -17,7 +17,7 @@ from typing import Any
 from app.catalog.library import load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
-from app.core.run import Run
+from app.core.run_reader import read_run
 from app.services.estimating import memory_of
 
 MODEL = "meta-llama/Llama-3.1-70B"
@@ -66,7 +66,7 @@ def variants(count: int, seed: int) -> Iterator[dict[str, Any]]:
 
 def estimate(architecture: Architecture, config: dict[str, Any]) -> int:
     """All of one estimate of memory: the configuration read, what trains resolved, the peak found."""
-    run = Run.from_config(config)
+    run = read_run(config)
     return memory_of(architecture, run, resolve_adapter(architecture, run)).process_bytes
 
 

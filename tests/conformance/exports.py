@@ -130,14 +130,14 @@ def loads(config: dict[str, Any], model: dict[str, Any], folder: Path) -> None:
 
     from app.core.adapter import resolve_adapter
     from app.core.architectures import describe
-    from app.core.run import Run
+    from app.core.run_reader import read_run
 
     file = export_of(config, model, "peft")
     (folder / file.name).write_bytes(file.content)
     read = PeftConfig.from_pretrained(str(folder))
     wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(config["base_model"]), read)
     trainable, _ = wrapped.get_nb_trainable_parameters()
-    own = resolve_adapter(describe(model), Run.from_config(config)).trainable_parameters
+    own = resolve_adapter(describe(model), read_run(config)).trainable_parameters
     if trainable != own:
         raise AssertionError(f"PEFT trains {trainable}, the product says {own}")
 

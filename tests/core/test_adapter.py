@@ -15,7 +15,7 @@ from app.core.adapter import Adapter, default_targets, linear_names, resolve_ada
 from app.core.architecture import Architecture
 from app.core.architectures import describe, supported_model_types
 from app.core.errors import InvalidInput
-from app.core.run import Run
+from app.core.run_reader import read_run
 
 LINES = (Path(__file__).parents[1] / "data" / "parameters" / "targets.jsonl").read_text(encoding="utf-8").splitlines()
 MODELS: list[dict[str, Any]] = json.loads(LINES[1])
@@ -48,7 +48,7 @@ GEMMA3 = {"model_type": "gemma3", "text_config": LLAMA | {"model_type": "gemma3_
 
 def resolved(architecture: Architecture, config: dict[str, Any]) -> Adapter:
     """The adapter of a recorded configuration."""
-    run = Run.from_config(COMMON | config if "lora_r" in config else config)
+    run = read_run(COMMON | config if "lora_r" in config else config)
     if run.lora is None:
         return resolve_adapter(architecture, run)
     return resolve_lora(architecture, run.lora, trainable_token_indices=config.get(TOKENS))
@@ -206,7 +206,7 @@ def test_full_trains_everything() -> None:
     """Tied weights once."""
     for tied in (False, True):
         architecture = describe(LLAMA | {"tie_word_embeddings": tied})
-        adapter = resolve_adapter(architecture, Run.from_config({}))
+        adapter = resolve_adapter(architecture, read_run({}))
         assert adapter.trainable_parameters == architecture.total_parameters == adapter.total_parameters
         assert adapter.trainable_percent == 100
 

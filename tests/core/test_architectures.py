@@ -14,7 +14,7 @@ from app.core.adapter import default_targets, resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe, supported_model_types
 from app.core.errors import InvalidInput
-from app.core.run import Run
+from app.core.run_reader import read_run
 
 LINES = (Path(__file__).parents[1] / "data" / "parameters" / "points.jsonl").read_text(encoding="utf-8").splitlines()
 POINTS: list[dict[str, Any]] = [json.loads(line) for line in LINES[1:]]
@@ -59,7 +59,7 @@ def test_trainable_is_pefts(model_type: str) -> None:
     for point in of_type(model_type):
         if point["lora"] is None:
             continue
-        adapter = resolve_adapter(describe(point["model"]), Run.from_config(point["lora"]))
+        adapter = resolve_adapter(describe(point["model"]), read_run(point["lora"]))
         assert adapter.trainable_parameters == point["trainable"], point
 
 

@@ -16,7 +16,7 @@ from app.core.errors import InvalidInput
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
 from app.core.methods.settings import PeftType
-from app.core.run import Run
+from app.core.run_reader import read_run
 
 LINES = (Path(__file__).parents[1] / "data" / "parameters" / "corners.jsonl").read_text(encoding="utf-8").splitlines()
 POINTS: list[dict[str, Any]] = [json.loads(line) for line in LINES[1:]]
@@ -29,7 +29,7 @@ def trained(point: dict[str, Any]) -> Adapter:
     architecture, config = describe(point["model"]), point["config"]
     if "adapter" in point:
         return resolve_peft(architecture, read_method(PeftType(point["adapter"]), config))
-    run = Run.from_config(COMMON | config if "lora_r" in config else config)
+    run = read_run(COMMON | config if "lora_r" in config else config)
     if run.lora is None:
         return resolve_adapter(architecture, run)
     return resolve_lora(architecture, run.lora, trainable_token_indices=config.get(TOKENS))

@@ -9,7 +9,7 @@ from app.catalog.library import load_catalog
 from app.core.fit import Ladder, Rung, build_ladder
 from app.core.objective import candidates, faster, most, with_value
 from app.core.plan import Install
-from app.core.run import Run
+from app.core.run_reader import read_run
 from app.core.units import GIB
 from app.services.measuring import Meter
 
@@ -66,7 +66,7 @@ def test_the_most_is_the_most(gib: int, key: str, rungs: tuple[Rung, ...]) -> No
     """Going through every value one by one finds no larger one."""
     measure = Meter(LLAMA).process_bytes
     made = ladder(LORA, *rungs)
-    values = candidates(key, LLAMA, Run.from_config(LORA))[:200]
+    values = candidates(key, LLAMA, read_run(LORA))[:200]
     found = most(key, made, values=values, measure=measure, capacity_bytes=gib * GIB)
     floor = made.at(made.floor())
     fitting = [value for value in values if measure(with_value(floor, key, value)) <= gib * GIB]
@@ -81,8 +81,8 @@ def test_the_most_is_the_most(gib: int, key: str, rungs: tuple[Rung, ...]) -> No
 
 def test_lengths_go_up_to_the_context() -> None:
     """Or to what is set, where that is more."""
-    assert candidates("sequence_len", LLAMA, Run.from_config(LORA))[-1] == LLAMA.context_tokens
-    longer = Run.from_config({**LORA, "sequence_len": 1 << 19})
+    assert candidates("sequence_len", LLAMA, read_run(LORA))[-1] == LLAMA.context_tokens
+    longer = read_run({**LORA, "sequence_len": 1 << 19})
     assert candidates("sequence_len", LLAMA, longer)[-1] == 1 << 19
 
 
@@ -95,7 +95,7 @@ def test_every_way_to_run_it_keeps_the_training(own: Mapping[str, Any], rungs: t
     assert found[0] == config or rungs
     assert len(found) == len({str(sorted(c.items(), key=str)) for c in found}) or rungs
     for changed in found:
-        run = Run.from_config(changed)
+        run = read_run(changed)
         assert run.micro_batch_size * run.gradient_accumulation_steps == 8
         assert (changed["sequence_len"], changed["lora_r"]) == (2048, 32)
 

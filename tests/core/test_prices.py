@@ -11,7 +11,7 @@ from app.core.axolotl.overriding import apply_overrides
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware
 from app.core.prices import SAME_BYTES, Knob, Turn, turns
-from app.core.run import Run
+from app.core.run_reader import read_run
 from app.texts import LANGUAGES, texts
 
 CATALOG = load_catalog()
@@ -32,7 +32,7 @@ def offered(
     config: Mapping[str, Any], architecture: Architecture = LLAMA, card: Hardware | None = CARD
 ) -> dict[str, Turn]:
     """The turns of a configuration by knob."""
-    found = list(turns(config, Run.from_config(config), architecture, card))
+    found = list(turns(config, read_run(config), architecture, card))
     assert len(found) == len({turn.knob for turn in found})
     return {turn.knob: turn for turn in found}
 
@@ -111,7 +111,7 @@ def test_a_smaller_micro_batch_is_made_up_where_it_divides() -> None:
 def test_a_plain_loss_leaves_no_other_switched_on() -> None:
     config = {**FULL, "chunked_cross_entropy": True}
     turn = offered(config)["plain_loss"]
-    assert Run.from_config(apply_overrides(config, turn.patch)) == Run.from_config(FULL)
+    assert read_run(apply_overrides(config, turn.patch)) == read_run(FULL)
 
 
 @pytest.mark.parametrize(

@@ -5,23 +5,15 @@ from typing import Any
 import pytest
 
 from app.core.errors import InvalidInput
-from app.core.run import (
-    CCE_PLUGIN,
-    LIGER_PLUGIN,
-    Attention,
-    Checkpointing,
-    Loss,
-    Method,
-    Quantization,
-    Run,
-)
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Quantization
+from app.core.run_reader import read_run
 
 LORA = {"adapter": "lora", "lora_r": 16}
 
 
 def test_defaults_are_axolotls() -> None:
     """What a configuration leaves out."""
-    run = Run.from_config({})
+    run = read_run({})
     assert (run.method, run.sequence_len_tokens, run.micro_batch_size, run.gradient_accumulation_steps) == (
         Method.FULL,
         512,
@@ -73,12 +65,12 @@ def test_defaults_are_axolotls() -> None:
 )
 def test_a_key_reaches_the_run(config: dict[str, Any], attribute: str, value: object) -> None:
     """Each switch, in the spellings that Axolotl takes."""
-    assert getattr(Run.from_config(config), attribute) == value
+    assert getattr(read_run(config), attribute) == value
 
 
 def test_lora_settings() -> None:
     """The LoRA keys, read together."""
-    lora = Run.from_config(
+    lora = read_run(
         LORA
         | {
             "lora_alpha": 8,
@@ -122,14 +114,14 @@ def test_lora_settings() -> None:
 def test_a_bad_value_is_named(config: dict[str, Any], key: str, code: str) -> None:
     """The error points at the key."""
     with pytest.raises(InvalidInput) as caught:
-        Run.from_config(config)
+        read_run(config)
     assert [(e.pointer, e.message.code) for e in caught.value.errors] == [(f"/config/{key}", code)]
 
 
 def test_every_fault_is_reported_at_once() -> None:
     """Nobody mends one value to meet the next error."""
     with pytest.raises(InvalidInput) as caught:
-        Run.from_config({"sequence_len": 0, "micro_batch_size": -1, "optimizer": "adamw_trch"})
+        read_run({"sequence_len": 0, "micro_batch_size": -1, "optimizer": "adamw_trch"})
     assert {e.pointer for e in caught.value.errors} == {
         "/config/sequence_len",
         "/config/micro_batch_size",

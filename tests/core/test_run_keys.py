@@ -14,7 +14,8 @@ from app.core.formula import formula_of
 from app.core.knobs import starting_knobs
 from app.core.objective import faster
 from app.core.plan import Advice
-from app.core.run import Attention, Run
+from app.core.run import Attention
+from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA, QWEN3_30B
 from tests.core.test_objective import LORA, ladder
 
@@ -35,7 +36,7 @@ from tests.core.test_objective import LORA, ladder
 )
 def test_optimizer_arguments_are_a_mapping_or_text(given: object, rank: int) -> None:
     """As Transformers' Trainer splits them; 128 is its own default."""
-    assert Run.from_config({"optimizer": "galore_adamw", "optim_args": given}).optimizer_rank == rank
+    assert read_run({"optimizer": "galore_adamw", "optim_args": given}).optimizer_rank == rank
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,12 @@ def test_optimizer_arguments_are_a_mapping_or_text(given: object, rank: int) -> 
 )
 def test_a_low_rank_optimizer_takes_parts_of_names(targets: object, hit: bool) -> None:
     """A list of parts of names, or of patterns of all of one; a text is such a pattern (Transformers 5.16)."""
-    run = Run.from_config({"optimizer": "galore_adamw", "optim_target_modules": targets})
+    run = read_run({"optimizer": "galore_adamw", "optim_target_modules": targets})
     assert run.targets_optimizer("model.layers.{}.self_attn.q_proj", (0, 1)) == 2 * hit
 
 
 def test_a_low_rank_optimizer_may_take_some_layers() -> None:
-    run = Run.from_config({"optimizer": "galore_adamw", "optim_target_modules": [r".*layers\.[13]\..*", "layers.0."]})
+    run = read_run({"optimizer": "galore_adamw", "optim_target_modules": [r".*layers\.[13]\..*", "layers.0."]})
     assert run.targets_optimizer("model.layers.{}.self_attn.q_proj", range(5)) == 3
     assert run.targets_optimizer("lm_head") == 0
 
@@ -77,9 +78,9 @@ def test_a_low_rank_optimizer_may_take_some_layers() -> None:
 )
 def test_an_old_switch_of_attention_is_read(key: str, attention: Attention) -> None:
     """The new key wins over it."""
-    assert Run.from_config({key: True}).attention is attention
-    assert Run.from_config({key: False}).attention is Attention.SDPA
-    assert Run.from_config({key: True, "attn_implementation": "eager"}).attention is Attention.EAGER
+    assert read_run({key: True}).attention is attention
+    assert read_run({key: False}).attention is Attention.SDPA
+    assert read_run({key: True, "attn_implementation": "eager"}).attention is Attention.EAGER
 
 
 def test_old_names_that_are_read_become_todays() -> None:
@@ -119,7 +120,7 @@ def test_a_plan_starts_from_the_guides_length_within_what_the_model_reads(
         "warmup_ratio": 0.03,
         "optimizer": "adamw_torch",
     }
-    reason = formula_of(resolve_adapter(describe(LLAMA), Run.from_config({})).modules[0])
+    reason = formula_of(resolve_adapter(describe(LLAMA), read_run({})).modules[0])
     advice = {
         key: Advice(key=key, value=value, least=None, most=None, reason=reason, source="guide")
         for key, value in values.items()
@@ -172,7 +173,7 @@ def test_an_experts_formula_multiplies_out_to_its_parameters() -> None:
         "lora_target_modules": ["q_proj"],
         "lora_target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
     }
-    adapter = resolve_adapter(describe(QWEN3_30B), Run.from_config(config))
+    adapter = resolve_adapter(describe(QWEN3_30B), read_run(config))
     rows = [row for row in adapter.modules if formula_of(row).code == "formula.lora_experts"]
     assert len(rows) == 2
     for row in rows:
@@ -188,7 +189,7 @@ def test_an_experts_formula_multiplies_out_to_its_parameters() -> None:
 def test_a_tied_heads_bias_is_all_that_it_adds() -> None:
     """Its weight is the embedding's; GPT-J's head has a bias of its own."""
     model = {"model_type": "gptj", "vocab_size": 320, "n_embd": 64, "n_layer": 2, "n_head": 4, "rotary_dim": 8}
-    adapter = resolve_adapter(describe(model | {"tie_word_embeddings": True}), Run.from_config({}))
+    adapter = resolve_adapter(describe(model | {"tie_word_embeddings": True}), read_run({}))
     head = next(row for row in adapter.modules if row.module.tied_to)
     assert formula_of(head).code == "formula.own"
     assert formula_of(head).params == {"parameters": 320}

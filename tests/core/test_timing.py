@@ -12,7 +12,7 @@ from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.estimate import Time
 from app.core.hardware import Hardware
-from app.core.run import Run
+from app.core.run_reader import read_run
 from app.core.timing import Pace, Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
 
 LORA: Mapping[str, Any] = {
@@ -69,7 +69,7 @@ def timed(
     price: float | None = None,
 ) -> Time:
     """The time of ``config``, which must be known."""
-    run = Run.from_config(config)
+    run = read_run(config)
     found = estimate_time(
         architecture,
         run,
@@ -215,12 +215,12 @@ def test_energy_and_price_follow_from_the_hours(catalog: Catalog) -> None:
 def test_unknown_rates_give_no_time(catalog: Catalog) -> None:
     """A card known by its memory alone has none, nor has fp32 training on a card without bf16."""
     bare = replace(catalog.gpus.get("rtx-4090").hardware(), bf16_flops=None, fp16_flops=None)
-    run = Run.from_config(LORA)
+    run = read_run(LORA)
     adapter = resolve_adapter(QWEN_7B, run)
     assert estimate_time(QWEN_7B, run, adapter, bare, samples=Samples(), epochs=1) is None
     t4 = catalog.gpus.get("t4").hardware()
     assert timed(QWEN_7B, LORA | {"fp16": True}, t4).step_seconds > 0
-    full = Run.from_config(FULL)
+    full = read_run(FULL)
     assert estimate_time(QWEN_7B, full, resolve_adapter(QWEN_7B, full), t4, samples=Samples(), epochs=1) is None
 
 
@@ -238,7 +238,7 @@ def test_unknown_rates_give_no_time(catalog: Catalog) -> None:
 def test_a_checkpoint_is_as_large_as_published(catalog: Catalog, own: Mapping[str, Any], stored: int) -> None:
     """Files of PEFT's method comparison, tensor names aside."""
     architecture = catalog.architecture("meta-llama/Llama-3.2-3B")
-    run = Run.from_config(own)
+    run = read_run(own)
     assert adapter_disk_bytes(run, resolve_adapter(architecture, run)) == pytest.approx(stored, rel=2e-3)
 
 

@@ -11,7 +11,7 @@ from app.core.architectures import describe, llava
 from app.core.config_json import unstated_sizes
 from app.core.errors import InvalidInput
 from app.core.memory import estimate_memory
-from app.core.run import Run
+from app.core.run_reader import read_run
 
 TEXT: dict[str, Any] = {
     "hidden_size": 64,
@@ -91,7 +91,7 @@ def test_an_adapter_keeps_to_the_language_model() -> None:
         "vision_config": SIGHT | {"model_type": "clip_vision_model"},
     }
     whole = describe(with_tower)
-    run = Run.from_config(LORA | {"lora_target_modules": default_targets(whole)})
+    run = read_run(LORA | {"lora_target_modules": default_targets(whole)})
     adapter = resolve_adapter(whole, run)
     assert {row.module.part for row in adapter.modules} == {Part.TEXT}
     memory = estimate_memory(whole, run, adapter, fused_lora=False)
@@ -115,8 +115,8 @@ def test_a_wrapper_without_a_description_is_its_language_model(inner: str, compu
     assert not alone.towers_left_out
     targets = default_targets(found)
     assert isinstance(targets, str)
-    run = Run.from_config(LORA | {"lora_target_modules": targets})
-    plain = Run.from_config(LORA | {"lora_target_modules": list(default_targets(alone))})
+    run = read_run(LORA | {"lora_target_modules": targets})
+    plain = read_run(LORA | {"lora_target_modules": list(default_targets(alone))})
     ours, theirs = resolve_adapter(found, run), resolve_adapter(alone, plain)
     assert ours.trainable_parameters == theirs.trainable_parameters
     within = estimate_memory(found, run, ours, fused_lora=False)

@@ -9,6 +9,7 @@ import pytest
 
 from app.catalog.library import load_catalog
 from app.core.run import Run
+from app.core.run_reader import read_run
 from app.services.measuring import Meter
 
 CATALOG = load_catalog()
@@ -19,7 +20,7 @@ CONFIG: dict[str, Any] = {"adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lo
 def test_a_configuration_is_read_once(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its mapping and its values are made of."""
     read: list[Mapping[str, Any]] = []
-    usual = Run.from_config
+    usual = read_run
 
     def counted(config: Mapping[str, Any]) -> Run:
         read.append(config)

@@ -12,7 +12,7 @@ from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, reject
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
 from app.core.nearest import nearest
-from app.core.run import ATTENTION_OF
+from app.core.run_reader import ATTENTION_OF
 
 ATTENTION_FLAGS = tuple(key for key, row in RENAMED.items() if row.successor == "attn_implementation")
 SHORT_ATTENTION = {"flash": "flash_attention_2", "fa2": "flash_attention_2", "flex": "flex_attention", "sdp": "sdpa"}

@@ -11,7 +11,7 @@ from app.core.axolotl.renamed import UNBUILT_OPTIMIZERS
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Finding, Fix
 from app.core.nearest import nearest
-from app.core.run import OPTIMIZERS
+from app.core.run_reader import OPTIMIZERS
 
 BUILT_OPTIMIZERS = frozenset(OPTIMIZERS)
 POLORA_UNTRAINED = tuple(

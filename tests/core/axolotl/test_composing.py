@@ -13,7 +13,8 @@ from app.core.axolotl.keys import GROUP_OF, ORDER
 from app.core.axolotl.rules import check
 from app.core.findings import Severity
 from app.core.plan import Dataset, Goal, Install
-from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS, Run
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
+from app.core.run_reader import read_run
 from tests.core.axolotl.examples import (
     AMPERE,
     HOPPER,
@@ -65,7 +66,7 @@ def test_every_method_and_goal_is_without_errors_on_every_model_and_card(method:
         assert [f.code for f in found if f.code not in unavoidable] == [], (name, card and card.name, install)
         assert list(config) == [key for key in ORDER if key in config]
         assert set(config) <= set(GROUP_OF)
-        run = Run.from_config(config)
+        run = read_run(config)
         assert run.sequence_len_tokens == 2048
         assert run.micro_batch_size == 2
 

@@ -15,7 +15,8 @@ from app.core.memory import confirmed, estimate_memory
 from app.core.memory.confirmed import UNRECORDED
 from app.core.memory.loading import load_bytes
 from app.core.memory.process import process_range_bytes
-from app.core.run import CCE_PLUGIN, Run
+from app.core.run import CCE_PLUGIN
+from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import DRAWN, EXPERTS, PEAKS, WIDE
 from tests.core.memory.test_towers import CASES as TOWERS
 
@@ -42,7 +43,7 @@ LARGEST = 2**47
 def _memory(config_json: Mapping[str, Any], config: dict[str, Any]) -> Memory | None:
     """The estimate, None where the targets are refused."""
     architecture = describe(config_json)
-    run = Run.from_config({"sequence_len": 2048} | config)
+    run = read_run({"sequence_len": 2048} | config)
     try:
         adapter = resolve_adapter(architecture, run)
     except InvalidInput:
@@ -83,7 +84,7 @@ def test_the_band_is_wider_where_no_case_confirms_an_architecture(
     monkeypatch.setattr(confirmed, "UNRECORDED", frozenset(["smollm3"]))
     base = describe(CONFIGS[next(name for name in CONFIGS if "'llama'" in name)][1])
     architecture = replace(base, model_type=model_type, approximate=model_type == "unheard_of")
-    run = Run.from_config({"sequence_len": 2048, "adapter": "lora"} | LORA)
+    run = read_run({"sequence_len": 2048, "adapter": "lora"} | LORA)
     memory = estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=False)
     peak = memory.allocated_peak_bytes
     expected = process_range_bytes(peak, load_bytes(architecture, run), (percent, percent))

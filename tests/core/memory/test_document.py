@@ -6,7 +6,7 @@ from pathlib import Path
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.memory import estimate_memory
-from app.core.run import Run
+from app.core.run_reader import read_run
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ QLORA = {
 
 def test_every_term_stands_there_with_its_bytes() -> None:
     """In the order of the breakdown."""
-    architecture, run = describe(LLAMA_8B), Run.from_config(QLORA)
+    architecture, run = describe(LLAMA_8B), read_run(QLORA)
     memory = estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=True)
     shown = re.findall(r"^\| `(\w+)` \|.* ([\d,]+) \|$", DOCUMENT, re.MULTILINE)
     assert [(term, int(size.replace(",", ""))) for term, size in shown] == [

@@ -14,7 +14,8 @@ from app.core.memory import estimate_memory
 from app.core.memory.linears import LinearSpec, base
 from app.core.memory.tape import Leaf, Tape
 from app.core.memory.weights import Storing, gptq_bytes, module_bytes
-from app.core.run import Quantization, Run
+from app.core.run import Quantization
+from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, recorded
 
 MODEL: dict[str, Any] = {
@@ -46,7 +47,7 @@ def packed(**settings: Any) -> dict[str, Any]:
 
 def estimate(model: dict[str, Any] = MODEL, **keys: Any) -> Memory:
     """Of the configuration with ``keys``."""
-    architecture, run = describe(model), Run.from_config(CONFIG | keys)
+    architecture, run = describe(model), read_run(CONFIG | keys)
     fused = run.fused_lora is not False
     return estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=fused)
 
@@ -78,7 +79,7 @@ def test_bytes_by_hand() -> None:
 def test_the_head_the_embeddings_and_the_norms_stay_as_they_are() -> None:
     """Only the linears of the layers are packed."""
     architecture = describe(packed())
-    storing = Storing.of(Run.from_config(CONFIG | {"gptq": True}))
+    storing = Storing.of(read_run(CONFIG | {"gptq": True}))
     sizes = {module.name: module_bytes(architecture, module, storing) for module in architecture.modules}
     assert sizes["lm_head"] == sizes["embed_tokens"] == 2 * 4096 * 128256
     assert sizes["input_layernorm"] == 4 * 2 * 4096
@@ -90,7 +91,7 @@ def test_linears_of_a_class_of_their_own_stay() -> None:
     falcon = {"model_type": "falcon", "hidden_size": 512, "num_hidden_layers": 2, "num_attention_heads": 8}
     architecture = describe(falcon | {"vocab_size": 1000, "multi_query": True})
     linear = next(module for module in architecture.modules if module.name == "query_key_value")
-    storing = Storing.of(Run.from_config(CONFIG | {"gptq": True}))
+    storing = Storing.of(read_run(CONFIG | {"gptq": True}))
     assert module_bytes(architecture, linear, storing) == 2 * linear.parameters
 
 
@@ -134,12 +135,12 @@ def test_nonsense_is_named(settings: dict[str, Any], field: str) -> None:
 )
 def test_lora_alone_trains_on_a_checkpoint(keys: dict[str, Any], quantization: Quantization) -> None:
     """Its own form goes before the bits that a file asks for."""
-    assert Run.from_config(CONFIG | {"gptq": True} | keys).quantization is quantization
+    assert read_run(CONFIG | {"gptq": True} | keys).quantization is quantization
 
 
 def test_axolotls_kernels_are_not_counted() -> None:
     """Whatever the file says: they cannot read packed weights."""
-    assert Run.from_config(CONFIG | {"gptq": True, "lora_qkv_kernel": True}).fused_lora is False
+    assert read_run(CONFIG | {"gptq": True, "lora_qkv_kernel": True}).fused_lora is False
 
 
 def test_unpacked_weights_stay_without_checkpointing() -> None:

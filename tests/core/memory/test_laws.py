@@ -12,7 +12,7 @@ from app.core.estimate import Memory
 from app.core.memory import estimate_memory, peak
 from app.core.memory.optimizers import FORMS
 from app.core.memory.profile import profile_head, profile_layer
-from app.core.run import OPTIMIZERS, Run
+from app.core.run_reader import OPTIMIZERS, read_run
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -30,7 +30,7 @@ SMALL: dict[str, Any] = {
 def memory(config: dict[str, Any], **model: int) -> Memory:
     """Memory of ``config`` on a small Llama."""
     architecture = describe(SMALL | model)
-    run = Run.from_config(config)
+    run = read_run(config)
     return estimate_memory(
         architecture, run, resolve_adapter(architecture, run), fused_lora=run.fused_lora is not False
     )
@@ -98,7 +98,7 @@ def test_one_outline_serves_a_sweep() -> None:
     before = profile_layer.cache_info().misses, profile_head.cache_info().misses
     for number in range(2, 40):
         config = base | {"lora_r": number, "sequence_len": 100 * number, "micro_batch_size": number}
-        run = Run.from_config(config | {"optimizer": ["sgd", "adamw_8bit"][number % 2]})
+        run = read_run(config | {"optimizer": ["sgd", "adamw_8bit"][number % 2]})
         estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=True)
     after = profile_layer.cache_info().misses, profile_head.cache_info().misses
     assert after[0] - before[0] <= 2

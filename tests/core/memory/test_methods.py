@@ -14,7 +14,7 @@ from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.updates import UPDATES, unwritten
 from app.core.methods.settings import PeftType
-from app.core.run import Run
+from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, estimated, recorded
 
 CASES = recorded("methods.jsonl")
@@ -35,7 +35,7 @@ LLAMA = {
 
 def memory(**keys: Any) -> Memory:
     """What a small model takes."""
-    architecture, run = describe(LLAMA), Run.from_config({"sequence_len": 512} | keys)
+    architecture, run = describe(LLAMA), read_run({"sequence_len": 512} | keys)
     return estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=False)
 
 
@@ -68,7 +68,7 @@ def test_held_back_peaks_are_met() -> None:
 def test_what_trains_is_what_was_simulated() -> None:
     """The same parameters, bottleneck's too."""
     for case in ALL:
-        run = Run.from_config(case["config"])
+        run = read_run(case["config"])
         adapter = resolve_adapter(describe(case["model"]), run)
         assert adapter.trainable_parameters == case["parameters"]["trained"], case["case"]
 

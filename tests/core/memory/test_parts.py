@@ -18,7 +18,8 @@ from app.core.memory.tape import GRADIENTS, TOKEN, Leaf, Tape
 from app.core.memory.trained import trained_tensors
 from app.core.memory.weights import Storing, quantizes, stored
 from app.core.messages import message
-from app.core.run import Method, Run
+from app.core.run import Method
+from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA
 
 FALCON_H1 = {"model_type": "falcon_h1"}
@@ -27,7 +28,7 @@ QWEN3_NEXT = {"model_type": "qwen3_next"}
 
 def specs(model: dict[str, object], **config: object) -> tuple[LayerSpec, ...]:
     """The layers of a run."""
-    architecture, run = describe(model), Run.from_config(config)
+    architecture, run = describe(model), read_run(config)
     return tuple(layer_specs(architecture, run, resolve_adapter(architecture, run), fused=frozenset(), row_tokens=2048))
 
 
@@ -79,10 +80,10 @@ def test_a_scan_keeps_its_output_projection_unquantised() -> None:
     """Axolotl's list for Falcon-H1 names it; everything else of a layer is quantised, and the head too."""
     architecture = describe(FALCON_H1)
     config = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "lora_target_modules": ["q_proj"]}
-    storing = Storing.of(Run.from_config(config))
+    storing = Storing.of(read_run(config))
     linears = [m for m in architecture.modules if m.kind in (Kind.LINEAR, Kind.HEAD)]
     assert {m.name for m in linears if not quantizes(architecture, m, storing)} == {"out_proj"}
-    plain = Storing.of(Run.from_config({}))
+    plain = Storing.of(read_run({}))
     assert not any(quantizes(architecture, m, plain) for m in architecture.modules)
 
 
@@ -90,7 +91,7 @@ def test_a_tied_heads_own_bias_trains_beside_the_shared_weight() -> None:
     """Elements of the tensors that an optimizer sees are what trains: the shared weight once, the bias of the head too."""
     model = {"model_type": "gptj", "vocab_size": 320, "n_embd": 64, "n_layer": 2, "n_head": 4, "rotary_dim": 8}
     for tied in (False, True):
-        architecture, run = describe(model | {"tie_word_embeddings": tied}), Run.from_config({})
+        architecture, run = describe(model | {"tie_word_embeddings": tied}), read_run({})
         adapter = resolve_adapter(architecture, run)
         trained = trained_tensors(architecture, run, adapter)
         assert sum(tensor.elements * tensor.copies for tensor in trained) == adapter.trainable_parameters
@@ -127,7 +128,7 @@ def test_axolotl_casts_back_embeddings_that_it_knows_by_name(model: str, expecte
     """``get_linear_embedding_layers``: bf16 after k-bit preparation, which left fp32. GPT-NeoX's head has a new name."""
     architecture = describe({"model_type": model, "tie_word_embeddings": False})
     config = {"adapter": "qlora", "load_in_4bit": True, "lora_r": 8, "lora_target_linear": True}
-    storing = Storing.of(Run.from_config(config))
+    storing = Storing.of(read_run(config))
     ends = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD)]
     assert {m.name: stored(architecture, m, storing) for m in ends} == expected
 
@@ -145,7 +146,7 @@ def test_axolotl_casts_back_embeddings_that_it_knows_by_name(model: str, expecte
 )
 def test_a_reference_is_a_second_model_in_full_fine_tuning_alone(config: dict[str, object], each: int) -> None:
     """Bytes a parameter: in the policy's bf16, KTO's own in fp32; an adapter is its own reference when switched off."""
-    architecture, run = describe(LLAMA), Run.from_config({"attn_implementation": "flash_attention_2"} | config)
+    architecture, run = describe(LLAMA), read_run({"attn_implementation": "flash_attention_2"} | config)
     assert reference_bytes(architecture, run) == each * architecture.total_parameters
 
 

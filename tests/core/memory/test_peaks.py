@@ -11,7 +11,8 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe, supported_model_types
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
-from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Run
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN
+from app.core.run_reader import read_run
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
 
@@ -41,7 +42,7 @@ def estimated(case: dict[str, Any]) -> Memory:
     if any(key.startswith("liger") for key in config):
         plugins.append(LIGER_PLUGIN)
     architecture = describe(case["model"])
-    run = Run.from_config(config | {"plugins": plugins})
+    run = read_run(config | {"plugins": plugins})
     adapter = resolve_adapter(architecture, run)
     return estimate_memory(architecture, run, adapter, fused_lora=run.fused_lora is not False)
 

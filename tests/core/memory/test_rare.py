@@ -18,7 +18,7 @@ from app.core.memory.optimizers import Trained, form_of, state_bytes, step_tempo
 from app.core.memory.preference import reference_cache, reference_copies
 from app.core.memory.rows import dropouts_of
 from app.core.memory.tape import SQUARE, TOKEN, Tape
-from app.core.run import Run
+from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, recorded
 
 RARE = recorded("rare.jsonl")
@@ -37,7 +37,7 @@ LLAMA: dict[str, Any] = {
 def memory(model: dict[str, Any], **keys: Any) -> Memory:
     """The estimate of a small model."""
     architecture = describe(model)
-    run = Run.from_config({"sequence_len": 256} | keys)
+    run = read_run({"sequence_len": 256} | keys)
     return estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=False)
 
 
@@ -79,11 +79,11 @@ def test_dropouts_are_read(config: dict[str, Any], expected: Dropouts) -> None:
 def test_preference_training_drops_only_what_stands_in_functions() -> None:
     """TRL switches off ``nn.Dropout``, but for rewards; OPT calls functions, and so does Seed-OSS's attention."""
     gpt2, opt, seed = (describe({"model_type": kind}) for kind in ("gpt2", "opt", "seed_oss"))
-    dpo = Run.from_config({"rl": "dpo"})
+    dpo = read_run({"rl": "dpo"})
     assert dropouts_of(gpt2, dpo) == Dropouts()
     assert dropouts_of(opt, dpo) == opt.dropouts
     assert dropouts_of(seed, dpo) == seed.dropouts
-    assert dropouts_of(gpt2, Run.from_config({"reward_model": True})) == gpt2.dropouts
+    assert dropouts_of(gpt2, read_run({"reward_model": True})) == gpt2.dropouts
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_the_part_of_a_head_that_takes_positions_is_read(config: dict[str, Any],
 def test_packing_leaves_rows_apart_where_attention_takes_no_lengths() -> None:
     """Under SDPA and eager."""
     for attention, expected in (("flash_attention_2", True), ("flex_attention", True), ("sdpa", False), (None, False)):
-        assert one_row(Run.from_config({"sample_packing": True, "attn_implementation": attention})) is expected
-    assert not one_row(Run.from_config({"attn_implementation": "flash_attention_2"}))
+        assert one_row(read_run({"sample_packing": True, "attn_implementation": attention})) is expected
+    assert not one_row(read_run({"attn_implementation": "flash_attention_2"}))
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_packing_leaves_rows_apart_where_attention_takes_no_lengths() -> None:
 )
 def test_masks_by_hand(model_type: str, keys: dict[str, Any], expected: int) -> None:
     """A number or a truth value for each pair of tokens, once or for each way of attending."""
-    architecture, run = describe({"model_type": model_type}), Run.from_config({"sequence_len": 8192} | keys)
+    architecture, run = describe({"model_type": model_type}), read_run({"sequence_len": 8192} | keys)
     specs = layer_specs(
         architecture, run, resolve_adapter(architecture, run), fused=frozenset(), row_tokens=run.sequence_len_tokens
     )
@@ -135,7 +135,7 @@ def test_masks_by_hand(model_type: str, keys: dict[str, Any], expected: int) -> 
 
 def test_what_stands_between_embedding_and_layers_by_hand() -> None:
     """Bloom's norm saves an fp32 copy unless it is given a leaf in fp32; a dropout a byte a value."""
-    run = Run.from_config({})
+    run = read_run({})
     bloom, gpt2, llama = (describe({"model_type": kind}) for kind in ("bloom", "gpt2", "llama"))
     width = bloom.hidden_size * TOKEN
     assert between_bytes(bloom, run, 2, leaf=True) == between_bytes(bloom, run, 4, leaf=False) == 4 * width
@@ -145,7 +145,7 @@ def test_what_stands_between_embedding_and_layers_by_hand() -> None:
     assert [stands_between(one, run) for one in (bloom, gpt2, llama)] == [True, True, False]
     assert first_itemsize(bloom, run, 2) == 4
     assert first_itemsize(llama, run, 2) == 2
-    quantized = Run.from_config({"adapter": "qlora", "load_in_4bit": True, "lora_r": 8})
+    quantized = read_run({"adapter": "qlora", "load_in_4bit": True, "lora_r": 8})
     assert first_itemsize(gpt2, quantized, 2) == 4
 
 
@@ -154,9 +154,9 @@ def test_a_prompt_networks_copies_by_hand() -> None:
     architecture = describe(LLAMA)
     given = {"adapter": "p_tuning", "peft_config": {"num_virtual_tokens": 4}}
     for keys, expected in (({}, 3 * 256 * 256 * 2), ({"bf16": False}, 0)):
-        run = Run.from_config(given | keys)
+        run = read_run(given | keys)
         assert prompt_copies(resolve_adapter(architecture, run), run) == expected
-    run = Run.from_config({})
+    run = read_run({})
     assert prompt_copies(resolve_adapter(architecture, run), run) == 0
 
 
@@ -174,7 +174,7 @@ def test_a_prompt_networks_copies_by_hand() -> None:
 def test_a_tied_heads_gradient_waits_through_the_backward(tied: bool, keys: dict[str, Any], expected: int) -> None:
     """Where gradients are there from the start, or used at once, it is not among them before the embedding's."""
     architecture = describe(LLAMA | {"tie_word_embeddings": tied})
-    run = Run.from_config({"attn_implementation": "flash_attention_2"} | keys)
+    run = read_run({"attn_implementation": "flash_attention_2"} | keys)
     step = peak._Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
     assert step.waiting == expected
 
@@ -183,14 +183,14 @@ def test_ktos_reference_by_hand() -> None:
     """In fp32 with a cache; autocast copies its linears. No other trainer's, and none beside an adapter."""
     architecture = describe(LLAMA)
     linears = 2 * (4 * 256 * 256 + 3 * 256 * 512) + 1024 * 256
-    full = Run.from_config({"rl": "kto"})
+    full = read_run({"rl": "kto"})
     assert reference_copies(architecture, full) == 2 * linears
     assert reference_cache(architecture, full) == 4 * TOKEN * 2 * (256 + 256)
     for keys in ({"rl": "dpo"}, {"rl": "kto", "adapter": "lora", "lora_r": 8}):
-        run = Run.from_config(keys)
+        run = read_run(keys)
         assert reference_copies(architecture, run) == reference_cache(architecture, run) == 0
-    assert reference_copies(architecture, Run.from_config({"rl": "kto", "bf16": False})) == 0
-    assert reference_cache(architecture, Run.from_config({"rl": "kto", "precompute_ref_log_probs": True})) == 0
+    assert reference_copies(architecture, read_run({"rl": "kto", "bf16": False})) == 0
+    assert reference_cache(architecture, read_run({"rl": "kto", "precompute_ref_log_probs": True})) == 0
 
 
 def test_optimizers_tell_tensors_apart_by_their_own_lists_of_names() -> None:
@@ -234,7 +234,7 @@ def test_probabilities_beside_sinks_are_dropped_from() -> None:
     """A layer keeps a mask of a byte each and a second copy in 16 bits."""
     model = {"model_type": "gpt_oss", "num_hidden_layers": 1, "vocab_size": 1024, "num_local_experts": 2}
     tuned = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"]}
-    run = Run.from_config({"attn_implementation": "eager"} | tuned)
+    run = read_run({"attn_implementation": "eager"} | tuned)
     kept = []
     for chance in (0.0, 0.1):
         architecture = describe(model | {"attention_dropout": chance})

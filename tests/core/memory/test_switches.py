@@ -13,7 +13,8 @@ from app.core.architectures import describe
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.optimizers import FORMS, Trained, form_of, host_bytes, state_bytes, step_temporary_bytes
-from app.core.run import LIGER_PLUGIN, Run
+from app.core.run import LIGER_PLUGIN
+from app.core.run_reader import read_run
 from tests.core.memory.test_laws import TARGETS, memory
 from tests.core.memory.test_peaks import DATA, estimated, recorded
 
@@ -50,7 +51,7 @@ def test_every_switch_is_met() -> None:
 @pytest.mark.parametrize("case", [c for c in CASES if c["case"].startswith("optimizer-")], ids=lambda c: c["case"])
 def test_states_of_every_optimizer(case: dict[str, Any]) -> None:
     """What lives between steps, and the peak of the step itself, within 1 %."""
-    run = Run.from_config(case["config"] | {"sequence_len": case["rows"][1]})
+    run = read_run(case["config"] | {"sequence_len": case["rows"][1]})
     if run.optimizer not in FORMS:
         pytest.skip("counted as two fp32 values, with a finding")
     terms = {term.code: term.bytes for term in estimated(case).breakdown}
@@ -74,7 +75,7 @@ def test_what_cannot_be_built_is_refused_in_the_recording() -> None:
 def of(config: dict[str, Any], **shape: int) -> Memory:
     """A small Llama's memory."""
     architecture = describe(SHAPE | shape)
-    run = Run.from_config(config)
+    run = read_run(config)
     adapter = resolve_adapter(architecture, run)
     return estimate_memory(architecture, run, adapter, fused_lora=run.fused_lora is not False)
 

@@ -9,7 +9,8 @@ from app.core.errors import InvalidInput
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
 from app.core.methods.settings import Bias, Decomposed, PeftType, Targets
-from app.core.run import Method, Run
+from app.core.run import Method
+from app.core.run_reader import read_run
 from app.texts import texts
 
 LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 320}
@@ -165,13 +166,13 @@ def test_layers_and_biases_are_read() -> None:
 def test_a_run_is_refused_at_its_key(config: dict[str, Any], pointer: str) -> None:
     """Beside the method's own settings, what it cannot be with."""
     with pytest.raises(InvalidInput) as caught:
-        Run.from_config(config)
+        read_run(config)
     assert [error.pointer for error in caught.value.errors] == [pointer]
 
 
 def test_a_run_knows_its_method() -> None:
     """And its virtual tokens."""
-    run = Run.from_config({"adapter": "prompt_tuning", "peft_config": {"num_virtual_tokens": 7}})
+    run = read_run({"adapter": "prompt_tuning", "peft_config": {"num_virtual_tokens": 7}})
     assert run.method is Method.PEFT
     assert run.virtual_tokens == 7
-    assert Run.from_config({"adapter": "ia3"}).virtual_tokens == Run.from_config({}).virtual_tokens == 0
+    assert read_run({"adapter": "ia3"}).virtual_tokens == read_run({}).virtual_tokens == 0

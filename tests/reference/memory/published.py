@@ -12,7 +12,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory, Phase
 from app.core.memory.process import CONTEXT_BYTES, process_bytes
-from app.core.run import Run
+from app.core.run_reader import read_run
 from app.core.units import GB, GIB, MIB
 from app.services.estimating import memory_of
 from tests.core.memory.test_peaks import DATA
@@ -69,7 +69,7 @@ def _single() -> Iterator[Published]:
 
 def _estimated(catalog: Catalog, config: dict[str, Any], quantity: str) -> int:
     architecture = catalog.architecture(config["base_model"])
-    run = Run.from_config(config)
+    run = read_run(config)
     return in_quantity(memory_of(architecture, run, resolve_adapter(architecture, run)).allocated_peak_bytes, quantity)
 
 
@@ -130,7 +130,7 @@ def _on_t4(row: Mapping[str, Any]) -> tuple[Memory, int]:
         "lora_o_kernel": False,
     }
     architecture = describe(row["model"])
-    run = Run.from_config(config)
+    run = read_run(config)
     memory = memory_of(architecture, run, resolve_adapter(architecture, run))
     held = rows * tokens * architecture.vocab_size * run.itemsize if memory.step_phase is Phase.BACKWARD else 0
     return memory, held

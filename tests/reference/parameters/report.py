@@ -22,7 +22,7 @@ from app.core.errors import InvalidInput
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
 from app.core.methods.settings import PeftType
-from app.core.run import Run
+from app.core.run_reader import read_run
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "parameters"
@@ -58,7 +58,7 @@ def totals() -> Iterator[tuple[str, bool, bool]]:
         if point["lora"] is None:
             yield "bare model", False, architecture.total_parameters == point["total"]
             continue
-        adapter = resolve_adapter(architecture, Run.from_config({"lora_alpha": 8} | point["lora"]))
+        adapter = resolve_adapter(architecture, read_run({"lora_alpha": 8} | point["lora"]))
         name = "dora" if point["lora"].get("peft_use_dora") else "lora"
         yield name, False, adapter.trainable_parameters == point["trainable"]
 
@@ -71,7 +71,7 @@ def targets() -> Iterator[tuple[str, bool, bool]]:
         config, architecture = point["config"], architectures[point["model"]]
         name = "lora targets" if "lora_r" in config else "unfrozen_parameters"
         try:
-            run = Run.from_config(COMMON | config if "lora_r" in config else config)
+            run = read_run(COMMON | config if "lora_r" in config else config)
             if run.lora is None:
                 found = resolve_adapter(architecture, run)
             else:
@@ -124,10 +124,10 @@ def measure() -> dict[str, Any]:
         architecture = describe(MODEL)
 
         def ours(own: dict[str, Any] = own, architecture: Any = architecture) -> int:
-            return resolve_adapter(architecture, Run.from_config(own)).trainable_parameters
+            return resolve_adapter(architecture, read_run(own)).trainable_parameters
 
         def whole(own: dict[str, Any] = own) -> int:
-            return resolve_adapter(describe(MODEL), Run.from_config(own)).trainable_parameters
+            return resolve_adapter(describe(MODEL), read_run(own)).trainable_parameters
 
         def theirs(adapter: str = adapter, given: dict[str, Any] = given) -> int:
             if adapter == "lora":

@@ -1,0 +1,400 @@
+"""Reads a run from a configuration in Axolotl's own keys, with its defaults for what is left out.
+
+Source: Axolotl 0.19, ``axolotl/utils/schemas``.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.core.axolotl.unmodelled import room
+from app.core.errors import FieldError, InvalidInput
+from app.core.messages import message
+from app.core.methods.reading import read_method
+from app.core.methods.settings import PeftMethod, PeftType
+from app.core.nearest import nearest
+from app.core.run import (
+    CCE_PLUGIN,
+    LIGER_PLUGIN,
+    LORA_ADAPTERS,
+    LORA_KERNEL_KEYS,
+    Attention,
+    Checkpointing,
+    LoraSettings,
+    Loss,
+    Method,
+    Offloading,
+    Preference,
+    Quantization,
+    Run,
+)
+from app.core.shown import shown
+
+ATTENTION_OF = {
+    "eager": Attention.EAGER,
+    "sdpa": Attention.SDPA,
+    "flash_attention_2": Attention.FLASH,
+    "flash_attention_3": Attention.FLASH,
+    "flash_attention_4": Attention.FLASH,
+    "flash_attention_torch": Attention.FLASH,
+    "flex_attention": Attention.FLEX,
+    "xformers": Attention.FLASH,
+    "sage": Attention.FLASH,
+    "fp8": Attention.FLASH,
+}
+
+ATTENTIONS = tuple(ATTENTION_OF)
+
+PEFT_TYPES = frozenset(PeftType)
+ADAPTERS = ("", *LORA_ADAPTERS, *PeftType)
+ATTENTION_FLAGS = {
+    "xformers_attention": "xformers",
+    "sage_attention": "sage",
+    "flex_attention": "flex_attention",
+    "flash_attention": "flash_attention_2",
+    "sdp_attention": "sdpa",
+    "eager_attention": "eager",
+}
+"""The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
+
+OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
+LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
+
+OPTIMIZERS = tuple(
+    """adamw_torch adamw_torch_fused adafactor adamw_anyprecision adamw_torch_4bit adamw_torch_8bit ademamix sgd
+    adagrad adamw_bnb_8bit adamw_8bit ademamix_8bit lion_8bit lion_32bit paged_adamw_32bit paged_adamw_8bit
+    paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb
+    rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor galore_adamw_layerwise
+    galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo grokadamw schedule_free_radam
+    schedule_free_adamw schedule_free_sgd apollo_adamw apollo_adamw_layerwise stable_adamw optimi_adamw
+    ao_adamw_fp8 adopt_adamw adamc came_pytorch muon dion sinkgd polora flash_adamw flash_adam flash_sgd
+    flash_sgdw flash_lion q_galore_adamw8bit""".split()
+)
+"""Names that Transformers 5.16.1 and Axolotl 0.19 can build."""
+
+
+def read_run(config: Mapping[str, Any]) -> Run:
+    """Read a configuration.
+
+    Raises:
+        InvalidInput: with one error per bad value, pointers below ``/config``.
+    """
+    return _Reader(config).run()
+
+
+class _Reader:
+    """Collects every fault of a configuration before raising."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.given = {key for key, value in config.items() if value is not None}
+        self.errors: list[FieldError] = []
+
+    def fault(self, key: str, code: str, **params: Any) -> None:
+        self.errors.append(FieldError(f"/config/{key}", message(code, key=key, **params)))
+
+    def whole(self, key: str, default: int, least: int, most: int) -> int:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        number: int | None = None
+        if isinstance(value, int) and not isinstance(value, bool):
+            number = value
+        elif (isinstance(value, float) and value.is_integer()) or (
+            isinstance(value, str) and value.strip().lstrip("+-").isdigit() and len(value) < 20
+        ):
+            number = int(value)
+        if number is None:
+            self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
+            return default
+        if not least <= number <= most:
+            self.fault(key, "error.config.range", given=number, least=least, most=most)
+            return default
+        return number
+
+    def number(self, key: str, default: float, least: float, most: float) -> float:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            number = float(value)
+        except (TypeError, ValueError):
+            self.fault(key, "error.config.number", given=shown(value), least=least, most=most)
+            return default
+        if not least <= number <= most:
+            self.fault(key, "error.config.range", given=number, least=least, most=most)
+            return default
+        return number
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        if value in (0, 1):
+            return bool(value)
+        if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
+            return value.lower() in ("true", "yes", "on", "1")
+        self.fault(key, "error.config.boolean", given=shown(value))
+        return default
+
+    def those_on(self, keys: Collection[str]) -> tuple[str, ...]:
+        return () if self.given.isdisjoint(keys) else tuple([key for key in keys if self.flag(key)])
+
+    def names(self, key: str) -> tuple[str, ...]:
+        value = self.config.get(key)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self.fault(key, "error.config.names", given=shown(value))
+        return ()
+
+    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.config.get(key)
+        if value is None:
+            return default
+        if isinstance(value, str) and value in allowed:
+            return value
+        allowed = tuple(name for name in allowed if name)
+        close = nearest(str(value), allowed, count=1)
+        if close:
+            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
+        else:
+            self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
+        return default
+
+    def run(self) -> Run:
+        adapter = self.choice("adapter", "", ADAPTERS)
+        peft = self.peft(adapter) if adapter in PEFT_TYPES else None
+        preference = self.preference()
+        lora = self.lora() if adapter in LORA_ADAPTERS else None
+        if lora is not None and preference not in (None, Preference.REWARD):
+            lora = replace(lora, dropout=0.0)  # TRL's ``disable_dropout``
+        packing = self.flag("sample_packing")
+        bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
+        micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
+        attention = self.attention_name()
+        run = Run(
+            method=Method.PEFT if adapter in PEFT_TYPES else Method(adapter or "full"),
+            quantization=self.quantization(adapter, bits4, bits8),
+            lora=lora,
+            relora=self.flag("relora"),
+            sequence_len_tokens=self.whole("sequence_len", 512, 1, 1 << 24),
+            micro_batch_size=micro_batch_size,
+            gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
+            sample_packing=packing,
+            attention=self.attention(attention),
+            attention_set=attention not in (None, "sdpa", "eager"),
+            checkpointing=self.checkpointing(),
+            offloading=self.offloading(),
+            reentrant=self.reentrant(adapter),
+            loss=self.loss(),
+            optimizer=self.optimizer(),
+            fused_lora=self.fused_lora(adapter, bits8),
+            bf16=not self.those_on(("fp16", "float16")),
+            evaluates=self.evaluates(),
+            eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
+            neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
+            or self.number("noisy_embedding_alpha", 0.0, 0.0, 1e6) > 0,
+            computes_full=self.computes_full(),
+            embeddings_skip_upcast=self.flag("embeddings_skip_upcast"),
+            quantize_experts=self.flag("quantize_moe_experts"),
+            own_rates=not self.given.isdisjoint(OWN_RATES),
+            unfrozen_parameters=self.names("unfrozen_parameters"),
+            half=self.half(),
+            double_quantization=self.double_quantization(),
+            adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
+            room_percent=room(self.config),
+            liger=self.liger(),
+            optimizer_targets=self.optimizer_targets(),
+            optimizer_rank=self.optimizer_rank(),
+            preference=preference,
+            reference_precomputed=self.flag("precompute_ref_log_probs"),
+            likelihood=preference is Preference.ORPO
+            or (preference is Preference.SIMPO and self.number("cpo_alpha", 1.0, 0.0, 1e6) > 0),
+            lora_kernels=self.those_on(LORA_KERNEL_KEYS),
+            peft=peft,
+        )
+        self.number("learning_rate", 1e-4, 0.0, 1e3)
+        self.number("num_epochs", 1.0, 0.0, 1e6)
+        if self.errors:
+            raise InvalidInput(*self.errors)
+        return run
+
+    def peft(self, adapter: str) -> PeftMethod | None:
+        """PEFT's method of this name; prefix tuning cannot be with gradient checkpointing, as PEFT says."""
+        if adapter == PeftType.PREFIX_TUNING and self.config.get("gradient_checkpointing"):
+            self.fault("gradient_checkpointing", "error.peft.checkpointing", adapter=adapter)
+        try:
+            return read_method(PeftType(adapter), self.config.get("peft_config"))
+        except InvalidInput as error:
+            self.errors += error.errors
+            return None
+
+    def quantization(self, adapter: str, bits4: bool, bits8: bool) -> Quantization:
+        if not adapter and (bits4 or bits8):
+            key = "load_in_4bit" if bits4 else "load_in_8bit"
+            self.fault(key, "error.config.quantized_full")
+        if adapter in PEFT_TYPES and (bits4 or bits8):
+            key = "load_in_4bit" if bits4 else "load_in_8bit"
+            self.fault(key, "error.peft.quantized", adapter=adapter)
+            return Quantization.NONE
+        if adapter == "qlora":
+            if not bits4:
+                self.fault("load_in_4bit", "error.config.qlora_needs_4bit")
+            return Quantization.NF4
+        if adapter == "lora" and self.flag("gptq"):  # the checkpoint's own form goes before both keys
+            return Quantization.GPTQ
+        if bits4:
+            return Quantization.FP32_UPCAST
+        return Quantization.INT8 if bits8 else Quantization.NONE
+
+    def lora(self) -> LoraSettings:
+        targets = self.config.get("lora_target_modules")
+        layers = self.config.get("peft_layers_to_transform")
+        if isinstance(layers, int) and not isinstance(layers, bool):
+            layers = [layers]
+        if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
+            self.fault("peft_layers_to_transform", "error.config.layers", given=shown(layers))
+            layers = None
+        pattern = self.config.get("lora_rank_pattern") or {}
+        if not isinstance(pattern, Mapping) or not all(type(v) is int and v > 0 for v in pattern.values()):
+            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=shown(pattern))
+            pattern = {}
+        if self.config.get("lora_r") is None:
+            self.fault("lora_r", "error.config.lora_r_missing")
+        rank = self.whole("lora_r", 16, 1, 65536)
+        return LoraSettings(
+            r=rank,
+            alpha=self.whole("lora_alpha", 2 * rank, 1, 1 << 20),
+            dropout=self.number("lora_dropout", 0.0, 0.0, 0.999999),
+            dora=self.flag("peft_use_dora"),
+            target_modules=targets if isinstance(targets, str) else (self.names("lora_target_modules") or None),
+            target_linear=self.flag("lora_target_linear"),
+            target_parameters=self.names("lora_target_parameters"),
+            modules_to_save=self.names("lora_modules_to_save"),
+            rank_pattern=dict(pattern),
+            layers_to_transform=tuple(layers) if layers is not None else None,
+        )
+
+    def attention_name(self) -> object:
+        """The key's value, or what an old switch stands for."""
+        value = self.config.get("attn_implementation")
+        if value is not None:
+            return value
+        return next((ATTENTION_FLAGS[key] for key in self.those_on(ATTENTION_FLAGS)), None)
+
+    def attention(self, value: object) -> Attention:
+        if isinstance(value, str) and "/" in value:
+            return Attention.FLASH
+        if self.config.get("attn_implementation") is None and isinstance(value, str):
+            return ATTENTION_OF[value]
+        return ATTENTION_OF[self.choice("attn_implementation", "sdpa", ATTENTIONS)]
+
+    def offloading(self) -> Offloading:
+        value = self.config.get("activation_offloading")
+        if self.config.get("gradient_checkpointing") in ("offload", "offload_disk"):
+            return Offloading.ALL
+        if not value or not self.flag("gradient_checkpointing"):
+            return Offloading.NONE
+        named = {"legacy": Offloading.ALL_AT_ONCE, "hidden_states": Offloading.INPUTS}
+        return named.get(value, Offloading.ALL) if isinstance(value, str) else Offloading.ALL
+
+    def checkpointing(self) -> Checkpointing:
+        value = self.config.get("gradient_checkpointing")
+        if value in ("offload", "offload_disk"):
+            return Checkpointing.OFFLOAD
+        if not self.flag("gradient_checkpointing"):
+            return Checkpointing.OFF
+        if self.config.get("activation_offloading"):
+            return Checkpointing.OFFLOAD
+        return Checkpointing.REENTRANT if self.asks_reentrant() else Checkpointing.NON_REENTRANT
+
+    def asks_reentrant(self) -> bool:
+        """``use_reentrant``: Axolotl's own default is true, for supervised training alone."""
+        kwargs = self.config.get("gradient_checkpointing_kwargs")
+        if kwargs is None and self.config.get("activation_offloading") != "hidden_states":
+            return not self.config.get("rl") and not self.config.get("unfrozen_parameters")
+        return isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
+
+    def reentrant(self, adapter: str) -> bool:
+        """Offloading in full fine-tuning wraps each layer in a checkpoint that is not, whatever is asked."""
+        wrapped = not adapter and self.offloading() in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+        return self.asks_reentrant() and not wrapped
+
+    def loss(self) -> Loss:
+        plugins = self.names("plugins")
+        if self.flag("cut_cross_entropy", default=True) and CCE_PLUGIN in plugins:
+            return Loss.CUT_CROSS_ENTROPY
+        if LIGER_PLUGIN in plugins and self.flag("liger_fused_linear_cross_entropy"):
+            return Loss.LIGER_FUSED_LINEAR
+        if LIGER_PLUGIN in plugins and self.flag("liger_cross_entropy"):
+            return Loss.LIGER
+        return Loss.CHUNKED if self.flag("chunked_cross_entropy") else Loss.PLAIN
+
+    def optimizer(self) -> str:
+        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
+
+    def liger(self) -> frozenset[str]:
+        """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""
+        listed = self.config.get("plugins")
+        if not isinstance(listed, str | list | tuple) or LIGER_PLUGIN not in listed:
+            return frozenset()
+        found = {key for key in LIGER_KERNEL_KEYS if self.flag(key)}
+        return frozenset(found | ({"liger_glu_activation"} if self.flag("liger_swiglu") else set()))
+
+    def optimizer_targets(self) -> tuple[str, ...] | str:
+        value = self.config.get("optim_target_modules")
+        return value if isinstance(value, str) else self.names("optim_target_modules")
+
+    def optimizer_rank(self) -> int:
+        """``optim_args`` is a mapping, or text of ``key=value`` parts."""
+        given = self.config.get("optim_args")
+        if isinstance(given, str):
+            given = dict(part.split("=", 1) for part in given.replace(" ", "").split(",") if "=" in part)
+        rank = str(given.get("rank", "")) if isinstance(given, Mapping) else ""
+        return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else 128
+
+    def preference(self) -> Preference | None:
+        if self.flag("reward_model"):
+            return Preference.REWARD
+        name = self.config.get("rl")
+        return Preference(name) if isinstance(name, str) and name in set(Preference) - {Preference.REWARD} else None
+
+    def adapter_fp32(self, preference: Preference | None, quantized: bool) -> bool:
+        """TRL wraps the model itself for DPO, IPO and KTO: its adapters are bf16 on a quantised base, else fp32."""
+        if preference in (Preference.DPO, Preference.IPO, Preference.KTO):
+            return not quantized
+        return self.flag("peft_autocast_adapter_dtype", default=True)
+
+    def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
+        """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
+        if adapter not in LORA_ADAPTERS or (adapter == "lora" and self.flag("gptq")):
+            return False  # the kernels cannot read packed weights
+        if self.given.isdisjoint(LORA_KERNEL_KEYS):
+            return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
+        return bool(self.those_on(LORA_KERNEL_KEYS))
+
+    def half(self) -> bool:
+        """``bf16`` is ``auto`` where it is left out; false there and no other 16-bit key means fp32."""
+        other = self.those_on(("fp16", "float16", "bfloat16"))
+        return bool(other) or self.config.get("bf16", "auto") not in (False, None, "false")
+
+    def double_quantization(self) -> bool:
+        """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""
+        given = self.config.get("bnb_config_kwargs")
+        value = given.get("bnb_4bit_use_double_quant", True) if isinstance(given, Mapping) else True
+        return value is not False
+
+    def computes_full(self) -> bool:
+        given = self.config.get("bnb_config_kwargs")
+        return isinstance(given, Mapping) and given.get("bnb_4bit_compute_dtype") == "float32" and self.half()
+
+    def evaluates(self) -> bool:
+        return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))
