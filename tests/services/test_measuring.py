@@ -10,6 +10,7 @@ import pytest
 from app.catalog.library import load_catalog
 from app.core.run import Run
 from app.core.run_reader import read_run
+from app.services import measuring
 from app.services.measuring import Meter
 
 CATALOG = load_catalog()
@@ -26,7 +27,7 @@ def test_a_configuration_is_read_once(more: dict[str, Any], monkeypatch: pytest.
         read.append(config)
         return usual(config)
 
-    monkeypatch.setattr(Run, "from_config", counted)
+    monkeypatch.setattr(measuring, "read_run", counted)
     meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"))
     config = {**CONFIG, **more}
     sizes = {meter.process_bytes(one) for one in (config, MappingProxyType(dict(config)), dict(config))}
