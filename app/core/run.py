@@ -46,6 +46,10 @@ class Loss(StrEnum):
     LIGER = "liger"
 
 
+CHUNKS = 8
+"""Parts of the sequence that the chunked loss takes by default."""
+
+
 class Checkpointing(StrEnum):
     """What gradient checkpointing keeps."""
 

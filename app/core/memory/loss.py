@@ -9,12 +9,10 @@ from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.offloading import LABEL_BYTES, LEAST_BYTES, OffloadingTape
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, slices, split
 from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
-from app.core.run import Loss
-
-CHUNKS = 8
-"""Parts of the sequence that the chunked loss takes by default."""
+from app.core.run import CHUNKS, Loss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,11 @@ def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
 def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tensor]:
     """The causal model's own forward, behind its final norm."""
     t.slot = LOGITS
+    if isinstance(t, OffloadingTape):
+        t.sparing = True
     logits = linear(t, spec.linear, hidden)
+    if isinstance(t, OffloadingTape):
+        t.sparing = False
     if spec.scaled:
         logits = scale(t, logits)
     if spec.softcap:
@@ -122,9 +124,20 @@ def _chunked(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
     chunks = split(t, logits, (part,) * CHUNKS)
     if spec.rows:
         chunks = tuple(copy(t, chunk) for chunk in chunks)
-    losses = [custom(t, ((1, FULL),), (chunk,), (chunk,))[0] for chunk in chunks]
+    if isinstance(t, OffloadingTape):
+        losses = [_chunk_offloaded(t, chunk, apart=spec.rows or place == 0) for place, chunk in enumerate(chunks)]
+    else:
+        losses = [custom(t, ((1, FULL),), (chunk,), (chunk,))[0] for chunk in chunks]
     (loss,) = custom(t, ((1, FULL),), losses, ())
     return loss
+
+
+def _chunk_offloaded(t: OffloadingTape, chunk: Tensor, *, apart: bool) -> Tensor:
+    """A chunk's logits, labels, maxima and log-sums leave; a view that begins elsewhere does so as a clone."""
+    held = Tensor(chunk.storage, chunk.elements, chunk.itemsize) if apart else t.part(chunk)
+    labels = t.fresh(1, LABEL_BYTES * (LEAST_BYTES if t.labels_leave else 1))
+    statistics = [t.fresh(1, FULL) for _ in range(2)]
+    return custom(t, ((1, FULL),), (chunk,), (held, labels, *statistics))[0]
 
 
 def _penalised(t: Tape, spec: HeadSpec, loss: Tensor) -> Tensor:

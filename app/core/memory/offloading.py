@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 from app.core.memory.operations import FULL
 from app.core.memory.tape import ACTIVATIONS, MASK, TOKEN, Gradients, Run, Storage, Tape, Tensor
-from app.core.run import Loss, Method, Offloading
+from app.core.run import CHUNKS, Loss, Method, Offloading
 from app.core.run import Run as Training
 
 LEAST_BYTES = 1024
+LABEL_BYTES = 8
 STASH = 5
 """Saved tensors whose copies to the host may be under way (``max_fwd_stash_size``)."""
 
@@ -50,8 +51,36 @@ def streams_held(run: Training) -> int:
             return 2 if leaf else 1
 
 
+def hooks_see_head(run: Training) -> bool:
+    """Whether the hooks take what the loss saves: where they are open through the whole step, for chunks of logits."""
+    return run.loss is Loss.CHUNKED and run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+
+
+def labels_stay(run: Training, row: int) -> bool:
+    """Whether the last chunk's labels are less than what is moved, so that they push nothing out of the stash.
+
+    ``row`` is the tokens of one row, of which each chunk takes an eighth, rounded up, and the last what is left.
+    """
+    whole = -(-row // CHUNKS)
+    last = (row - 1) % whole + 1
+    return hooks_see_head(run) and LABEL_BYTES * last * max(1, run.tokens // row) < LEAST_BYTES
+
+
+def inputs_flying(run: Training, layers: int) -> int:
+    """Inputs of layers on the card when the forward has reached the loss.
+
+    Under an adapter the embedding's output is a leaf; the copies of the last two are under way where inputs alone are
+    offloaded, while what a chunked loss saves pushes them out of the stash.
+    """
+    leaf = run.method is not Method.FULL
+    under_way = 0 if run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE) else 2
+    return min(layers, leaf + under_way)
+
+
 def loss_on_host(run: Training, vocab_size: int) -> int:
-    """The plain loss's log-softmax is saved twice, by itself and by what picks from it; with streams that shows."""
+    """Chunks of logits; the plain loss's log-softmax is saved twice, which with streams shows."""
+    if hooks_see_head(run):
+        return run.itemsize * TOKEN * vocab_size
     if run.loss is not Loss.PLAIN or run.offloading not in (Offloading.ALL, Offloading.ALL_AT_ONCE):
         return 0
     return FULL * TOKEN * vocab_size * (1 if run.offloading is Offloading.ALL else 2)
@@ -67,6 +96,12 @@ class OffloadingTape(Tape):
     def __init__(self, *, streams: bool, compute: int = 2, gradients_present: bool = False, positions: int = 2) -> None:
         super().__init__(compute=compute, gradients_present=gradients_present, positions=positions)
         self.streams = streams
+        self.sparing = False
+        """Whether the hooks are off, as they are within the output head."""
+        self.labels_leave = True
+        """Whether a chunk's labels are large enough to be moved."""
+        self.outer = False
+        """Whether nodes are the outer graph's, each of which lets go of what came back for the one before."""
         self.count = 0
         self.stash: dict[int, Storage] = {}
         self.twice: set[int] = set()
@@ -78,6 +113,9 @@ class OffloadingTape(Tape):
     ) -> None:
         """As the plain tape's, but what is saved leaves."""
         if not any(x is not None and x.node is not None for x in inputs):
+            return
+        if self.sparing:
+            super().join(outputs, inputs, saved, run)
             return
         kept: list[Tensor] = []
         moved: list[tuple[int, int]] = []
@@ -92,6 +130,8 @@ class OffloadingTape(Tape):
             back = [self.fresh(size, 1, ACTIVATIONS) for identity, size in moved if identity not in self.stash]
             made = run(grads)
             self.stash.clear()
+            if self.outer:
+                self.pinned.clear()
             if self.streams:
                 self.pinned += back
             return made
@@ -115,6 +155,14 @@ class OffloadingTape(Tape):
             self.stash[self.count] = storage or Storage(self, x.bytes, ACTIVATIONS)
         moved.append((self.count, x.bytes))
         self.moved += x.bytes
+
+    def part(self, x: Tensor) -> Tensor:
+        """A view that does not begin where its storage does: the hooks clone it, and it is the clone that leaves."""
+        return Tensor(Storage(self, x.bytes, ACTIVATIONS), x.elements, x.itemsize)
+
+    def let_go(self) -> None:
+        """The backward has ended: what came back last goes."""
+        self.pinned.clear()
 
     @property
     def pinned_bytes(self) -> int:

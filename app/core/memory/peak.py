@@ -24,7 +24,14 @@ from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
-from app.core.memory.offloading import hooks_see_layers, loss_on_host, streams_held
+from app.core.memory.offloading import (
+    hooks_see_head,
+    hooks_see_layers,
+    inputs_flying,
+    labels_stay,
+    loss_on_host,
+    streams_held,
+)
 from app.core.memory.optimizers import form_of, gradient_bytes
 from app.core.memory.outline import Base, Group, Outline, contenders, ends
 from app.core.memory.preference import (
@@ -50,6 +57,7 @@ from app.core.memory.tape import (
     TOKEN,
     Lengths,
     Moment,
+    fields,
 )
 from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
@@ -101,6 +109,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels:
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
         form_of(run.optimizer).immediate,
+        labels_stay(run, rows),
         tuple([rows >= window for window in windows]) if windows else (),
     )
     outline = kept(
@@ -331,6 +340,8 @@ class _Step:
             compute=run.itemsize,
             gradients_present=self.present,
             needs_input=not self.layers or self.layers[-1].differentiable,
+            offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
+            labels_stay=labels_stay(run, row_tokens(run)),
         )
 
     @property
@@ -388,7 +399,10 @@ class _Step:
     def on_host(self) -> int:
         """Checkpoints that wait on the host, and one layer's saved tensors where they do too."""
         most = max((layer.moved for layer in self.layers), default=0)
-        return sum(self.streams()) + most + loss_on_host(self.run, self.architecture.vocab_size)
+        loss = loss_on_host(self.run, self.architecture.vocab_size)
+        if hooks_see_head(self.run):  # its chunks are back before a layer is made again
+            return sum(self.streams()) + max(most, loss, key=lambda size: fields(size)[1])
+        return sum(self.streams()) + most + loss
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
@@ -471,6 +485,8 @@ class _Step:
         others = everything - kept[-1] + (copies - last.copies if copies else 0)
         yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + self.masks + inputs + others)
         held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        if self.offloaded:
+            held += inputs_flying(self.run, len(self.layers)) * self.streams()[0]
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:

@@ -188,9 +188,16 @@ def recompute(
 
 @lru_cache(maxsize=CACHED)
 def profile_head(
-    spec: HeadSpec, *, stream: int, compute: int, gradients_present: bool, needs_input: bool
+    spec: HeadSpec,
+    *,
+    stream: int,
+    compute: int,
+    gradients_present: bool,
+    needs_input: bool,
+    offloading: Offloading = Offloading.NONE,
+    labels_stay: bool = False,
 ) -> HeadProfile:
-    """Record final norm, head and loss."""
+    """Record final norm, head and loss; under ``offloading`` hooks take what a chunked loss saves."""
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
@@ -198,6 +205,10 @@ def profile_head(
     del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
+    if offloading is not Offloading.NONE and not spec.wrapped:
+        streams = offloading is Offloading.ALL
+        t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
+        t.outer, t.labels_leave = True, not labels_stay
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
@@ -212,6 +223,8 @@ def profile_head(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
+    if isinstance(t, OffloadingTape):
+        t.let_go()
     return HeadProfile(
         quiet=quiet_stage,
         quiet_casting=quiet_casting,
