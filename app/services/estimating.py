@@ -195,6 +195,8 @@ def _own_findings(
         found.append(
             Finding(severity=Severity.WARNING, message=message("finding.mixer_approximate", model_type=model_type))
         )
+    if resolved.architecture.multimodal and not resolved.architecture.towers_left_out:
+        found.append(Finding(severity=Severity.INFO, message=message("finding.text_alone")))
     if resolved.unstated:
         found.append(
             Finding(
