@@ -130,7 +130,14 @@ def time_of(
         run,
         adapter,
         hardware,
-        samples=Samples(rows=dataset.rows, mean_tokens=dataset.mean_tokens) if dataset else Samples(),
+        samples=Samples(
+            rows=dataset.rows,
+            mean_tokens=dataset.mean_tokens,
+            max_tokens=dataset.max_tokens,
+            padded=bool(config.get("pad_to_sequence_len")),
+        )
+        if dataset
+        else Samples(),
         epochs=float(config.get("num_epochs") or 1),
         max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
         rl=str(config["rl"]) if config.get("rl") else None,
