@@ -12,6 +12,13 @@ from functools import cached_property
 from itertools import count
 from math import prod
 
+UNPACKED_BY: Mapping[str, str] = {"mxfp4": "Mxfp4Config", "fp8": "FineGrainedFP8Config"}
+"""Formats that checkpoints are published in, with what ``model_quantization_config`` calls them.
+
+Transformers 5.16.1 trains neither (``is_trainable`` of its quantisers) and quantises neither a second time
+(``merge_quantization_configs``); with ``dequantize`` it reads both as 16 bits.
+"""
+
 
 class Kind(StrEnum):
     """What a module is, as far as counting, targeting and memory care."""
@@ -229,6 +236,8 @@ class Architecture:
     """Whether the model has towers that no description covers: neither counted nor in the memory."""
     packing: Packing | None = None
     """Of a GPTQ checkpoint, as its config.json's ``quantization_config`` says."""
+    published_in: str = ""
+    """The format of a checkpoint that is quantised already and trains only unpacked, a key of ``UNPACKED_BY``."""
     expert_names: Mapping[str, str] = field(default_factory=dict)
     """Target names that PEFT rewrites to a fused 3-D expert parameter: ``{"gate_proj": "gate_up_proj"}``."""
     dropouts: Dropouts = Dropouts()

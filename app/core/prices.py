@@ -14,11 +14,22 @@ from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import beside, four_bit_keys, fused_loss
 from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTENTION
 from app.core.estimate import Verdict
+from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware, Vendor
 from app.core.memory.optimizers import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
-from app.core.run import LORA_KERNEL_KEYS, Attention, Checkpointing, LoraSettings, Loss, Method, Quantization, Run
+from app.core.run import (
+    LORA_KERNEL_KEYS,
+    Attention,
+    Checkpointing,
+    LoraSettings,
+    Loss,
+    Method,
+    Preference,
+    Quantization,
+    Run,
+)
 from app.core.run_reader import LIGER_KERNEL_KEYS
 from app.core.timing import Pace
 
@@ -181,7 +192,7 @@ def _batches(run: Run, architecture: Architecture) -> Iterator[Turn]:
     micro, tokens = run.micro_batch_size, run.sequence_len_tokens
     effective = micro * run.gradient_accumulation_steps
     for knob, size in (("micro_batch_smaller", micro - 1), ("micro_batch_larger", micro + 1)):
-        if size < 1:
+        if size < (LEAST_KTO_BATCH if run.preference is Preference.KTO else 1):
             continue
         patch: dict[str, Any] = {"micro_batch_size": size}
         even = effective % size == 0
@@ -208,7 +219,7 @@ def _bases(
         yield _turn("adapter", {**ADAPTER, "lora_target_modules": named}, Trains.OTHERWISE)
         return
     quantizable = any(module.kind is Kind.LINEAR for module in architecture.modules)
-    if run.quantization is Quantization.GPTQ:
+    if run.quantization is Quantization.GPTQ or architecture.published_in:
         return  # another base is another checkpoint
     if run.quantization is Quantization.NF4:
         yield _turn("base_16bit", {"adapter": "lora"}, Trains.ROUNDED)

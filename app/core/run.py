@@ -195,11 +195,6 @@ class Run:
         return self.micro_batch_size * self.rows_per_sample * self.sequence_len_tokens
 
     @property
-    def sample_tokens(self) -> int:
-        """Tokens of the samples themselves, each answer once."""
-        return self.micro_batch_size * self.sequence_len_tokens
-
-    @property
     def virtual_tokens(self) -> int:
         """Virtual tokens before each row's own."""
         settings = self.peft.settings if self.peft is not None else None

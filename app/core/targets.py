@@ -14,6 +14,8 @@ Layers: TypeAlias = tuple[int, ...]
 
 LONGEST_PATTERN = 1000
 MOST_VARIABLE_PARTS = 5
+MOST_DIGITS = 6
+"""Of a layer's number."""
 QUANTIFIERS = "*+?{"
 
 REFUSED_NAMES = ("out_proj", "conv1d")
@@ -33,7 +35,7 @@ def suffix_layers(path: str, layers: Layers | None, target: str) -> Layers | Non
     hit: Layers = layers or ()
     for want, part in zip(reversed(wanted), reversed(parts), strict=False):
         if part == "{}":
-            if not want.isdecimal() or int(want) not in hit or str(int(want)) != want:
+            if not want.isdecimal() or len(want) > MOST_DIGITS or int(want) not in hit or str(int(want)) != want:
                 return None
             hit = (int(want),)
         elif want != part:

@@ -99,12 +99,32 @@ class Work:
         )
 
 
+MOST_ROWS = 512
+"""Of a micro batch, as far as the longest of them is told apart."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """The training data as far as time cares: how many samples, and tokens of an average one; None is unknown."""
+    """The training data as far as time cares; None is unknown.
+
+    How many samples, tokens of an average and of the longest one, and whether each is ``padded`` to the full length.
+    """
 
     rows: int | None = None
     mean_tokens: int | None = None
+    max_tokens: int | None = None
+    padded: bool = False
+
+    def row_tokens(self, run: Run) -> int:
+        """Tokens of a row of the batch: packed or padded the full length, else what the longest of its rows has.
+
+        Of lengths that fall off evenly (exponentially) the longest of n is the mean times 1 + 1/2 + ... + 1/n.
+        """
+        full = run.sequence_len_tokens
+        if run.sample_packing or self.padded or self.mean_tokens is None:
+            return full
+        longest = self.mean_tokens * sum(1 / place for place in range(1, min(run.micro_batch_size, MOST_ROWS) + 1))
+        return max(1, min(full, self.max_tokens or full, int(longest)))
 
 
 def adapter_disk_bytes(run: Run, adapter: Adapter) -> int:
@@ -166,6 +186,7 @@ def step_parts(
     hardware: Hardware,
     *,
     flops_per_second: float,
+    row_tokens: int,
     span_tokens: int,
     rl: str | None,
 ) -> dict[str, float]:
@@ -173,7 +194,7 @@ def step_parts(
     bandwidth = (hardware.memory_bandwidth_bytes_s or 0) * BANDWIDTH_SHARE
     arithmetic = flops_per_second * ARITHMETIC_SHARE
     full = run.method is Method.FULL
-    tokens = run.sample_tokens * (2 if rl else 1)
+    tokens = run.micro_batch_size * row_tokens * (2 if rl else 1)
     reference = 1 if rl in ("dpo", "ipo", "kto") else 0
     checkpointed = run.checkpointing is not Checkpointing.OFF
     work = Work.of(architecture)
@@ -267,9 +288,12 @@ def estimate_time(
     if rate is None or not hardware.memory_bandwidth_bytes_s or (run.method is Method.FULL and not hardware.bf16):
         return None
     span = min(samples.mean_tokens or run.sequence_len_tokens, run.sequence_len_tokens)
-    parts = step_parts(architecture, run, adapter, hardware, flops_per_second=rate, span_tokens=span, rl=rl)
+    row = samples.row_tokens(run)
+    parts = step_parts(
+        architecture, run, adapter, hardware, flops_per_second=rate, row_tokens=row, span_tokens=span, rl=rl
+    )
     step = sum(parts.values())
-    tokens = run.sample_tokens * run.gradient_accumulation_steps * hardware.data_parallel
+    tokens = run.micro_batch_size * row * run.gradient_accumulation_steps * hardware.data_parallel
     steps = steps_of(run, samples, epochs=epochs, max_steps=max_steps, data_parallel=hardware.data_parallel)
     total = None if steps is None else steps * step
     gpu_hours = None if total is None else total / 3600 * hardware.data_parallel

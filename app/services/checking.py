@@ -187,8 +187,9 @@ def _resolved(
         return resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model), ()
     except UnknownName as error:
         namesake = catalog.models.namesake(error.given)
-        if namesake is not None:
-            counted = resolve_model(catalog=catalog, base_model=base, model=namesake.config)
+        if namesake is not None:  # a copy may be published in another format
+            itself = {key: value for key, value in namesake.config.items() if key != "quantization_config"}
+            counted = resolve_model(catalog=catalog, base_model=base, model=itself)
             said = info("model_namesake", "base_model", given=error.given[:100], id=namesake.id)
             return counted, (said,)
         code = "model_unknown_nearest" if error.nearest else "model_unknown"

@@ -130,7 +130,14 @@ def time_of(
         run,
         adapter,
         hardware,
-        samples=Samples(rows=dataset.rows, mean_tokens=dataset.mean_tokens) if dataset else Samples(),
+        samples=Samples(
+            rows=dataset.rows,
+            mean_tokens=dataset.mean_tokens,
+            max_tokens=dataset.max_tokens,
+            padded=bool(config.get("pad_to_sequence_len")),
+        )
+        if dataset
+        else Samples(),
         epochs=float(config.get("num_epochs") or 1),
         max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
         rl=str(config["rl"]) if config.get("rl") else None,
@@ -195,6 +202,8 @@ def _own_findings(
         found.append(
             Finding(severity=Severity.WARNING, message=message("finding.mixer_approximate", model_type=model_type))
         )
+    if resolved.architecture.multimodal and not resolved.architecture.towers_left_out:
+        found.append(Finding(severity=Severity.INFO, message=message("finding.text_alone")))
     if resolved.unstated:
         found.append(
             Finding(

@@ -7,7 +7,6 @@ from typing import Any
 from app.catalog.library import Catalog
 from app.core.advice import conflicts
 from app.core.axolotl.adapter_rules import NOT_AXOLOTLS
-from app.core.axolotl.composing import is_packed
 from app.core.decision import Fact
 from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate, Verdict
@@ -140,7 +139,7 @@ class _Planner:
             case "moe":
                 return self.resolved.architecture.mixture_of_experts
             case "packed":
-                return is_packed(self.resolved.id or "")
+                return bool(self.resolved.architecture.published_in)
             case "saves_4bit":
                 return self.meter.process_bytes(self._least("qlora")) < self.meter.process_bytes(self._least("lora"))
         return self._has_room(name.removeprefix("fits_"))
@@ -220,7 +219,7 @@ class _Planner:
 
     def _alternatives(self, taken: str, planned: Estimate) -> tuple[Alternative, ...]:
         found = []
-        packed = is_packed(self.resolved.id or "")
+        packed = bool(self.resolved.architecture.published_in)
         for method in ALTERNATIVES:
             if method == taken or (method == "qlora" and packed):  # what is quantised already cannot be again
                 continue
@@ -292,7 +291,7 @@ class _Planner:
         return tuple(findings)
 
     def _kept(self, method: str) -> list[Finding]:
-        """A finding for each of the person's values that keeps the plan from fitting, with what would fit."""
+        """What of the person's values keeps the plan from fitting, with what would fit: all of it together."""
         able = frozenset(key for rung in Rung for key in RUNG_KEYS[rung])
         kept = able if is_whole(self.wish, method) else self.keep & able
         if not kept:
@@ -300,6 +299,15 @@ class _Planner:
         free = self._climb(method, (self.keep - kept) | {"adapter"})
         if not free.fits:
             return []
+        changes = [change for change in free.changes if change.key in kept]
+        fix = Fix(set={change.key: change.after for change in changes})
+        if len(changes) > 1:
+            said = message(
+                "finding.kept_do_not_fit",
+                changes=tuple(f"{change.key}: {_shown(change.after)}" for change in changes),
+                saves_bytes=sum(change.saves_bytes for change in changes),
+            )
+            return [Finding(severity=Severity.WARNING, message=said, fix=fix)]
         return [
             Finding(
                 severity=Severity.WARNING,
@@ -311,10 +319,9 @@ class _Planner:
                     fitting=_shown(change.after),
                     saves_bytes=change.saves_bytes,
                 ),
-                fix=Fix(set={change.key: change.after}),
+                fix=fix,
             )
-            for change in free.changes
-            if change.key in kept
+            for change in changes
         ]
 
     def _fitting(self, alternatives: tuple[Alternative, ...]) -> list[Alternative]:

@@ -9,7 +9,6 @@ from app.catalog.gpus import GpuRow
 from app.catalog.library import Catalog
 from app.catalog.models import ModelRow
 from app.catalog.search import tokens
-from app.core.axolotl.composing import is_packed
 from app.core.errors import InvalidInput
 from app.core.fit import SHORTEST_SEQUENCE, Rung, build_ladder
 from app.core.hardware import Hardware, Vendor
@@ -249,10 +248,10 @@ def _at_room(
     catalog: Catalog, model_id: str, card: Hardware, method: str, goal: Goal, install: Install
 ) -> tuple[int, int, int] | None:
     """What ``method`` takes by what headroom may cost: expected, at the most, and at which length."""
-    if is_packed(model_id):
-        return None
     row = catalog.models.get(model_id)
     resolved = ResolvedModel(id=row.id, row=row, architecture=catalog.architecture(row.id))
+    if resolved.architecture.published_in:
+        return None
     wish = Wish(goal=goal, install=install, dataset=Dataset(), overrides=KEYS_OF_METHOD.get(method, {}))
     try:
         config = least_config(catalog, resolved, card, wish, method, frozenset(), paid=True)

@@ -208,6 +208,9 @@ def find_model(name: str, catalog: Catalog) -> tuple[ModelRow | None, tuple[str,
     ]
     if len(found) == 1 or spoken:
         return (spoken or list(found))[0], ()
+    copied = catalog.models.namesake(name)  # by another publisher
+    if copied is not None:
+        return None, (copied.id,)
     return None, tuple(row.id for row in found[:MOST_SUGGESTIONS]) or catalog.models.nearest(name)
 
 

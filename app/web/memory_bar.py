@@ -33,7 +33,7 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
     return MemoryBar(
         segments=segments,
         process=gib(memory.process_bytes, texts),
-        capacity=gib(capacity, texts),
+        capacity=gib(capacity, texts) if estimate.capacity_bytes is not None else "",
         capacity_percent=_percent(capacity / scale),
         capacity_label_end=capacity / scale > 60,
         overflow=over > 0,
@@ -44,7 +44,7 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
         range_low=gib(low, texts),
         range_high=gib(high, texts),
         description=texts.text(
-            "web.bar.description",
+            "web.bar.description" if estimate.capacity_bytes is not None else "web.bar.description.alone",
             process_bytes=memory.process_bytes,
             capacity_bytes=capacity,
             parts=tuple(f"{segment.label} {segment.value}" for segment in segments),

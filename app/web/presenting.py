@@ -117,11 +117,7 @@ def present(
         ),
         time=time_fact(estimate.time, texts) if estimate.time else None,
         disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
-        rule_of_thumb=t(
-            "web.result.rule_of_thumb",
-            rule_bytes=estimate.rule_of_thumb_bytes,
-            process_bytes=estimate.memory.process_bytes,
-        ),
+        rule_of_thumb=rule_of_thumb(estimate, texts),
         peak=peak_text(estimate.memory, texts),
         host=t("web.result.host", host_bytes=estimate.memory.host_bytes) if estimate.memory.host_bytes else "",
         trainable=t("web.number", number=estimate.trainable_parameters),
@@ -155,6 +151,13 @@ def present(
         brought=brought(plan, form=form, wish=wish, texts=texts, address=address),
         beyond=Beyond(time=time_detail(plan, hardware, catalog, texts), links=onward),
     )
+
+
+def rule_of_thumb(estimate: Estimate, texts: Texts) -> str:
+    """The guide's figure beside this one, and why they differ."""
+    rule, process = estimate.rule_of_thumb_bytes, estimate.memory.process_bytes
+    code = "web.result.rule_of_thumb.above" if rule > process else "web.result.rule_of_thumb"
+    return texts.text(code, rule_bytes=rule, process_bytes=process)
 
 
 def brought(plan: Plan, *, form: Form, wish: Wish, texts: Texts, address: Address) -> contexts.Brought | None:

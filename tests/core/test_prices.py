@@ -1,6 +1,7 @@
 """Which knobs a configuration has: what its model, card and training rule out is not offered."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,6 +107,19 @@ def test_a_smaller_micro_batch_is_made_up_where_it_divides() -> None:
     assert even["micro_batch_larger"].patch == {"micro_batch_size": 3, "gradient_accumulation_steps": 2}
     odd = offered({**FULL, "micro_batch_size": 4, "gradient_accumulation_steps": 1})
     assert odd["micro_batch_larger"].patch == {"micro_batch_size": 5}
+
+
+def test_kto_keeps_two_answers_in_a_micro_batch() -> None:
+    """TRL refuses one alone."""
+    assert "micro_batch_smaller" not in offered({**LORA, "rl": "kto", "micro_batch_size": 2})
+    assert "micro_batch_smaller" in offered({**LORA, "rl": "kto", "micro_batch_size": 3})
+    assert "micro_batch_smaller" in offered({**LORA, "rl": "dpo", "micro_batch_size": 2})
+
+
+def test_what_is_published_quantised_is_offered_in_no_other_bits() -> None:
+    """That is another checkpoint."""
+    assert "base_4bit" in offered(LORA)
+    assert not {"base_4bit", "base_8bit"} & set(offered(LORA, replace(LLAMA, published_in="fp8")))
 
 
 def test_a_plain_loss_leaves_no_other_switched_on() -> None:

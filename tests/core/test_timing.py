@@ -262,3 +262,22 @@ def test_a_pace_is_said_in_one_way(ratio: float, kind: str, percent: int) -> Non
 def test_a_pace_needs_both_times() -> None:
     """Cards without rates have none."""
     assert Pace.between(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "samples", "row"),
+    [
+        ({"micro_batch_size": 1}, Samples(rows=8, mean_tokens=200), 200),
+        ({"micro_batch_size": 2}, Samples(rows=8, mean_tokens=200), 300),
+        ({"micro_batch_size": 2}, Samples(rows=8, mean_tokens=200, max_tokens=250), 250),
+        ({"micro_batch_size": 2}, Samples(rows=8, mean_tokens=1900), 2048),
+        ({"micro_batch_size": 2}, Samples(rows=8, mean_tokens=200, padded=True), 2048),
+        ({"micro_batch_size": 2}, Samples(rows=8), 2048),
+        ({"micro_batch_size": 2, "sample_packing": True}, Samples(rows=8, mean_tokens=200), 2048),
+    ],
+)
+def test_rows_that_are_not_packed_are_as_long_as_the_longest_of_them(
+    config: Mapping[str, Any], samples: Samples, row: int
+) -> None:
+    """Where the data's lengths are known; else the full length."""
+    assert samples.row_tokens(read_run(LORA | config)) == row

@@ -152,3 +152,36 @@ def test_old_cards_get_fp16_and_no_flash_attention(catalog: Catalog) -> None:
 def test_typed_vram_is_what_the_tree_reads(catalog: Catalog, vram: float, answer: str) -> None:
     """The guide's ranges, from a card given by its size."""
     assert planned(catalog, vram=vram).decision.path[0].answer.code == f"tree.vram.{answer}.answer"
+
+
+def test_own_values_that_do_not_fit_are_told_together(catalog: Catalog) -> None:
+    """One change at a time would not do, so there is one fix for all; what it gives fits."""
+    kept = {
+        "adapter": "lora",
+        "lora_r": 64,
+        "sequence_len": 8192,
+        "micro_batch_size": 4,
+        "optimizer": "adamw_torch",
+    }
+    made = planned(catalog, overrides=kept)
+    (said,) = [found for found in made.findings if found.code == "kept_do_not_fit"]
+    assert made.outcome is Outcome.DOES_NOT_FIT
+    assert said.fix is not None
+    assert set(said.fix.set) == {"micro_batch_size", "optimizer"}
+    assert planned(catalog, overrides={**kept, **said.fix.set}).outcome is Outcome.FITS
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        ("mistralai/Devstral-Small-2-24B-Instruct-2512", "FineGrainedFP8Config"),
+        ("openai/gpt-oss-20b", "Mxfp4Config"),
+        ("mistralai/Ministral-3-8B-Base-2512", None),
+    ],
+)
+def test_what_is_published_quantised_is_unpacked(catalog: Catalog, model: str, named: str | None) -> None:
+    """And never quantised a second time, which Transformers refuses."""
+    made = planned(catalog, model, gpu="rtx-4090", priority=Priority.MEMORY)
+    assert made.config.get("model_quantization_config") == named
+    assert made.method == ("qlora" if named is None else "lora")
+    assert not {"packed_checkpoint", "packed_training", "not_priced"} & {found.code for found in made.findings}

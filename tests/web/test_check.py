@@ -29,6 +29,13 @@ def test_a_pasted_file_gets_an_address_of_its_own(client: TestClient) -> None:
     assert document.select(".bar")
 
 
+def test_without_a_card_no_line_of_one_is_drawn(client: TestClient) -> None:
+    for gpu, lines in (("", 0), ("rtx-4090", 1)):
+        drawn = parsed(client.post("/check?lang=en", data={"yaml": YAML_EXAMPLE, "gpu": gpu}))
+        assert drawn.select(".bar")
+        assert len(drawn.select(".bar-capacity")) == len(drawn.select(".bar-capacity-label")) == lines
+
+
 def test_an_uploaded_file_is_looked_through(client: TestClient) -> None:
     files = {"file": ("old.yml", YAML_EXAMPLE.encode(), "text/yaml")}
     document = parsed(client.post("/check?lang=en", data={"yaml": ""}, files=files))

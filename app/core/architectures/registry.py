@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from app.core.architecture import Architecture, Kind, Module, Packing
+from app.core.architecture import UNPACKED_BY, Architecture, Kind, Module, Packing
 from app.core.architectures import (
     classic,
     cohere,
@@ -145,26 +145,28 @@ def describe(config_json: Mapping[str, Any]) -> Architecture:
             not allow counting it as the nearest known shape.
     """
     config = ConfigReader(config_json)
+    return replace(_described(config), packing=_packing(config), published_in=_published_in(config))
+
+
+def _described(config: ConfigReader) -> Architecture:
+    """The model, however its checkpoint stores it."""
     model_type = config.text("model_type", default="")
     description = DESCRIPTIONS.get(model_type)
-    packing = _packing(config)
     inner = next((config.sub(key) for key in INNER if config.has(key)), None)
     if description is not None and not _within_others(model_type, inner):
         described = read_beside(inner or config, description(config))
-        return replace(described, expert_names=EXPERT_NAMES.get(model_type, {}), packing=packing)
+        return replace(described, expert_names=EXPERT_NAMES.get(model_type, {}))
     if not model_type:
         raise config.fault("model_type", "error.config_json.missing")
     if inner is not None:
-        return replace(_language_model_alone(config, inner, model_type), packing=packing)
+        return _language_model_alone(config, inner, model_type)
     if not all(config.has(key) for key in NEEDED):
         close = nearest(model_type, DESCRIPTIONS)
         raise config.fault(
             "model_type", "error.config_json.model_type", given=model_type, nearest=", ".join(close) or "llama"
         )
     towers = any(map(config.has, TOWERS))
-    return replace(
-        llama.llama(config), model_type=model_type, approximate=True, towers_left_out=towers, packing=packing
-    )
+    return replace(llama.llama(config), model_type=model_type, approximate=True, towers_left_out=towers)
 
 
 def _within_others(model_type: str, inner: ConfigReader | None) -> bool:
@@ -210,6 +212,12 @@ def _language_model_alone(config: ConfigReader, inner: ConfigReader, model_type:
         approximate=True,
         towers_left_out=True,
     )
+
+
+def _published_in(config: ConfigReader) -> str:
+    """The format of a checkpoint that is quantised already, where it is one that is unpacked to train."""
+    method = config.sub("quantization_config").text("quant_method", default="")
+    return method if method in UNPACKED_BY else ""
 
 
 def _packing(config: ConfigReader) -> Packing | None:

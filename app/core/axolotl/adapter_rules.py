@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from app.core.architecture import Kind
+from app.core.axolotl.composing import unpacking
 from app.core.axolotl.coverage import LORA_KERNELS, QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.axolotl.judging import FALSE_WORDS
 from app.core.axolotl.renamed import OTHER_TOOLS
@@ -155,9 +156,16 @@ def quantized_heads(subject: Subject) -> Iterator[Finding]:
 
 
 def packed_checkpoint(subject: Subject) -> Iterator[Finding]:
-    """gpt-oss is published in MXFP4; Transformers refuses a second quantisation on top."""
-    if subject.text("base_model").lower().startswith("openai/gpt-oss") and subject.on("load_in_4bit"):
-        yield misleads("mxfp4_checkpoint", "base_model", base_model=subject.text("base_model"))
+    """What is published quantised is neither quantised a second time nor trained without being unpacked."""
+    architecture = subject.architecture
+    if architecture is None or not architecture.published_in:
+        return
+    name, form = subject.text("base_model")[:100], architecture.published_in.upper()
+    if subject.on("load_in_4bit") or subject.on("load_in_8bit"):
+        yield fails("packed_checkpoint", "base_model", base_model=name, form=form)
+    elif subject.mapping("model_quantization_config_kwargs").get("dequantize") is not True:
+        fix = Fix(set=unpacking(architecture), safe=True)
+        yield fails("packed_training", "base_model", fix=fix, base_model=name, form=form)
 
 
 def kernels(subject: Subject) -> Iterator[Finding]:

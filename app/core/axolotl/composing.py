@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from app.core.architecture import Architecture, Kind
+from app.core.architecture import UNPACKED_BY, Architecture, Kind
 from app.core.axolotl.coverage import (
     CUT_CROSS_ENTROPY,
     FLASH_ATTENTION_MOST_HEAD_DIM,
@@ -116,18 +116,19 @@ def compose(choice: Choice) -> dict[str, Any]:
 def _checkpoint(choice: Choice) -> dict[str, Any]:
     """What reading the weights and the tokenizer takes beside the name."""
     config: dict[str, Any] = {}
-    # OpenAI publishes gpt-oss in MXFP4, which trains only unpacked (Axolotl's gpt-oss examples).
-    if is_packed(choice.base_model) and not choice.four_bit:
-        config["model_quantization_config"] = "Mxfp4Config"
-        config["model_quantization_config_kwargs"] = {"dequantize": True}
+    if choice.architecture.published_in and not choice.four_bit:
+        config |= unpacking(choice.architecture)
     if choice.pad_token:
         config["special_tokens"] = {"pad_token": choice.pad_token}
     return config
 
 
-def is_packed(base_model: str) -> bool:
-    """Whether the checkpoint is published quantised (MXFP4), so that it cannot be quantised again."""
-    return base_model.lower().startswith("openai/gpt-oss")
+def unpacking(architecture: Architecture) -> dict[str, Any]:
+    """The keys that read a checkpoint as 16 bits that is published quantised (Axolotl's gpt-oss examples)."""
+    return {
+        "model_quantization_config": UNPACKED_BY[architecture.published_in],
+        "model_quantization_config_kwargs": {"dequantize": True},
+    }
 
 
 def _loss(choice: Choice) -> dict[str, Any]:

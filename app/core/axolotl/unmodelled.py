@@ -22,6 +22,8 @@ class Unmodelled:
     """Values that are modelled."""
     nested: str = ""
     """The key below it that counts."""
+    unless: tuple[str, str] = ("", "")
+    """A key and one below it that, where true, undo it."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
 
@@ -31,6 +33,10 @@ class Unmodelled:
         if self.nested:
             value = value.get(self.nested) if isinstance(value, Mapping) else None
         if value in (None, False, 0, "", [], {}, "false"):
+            return False
+        key, inner = self.unless
+        beside = config.get(key)
+        if isinstance(beside, Mapping) and beside.get(inner) is True:
             return False
         if self.values:
             return value in self.values
@@ -50,7 +56,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="selective_checkpointing", more=40),
     Unmodelled(key="fp8", less=25, more=15),
     Unmodelled(key="qat", more=50),
-    Unmodelled(key="model_quantization_config", less=75),
+    Unmodelled(key="model_quantization_config", less=75, unless=("model_quantization_config_kwargs", "dequantize")),
     Unmodelled(key="nonexpert_quantization", less=60),
     Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
     Unmodelled(

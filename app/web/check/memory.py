@@ -16,7 +16,7 @@ from app.services.pricing import price_knobs
 from app.texts import Texts
 from app.web.check.context import FitView, MemoryView, SavingView
 from app.web.memory_bar import gib, memory_bar, peak_text
-from app.web.presenting import change_views, verdict
+from app.web.presenting import change_views, rule_of_thumb, verdict
 
 SAVING, FITTING, OTHER_METHOD = "saving", "fit", "method"
 """What the buttons are called: one change that saves, all that make it fit, and those with another method."""
@@ -79,11 +79,7 @@ class Weighed:
             bar=memory_bar(self.estimate, self.texts),
             peak=peak_text(memory, self.texts),
             host=t("web.result.host", host_bytes=memory.host_bytes) if memory.host_bytes else "",
-            rule_of_thumb=t(
-                "web.result.rule_of_thumb",
-                rule_bytes=self.estimate.rule_of_thumb_bytes,
-                process_bytes=memory.process_bytes,
-            ),
+            rule_of_thumb=rule_of_thumb(self.estimate, self.texts),
             savings=self.savings(),
             fit=self.fit_view(),
         )

@@ -27,7 +27,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryBar:
-    """Memory by part against the card's capacity, as the drawing and its table need it."""
+    """Memory by part against the card's capacity, as the drawing and its table need it; blank where there is none."""
 
     segments: tuple[Segment, ...]
     process: str

@@ -1,6 +1,7 @@
 """The rules by example: what to change in a good configuration, and what is then said of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.core.architecture import Architecture, Kind
@@ -26,6 +27,7 @@ PHI3 = architecture("phi3")
 GPT2 = architecture("gpt2", kind=Kind.CONV1D, names=("c_attn",))
 NEOX = architecture("gpt_neox", names=("query_key_value",))
 VISION = architecture("gemma3", extra=(tower(),))
+PUBLISHED_IN_FP8 = replace(LLAMA, published_in="fp8")
 MOE = architecture("qwen3_moe", extra=(experts(),), expert_names={"gate_proj": "gate_up_proj"}, experts=4)
 FULL = {"adapter": None, "lora_r": None, "lora_alpha": None, "lora_target_modules": None}
 QLORA = {"adapter": "qlora", "load_in_4bit": True}
@@ -151,7 +153,8 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
     ),
     ("experts_cuda", {**QLORA, "quantize_moe_experts": True}, MOE, INSTINCT, "quantize_moe_experts", Severity.WARNING),
     ("experts_16bit", QLORA, MOE, None, "quantize_moe_experts", Severity.WARNING),
-    ("mxfp4_checkpoint", {**QLORA, "base_model": "openai/gpt-oss-20b"}, MOE, None, "base_model", Severity.WARNING),
+    ("packed_checkpoint", QLORA, PUBLISHED_IN_FP8, None, "base_model", Severity.ERROR),
+    ("packed_training", {}, PUBLISHED_IN_FP8, None, "base_model", Severity.ERROR),
     ("kernels_unpatchable", {}, PHI3, None, "lora_qkv_kernel", Severity.ERROR),
     ("kernels_unpatchable", {"rl": "dpo", "lora_o_kernel": True}, PHI3, None, "lora_qkv_kernel", Severity.ERROR),
     (

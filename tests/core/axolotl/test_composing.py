@@ -1,6 +1,7 @@
 """What is composed, held to what Axolotl 0.19 runs: by hand here, by its own validator in ``tests/conformance``."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -227,15 +228,13 @@ def test_precision_follows_the_card() -> None:
     assert (full["bf16"], full["fp16"]) == (False, False)
 
 
-def test_gpt_oss_is_unpacked_from_mxfp4_unless_it_is_quantised_or_another_copy() -> None:
-    model = MODELS["gpt_oss"]
-    config = compose(choice(base_model="openai/gpt-oss-20b", architecture=model))
-    assert config["model_quantization_config"] == "Mxfp4Config"
+@pytest.mark.parametrize(("form", "named"), [("mxfp4", "Mxfp4Config"), ("fp8", "FineGrainedFP8Config")])
+def test_what_is_published_quantised_is_unpacked_unless_it_is_quantised_anew(form: str, named: str) -> None:
+    model = replace(MODELS["gpt_oss"], published_in=form)
+    config = compose(choice(architecture=model))
+    assert config["model_quantization_config"] == named
     assert config["model_quantization_config_kwargs"] == {"dequantize": True}
-    for other in (
-        choice(base_model="openai/gpt-oss-20b", architecture=model, method="qlora"),
-        choice(base_model="someone/gpt-oss-20b-BF16", architecture=model),
-    ):
+    for other in (choice(architecture=model, method="qlora"), choice(architecture=MODELS["gpt_oss"])):
         assert "model_quantization_config" not in compose(other)
 
 
