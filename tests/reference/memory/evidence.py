@@ -17,6 +17,7 @@ RECORDINGS: Mapping[str, str] = {
     "rare": "rare switches over odd sizes",
     "rare_held_back": "rare switches, drawn a second time",
     "shown": "models in which one trait decides",
+    "offloaded_losses": "the chunked loss under activation offloading",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
 }
