@@ -175,27 +175,52 @@ def _cut(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
 
 
 def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
-    """Gradients are made chunk by chunk in the forward and saved, a trained head's through an fp32 copy."""
+    """Gradients are made chunk by chunk in the forward and saved, a trained head's through an fp32 copy.
+
+    A chunk's logits keep their name until the next one's are made. Autocast copies what is not in its type for each
+    product: a trained head once, but a view of it, which is no leaf, each time.
+    """
     needed = hidden.node is not None and t.recording
-    trained = spec.linear.trained and t.recording
+    trained = spec.linear.trained and needed
     gradient = t.fresh(hidden.elements, hidden.itemsize)
     whole = t.fresh(spec.linear.elements, spec.linear.itemsize) if trained else None
-    part = t.fresh(CHUNK * spec.vocab, t.compute)
-    if trained and spec.linear.itemsize < FULL:
-        temporary = t.fresh(spec.linear.elements, t.compute), t.fresh(spec.linear.elements, FULL)
-        del temporary
-    del part
+    converts = spec.linear.itemsize != t.compute
+    parts: list[Tensor] = []
+    for _ in range(2 if spec.vocab > spec.hidden else 1):
+        rows = t.fresh(CHUNK * spec.hidden, t.compute) if hidden.itemsize != t.compute else None
+        turned = t.fresh(spec.linear.elements, t.compute) if converts else None
+        parts.append(t.fresh(CHUNK * spec.vocab, t.compute))
+        del rows, turned
+        if not trained:
+            del parts[:-1]
+        if needed:
+            _liger_gradient(t, spec, converts=converts)
+        del parts[:-1]
+        if trained and spec.linear.itemsize < FULL:
+            temporary = t.fresh(spec.linear.elements, t.compute), t.fresh(spec.linear.elements, FULL)
+            del temporary
+    del parts
     loss = _scalar(t)
     inputs = (hidden, t.parameter(spec.linear.elements, spec.linear.itemsize, trained=trained))
-    saved = (gradient, whole)
-    sizes = [(x.elements, x.itemsize) if x.node is not None else None for x in inputs]
+    held = [gradient if hidden.node is not None else None, whole]
 
     def run(_: list[Tensor | None]) -> Gradients:
-        return [None if size is None else t.fresh(*size) for size in sizes]
+        return [held.pop(0) for _ in range(2)]
 
-    if needed or trained:
-        t.join((loss,), inputs, saved, run)
+    if needed:
+        t.join((loss,), inputs, (gradient, whole), run)
     return loss
+
+
+def _liger_gradient(t: Tape, spec: HeadSpec, *, converts: bool) -> None:
+    """A chunk's part of the gradient: by the head in autocast's type, a trained one's copy staying there."""
+    copied = t.cache.get(spec.linear.name)
+    if copied is None and converts:
+        copied = t.fresh(spec.linear.elements, t.compute)
+        if spec.linear.trained:
+            t.cache[spec.linear.name] = copied
+    rows = t.fresh(CHUNK * spec.hidden, t.compute)
+    del rows
 
 
 def liger_chunk_tokens(tokens: int, vocab_size: int, hidden_size: int) -> int:
