@@ -118,6 +118,8 @@ class LoraSettings:
     modules_to_save: tuple[str, ...]
     rank_pattern: Mapping[str, int]
     layers_to_transform: tuple[int, ...] | None
+    idle_dropout: bool = False
+    """Whether there are dropout modules that drop nothing, as TRL's ``disable_dropout`` leaves them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

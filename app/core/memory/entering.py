@@ -39,6 +39,11 @@ def stands_between(architecture: Architecture, run: Run) -> bool:
     return architecture.computes_as in SCALED_EMBEDDINGS | ADDED_POSITIONS or dropouts_of(architecture, run).embedding
 
 
+def saves_between(architecture: Architecture, run: Run) -> bool:
+    """Whether anything is saved there for the backward: a norm's input, a dropout's mask."""
+    return architecture.computes_as in NORMED_EMBEDDINGS or dropouts_of(architecture, run).embedding
+
+
 def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int, *, leaf: bool) -> int:
     """Packed bytes that are saved there: a norm's fp32 input, where it is no leaf itself, and a dropout's mask."""
     width = architecture.hidden_size * TOKEN

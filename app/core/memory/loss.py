@@ -5,13 +5,14 @@ Axolotl 0.19.0 ``monkeypatch/loss/chunked.py``; cut cross entropy, arXiv:2411.09
 arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and ``ops/cross_entropy.py``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.offloading import LABEL_BYTES, LEAST_BYTES, OffloadingTape
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, slices, split
-from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Run, Tape, Tensor
 from app.core.run import CHUNKS, Loss
 
 
@@ -109,13 +110,20 @@ def _liger(t: Tape, logits: Tensor) -> Tensor:
     """Liger's cross entropy writes the gradient over the fp32 logits."""
     logits = cast(t, logits, FULL)
     loss = _scalar(t)
-    held = [Tensor(logits.storage, logits.elements, FULL)]
+    t.join((loss,), (logits,), (logits,), _handed_on(t, [logits]))
+    return loss
+
+
+def _handed_on(t: Tape, saved: Sequence[Tensor | None]) -> Run:
+    """A backward that hands on what its forward saved, written over; under hooks, what they bring back of it."""
+    sizes = [None if x is None else (x.elements, x.itemsize) for x in saved]
+    held = [] if isinstance(t, OffloadingTape) else [x.storage for x in saved if x is not None]
 
     def run(_: list[Tensor | None]) -> Gradients:
-        return (held.pop(),)
+        storages = t.reading if isinstance(t, OffloadingTape) else held
+        return [None if size is None else Tensor(storages.pop(0), *size) for size in sizes]
 
-    t.join((loss,), (logits,), (logits,), run)
-    return loss
+    return run
 
 
 def _chunked(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
@@ -202,13 +210,8 @@ def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
     del parts
     loss = _scalar(t)
     inputs = (hidden, t.parameter(spec.linear.elements, spec.linear.itemsize, trained=trained))
-    held = [gradient if hidden.node is not None else None, whole]
-
-    def run(_: list[Tensor | None]) -> Gradients:
-        return [held.pop(0) for _ in range(2)]
-
     if needed:
-        t.join((loss,), inputs, (gradient, whole), run)
+        t.join((loss,), inputs, (gradient, whole), _handed_on(t, [gradient, whole]))
     return loss
 
 

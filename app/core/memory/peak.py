@@ -19,7 +19,14 @@ from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
 from app.core.memory.attending import one_row
 from app.core.memory.confirmed import doubt_percent
-from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
+from app.core.memory.entering import (
+    between_bytes,
+    first_itemsize,
+    mask_bytes,
+    prompt_copies,
+    saves_between,
+    stands_between,
+)
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
@@ -29,7 +36,7 @@ from app.core.memory.offloading import (
     hooks_see_layers,
     inputs_flying,
     labels_stay,
-    loss_on_host,
+    lets_go_itself,
     streams_held,
 )
 from app.core.memory.optimizers import form_of, gradient_bytes
@@ -45,7 +52,14 @@ from app.core.memory.preference import (
     with_reward_head,
 )
 from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
-from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
+from app.core.memory.profile import (
+    HeadProfile,
+    LayerProfile,
+    Stage,
+    profile_evaluation,
+    profile_head,
+    profile_layer,
+)
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import (
     ACTIVATIONS,
@@ -368,9 +382,17 @@ class _Step:
                 held[key] = self.profile(spec, stream, needs_input=needs)
             found.append(held[key])
             stream, needs = held[key].output, held[key].differentiable
+        if found and lets_go_itself(self.run, between=self.between):
+            waiting = found[1].pinned if len(found) > 1 else 0
+            found[0] = self.profile(self.specs[0], self.first_itemsize, needs_input=self.first_needs, waiting=waiting)
         return tuple(found)
 
-    def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool) -> LayerProfile:
+    @property
+    def between(self) -> bool:
+        """Whether anything is saved before the first layer: by a trained embedding, a norm or a dropout."""
+        return bool(self.embedding) or saves_between(self.architecture, self.run)
+
+    def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1) -> LayerProfile:
         """One layer's."""
         return profile_layer(
             spec,
@@ -383,6 +405,7 @@ class _Step:
             needs_input=needs_input,
             positions=self.embedding_itemsize,
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
+            waiting=waiting,
         )
 
     def outline(self) -> Outline:
@@ -397,12 +420,12 @@ class _Step:
         )
 
     def on_host(self) -> int:
-        """Checkpoints that wait on the host, and one layer's saved tensors where they do too."""
-        most = max((layer.moved for layer in self.layers), default=0)
-        loss = loss_on_host(self.run, self.architecture.vocab_size)
-        if hooks_see_head(self.run):  # its chunks are back before a layer is made again
-            return sum(self.streams()) + max(most, loss, key=lambda size: fields(size)[1])
-        return sum(self.streams()) + most + loss
+        """What waits on the host: all checkpoints and the loss's, or those left and what a layer saves made again."""
+        streams = self.streams()
+        most = sum(streams) + self.head.moved
+        for place, layer in enumerate(self.layers):
+            most = max(most, sum(streams[:place]) + layer.moved, key=lambda size: fields(size)[1])
+        return most
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
@@ -448,6 +471,11 @@ class _Step:
         return 0 if self.checkpointed and not self.apart else self.embedded
 
     @property
+    def counted(self) -> int:
+        """Of the inputs that an offloaded layer finds on the card, those that are counted as the embedding's output."""
+        return int(self.apart and bool(self.leaf))
+
+    @property
     def apart(self) -> bool:
         """Whether the first layer reads another tensor than the embedding's output."""
         return stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
@@ -486,7 +514,7 @@ class _Step:
         yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + self.masks + inputs + others)
         held = self.batch + everything + (self.masks if self.checkpointed else 0)
         if self.offloaded:
-            held += inputs_flying(self.run, len(self.layers)) * self.streams()[0]
+            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
@@ -509,12 +537,14 @@ class _Step:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
         if self.offloaded and self.layers:
-            below += streams_held(self.run) * self.streams()[0]
+            below += (streams_held(self.run) - self.counted) * self.streams()[0]
         pinned = 0
         above = 0 if self.immediate else before or self.head.gradients
         bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
+            if layer.lets_go:
+                pinned = 0
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
@@ -542,8 +572,13 @@ class _Step:
         if not self.run.evaluates:
             return
         held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
-        for layer in self.distinct.values():
-            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
+        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
+        rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}
+        for layer, spec, stream in rows.values():
+            stage = profile_evaluation(
+                spec, stream=stream, compute=self.run.itemsize, positions=self.embedding_itemsize
+            )
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies)
         yield self.at(
             Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
         )

@@ -12,6 +12,7 @@ from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
+    ACTIVATIONS,
     GRADIENTS,
     LOSS,
     TEMPORARIES,
@@ -19,6 +20,7 @@ from app.core.memory.tape import (
     Leaf,
     Moment,
     Recomputed,
+    Storage,
     Tape,
     Tensor,
     prune,
@@ -56,6 +58,8 @@ class LayerProfile:
     """What came back from the host for this layer and stays through the next one's backward (``offloading``)."""
     moved: int
     """What it sends there of its own."""
+    lets_go: bool
+    """Whether what came back for the layer above is counted in its own moments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,8 @@ class HeadProfile:
     casting: Stage
     backward: Stage
     gradients: int
+    moved: int = 0
+    """What it sends to the host."""
 
 
 @lru_cache(maxsize=CACHED)
@@ -87,12 +93,15 @@ def profile_layer(
     needs_input: bool,
     positions: int,
     offloading: Offloading = Offloading.NONE,
+    waiting: int = -1,
 ) -> LayerProfile:
     """Record one layer.
 
     ``stream`` is the residual stream's itemsize; ``checkpointed`` records the recomputation with the incoming gradient
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
-    where a reentrant checkpoint holds output and gradient to the end.
+    where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
+    back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
+    other's.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -108,6 +117,9 @@ def profile_layer(
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
+        if waiting >= 0:
+            t.outer = True
+            t.pinned = [Storage(t, waiting, ACTIVATIONS)]
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -141,9 +153,12 @@ def profile_layer(
     source.grads = []
     t.kept.clear()
     pinned, moved = (t.pinned_bytes, t.moved) if isinstance(t, OffloadingTape) else (0, 0)
+    if isinstance(t, OffloadingTape):
+        t.let_go()
     return LayerProfile(
         pinned=pinned,
         moved=moved,
+        lets_go=waiting >= 0,
         kept=kept,
         copies=copies,
         output=output,
@@ -153,6 +168,17 @@ def profile_layer(
         forward=forward,
         backward=backward,
     )
+
+
+@lru_cache(maxsize=CACHED)
+def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> Stage:
+    """One layer's forward in evaluation: nothing is recorded, nothing dropped."""
+    t = Tape(compute=compute, recording=False, positions=positions, training=False)
+    x = t.fresh(spec.hidden * TOKEN, stream)
+    out = run_layer(t, spec, x)
+    stage = Stage(moments=t.moments())
+    del x, out
+    return stage
 
 
 def _not_reentrant(
@@ -197,7 +223,7 @@ def profile_head(
     offloading: Offloading = Offloading.NONE,
     labels_stay: bool = False,
 ) -> HeadProfile:
-    """Record final norm, head and loss; under ``offloading`` hooks take what a chunked loss saves."""
+    """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
@@ -205,7 +231,7 @@ def profile_head(
     del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
-    if offloading is not Offloading.NONE and not spec.wrapped:
+    if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
         t.outer, t.labels_leave = True, not labels_stay
@@ -223,9 +249,11 @@ def profile_head(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
+    moved = t.moved if isinstance(t, OffloadingTape) else 0
     if isinstance(t, OffloadingTape):
         t.let_go()
     return HeadProfile(
+        moved=moved,
         quiet=quiet_stage,
         quiet_casting=quiet_casting,
         forward=forward,
