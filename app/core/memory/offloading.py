@@ -14,8 +14,7 @@ Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0
 
 from collections.abc import Sequence
 
-from app.core.memory.operations import FULL
-from app.core.memory.tape import ACTIVATIONS, MASK, TOKEN, Gradients, Parameter, Run, Storage, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, MASK, Gradients, Parameter, Run, Storage, Tape, Tensor
 from app.core.run import CHUNKS, Loss, Method, Offloading
 from app.core.run import Run as Training
 
@@ -72,7 +71,8 @@ def labels_stay(run: Training, row: int) -> bool:
     """
     whole = -(-row // CHUNKS)
     last = (row - 1) % whole + 1
-    return run.loss is Loss.CHUNKED and hooks_see_head(run) and LABEL_BYTES * last * max(1, run.tokens // row) < LEAST_BYTES
+    labels = LABEL_BYTES * last * max(1, run.tokens // row)
+    return run.loss is Loss.CHUNKED and hooks_see_head(run) and labels < LEAST_BYTES
 
 
 def inputs_flying(run: Training, layers: int) -> int:
@@ -167,11 +167,14 @@ class OffloadingTape(Tape):
         """A view that does not begin where its storage does: the hooks clone it, and it is the clone that leaves."""
         return Tensor(Storage(self, x.bytes, ACTIVATIONS), x.elements, x.itemsize)
 
-    def let_go(self) -> None:
-        """The backward has ended: what came back last goes."""
-        self.pinned.clear()
+    def found_waiting(self, size: int) -> None:
+        """Where ``size`` is none below 0: nodes let go of each other's, and of what came back for the layer above."""
+        if size >= 0:
+            self.outer = True
+            self.pinned = [Storage(self, size, ACTIVATIONS)]
 
-    @property
-    def pinned_bytes(self) -> int:
-        """Packed bytes that came back and stay through the next layer's backward."""
-        return sum(x.bytes for x in self.pinned)
+    def let_go(self) -> tuple[int, int]:
+        """The backward has ended: packed bytes that came back and stay through the next layer's, and that moved."""
+        pinned = sum(storage.bytes for storage in self.pinned)
+        self.pinned.clear()
+        return pinned, self.moved

@@ -352,7 +352,7 @@ class _Step:
             spec,
             stream=stream,
             compute=run.itemsize,
-            gradients_present=self.present,
+            gradients_present=self.present and not self.waiting,
             needs_input=not self.layers or self.layers[-1].differentiable,
             offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
             labels_stay=labels_stay(run, row_tokens(run)),

@@ -12,7 +12,6 @@ from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.tape import (
-    ACTIVATIONS,
     GRADIENTS,
     LOSS,
     TEMPORARIES,
@@ -20,7 +19,6 @@ from app.core.memory.tape import (
     Leaf,
     Moment,
     Recomputed,
-    Storage,
     Tape,
     Tensor,
     prune,
@@ -117,9 +115,7 @@ def profile_layer(
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
-        if waiting >= 0:
-            t.outer = True
-            t.pinned = [Storage(t, waiting, ACTIVATIONS)]
+        t.found_waiting(waiting)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -152,9 +148,7 @@ def profile_layer(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
-    pinned, moved = (t.pinned_bytes, t.moved) if isinstance(t, OffloadingTape) else (0, 0)
-    if isinstance(t, OffloadingTape):
-        t.let_go()
+    pinned, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
         pinned=pinned,
         moved=moved,
@@ -249,9 +243,7 @@ def profile_head(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
-    moved = t.moved if isinstance(t, OffloadingTape) else 0
-    if isinstance(t, OffloadingTape):
-        t.let_go()
+    _, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return HeadProfile(
         moved=moved,
         quiet=quiet_stage,
