@@ -464,11 +464,12 @@ class _Step:
     def leaf(self) -> int:
         """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
 
-        Where nothing stands between it and the first layer, it is that layer's checkpoint.
+        Where nothing stands between it and the first layer, it is that layer's checkpoint, or what its norm saves.
         """
         if self.full or self.rowed or not self.first_needs:
             return 0
-        return 0 if self.checkpointed and not self.apart else self.embedded
+        kept = self.checkpointed or (bool(self.layers) and self.layers[0].saves_input)
+        return 0 if kept and not self.apart else self.embedded
 
     @property
     def counted(self) -> int:

@@ -48,6 +48,8 @@ class LayerProfile:
     output: int
     differentiable: bool
     """Whether its output takes a gradient: below the first trained weight none does, and nothing is kept."""
+    saves_input: bool
+    """Whether what it keeps is its input itself, of which its norm needs no copy."""
     gradients: int
     quiet: Stage
     forward: Stage
@@ -122,6 +124,7 @@ def profile_layer(
     x.node = source if needs_input else None
     out = run_layer(t, spec, x)
     differentiable = out.node is not None
+    saves_input = t.saves(x)
     given = x.storage if keeping_input else None
     del x
     forward = Stage(moments=t.moments())
@@ -157,6 +160,7 @@ def profile_layer(
         copies=copies,
         output=output,
         differentiable=differentiable,
+        saves_input=saves_input,
         gradients=gradients,
         quiet=quiet_stage,
         forward=forward,

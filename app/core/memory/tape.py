@@ -247,6 +247,10 @@ class Tape:
                 self.log.pop()
                 storage.bytes = 0
 
+    def saves(self, x: Tensor) -> bool:
+        """Whether a node keeps this tensor's storage for its backward."""
+        return any(node is not None and x.storage in node.saved for node in (made() for made in self.nodes))
+
     def backward(self, output: Tensor, grad: Tensor, *, reading: Callable[[], None] | None = None) -> None:
         """Run every node behind ``output``; the caller gives up both.
 
