@@ -147,6 +147,8 @@ class Run:
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
     offloading: Offloading = Offloading.NONE
+    layer_offloading: bool = False
+    """Frozen parameters of the layers wait on the host (``memory.layer_offloading``)."""
     reentrant: bool = True
     """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True

@@ -193,6 +193,7 @@ class _Reader:
             attention_set=attention not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
             offloading=self.offloading(),
+            layer_offloading=self.flag("layer_offloading"),
             reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),

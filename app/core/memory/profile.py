@@ -16,6 +16,7 @@ from app.core.memory.tape import (
     LOSS,
     TEMPORARIES,
     TOKEN,
+    WEIGHTS,
     Leaf,
     Moment,
     Recomputed,
@@ -94,6 +95,7 @@ def profile_layer(
     positions: int,
     offloading: Offloading = Offloading.NONE,
     waiting: int = -1,
+    fetched: int = 0,
 ) -> LayerProfile:
     """Record one layer.
 
@@ -101,7 +103,7 @@ def profile_layer(
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
     where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
     back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
-    other's.
+    other's. ``fetched`` are bytes of weights that come when the layer has been made again.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -132,6 +134,7 @@ def profile_layer(
     kept = t.now - out.bytes
     mark = len(t.log)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
+    weights = t.fresh(fetched, 1, WEIGHTS) if fetched else None
     held = [out.storage, grad] if holding else None
     if t.handed_out is not None and held:
         held += (t.fresh(t.handed_out.elements, t.handed_out.itemsize, TEMPORARIES), t.handed_out.storage)
@@ -147,7 +150,7 @@ def profile_layer(
         moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
-    del held, given
+    del held, given, weights
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()

@@ -31,8 +31,8 @@ RANK = 1 << (4 * FIELD)
 MASK = TOKEN - 1
 
 Slot: TypeAlias = int
-ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS = range(5)
-SLOTS = 5
+ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
+SLOTS = 6
 
 
 Coefficients: TypeAlias = tuple[int, int, int, int, int, int]
