@@ -123,6 +123,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels:
         _lora_key(run.lora, rank),
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
+        run.odd_rows,
         run.gradient_accumulation_steps > 1,
         form_of(run.optimizer).immediate,
         labels_stay(run, rows),
@@ -351,6 +352,7 @@ class _Step:
                 likelihood=run.likelihood,
                 refer=refers(run),
                 cached=reference_cache(self.architecture, run),
+                odd=run.odd_rows,
             )
         return profile_head(
             spec,

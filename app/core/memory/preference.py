@@ -103,10 +103,12 @@ def profile_preference(
     likelihood: bool,
     refer: bool,
     cached: int = 0,
+    odd: bool = False,
 ) -> PreferenceProfile:
     """Record final norm, head, log-probabilities, metrics and their backward. A row is what ``CHUNK`` counts.
 
-    ``cached`` are packed bytes that the reference returns beside its logits.
+    ``cached`` are packed bytes that the reference returns beside its logits, ``odd`` says that the batch's rows do not
+    part into halves.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
@@ -115,7 +117,7 @@ def profile_preference(
     del x
     if kind is not Preference.REWARD:
         quiet_logs = _log_probabilities(quiet, spec, logits)
-        _metrics(quiet, spec, kind, logits, refer=refer, cached=cached)
+        _metrics(quiet, spec, kind, logits, refer=refer, cached=cached, odd=odd)
         del quiet_logs
     quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del logits
@@ -132,7 +134,7 @@ def profile_preference(
         chosen = _likelihood(t, spec, logits) if likelihood else None
         logs = _log_probabilities(t, spec, logits)
         held = t.now
-        _metrics(t, spec, kind, logits, refer=refer, cached=cached)
+        _metrics(t, spec, kind, logits, refer=refer, cached=cached, odd=odd)
         loss = _joined(t, logs, chosen)
         del logs, chosen
     del logits
@@ -216,8 +218,13 @@ def _likelihood(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
     return loss
 
 
-def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool, cached: int) -> None:
-    """What is logged of each step, beside the reference's logits, which live until the loss is returned."""
+def _metrics(
+    t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool, cached: int, odd: bool
+) -> None:
+    """What is logged of each step, beside the reference's logits, which live until the loss is returned.
+
+    KTO takes good and bad answers apart; of ``odd`` rows one more is on one side.
+    """
     if kind in WITH_LIKELIHOOD:
         return
     reference = (t.fresh(logits.elements, FULL, LOGITS), t.fresh(cached, 1, ACTIVATIONS)) if refer else None
@@ -225,5 +232,6 @@ def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer
     entropy = [t.fresh(ENTROPY_ROWS * spec.vocab, FULL) for _ in range(3)]
     del entropy, flat
     sides = [t.fresh(logits.elements // 2, FULL) for _ in range(2 if kind is Preference.KTO else 0)]
+    more = t.fresh(CHUNK * spec.vocab, FULL // 2) if odd else None
     masked = t.fresh(logits.elements // 2, FULL)
-    del masked, sides, reference
+    del masked, more, sides, reference
