@@ -44,7 +44,7 @@ from app.core.memory.preference import (
     trained_head,
     with_reward_head,
 )
-from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
+from app.core.memory.process import CONTEXT_BYTES, Process
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import (
@@ -195,6 +195,8 @@ class _Measured:
     """Bytes of the adapter."""
     peak: int
     """Of all that is allocated, at its highest."""
+    loads: bool
+    """Whether loading takes more than the step."""
     process: int
     range: tuple[int, int]
 
@@ -213,6 +215,8 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
         Peak(phase=Phase.OPTIMIZER, sizes=tuple(slots)),
     )
     peak = outline.weights + added + steps.states - steps.on_host + sum(top.sizes)
+    process = Process.of(architecture, run)
+    expected = process.expected_bytes(peak)
     return _Measured(
         outline=outline,
         lengths=lengths,
@@ -220,8 +224,9 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
         top=top,
         added=added,
         peak=peak,
-        process=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
-        range=process_range_bytes(peak, outline.loading, _room(architecture, run)),
+        loads=outline.loading + CONTEXT_BYTES > expected,
+        process=max(expected, outline.loading + CONTEXT_BYTES),
+        range=process.range_bytes(peak, outline.loading, _room(architecture, run)),
     )
 
 
@@ -263,7 +268,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         allocated_peak_bytes=measured.peak,
         process_bytes=measured.process,
         range_bytes=measured.range,
-        peak_phase=Phase.LOAD if measured.process > process_bytes(measured.peak) else top.phase,
+        peak_phase=Phase.LOAD if measured.loads else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
         breakdown=tuple(
