@@ -90,8 +90,8 @@ def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) 
     """The edits that one fix comes to. ``config`` has it applied already."""
     text = reading.text
     if renamed := _renamed(reading, fix):
-        for place, name in renamed:
-            yield _Edit(*place, name)
+        for (start, end), new in renamed:
+            yield _Edit(start, end, new)
         return
     fresh: dict[str, Any] = {}
     for name, value in fix.set.items():
