@@ -9,6 +9,7 @@ from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_key, judge
 from app.core.axolotl.schema import Key, Schema
 from app.core.axolotl.subject import TRUE_WORDS, Rule, Subject, info, misleads, rejected
 from app.core.findings import Finding, Fix
+from app.core.lookalikes import described, is_bullet, number_of
 from app.core.nearest import nearest
 from app.core.shown import shown
 
@@ -186,6 +187,8 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
     """A fault in words, with a fix where what was meant is plain."""
     given = shown(fault.given, LONGEST_SHOWN)
     match fault.kind:
+        case "type" if (odd := _odd(fault)) is not None:
+            return odd
         case "type":
             fix = _mended(fault)
             return rejected("value_type", fault.path, fix=fix, key=fault.path, given=given, expected=fault.expected)
@@ -211,6 +214,23 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
             return rejected("key_refused", fault.path, key=fault.path, allowed=close or fault.allowed)
         case _:
             return rejected(CODES[fault.kind], fault.path, key=fault.path, given=given, expected=fault.expected)
+
+
+def _odd(fault: Fault) -> Finding | None:
+    """A number behind a sign that only looks like a minus, or a list's item behind what only looks like a hyphen."""
+    given = fault.given
+    if not isinstance(given, str) or given.isascii():
+        return None
+    found, wanted = number_of(given), {"integer", "number"} & {*fault.expected}
+    if found is not None and wanted:
+        number, sign = found
+        whole = isinstance(number, int) or "number" in wanted
+        fix = Fix(set={fault.path: number}, safe=True) if whole else None
+        shown_sign = described(sign)
+        return rejected("value_minus", fault.path, fix=fix, key=fault.path, given=given[:40], sign=shown_sign)
+    if is_bullet(given):
+        return rejected("value_bullet", fault.path, key=fault.path, sign=described(given[0]))
+    return None
 
 
 def _meant(fault: Fault, given: str) -> Finding | None:
