@@ -19,7 +19,7 @@ from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.kept import kept
-from app.core.memory.optimizers import Scratch, form_of
+from app.core.memory.optimizers import FULL, Scratch, form_of
 from app.core.run import Checkpointing, Method, Quantization, Run
 
 ARITHMETIC_SHARE = 0.5
@@ -40,6 +40,10 @@ DORA_COPIES = 3
 """Copies of an adapted weight that DoRA reads and writes in each pass: W + s B A, its square, its norm's quotient."""
 SAME_TIME = 0.02
 """Ratios of time nearer to one than this are called the same: the model knows no better."""
+MANY_TIMES = 2
+"""From here on people say "twice as long", not "100 % longer"."""
+TEN, ROUND = 10, 0.05
+"""Times without a decimal: large ones, and those that are whole but for so much."""
 ATTENTION_PASSES = 2.5
 """FlashAttention's backward in forwards; arXiv:2307.08691, section 4."""
 
@@ -71,6 +75,17 @@ class Pace:
     def percent(self) -> int:
         """By how many per cent longer or shorter, 0 for the same."""
         return 0 if self.kind == "same" else round(100 * abs(self.ratio - 1))
+
+    @property
+    def wording(self) -> str:
+        """How to say it: ``kind`` with ``percent``, or of twice and more ``times_`` and ``kind`` with ``times``."""
+        return f"times_{self.kind}" if self.ratio >= MANY_TIMES or self.ratio * MANY_TIMES <= 1 else self.kind
+
+    @property
+    def times(self) -> str:
+        """The longer one in times of the shorter, in as many digits as people say."""
+        ratio = max(self.ratio, 1 / self.ratio)
+        return f"{ratio:.0f}" if ratio >= TEN or abs(ratio - round(ratio)) < ROUND else f"{ratio:.1f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +143,20 @@ class Samples:
 
 
 def adapter_disk_bytes(run: Run, adapter: Adapter) -> int:
-    """What a checkpoint stores: the adapter in fp32 as it trains, copies in bf16, or the whole model in bf16.
+    """What a checkpoint stores: the adapter in the dtype that it trains in, copies as the model is, or the whole model.
 
-    PEFT's file for 9,175,040 parameters has 36,715,216 bytes: four each and a header of tensor names, not counted here.
+    An adapter trains in fp32 unless it is told not to, or TRL casts it (QLoRA under DPO and KTO). PEFT's file for
+    9,175,040 parameters has 36,715,216 bytes: four each and a header of tensor names, not counted here.
     """
     if run.method is Method.FULL:
-        return 2 * adapter.base_parameters
+        return run.itemsize * adapter.base_parameters
     own = adapter.own_parameters
-    return 4 * (adapter.trainable_parameters - own) + 2 * own
+    return adapter_itemsize(run) * (adapter.trainable_parameters - own) + run.itemsize * own
+
+
+def adapter_itemsize(run: Run) -> int:
+    """Bytes of an adapter's parameter while it trains."""
+    return FULL if run.adapter_fp32 else run.itemsize
 
 
 def linear_parameters(architecture: Architecture) -> tuple[int, int]:
@@ -233,7 +254,7 @@ def step_parts(
         offloading = 2 * tokens * architecture.num_layers * 2 * architecture.hidden_size / HOST_BYTES_S
 
     micro = run.gradient_accumulation_steps
-    itemsize = 2 if full else 4
+    itemsize = run.itemsize if full else adapter_itemsize(run)
     form = form_of(run.optimizer)
     state = form.states * form.value_bytes(itemsize)
     stepping = (

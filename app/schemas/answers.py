@@ -168,7 +168,8 @@ class Estimate(_Answer):
 
     model: EstimateModel
     trainable_parameters: int
-    trainable_percent: float = Field(description="Of base and adapter together, as PEFT counts it.")
+    trainable_percent: float = Field(description="Of `all_parameters`, as PEFT counts it.")
+    all_parameters: int = Field(description="Base and adapter together; the model's own are `total_parameters`.")
     modules: list[ModuleCount]
     memory: Memory
     fits: bool | None = Field(description="process_bytes <= capacity_bytes; null without hardware.")

@@ -83,6 +83,7 @@ def estimate_resolved(
         total_parameters=architecture.total_parameters,
         trainable_parameters=adapter.trainable_parameters,
         trainable_percent=adapter.trainable_percent,
+        all_parameters=adapter.total_parameters,
         modules=_module_counts(architecture, run, adapter),
         memory=memory,
         fits=memory.process_bytes <= capacity if capacity is not None else None,

@@ -14,7 +14,7 @@ from app.core.findings import Finding, Fix, Severity
 from app.core.fit import RUNG_KEYS, SHORTEST_SEQUENCE, Fitted, Ladder, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.knobs import ROOM_SEQUENCE
-from app.core.messages import Param, message
+from app.core.messages import Message, Param, message
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
 from app.core.timing import Pace, Samples, steps_of
@@ -233,7 +233,7 @@ class _Planner:
                     config=fitted.config,
                     estimate=estimate,
                     reason=message(f"alternative.{method}.{reason}", process_bytes=estimate.memory.process_bytes),
-                    pace=message(f"alternative.pace.{pace.kind}", percent=pace.percent) if pace else None,
+                    pace=_paced(pace) if pace else None,
                     changes=fitted.changes if estimate.fits else (),
                 )
             )
@@ -449,3 +449,8 @@ class _Planner:
 
 def _shown(value: object) -> str:
     return "–" if value is None else flow_text(value)
+
+
+def _paced(pace: Pace) -> Message:
+    """How long a road not taken takes beside the plan."""
+    return message(f"alternative.pace.{pace.wording}", percent=pace.percent, times=pace.times)

@@ -1,7 +1,9 @@
 """Time: published runs lie in the band, more work takes longer, and unknowns stay unknown."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,17 @@ from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.estimate import Time
 from app.core.hardware import Hardware
+from app.core.memory.trained import trained_tensors
 from app.core.run_reader import read_run
-from app.core.timing import Pace, Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
+from app.core.timing import (
+    Pace,
+    Samples,
+    adapter_disk_bytes,
+    adapter_itemsize,
+    estimate_time,
+    linear_parameters,
+    stored_parameters,
+)
 
 LORA: Mapping[str, Any] = {
     "adapter": "lora",
@@ -240,6 +251,43 @@ def test_a_checkpoint_is_as_large_as_published(catalog: Catalog, own: Mapping[st
     architecture = catalog.architecture("meta-llama/Llama-3.2-3B")
     run = read_run(own)
     assert adapter_disk_bytes(run, resolve_adapter(architecture, run)) == pytest.approx(stored, rel=2e-3)
+
+
+CHECKPOINTS = Path(__file__).parents[1] / "data" / "parameters" / "checkpoints.jsonl"
+
+
+def test_a_checkpoint_holds_what_trains_in_the_dtype_that_it_trains_in() -> None:
+    """As PEFT saves it, and TRL, which casts adapters on a quantised base to bf16 under DPO and KTO."""
+    head, *cases = [json.loads(line) for line in CHECKPOINTS.read_text(encoding="utf-8").splitlines()]
+    architecture = describe(head["model"])
+    for case in cases:
+        run = read_run(case["config"])
+        adapter = resolve_adapter(architecture, run)
+        assert adapter_disk_bytes(run, adapter) == case["stored_bytes"], case["config"]
+        lora = adapter.trainable_parameters - adapter.own_parameters
+        held = trained_tensors(architecture, run, adapter)
+        priced = sum(tensor.bytes for tensor in held)
+        assert priced == adapter_itemsize(run) * lora + 2 * adapter.own_parameters
+
+
+@pytest.mark.parametrize(
+    ("ratio", "wording", "times"),
+    [
+        (1.99, "slower", "2"),
+        (2.0, "times_slower", "2"),
+        (4.03, "times_slower", "4"),
+        (2.46, "times_slower", "2.5"),
+        (12.7, "times_slower", "13"),
+        (0.5, "times_faster", "2"),
+        (0.3, "times_faster", "3.3"),
+        (0.8, "faster", "1.2"),
+        (1.0, "same", "1"),
+    ],
+)
+def test_twice_and_more_is_said_in_times(ratio: float, wording: str, times: str) -> None:
+    """Nobody says "303 % slower"."""
+    pace = Pace(ratio=ratio)
+    assert (pace.wording, pace.times) == (wording, times)
 
 
 @pytest.mark.parametrize(

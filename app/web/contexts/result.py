@@ -223,7 +223,8 @@ class Result:
     host: str
     trainable: str
     trainable_share: str
-    total: str
+    trainable_of: str
+    """Of how many: those that the share is of."""
     modules: tuple[ModuleView, ...]
     steps: tuple[StepView, ...]
     changes: tuple[ChangeView, ...]
