@@ -23,6 +23,7 @@ from app.services.headroom import PAID_FOR_HEADROOM, least_change
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
 from app.services.reach import Trainable, largest_model, relative, smallest_gpu
+from app.services.roomier import fits_too
 from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
 from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
 from app.services.writing import flow_text
@@ -278,6 +279,8 @@ class _Planner:
             findings += [] if kept or self._fitting(alternatives) else self._models_that_would(method)
         else:
             findings += self._tight(method, found)
+            if self.asked_method is None:
+                findings += fits_too(method, found.config, alternatives, self.wish.priority)
         longest = self.wish.dataset.max_tokens
         length = found.config.get("sequence_len")
         if longest is not None and isinstance(length, int) and length < longest:

@@ -145,6 +145,7 @@ def present(
         changes=change_views(plan.changes, texts),
         knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
+        alternatives_note=t("planner.alternatives.filled") if form["file"] == File.AS_IS else "",
         findings=findings(plan.findings, form, texts, address),
         yaml=highlight(yaml),
         download_url=download_url if take is None else take.downloads[0].url,

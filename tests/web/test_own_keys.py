@@ -234,3 +234,12 @@ def test_a_fragment_that_is_no_configuration_yet_is_filled_in_and_that_is_said(c
     assert any("lora_r" in line.text for line in document.select(".brought-added li"))
     stands = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
     assert "Fill in" in stands.select_one(".error-summary").text
+
+
+def test_roads_beside_a_file_that_stands_as_it_is_say_what_they_are(client: TestClient) -> None:
+    """They are filled in and made to fit, which the file is not."""
+    note = "Your file itself stands as it is"
+    document = BeautifulSoup(client.post("/plan?lang=en", data={"yaml": FILE, "gpu": GPU}).text, "html.parser")
+    assert note in document.select_one("#alternatives-title").find_next("p").text
+    filled = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
+    assert note not in filled.text

@@ -160,7 +160,9 @@ def test_the_style_guide_shows_every_token_and_text(get: Get, language: str) -> 
 def test_the_share_is_of_the_number_beside_it(get: Get, method: str, adapted: bool) -> None:
     """PEFT's footing: base and adapter together, and so it says."""
     page = get("/plan", {"model": "Qwen/Qwen3-0.6B", "gpu": "rtx-4090", "method": method, "lang": "en"})
-    fact = next(row for row in page.document.select(".facts div, dl div") if row.dt and row.dt.text.strip() == "Trained")
+    fact = next(
+        row for row in page.document.select(".facts div, dl div") if row.dt and row.dt.text.strip() == "Trained"
+    )
     trained, total = (int(number.replace(",", "")) for number in re.findall(r"[\d,]{6,}", fact.dd.text))
     share = float(fact.dd.strong.text.replace("%", "").strip())
     assert share == pytest.approx(100 * trained / total, abs=0.005)

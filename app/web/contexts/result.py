@@ -230,6 +230,8 @@ class Result:
     changes: tuple[ChangeView, ...]
     knobs: tuple[KnobView, ...]
     alternatives: tuple[AlternativeView, ...]
+    alternatives_note: str
+    """What they are that the plan beside them is not, where they differ in more than the method."""
     findings: tuple[FindingView, ...]
     yaml: Markup
     download_url: str
