@@ -8,7 +8,8 @@ work and the dequantisation of weights move bytes on top.
 The shares below are set by hand, once, from published runs (docs/planner.md lists them with what this says of each):
 Qwen-7B and 1.8B with LoRA on an A100 by length (https://github.com/QwenLM/Qwen#profiling-of-memory-and-speed), LitGPT's
 NF4 against 16 bit (tutorials/resource-tables.md), PEFT's LoRA, DoRA and full fine-tuning on an L40S
-(method_comparison/MetaMathQA).
+(method_comparison/MetaMathQA), and QDoRA of Llama 7B on an RTX 4090 with and without the product that dropout costs
+(docs/source/developer_guides/lora.md).
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from app.core.run import Checkpointing, Method, Quantization, Run
 
 ARITHMETIC_SHARE = 0.5
 """Of the dense tensor rate that a Transformers training run reaches in its matrix products."""
+PLAIN_SHARE = 0.95
+"""Of the same rate, that one plain product of large matrices reaches: what PEFT's pair of runs of DoRA differs by."""
 BANDWIDTH_SHARE = 0.8
 DEQUANTIZATION_SHARE = 0.3
 """Of the bandwidth that bitsandbytes' NF4 kernels reach; LLM.int8 and GPTQ are counted alike."""
@@ -210,6 +213,7 @@ def step_parts(
     row_tokens: int,
     span_tokens: int,
     rl: str | None,
+    fused_lora: bool,
 ) -> dict[str, float]:
     """Seconds of one optimizer step by what they go to."""
     bandwidth = (hardware.memory_bandwidth_bytes_s or 0) * BANDWIDTH_SHARE
@@ -249,6 +253,10 @@ def step_parts(
         adapted = sum(m.copies * m.module.weight_parameters for m in adapter.modules if m.rank)
         ranks = sum(2 * m.copies * m.module.weight_parameters * m.rank for m in adapter.modules if m.rank)
         weighing = passes * (DORA_COPIES * 2 * 2 * adapted / bandwidth + ranks / arithmetic)
+        if run.lora.dropout and not fused_lora:
+            # PEFT 0.20, ``DoraLinearVariant.forward``: what the base gave has no dropout in it, so it is computed anew
+            # from what has. Axolotl's kernels drop the adapter's input alone.
+            weighing += passes * tokens * 2 * adapted / (flops_per_second * PLAIN_SHARE)
     offloading = 0.0
     if run.checkpointing is Checkpointing.OFFLOAD:
         offloading = 2 * tokens * architecture.num_layers * 2 * architecture.hidden_size / HOST_BYTES_S
@@ -300,9 +308,11 @@ def estimate_time(
     max_steps: int | None = None,
     rl: str | None = None,
     price_per_hour: float | None = None,
+    fused_lora: bool = False,
 ) -> Time | None:
     """The time of a step and, where the data's size is known, of the run; None where the card's rates are not known.
 
+    ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     ``price_per_hour`` is of one GPU. Energy is of cards that draw all they may for as long as the run takes.
     """
     rate = hardware.bf16_flops if run.bf16 and hardware.bf16 else hardware.fp16_flops
@@ -311,7 +321,15 @@ def estimate_time(
     span = min(samples.mean_tokens or run.sequence_len_tokens, run.sequence_len_tokens)
     row = samples.row_tokens(run)
     parts = step_parts(
-        architecture, run, adapter, hardware, flops_per_second=rate, row_tokens=row, span_tokens=span, rl=rl
+        architecture,
+        run,
+        adapter,
+        hardware,
+        flops_per_second=rate,
+        row_tokens=row,
+        span_tokens=span,
+        rl=rl,
+        fused_lora=fused_lora,
     )
     step = sum(parts.values())
     tokens = run.micro_batch_size * row * run.gradient_accumulation_steps * hardware.data_parallel

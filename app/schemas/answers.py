@@ -333,7 +333,8 @@ class Compared(_Answer):
     estimate: Estimate | None = Field(description="null where the method cannot be on this model; see `reasons`.")
     reasons: list[str]
     relative_step_time: float | None = Field(
-        description="Times the fastest, for as many tokens; null where the card's rates are not known."
+        description="Times the fastest that is expected to fit, or of all where none is, for as many tokens: below 1 "
+        "for what would be faster and does not fit. null where the card's rates are not known."
     )
     gives_up: str | None = Field(description="What the method costs, in words; null for a variant.")
 

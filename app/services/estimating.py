@@ -143,6 +143,7 @@ def time_of(
         max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
         rl=str(config["rl"]) if config.get("rl") else None,
         price_per_hour=hardware.price_per_hour,
+        fused_lora=_fuses_lora(architecture, run),
     )
 
 

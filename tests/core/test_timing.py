@@ -78,6 +78,7 @@ def timed(
     max_steps: int | None = None,
     rl: str | None = None,
     price: float | None = None,
+    fused: bool = False,
 ) -> Time:
     """The time of ``config``, which must be known."""
     run = read_run(config)
@@ -91,6 +92,7 @@ def timed(
         max_steps=max_steps,
         rl=rl,
         price_per_hour=price,
+        fused_lora=fused,
     )
     assert found is not None
     return found
@@ -329,3 +331,38 @@ def test_rows_that_are_not_packed_are_as_long_as_the_longest_of_them(
 ) -> None:
     """Where the data's lengths are known; else the full length."""
     assert samples.row_tokens(read_run(LORA | config)) == row
+
+
+QDORA = QLORA | {
+    "lora_r": 8,
+    "lora_target_linear": False,
+    "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "peft_use_dora": True,
+    "micro_batch_size": 16,
+    "gradient_accumulation_steps": 2,
+    "sequence_len": 512,
+}
+LLAMA_7B = llama_like(4096, 11008, 32, 32, 32000)
+
+
+@pytest.mark.parametrize(("dropout", "seconds"), [(0.0, 279.2676 / 20), (0.05, 359.7298 / 20)])
+def test_dora_with_dropout_computes_the_base_once_more(catalog: Catalog, dropout: float, seconds: float) -> None:
+    """PEFT's pair of runs, 20 steps of Llama 7B in 4 bits: before the base's result was used again, and after.
+
+    https://github.com/huggingface/peft/blob/main/docs/source/developer_guides/lora.md
+    """
+    card = catalog.gpus.get("rtx-4090").hardware()
+    time = timed(LLAMA_7B, QDORA | {"lora_dropout": dropout}, card)
+    low, high = time.step_seconds_range
+    assert low <= seconds <= high
+    without = timed(LLAMA_7B, QDORA | {"lora_dropout": 0.0}, card)
+    assert time.step_seconds / without.step_seconds == pytest.approx(seconds / (279.2676 / 20), rel=0.15)
+
+
+def test_only_peft_own_dora_minds_dropout(catalog: Catalog) -> None:
+    """Axolotl's kernels drop the adapter's input alone, LoRA's base has no dropout, and TRL switches it off."""
+    card = catalog.gpus.get("rtx-4090").hardware()
+    dropped, kept = QDORA | {"lora_dropout": 0.05}, QDORA | {"lora_dropout": 0.0}
+    assert timed(LLAMA_7B, dropped, card, fused=True) == timed(LLAMA_7B, kept, card, fused=True)
+    for more in ({"peft_use_dora": False}, {"rl": "dpo"}):
+        assert timed(LLAMA_7B, dropped | more, card) == timed(LLAMA_7B, kept | more, card)
