@@ -5,7 +5,7 @@ from fastapi import Request
 from app.api.body import no_choice
 from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
-from app.core.nearest import KIN, likeness, nearest
+from app.core.nearest import akin, nearest
 from app.services.exporting import Target
 
 TARGETS = tuple(Target)
@@ -58,6 +58,6 @@ def target_and_comments(request: Request) -> tuple[Target, bool]:
 def _unknown(name: str, allowed: tuple[str, ...]) -> Message:
     name = name[:_LONGEST]
     close = nearest(name, allowed, count=1)
-    if close and likeness(name, close[0]) >= KIN:
+    if close and akin(name, close[0]):
         return message("error.request.query_nearest", field=name, nearest=close[0], allowed=allowed)
     return message("error.request.query", field=name, allowed=allowed)

@@ -102,7 +102,7 @@ def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) 
             yield _replacement(text, place, flow_text(value))
     removed = [reading.places[name] for name in fix.unset if name in reading.places]
     top = {name: value for name, value in fresh.items() if len(steps(name)) == 1}
-    for name in fresh.keys() - top.keys():
+    for name in (name for name in fresh if name not in top):
         yield from _nested(reading, layout, name, config, removed)
     ending = "\r\n" if "\r\n" in text else "\n"
     if len(removed) == len(top) == 1 and removed[0].scalar and len(removed[0].path) == 1 and removed[0].key:

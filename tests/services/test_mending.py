@@ -158,3 +158,11 @@ def test_what_is_more_than_another_name_is_still_put_right(fix: Fix) -> None:
     config = dict(reading.config)
     changed(config, fix)
     assert apply(reading, [fix]).config == config
+
+
+def test_new_keys_of_one_block_stand_as_the_fix_has_them() -> None:
+    """In the same order whatever the run."""
+    names = ("field_messages", "message_property_mappings", "zeta", "alpha")
+    fix = Fix(set={f"datasets[0].{name}": "x" for name in names})
+    mended = apply(read("datasets:\n  - path: a\n    type: b\n"), [fix])
+    assert [line.strip().partition(":")[0] for line in mended.text.splitlines()[3:]] == list(names)

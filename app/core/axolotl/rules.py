@@ -41,7 +41,7 @@ from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.methods.settings import PeftType
-from app.core.nearest import KIN, SLIP, likeness, nearest
+from app.core.nearest import SLIP, akin, likeness, nearest
 
 MOST_SUGGESTIONS = 12
 """Unknown keys for which the nearest known one is looked up; more are typed by nobody."""
@@ -166,7 +166,7 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         slip = bool(close) and likeness(key, close[0]) >= SLIP
         if path == key and key in OTHER_TOOLS:
             close, slip = (OTHER_TOOLS[key],), True
-        elif close and likeness(key, close[0]) < KIN:
+        elif close and not akin(key, close[0]):
             close = ()
         if close:
             top = slip and path == key and key in config and close[0] not in config
