@@ -38,6 +38,8 @@ SUPERVISED = ("sft", "none", "false", "no", "instruct")
 ONLINE = ("ppo", "reinforce", "rloo", "reinforce++", "remax", "online_dpo")
 """Online trainings that Axolotl does not have; what it has is GRPO."""
 LISTS_OF_DATASETS = ("datasets", "test_datasets", "pretraining_dataset")
+MEANT = ("rl", "chat_template", "gradient_checkpointing", "bf16")
+"""Keys whose wrong words mean something that has another place."""
 LARGEST_ROUNDED = 1e9
 _COMMA = re.compile(r"[-+]?\d{1,6},\d{1,12}")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3}){1,5}")
@@ -192,7 +194,7 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
         case "type":
             fix = _mended(fault)
             return rejected("value_type", fault.path, fix=fix, key=fault.path, given=given, expected=fault.expected)
-        case "values" if fault.path in ("rl", "chat_template") and (found := _meant(fault, given)) is not None:
+        case "values" if fault.path in MEANT and (found := _meant(fault, given)) is not None:
             return found
         case "values":
             allowed = fault.allowed or tuple(str(value) for value in (key.values if key else ()))
@@ -236,6 +238,12 @@ def _odd(fault: Fault) -> Finding | None:
 def _meant(fault: Fault, given: str) -> Finding | None:
     """What a word says that is none of the key's, but another thing's."""
     word = str(fault.given).strip().lower()
+    if fault.path == "gradient_checkpointing":
+        # Of Axolotl up to 0.8: checkpoints kept in the host's memory by a function of Unsloth's.
+        fix = Fix(set={"gradient_checkpointing": True, "activation_offloading": True})
+        return rejected("checkpointing_unsloth", fault.path, fix=fix) if word == "unsloth" else None
+    if fault.path == "bf16":
+        return rejected("bf16_full", fault.path, fix=Fix(set={"bf16": "auto"})) if word == "full" else None
     if fault.path == "chat_template":
         if "." in word and " " not in word and "{" not in word:
             fix = Fix(unset=("chat_template",))
@@ -261,6 +269,8 @@ def _mended(fault: Fault) -> Fix | None:
         return Fix(set={fault.path: str(given)}, safe=True)
     if isinstance(given, str) and (number := _point(given, fault.expected)) is not None:
         return Fix(set={fault.path: number}, safe=True)
+    if fault.path == "warmup_steps" and isinstance(given, float) and 0 < given < 1:
+        return Fix(set={"warmup_ratio": given}, unset=("warmup_steps",), safe=True)
     if isinstance(given, float) and "integer" in fault.expected and abs(given) < LARGEST_ROUNDED:
         return Fix(set={fault.path: round(given)})
     if isinstance(given, str) and fault.path in LISTS_OF_DATASETS and "list of mapping" in fault.expected:
