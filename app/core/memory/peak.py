@@ -258,12 +258,13 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
         ("adapter", measured.added, False, {"parameters": adapter.added_parameters}),
         ("gradients", top.sizes[GRADIENTS], True, {"parameters": steps.parameters}),
-        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer}),
+        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer, "host_bytes": steps.on_host}),
         ("activations", top.sizes[ACTIVATIONS], False, {"tokens": tokens, "layers": architecture.num_layers}),
         ("logits", top.sizes[LOGITS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("loss", top.sizes[LOSS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("temporaries", top.sizes[TEMPORARIES], False, {"tokens": tokens}),
     )
+    said = {"optimizer": _where_states_live(run, steps)}
     return Memory(
         allocated_peak_bytes=measured.peak,
         process_bytes=measured.process,
@@ -273,12 +274,24 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         load_bytes=outline.loading,
         breakdown=tuple(
             [
-                Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
+                Term(
+                    code=code,
+                    bytes=size,
+                    explanation=message(f"term.{code}.explanation{said.get(code, '')}", **params),
+                    sharded=sharded,
+                )
                 for code, size, sharded, params in terms
             ]
         ),
         host_bytes=steps.on_host + measured.lengths.value(outline.offloaded),
     )
+
+
+def _where_states_live(run: Run, steps: Stepping) -> str:
+    """Which sentence says where the states that are not counted on the GPU are."""
+    if not steps.on_host:
+        return ""
+    return ".paged" if form_of(run.optimizer).paged else ".on_host"
 
 
 def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
