@@ -20,7 +20,7 @@ from app.core.memory.linears import linear
 from app.core.memory.loss import HeadSpec, projected
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, scale, slices
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
-from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Leaf, Tape, Tensor
 from app.core.memory.weights import Storing, base_bytes
 from app.core.run import Method, Preference, Run
 

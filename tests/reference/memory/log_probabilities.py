@@ -14,7 +14,12 @@ import types
 
 import torch
 
-TRAINERS = ("trainer.dpo_trainer", "trainer.kto_trainer", "experimental.orpo.orpo_trainer", "experimental.cpo.cpo_trainer")
+TRAINERS = (
+    "trainer.dpo_trainer",
+    "trainer.kto_trainer",
+    "experimental.orpo.orpo_trainer",
+    "experimental.cpo.cpo_trainer",
+)
 
 
 @contextlib.contextmanager
@@ -57,7 +62,10 @@ def install() -> None:
         return
     with _triton():
         from axolotl.monkeypatch.trainer import utils
-    utils.RuntimeError = (RuntimeError, ValueError)  # what a view of fake tensors is refused with, which the copy then follows
+    utils.RuntimeError = (
+        RuntimeError,
+        ValueError,
+    )  # what a view of fake tensors is refused with, which the copy then follows
     for name in ("selective_log_softmax", "entropy_from_logits"):
         function = _asked(getattr(utils, name))
         for path in TRAINERS:

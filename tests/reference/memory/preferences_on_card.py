@@ -20,9 +20,8 @@ class Ran:
     card_bytes: int
     """The peak without cuBLAS's workspaces."""
 
-    @property
-    def name(self) -> str:
-        """The case's."""
+    def __str__(self) -> str:
+        """The case's name."""
         return str(self.case["case"])
 
     @property

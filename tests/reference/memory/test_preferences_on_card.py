@@ -12,7 +12,7 @@ from tests.reference.memory.preference import simulation  # noqa: E402
 from tests.reference.memory.preferences_on_card import ran  # noqa: E402
 
 
-@pytest.mark.parametrize("run", ran(), ids=lambda run: run.name)
+@pytest.mark.parametrize("run", ran(), ids=str)
 def test_a_card_takes_what_is_simulated(run):
     """Within 0.02 %, the rows and answers being those that it had."""
     case = run.case
