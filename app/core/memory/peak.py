@@ -39,7 +39,7 @@ from app.core.memory.preference import (
     profile_preference,
     reference_bytes,
     reference_cache,
-    reference_copies,
+    reference_head,
     refers,
     trained_head,
     with_reward_head,
@@ -137,19 +137,21 @@ def virtual_tokens(run: Run) -> int:
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts into its outline."""
     tokens = run.tokens + virtual_tokens(run) * (1 if one_row(run) else run.micro_batch_size)
-    return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
+    row = row_tokens(run)
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
 
 
 def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What evaluation puts in: rows of the same length."""
     row = run.sequence_len_tokens + virtual_tokens(run)
     tokens = run.eval_batch_size * run.rows_per_sample * row
-    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens), rank=rank)
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
 
 
-def _chunk(architecture: Architecture, run: Run, tokens: int) -> int:
+def _chunk(architecture: Architecture, run: Run, tokens: int, row: int) -> int:
+    """Tokens of the loss's chunk, or those of preferred answers that predict another."""
     if run.preference is not None:
-        return run.sequence_len_tokens
+        return tokens - tokens // row
     if run.loss is not Loss.LIGER_FUSED_LINEAR:
         return 0
     return liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
@@ -515,8 +517,7 @@ class _Step:
             beside = self.embedded + copies + self.masks
             for layer in self.distinct.values():
                 yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
-            logits = self.architecture.vocab_size * TOKEN * self.run.itemsize
-            moment = _temporary(reference_copies(self.architecture, self.run) + logits)
+            moment = _temporary(reference_head(self.architecture, self.run))
             yield Group.of(Phase.FORWARD, (moment,), (Base(gradients=before, activations=held),))
         held = self.batch + everything + (self.masks if self.checkpointed else 0)
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
