@@ -204,11 +204,6 @@ class Run:
         settings = self.peft.settings if self.peft is not None else None
         return settings.tokens * settings.submodules if isinstance(settings, VirtualTokens) else 0
 
-    @property
-    def odd_rows(self) -> bool:
-        """Whether KTO's batch does not part into as many good answers as bad ones."""
-        return self.preference is Preference.KTO and self.micro_batch_size % 2 == 1
-
     def targets_optimizer(self, path: str, layers: Sequence[int] = ()) -> int:
         """Of how many layers a low-rank optimizer projects this linear's gradient: 0 or 1 where it stands in none.
 

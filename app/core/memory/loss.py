@@ -97,12 +97,16 @@ def _scalar(t: Tape) -> Tensor:
 
 
 def _plain(t: Tape, logits: Tensor) -> Tensor:
-    """fp32 logits, their log-softmax, and two gradients as large at the start of the backward."""
+    """fp32 logits, their log-softmax, and two gradients as large at the start of the backward.
+
+    Labels leave where hooks take what is saved, and with them comes back what pushes the rest out of the stash.
+    """
     logits = cast(t, logits, FULL)
     logs = keeping_output(t, logits)
+    labels = t.fresh(TOKEN, LABEL_BYTES) if isinstance(t, OffloadingTape) else None
     loss = _scalar(t)
     elements = logs.elements
-    t.join((loss,), (logs,), (logs,), lambda _: (t.fresh(elements, FULL),))
+    t.join((loss,), (logs,), (logs, labels), lambda _: (t.fresh(elements, FULL),))
     return loss
 
 

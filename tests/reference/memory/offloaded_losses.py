@@ -53,7 +53,12 @@ LOSSES = {"plain": {}, "cut": CCE, "liger-fused": LIGER, "liger": {"liger_cross_
 
 def others() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """The other losses, and caps on the logits."""
-    llama = MODELS[MODEL] | {"num_hidden_layers": 2, "hidden_size": 1024, "num_attention_heads": 16, "vocab_size": 65537}
+    llama = MODELS[MODEL] | {
+        "num_hidden_layers": 2,
+        "hidden_size": 1024,
+        "num_attention_heads": 16,
+        "vocab_size": 65537,
+    }
     for place, (loss, keys) in enumerate(LOSSES.items()):
         for mode in ("streams", "legacy"):
             for tuning in ("full", "lora"):
