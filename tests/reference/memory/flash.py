@@ -98,7 +98,9 @@ class EfficientAttention(torch.autograd.Function):
         )
         delta = torch.empty((batch, heads, tokens), dtype=torch.float32)
         apart = q.dtype != torch.float32
-        workspace = torch.empty((batch, heads, _round(tokens, 128), _round(dim, 32)), dtype=torch.float32) if apart else None
+        workspace = (
+            torch.empty((batch, heads, _round(tokens, 128), _round(dim, 32)), dtype=torch.float32) if apart else None
+        )
         del delta, workspace
         return dq, dk, dv, None
 
@@ -148,7 +150,9 @@ def sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scal
             raise NotImplementedError("grouped keys with a mask: Transformers repeats them before")
         with torch.autocast("cpu", enabled=False):
             return _math(query, key, value, scale)
-    if attn_mask is not None and attn_mask.dtype == torch.bool:  # SDPA turns a boolean mask into an additive one at every call
+    if (
+        attn_mask is not None and attn_mask.dtype == torch.bool
+    ):  # SDPA turns a boolean mask into an additive one at every call
         attn_mask = torch.empty(attn_mask.shape, dtype=query.dtype)
     return EfficientAttention.apply(query, key, value, attn_mask)
 

@@ -352,7 +352,8 @@ class Simulation:
     def run(self) -> dict:
         """The record of one case."""
         offloading.unmark_layers()
-        with patched(bool(self.cfg.get("padded"))), self.fake, self.tracker:
+        packed = bool(self.cfg.get("sample_packing")) and (self.cfg.get("attn_implementation") or "sdpa") == "sdpa"
+        with patched(bool(self.cfg.get("padded")), packed), self.fake, self.tracker:
             self.build()
             optimizer = self._optimizer()
             self._static()
