@@ -1,7 +1,8 @@
 """Texts for people: gettext catalogs in, sentences in the reader's language out.
 
 The catalogs (``app/locale/<language>/LC_MESSAGES/<domain>.po``) translate codes; English is a catalog like
-any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``.
+any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``,
+``{allowed:kinds}``.
 """
 
 import gettext
@@ -44,6 +45,10 @@ def _binary(size: float) -> str:
             shown = size / unit
             return f"{shown:,.0f}\u00a0{name}" if abs(shown) >= 9.95 else f"{shown:.1f}\u00a0{name}"
     return f"{size / GIB:,.1f}\u00a0GiB"
+
+
+KINDS = "kinds"
+"""The format of what a value may be: names of kinds and values, the last joined by the language's own "or"."""
 
 
 @cache
@@ -94,7 +99,15 @@ class Texts:
         template = self._catalog.get(code)
         if template is None:
             return code
+        if f":{KINDS}}}" in template:
+            params = {name: self._kinds(value) if isinstance(value, tuple) else value for name, value in params.items()}
+            template = template.replace(f":{KINDS}}}", "}")
         return _filled(template, params) if params else template
+
+    def _kinds(self, items: tuple[str, ...]) -> str:
+        """``("integer", "auto")`` as "a whole number or auto"."""
+        *others, last = [self._catalog.get(f"kind.{item}", item) for item in items] or [""]
+        return self.text("list.or", others=", ".join(others), last=last) if others else last
 
 
 @cache

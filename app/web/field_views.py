@@ -9,11 +9,12 @@ from app.catalog.gpus import Gpus
 from app.catalog.library import Catalog
 from app.catalog.models import Models
 from app.core.errors import FieldError
+from app.core.messages import Message
 from app.core.plan import Plan
 from app.texts import Texts
 from app.web import contexts
 from app.web.fields import FIELDS, PEFT_KEYS, Kind
-from app.web.forms import MODEL_JSON, Address, Asked, Form
+from app.web.forms import MODEL_JSON, TWICE, Address, Asked, Form
 
 SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
 LISTS = {"model": "model-names", "dataset_type": "dataset-types", "optimizer": "optimizers"}
@@ -102,6 +103,8 @@ def _errors_by_field(
 def _error(
     name: str, error: FieldError, asked: Asked, form: Form, texts: Texts, address: Address
 ) -> contexts.FieldError:
+    if error.message.code == TWICE:
+        return _said_twice(error.message, form, texts, address)
     close = error.message.params.get("nearest") or ()
     names: Iterable[str] = (close,) if isinstance(close, str) else close if isinstance(close, tuple) else ()
     if name == "model":
@@ -112,6 +115,19 @@ def _error(
         else ()
     )
     return contexts.FieldError(text=texts.render(error.message), links=links)
+
+
+def _said_twice(said: Message, form: Form, texts: Texts, address: Address) -> contexts.FieldError:
+    """A key that the box and its field say otherwise, and a link that settles it either way."""
+    name = str(said.params["field"])
+    links = tuple(
+        contexts.Link(
+            text=texts.text(f"{TWICE}.{'boxed' if boxed else 'field'}", **said.params),
+            url=address(form.one_of_twice(name, boxed=boxed)),
+        )
+        for boxed in (True, False)
+    )
+    return contexts.FieldError(text=texts.render(said), links=links)
 
 
 def _resettable(name: str) -> bool:

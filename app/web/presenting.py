@@ -122,7 +122,11 @@ def present(
         host=t("web.result.host", host_bytes=estimate.memory.host_bytes) if estimate.memory.host_bytes else "",
         trainable=t("web.number", number=estimate.trainable_parameters),
         trainable_share=t("web.percent", share=estimate.trainable_percent),
-        total=t("web.number", number=estimate.total_parameters),
+        trainable_of=t(
+            "web.result.trainable_of" + (".adapter" if estimate.all_parameters > estimate.total_parameters else ""),
+            trainable=t("web.number", number=estimate.trainable_parameters),
+            total=t("web.number", number=estimate.all_parameters),
+        ),
         modules=tuple(
             contexts.ModuleView(
                 module=row.module,
@@ -141,6 +145,7 @@ def present(
         changes=change_views(plan.changes, texts),
         knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
+        alternatives_note=t("planner.alternatives.filled") if form["file"] == File.AS_IS else "",
         findings=findings(plan.findings, form, texts, address),
         yaml=highlight(yaml),
         download_url=download_url if take is None else take.downloads[0].url,

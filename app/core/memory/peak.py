@@ -39,12 +39,12 @@ from app.core.memory.preference import (
     profile_preference,
     reference_bytes,
     reference_cache,
-    reference_copies,
+    reference_head,
     refers,
     trained_head,
     with_reward_head,
 )
-from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
+from app.core.memory.process import CONTEXT_BYTES, Process
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import (
@@ -137,19 +137,21 @@ def virtual_tokens(run: Run) -> int:
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts into its outline."""
     tokens = run.tokens + virtual_tokens(run) * (1 if one_row(run) else run.micro_batch_size)
-    return Lengths(tokens=tokens, row=row_tokens(run), chunk=_chunk(architecture, run, tokens), rank=rank)
+    row = row_tokens(run)
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
 
 
 def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What evaluation puts in: rows of the same length."""
     row = run.sequence_len_tokens + virtual_tokens(run)
     tokens = run.eval_batch_size * run.rows_per_sample * row
-    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens), rank=rank)
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
 
 
-def _chunk(architecture: Architecture, run: Run, tokens: int) -> int:
+def _chunk(architecture: Architecture, run: Run, tokens: int, row: int) -> int:
+    """Tokens of the loss's chunk, or those of preferred answers that predict another."""
     if run.preference is not None:
-        return run.sequence_len_tokens
+        return tokens - tokens // row
     if run.loss is not Loss.LIGER_FUSED_LINEAR:
         return 0
     return liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
@@ -195,6 +197,8 @@ class _Measured:
     """Bytes of the adapter."""
     peak: int
     """Of all that is allocated, at its highest."""
+    loads: bool
+    """Whether loading takes more than the step."""
     process: int
     range: tuple[int, int]
 
@@ -213,6 +217,8 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
         Peak(phase=Phase.OPTIMIZER, sizes=tuple(slots)),
     )
     peak = outline.weights + added + steps.states - steps.on_host + sum(top.sizes)
+    process = Process.of(architecture, run)
+    expected = process.expected_bytes(peak)
     return _Measured(
         outline=outline,
         lengths=lengths,
@@ -220,8 +226,9 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
         top=top,
         added=added,
         peak=peak,
-        process=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
-        range=process_range_bytes(peak, outline.loading, _room(architecture, run)),
+        loads=outline.loading + CONTEXT_BYTES > expected,
+        process=max(expected, outline.loading + CONTEXT_BYTES),
+        range=process.range_bytes(peak, outline.loading, _room(architecture, run)),
     )
 
 
@@ -253,27 +260,40 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
         ("adapter", measured.added, False, {"parameters": adapter.added_parameters}),
         ("gradients", top.sizes[GRADIENTS], True, {"parameters": steps.parameters}),
-        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer}),
+        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer, "host_bytes": steps.on_host}),
         ("activations", top.sizes[ACTIVATIONS], False, {"tokens": tokens, "layers": architecture.num_layers}),
         ("logits", top.sizes[LOGITS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("loss", top.sizes[LOSS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("temporaries", top.sizes[TEMPORARIES], False, {"tokens": tokens}),
     )
+    said = {"optimizer": _where_states_live(run, steps)}
     return Memory(
         allocated_peak_bytes=measured.peak,
         process_bytes=measured.process,
         range_bytes=measured.range,
-        peak_phase=Phase.LOAD if measured.process > process_bytes(measured.peak) else top.phase,
+        peak_phase=Phase.LOAD if measured.loads else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
         breakdown=tuple(
             [
-                Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
+                Term(
+                    code=code,
+                    bytes=size,
+                    explanation=message(f"term.{code}.explanation{said.get(code, '')}", **params),
+                    sharded=sharded,
+                )
                 for code, size, sharded, params in terms
             ]
         ),
         host_bytes=steps.on_host + measured.lengths.value(outline.offloaded),
     )
+
+
+def _where_states_live(run: Run, steps: Stepping) -> str:
+    """Which sentence says where the states that are not counted on the GPU are."""
+    if not steps.on_host:
+        return ""
+    return ".paged" if form_of(run.optimizer).paged else ".on_host"
 
 
 def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
@@ -504,8 +524,7 @@ class _Step:
             beside = self.embedded + copies + self.masks
             for layer in self.distinct.values():
                 yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
-            logits = self.architecture.vocab_size * TOKEN * self.run.itemsize
-            moment = _temporary(reference_copies(self.architecture, self.run) + logits)
+            moment = _temporary(reference_head(self.architecture, self.run))
             yield Group.of(Phase.FORWARD, (moment,), (Base(gradients=before, activations=held),))
         held = self.batch + everything + (self.masks if self.checkpointed else 0)
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)

@@ -5,8 +5,10 @@ single answers and, without a graph, the same number of mismatched ones. Every o
 them in fp32, whatever fused loss is set: it has no part in these trainers.
 
 Sources: TRL 1.9.0 ``trainer/dpo_trainer.py`` (``_compute_loss``), ``trainer/kto_trainer.py``,
-``experimental/{orpo,cpo}/*_trainer.py`` (``get_batch_loss_metrics``), ``trainer/reward_trainer.py``,
-``trainer/utils.py`` (``selective_log_softmax``, ``entropy_from_logits``); Axolotl 0.19.0 ``core/builders/rl.py``.
+``experimental/{orpo,cpo}/*_trainer.py`` (``get_batch_loss_metrics``), ``trainer/reward_trainer.py``; Axolotl 0.19.0
+``core/builders/rl.py``, and ``monkeypatch/trainer/utils.py``, whose ``selective_log_softmax`` and
+``entropy_from_logits`` stand where TRL's were under ``rl``. The last logit of each row predicts nothing: ``CHUNK``
+counts the tokens of all rows but these.
 """
 
 from dataclasses import dataclass, replace
@@ -16,14 +18,12 @@ from app.core.adapted import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
 from app.core.memory.loss import HeadSpec, projected
-from app.core.memory.operations import FULL, cast, copy, keeping_output, scale, slices
+from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, scale, slices
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
-from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Gradients, Leaf, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Leaf, Tape, Tensor
 from app.core.memory.weights import Storing, base_bytes
 from app.core.run import Method, Preference, Run
 
-ENTROPY_ROWS = 128
-"""Tokens whose entropy TRL computes at a time."""
 REFERRING = frozenset((Preference.DPO, Preference.IPO, Preference.KTO))
 """Those that compare with a reference."""
 WITH_LIKELIHOOD = frozenset((Preference.ORPO, Preference.SIMPO))
@@ -84,6 +84,18 @@ def reference_copies(architecture: Architecture, run: Run) -> int:
     return sum(m.copies * m.weight_parameters * run.itemsize for m in architecture.modules if m.kind in kinds)
 
 
+def reference_head(architecture: Architecture, run: Run) -> int:
+    """Packed bytes of what KTO's reference holds when its logits are made, in autocast's type.
+
+    Its linears' copies, keys and values of all layers, the last norm's output in fp32 and the head's copy of it.
+    """
+    copies = reference_copies(architecture, run)
+    if not copies:
+        return 0
+    normed = architecture.hidden_size * TOKEN * (FULL + run.itemsize)
+    return copies + reference_cache(architecture, run) + normed + architecture.vocab_size * TOKEN * run.itemsize
+
+
 @lru_cache(maxsize=256)
 def with_reward_head(architecture: Architecture) -> Architecture:
     """The same model under ``AutoModelForSequenceClassification``: one number a token in place of the vocabulary."""
@@ -104,7 +116,7 @@ def profile_preference(
     refer: bool,
     cached: int = 0,
 ) -> PreferenceProfile:
-    """Record final norm, head, log-probabilities, metrics and their backward. A row is what ``CHUNK`` counts.
+    """Record final norm, head, log-probabilities, metrics and their backward.
 
     ``cached`` are packed bytes that the reference returns beside its logits.
     """
@@ -114,7 +126,7 @@ def profile_preference(
     logits = _logits(quiet, spec, x)
     del x
     if kind is not Preference.REWARD:
-        quiet_logs = _log_probabilities(quiet, spec, logits)
+        quiet_logs = _log_probabilities(quiet, spec, kind, logits)
         _metrics(quiet, spec, kind, logits, refer=refer, cached=cached)
         del quiet_logs
     quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
@@ -130,7 +142,7 @@ def profile_preference(
         loss, held = logits, 0
     else:
         chosen = _likelihood(t, spec, logits) if likelihood else None
-        logs = _log_probabilities(t, spec, logits)
+        logs = _log_probabilities(t, spec, kind, logits)
         held = t.now
         _metrics(t, spec, kind, logits, refer=refer, cached=cached)
         loss = _joined(t, logs, chosen)
@@ -171,28 +183,16 @@ def _logits(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     return cast(t, logits, FULL)
 
 
-def _log_probabilities(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
-    """``selective_log_softmax`` of the logits but the last of each row.
+def _log_probabilities(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor) -> Tensor:
+    """Axolotl's ``selective_log_softmax``: what it reads is saved, and the backward makes as much again.
 
-    Gathering saves the logits and scatters into zeros; each row's log-sum-exp makes a gradient of its own, and the
-    rows' are stacked.
+    The logits but the last of a row are in one piece; those of several rows are copied to be.
     """
-    (shifted,) = slices(t, logits, (logits.elements,))
-    elements = shifted.elements
-    picked = t.fresh(TOKEN, FULL)
-    t.join((picked,), (shifted,), (shifted,), lambda _: (t.fresh(elements, FULL),))
-    row = t.fresh(CHUNK * spec.vocab, FULL)
-    sums = t.fresh(TOKEN, FULL)
-    del row
-
-    def stacked(_: list[Tensor | None]) -> Gradients:
-        rows = t.fresh(elements, FULL)
-        whole = t.fresh(elements, FULL)
-        del rows
-        return (whole,)
-
-    t.join((sums,), (shifted,), (shifted, sums), stacked)
-    return _joined(t, picked, sums)
+    (shifted,) = slices(t, logits, (CHUNK * spec.vocab,))
+    flat = copy(t, shifted) if spec.rows or kind.paired else shifted
+    del shifted
+    (picked,) = custom(t, ((CHUNK, FULL),), (flat,), (flat, t.fresh(CHUNK, FULL)))
+    return picked
 
 
 def _joined(t: Tape, first: Tensor, second: Tensor | None) -> Tensor:
@@ -206,10 +206,13 @@ def _joined(t: Tape, first: Tensor, second: Tensor | None) -> Tensor:
 
 
 def _likelihood(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
-    """The cross entropy of the chosen half: a contiguous copy, its log-softmax, and as much again in the backward."""
+    """The cross entropy of the chosen half: its log-softmax, and as much again in the backward.
+
+    Of several rows a contiguous copy; of one there is none.
+    """
     (half,) = slices(t, logits, (logits.elements // 2,))
-    (shifted,) = slices(t, half, (half.elements,))
-    logs = keeping_output(t, copy(t, shifted))
+    (shifted,) = slices(t, half, (CHUNK * spec.vocab // 2,))
+    logs = keeping_output(t, copy(t, shifted) if spec.rows else shifted)
     loss = t.fresh(1, FULL)
     elements = logs.elements
     t.join((loss,), (logs,), (logs,), lambda _: (t.fresh(elements, FULL),))
@@ -217,13 +220,18 @@ def _likelihood(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
 
 
 def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool, cached: int) -> None:
-    """What is logged of each step, beside the reference's logits, which live until the loss is returned."""
+    """What is logged of each step, beside the reference's logits, which live until the loss is returned.
+
+    The entropy is read where the logits stand. KTO picks the rows of either side out of them, and both copy the answer
+    of one: every token counts as part of it.
+    """
     if kind in WITH_LIKELIHOOD:
         return
     reference = (t.fresh(logits.elements, FULL, LOGITS), t.fresh(cached, 1, ACTIVATIONS)) if refer else None
-    flat = t.fresh(logits.elements, FULL)
-    entropy = [t.fresh(ENTROPY_ROWS * spec.vocab, FULL) for _ in range(3)]
-    del entropy, flat
-    sides = [t.fresh(logits.elements // 2, FULL) for _ in range(2 if kind is Preference.KTO else 0)]
-    masked = t.fresh(logits.elements // 2, FULL)
+    if reference is not None:
+        picked = _log_probabilities(t, spec, kind, reference[0])
+        del picked
+    half = CHUNK * spec.vocab // 2
+    sides = [t.fresh(half, FULL) for _ in range(2 if kind is Preference.KTO else 0)]
+    masked = t.fresh(half, FULL)
     del masked, sides, reference

@@ -25,7 +25,7 @@ TOKEN = 1 << FIELD
 SQUARE = 1 << (2 * FIELD)
 """One for each pair of tokens in the same row."""
 CHUNK = 1 << (3 * FIELD)
-"""One for each token in a chunk of the loss."""
+"""One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
 RANK = 1 << (4 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 MASK = TOKEN - 1

@@ -15,7 +15,7 @@ from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, 
 from app.core.memory.forms import layer_specs
 from app.core.memory.operations import spread
 from app.core.memory.optimizers import Trained, form_of, state_bytes, step_temporary_bytes
-from app.core.memory.preference import reference_cache, reference_copies
+from app.core.memory.preference import reference_cache, reference_copies, reference_head
 from app.core.memory.rows import dropouts_of
 from app.core.memory.tape import SQUARE, TOKEN, Tape
 from app.core.run_reader import read_run
@@ -186,9 +186,12 @@ def test_ktos_reference_by_hand() -> None:
     full = read_run({"rl": "kto"})
     assert reference_copies(architecture, full) == 2 * linears
     assert reference_cache(architecture, full) == 4 * TOKEN * 2 * (256 + 256)
+    cached = reference_cache(architecture, full)
+    assert reference_head(architecture, full) == 2 * linears + cached + TOKEN * (256 * (4 + 2) + 1024 * 2)
     for keys in ({"rl": "dpo"}, {"rl": "kto", "adapter": "lora", "lora_r": 8}):
         run = read_run(keys)
         assert reference_copies(architecture, run) == reference_cache(architecture, run) == 0
+        assert reference_head(architecture, run) == 0
     assert reference_copies(architecture, read_run({"rl": "kto", "bf16": False})) == 0
     assert reference_cache(architecture, read_run({"rl": "kto", "precompute_ref_log_probs": True})) == 0
 

@@ -1,4 +1,4 @@
-"""Preference and reward training: TRL 1.9.0's own loss code under the simulator.
+"""Preference and reward training: TRL 1.9.0's own loss code under the simulator, as Axolotl patches it (``log_probabilities``).
 
 Real: ``DPOTrainer._compute_loss``, ``KTOTrainer._compute_loss``, ``ORPOTrainer`` and ``CPOTrainer.get_batch_loss_metrics``,
 ``RewardTrainer.compute_loss``, called on an object that holds what they read. Followed: what their constructors and Axolotl's
@@ -6,7 +6,8 @@ Real: ``DPOTrainer._compute_loss``, ``KTOTrainer._compute_loss``, ``ORPOTrainer`
 they are set, checkpointing is not reentrant, DPO, IPO and KTO wrap the adapter in TRL, which casts it to bf16 on a quantised base,
 a model that trains whole is loaded a second time as the reference (by TRL itself in fp32 for KTO).
 
-Every token counts as part of an answer: masks select all of them, which is the most that the metrics copy.
+Unless a case's ``answer_tokens`` says how many do, every token counts as part of an answer: masks select all of them, which is the
+most that the metrics copy.
 """
 
 from __future__ import annotations
@@ -16,34 +17,37 @@ from types import MethodType, SimpleNamespace
 
 import torch
 
-from . import autocast
+from . import autocast, log_probabilities
 from .peft_methods import MethodSimulation
 from .simulator import Simulation, chances
 
 TRL_WRAPS = ("dpo", "ipo", "kto")
 
 
-GOOD = {"next": False}
-
-
-def answer(func, args):
-    """What fake tensors cannot say: numbers are one, half of the labels are good, masks select everything.
+class Answers:
+    """What fake tensors cannot say: numbers are one, half of the labels are good, masks select the answers.
 
     KTO asks for the good ones, then for the others: of an odd number of rows one more is not.
     """
-    aten = torch.ops.aten
-    if func is aten._local_scalar_dense.default:
-        dtype = args[0].dtype
-        return True if dtype == torch.bool else 1.0 if dtype.is_floating_point else 1
-    if func is aten.nonzero.default:
-        GOOD["next"] = not GOOD["next"]
-        rows = args[0].numel()
-        return torch.empty((max(1, rows // 2 if GOOD["next"] else rows - rows // 2), args[0].ndim), dtype=torch.int64)
-    if func is aten.index.Tensor:
-        mask = args[1][0]
-        if mask is not None and mask.dtype == torch.bool:
-            return torch.empty((mask.numel(), *args[0].shape[mask.ndim :]), dtype=args[0].dtype)
-    return NotImplemented
+
+    def __init__(self, tokens: int | None) -> None:
+        self.tokens, self.good = tokens, False
+
+    def __call__(self, func, args):
+        aten = torch.ops.aten
+        if func is aten._local_scalar_dense.default:
+            dtype = args[0].dtype
+            return True if dtype == torch.bool else 1.0 if dtype.is_floating_point else 1
+        if func is aten.nonzero.default:
+            self.good = not self.good
+            rows = args[0].numel()
+            return torch.empty((max(1, rows // 2 if self.good else rows - rows // 2), args[0].ndim), dtype=torch.int64)
+        if func is aten.index.Tensor:
+            mask = args[1][0]
+            if mask is not None and mask.dtype == torch.bool:
+                selected = mask.shape[0] * self.tokens if self.tokens else mask.numel()
+                return torch.empty((selected, *args[0].shape[mask.ndim :]), dtype=args[0].dtype)
+        return NotImplemented
 
 
 class PreferenceSimulation(Simulation):
@@ -55,6 +59,8 @@ class PreferenceSimulation(Simulation):
 
     def build(self) -> None:
         super().build()
+        if self.kind != "reward":
+            log_probabilities.install()
         if self.kind in TRL_WRAPS and self.cfg.get("adapter"):
             if getattr(self.base, "is_quantized", False):
                 for module in self.model.modules():
@@ -70,7 +76,7 @@ class PreferenceSimulation(Simulation):
         self._prepare(self.model)
         if self.reference is not None:
             self._prepare(self.reference)
-        self.tracker.answer = answer
+        self.tracker.answer = Answers(self.cfg.get("answer_tokens"))
 
     def _disable_dropout(self) -> None:
         """``disable_dropout`` of every TRL preference config."""
