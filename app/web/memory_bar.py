@@ -62,9 +62,10 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
     ]
     overhead = memory.process_bytes - memory.allocated_peak_bytes
     if overhead > 0:
-        loading = memory.peak_phase is Phase.LOAD
-        code = "memory.bar.overhead.loading" if loading else "web.bar.overhead.explanation"
-        parts.append(("overhead", texts.text("web.bar.overhead"), overhead, texts.text(code)))
+        label, why = "web.bar.overhead", "web.bar.overhead.explanation"
+        if memory.peak_phase is Phase.LOAD:
+            label, why = "memory.bar.loading", "memory.bar.overhead.loading"
+        parts.append(("overhead", texts.text(label), overhead, texts.text(why)))
 
     segments = []
     start = 0

@@ -36,6 +36,10 @@ CUT_OFF = """() => {
       if (element.matches("text") && box.bottom > frame.bottom + 4) found.push(`drawn below: ${named(element)}`);
       continue;
     }
+    const own = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data.trim()).join(" ");
+    const size = parseFloat(style.fontSize);
+    if (style.display !== "inline" && own.length > 8 && box.width < 3.5 * size && box.height > 6 * size) found.push(`squeezed: ${named(element)}`);
+    if (style.display === "inline" && own.length > 8 && box.width < 2 * size && box.height > 6 * size) found.push(`squeezed: ${named(element)}`);
     if ((box.right > wide + 1 || box.left < -1) && !scrolls(element)) found.push(`beyond the edge: ${named(element)}`);
     const cut = style.overflowX === "hidden" || style.overflowX === "clip" || style.overflowY === "hidden";
     if (cut && element.textContent.trim() && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 2)) {
@@ -48,7 +52,10 @@ CUT_OFF = """() => {
   }
   return [...new Set(found)].slice(0, 12);
 }"""
-"""Text that is cut off or leaves its box, the window or its drawing. What scrolls on purpose is fine."""
+"""Text that is cut off, squeezed into a column a letter wide, or leaves its box, the window or its drawing.
+
+What scrolls on purpose is fine.
+"""
 
 RUN = """(tags) => axe.run(document, {runOnly: tags, resultTypes: ["violations"]}).then((result) =>
   result.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`)))"""
