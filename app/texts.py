@@ -84,17 +84,14 @@ class Texts:
 
     def text(self, code: str, /, **params: Any) -> str:
         """The sentence for ``code``; the code itself where no catalog holds it, so that nothing is lost."""
-        return self._text(code, params)
-
-    def render(self, message: Message) -> str:
-        """A core message as a sentence."""
-        return self._text(message.code, message.params)
-
-    def _text(self, code: str, params: Mapping[str, Any]) -> str:
         template = self._catalog.get(code)
         if template is None:
             return code
         return _filled(template, params) if params else template
+
+    def render(self, message: Message) -> str:
+        """A core message as a sentence."""
+        return self.text(message.code, **message.params)
 
 
 @cache
