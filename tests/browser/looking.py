@@ -16,6 +16,10 @@ CUT_OFF = """() => {
     }
     return false;
   };
+  const unseen = (element) => {
+    for (let up = element.parentElement; up; up = up.parentElement) if (getComputedStyle(up).clipPath === "inset(50%)") return true;
+    return false;
+  };
   const named = (element) =>
     `${element.tagName.toLowerCase()}.${element.getAttribute("class") ?? ""}: ${element.textContent.trim().slice(0, 40)}`;
   const found = [];
@@ -25,7 +29,7 @@ CUT_OFF = """() => {
     const box = element.getBoundingClientRect();
     if (!box.width || !box.height) continue;
     const style = getComputedStyle(element);
-    if (style.clipPath === "inset(50%)") continue; // for screen readers alone
+    if (style.clipPath === "inset(50%)" || unseen(element)) continue; // for screen readers alone
     const drawn = element.closest("svg");
     if (drawn && drawn !== element) {
       const frame = drawn.getBoundingClientRect();
