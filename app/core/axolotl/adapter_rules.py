@@ -10,7 +10,12 @@ from typing import Any
 
 from app.core.architecture import Kind
 from app.core.axolotl.composing import unpacking
-from app.core.axolotl.coverage import LORA_KERNELS, QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
+from app.core.axolotl.coverage import (
+    LORA_KERNELS,
+    LORA_KERNELS_AFTER_LAYER_NORM,
+    QUANTIZED_HEADS,
+    QUANTIZED_HEADS_IN_8_BITS,
+)
 from app.core.axolotl.judging import FALSE_WORDS
 from app.core.axolotl.renamed import OTHER_TOOLS
 from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
@@ -169,7 +174,7 @@ def packed_checkpoint(subject: Subject) -> Iterator[Finding]:
 
 
 def kernels(subject: Subject) -> Iterator[Finding]:
-    """The fused LoRA kernels, on by default, cannot patch every architecture, nor work over 8 bits or remote code."""
+    """The fused LoRA kernels, on by default, do not run on every architecture, nor over 8 bits or remote code."""
     if chosen_kernels(subject) and subject.on("trust_remote_code"):
         fix = Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False), safe=True)
         yield rejected("kernels_remote_code", "trust_remote_code", fix=fix)
@@ -183,7 +188,9 @@ def kernels(subject: Subject) -> Iterator[Finding]:
     elif subject.model_type is not None and subject.model_type not in LORA_KERNELS:
         automatic = unset and not any(map(subject.on, ("rl", "load_in_8bit", "trust_remote_code")))
         if automatic or subject.on("lora_qkv_kernel") or subject.on("lora_o_kernel"):
-            yield fails("kernels_unpatchable", "lora_qkv_kernel", fix=fix, model_type=subject.model_type)
+            normed = subject.model_type in LORA_KERNELS_AFTER_LAYER_NORM
+            code = "kernels_after_layer_norm" if normed else "kernels_unpatchable"
+            yield fails(code, "lora_qkv_kernel", fix=fix, model_type=subject.model_type)
 
 
 def chosen_kernels(subject: Subject) -> bool:

@@ -7,15 +7,22 @@ LORA_KERNELS = frozenset(
     """apertus arcee bamba bitnet cohere2 cohere2_moe cwm diffllama doge dots1 emu3 ernie4_5 ernie4_5_moe exaone4
     exaone_moe gemma gemma2 gemma3 gemma3_text gemma4 gemma4_text gemma4_unified gemma4_unified_text glm glm4
     gpt_oss granite granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared helium hrm_text
-    hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax jais2 jamba llama mellum minimax ministral ministral3
-    mistral mixtral nanochat nemotron nemotron_h phimoe qwen2 qwen2_moe qwen3 qwen3_5 qwen3_5_moe qwen3_moe
-    qwen3_next recurrent_gemma seed_oss smollm3 solar_open starcoder2 vaultgemma zamba cohere_compass evolla
+    hunyuan_v1_dense hunyuan_v1_moe hy_v3 hyperclovax jamba llama mellum minimax ministral ministral3
+    mistral mixtral nanochat nemotron nemotron_h qwen2 qwen2_moe qwen3 qwen3_5 qwen3_5_moe qwen3_moe
+    qwen3_next recurrent_gemma seed_oss smollm3 solar_open vaultgemma zamba cohere_compass evolla
     mistral3 qwen3_vl step3p7""".split()
 )
-"""Those whose attention the fused LoRA kernels can patch; all others raise while loading.
+"""Those whose attention the fused LoRA kernels can patch and run; all others raise.
 
 Source: ``patch_self_attn_lora`` of Axolotl 0.19.0 (``monkeypatch/lora_kernels.py``), tried on every model type of
 Transformers 5.16.1.
+"""
+
+LORA_KERNELS_AFTER_LAYER_NORM = frozenset("jais2 phimoe starcoder2".split())
+"""Those whose attention they patch, and then raise in the first step: autocast runs ``nn.LayerNorm`` in fp32, and the
+kernels add what they make of its output to a product in half precision.
+
+Source: ``matmul_lora`` (``kernels/lora.py``); seen on an H100 for StarCoder2, the others by their norms.
 """
 
 CUT_CROSS_ENTROPY = frozenset(

@@ -24,6 +24,7 @@ GOOD: Mapping[str, Any] = {
 }
 LLAMA = architecture()
 PHI3 = architecture("phi3")
+STARCODER2 = architecture("starcoder2")
 GPT2 = architecture("gpt2", kind=Kind.CONV1D, names=("c_attn",))
 NEOX = architecture("gpt_neox", names=("query_key_value",))
 VISION = architecture("gemma3", extra=(tower(),))
@@ -155,6 +156,7 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
     ("experts_16bit", QLORA, MOE, None, "quantize_moe_experts", Severity.WARNING),
     ("packed_checkpoint", QLORA, PUBLISHED_IN_FP8, None, "base_model", Severity.ERROR),
     ("packed_training", {}, PUBLISHED_IN_FP8, None, "base_model", Severity.ERROR),
+    ("kernels_after_layer_norm", {}, STARCODER2, None, "lora_qkv_kernel", Severity.ERROR),
     ("kernels_unpatchable", {}, PHI3, None, "lora_qkv_kernel", Severity.ERROR),
     ("kernels_unpatchable", {"rl": "dpo", "lora_o_kernel": True}, PHI3, None, "lora_qkv_kernel", Severity.ERROR),
     (
