@@ -105,7 +105,7 @@ class Meter:
         tokens = config.get("sequence_len")
         if type(tokens) is not int or not 1 <= tokens <= LONGEST_SEQUENCE:
             return self._read(_written(config), config)
-        alike = _written({**config, "sequence_len": None})  # what else it says is read once for all lengths
+        alike = _written({**config, "sequence_len": ...})  # what else it says is read once for all lengths
         run = self._runs.get((alike, tokens))
         if run is None:
             run = self._read(alike, config)
