@@ -20,7 +20,14 @@ GRANULE = 512
 REPORT: dict = {}
 ROWS: list[dict] = []
 """What the run trains on."""
-PLUMBING = ("torch/nn/modules/module.py", "torch/utils/_contextlib.py", "torch/autograd/", "torch/amp/", "torch/_tensor.py", "torch/_ops.py")
+PLUMBING = (
+    "torch/nn/modules/module.py",
+    "torch/utils/_contextlib.py",
+    "torch/autograd/",
+    "torch/amp/",
+    "torch/_tensor.py",
+    "torch/_ops.py",
+)
 
 
 def randomise(model: torch.nn.Module) -> None:
