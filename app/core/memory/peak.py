@@ -487,7 +487,14 @@ class _Step:
     def batch(self) -> int:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
-        return self.tables + self.leaf + self.prompt + between
+        return self.tables + self.leaf + self.prompt + between + self.stuck
+
+    @property
+    def stuck(self) -> int:
+        """What the nodes of all layers hold through a checkpoint that records its first forward too."""
+        if not self.checkpointed or self.run.reentrant:
+            return 0
+        return sum(layer.stuck for layer in self.layers)
 
     @property
     def waiting(self) -> int:

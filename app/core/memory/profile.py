@@ -61,6 +61,8 @@ class LayerProfile:
     """What it sends there of its own."""
     lets_go: bool
     """Whether what came back for the layer above is counted in its own moments."""
+    stuck: int
+    """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,7 @@ def profile_layer(
         pinned=pinned,
         moved=moved,
         lets_go=waiting >= 0,
+        stuck=sum(storage.bytes for storage in t.stuck),
         kept=kept,
         copies=copies,
         output=output,
