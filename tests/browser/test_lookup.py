@@ -85,4 +85,4 @@ def test_on_a_phone_a_row_is_a_card_and_nothing_lies_beside_the_window(open_page
         assert max(hidden) <= 1, path
     page.goto("/models")
     page.get_by_role("link", name="Parameters").click()
-    page.wait_for_url("**sort=parameters**")
+    page.wait_for_url("**sort=parameters**", timeout=20_000)

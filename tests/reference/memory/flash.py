@@ -189,10 +189,9 @@ def sdpa_varlen():
     from transformers import modeling_flash_attention_utils
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    starts = torch.zeros((), dtype=torch.int32)
     held = varlen.varlen_attn, modeling_flash_attention_utils.prepare_fa_kwargs_from_position_ids
     varlen.varlen_attn = _varlen_attn
-    modeling_flash_attention_utils.prepare_fa_kwargs_from_position_ids = lambda ids: ((starts, starts), (0, 0))
+    modeling_flash_attention_utils.prepare_fa_kwargs_from_position_ids = lambda ids: ((ids[0, :1],) * 2, (0, 0))
     names = dict(vars(module)) | {"_is_packed": lambda ids: flash_attention.documents > ids.shape[0]}
     try:
         exec(inspect.getsource(module._build_varlen_forward).replace("query.is_cuda", "True"), names)
