@@ -1,7 +1,8 @@
 """Texts for people: gettext catalogs in, sentences in the reader's language out.
 
 The catalogs (``app/locale/<language>/LC_MESSAGES/<domain>.po``) translate codes; English is a catalog like
-any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``.
+any other. Placeholders take a format: ``{bytes:gib}``, ``{count:n}``, ``{share:percent}``, ``{names:list}``,
+``{allowed:kinds}``.
 """
 
 import gettext
@@ -46,6 +47,10 @@ def _binary(size: float) -> str:
     return f"{size / GIB:,.1f}\u00a0GiB"
 
 
+KINDS = "kinds"
+"""The format of what a value may be: names of kinds and values, the last joined by the language's own "or"."""
+
+
 @cache
 def _parts(template: str) -> tuple[tuple[str, str | None, Callable[[Any], str]], ...]:
     """A template in pieces, taken apart once: literal text, then a parameter's name, if any, and how it is shown."""
@@ -84,17 +89,22 @@ class Texts:
 
     def text(self, code: str, /, **params: Any) -> str:
         """The sentence for ``code``; the code itself where no catalog holds it, so that nothing is lost."""
-        return self._text(code, params)
-
-    def render(self, message: Message) -> str:
-        """A core message as a sentence."""
-        return self._text(message.code, message.params)
-
-    def _text(self, code: str, params: Mapping[str, Any]) -> str:
         template = self._catalog.get(code)
         if template is None:
             return code
+        if f":{KINDS}}}" in template:
+            params = {name: self._kinds(value) if isinstance(value, tuple) else value for name, value in params.items()}
+            template = template.replace(f":{KINDS}}}", "}")
         return _filled(template, params) if params else template
+
+    def _kinds(self, items: tuple[str, ...]) -> str:
+        """``("integer", "auto")`` as "a whole number or auto"."""
+        *others, last = [self._catalog.get(f"kind.{item}", item) for item in items] or [""]
+        return self.text("list.or", others=", ".join(others), last=last) if others else last
+
+    def render(self, message: Message) -> str:
+        """A core message as a sentence."""
+        return self.text(message.code, **message.params)
 
 
 @cache

@@ -1,5 +1,6 @@
 """What every test may use: the catalogue, and the service as a client sees it."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,20 @@ settings.load_profile("unhurried")
 
 collect_ignore = ["reference"]
 """The oracles run in an environment of their own, with PyTorch; their tests too (``.ci/run``)."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """A bare ``pytest`` runs on every core. A part asked for by name stays in one process, which starts sooner.
+
+    ``-n 0`` keeps the whole in one process, ``-n 2`` spreads a part.
+    """
+    if hasattr(config, "workerinput"):
+        return  # one of the processes that the whole was spread over
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if whole and config.pluginmanager.hasplugin("xdist") and config.option.numprocesses is None:
+        config.option.numprocesses = os.cpu_count()
+        config.option.dist = "worksteal"
 
 
 @pytest.fixture(scope="session")

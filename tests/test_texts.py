@@ -106,3 +106,19 @@ def test_what_is_small_is_no_zero(size: int, said: str) -> None:
     """MiB and KiB where GiB would say nothing."""
     for language in LANGUAGES:
         assert texts(language).text("web.gib", size_bytes=size) == said
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        (("integer",), "takes a whole number here"),
+        (("string", "list of mapping"), "takes a text or a list of mappings here"),
+        (("true/false", "number", "auto"), "takes true or false, a number or auto here"),
+        ((), "takes  here"),
+    ],
+)
+def test_kinds_of_values_are_words_and_the_last_is_joined_by_or(expected: tuple[str, ...], said: str) -> None:
+    assert said in texts("en").text("finding.value_type", key="a", given="b", expected=expected)
+    assert ("ဒါမှမဟုတ်" in texts("my").text("finding.value_type", key="a", given="b", expected=expected)) is (
+        " or " in said
+    )

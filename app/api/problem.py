@@ -100,7 +100,8 @@ def handle_http(request: Request, error: HTTPException) -> Response:
         case 404:
             detail = message("problem.no_route", path=request.url.path)
         case 405:
-            detail = message("problem.no_method", method=request.method, path=request.url.path)
+            allowed = (error.headers or {}).get("Allow", "")
+            detail = message("problem.no_method", method=request.method, path=request.url.path, allowed=allowed)
         case 413:
             most = error.most_bytes if isinstance(error, BodyTooLarge) else 0
             detail = message("problem.body_limit", most_bytes=most)

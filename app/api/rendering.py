@@ -64,6 +64,7 @@ def estimate(result: Estimate, texts: Texts, priced: Knobs | None = None) -> dic
         },
         "trainable_parameters": result.trainable_parameters,
         "trainable_percent": result.trainable_percent,
+        "all_parameters": result.all_parameters,
         "modules": [
             {
                 "module": row.module,

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.api import rendering
-from app.api.body import no_choice, read
+from app.api.body import read
 from app.api.describing import gives, problems, reference, takes
+from app.api.query import TARGETS, allow, flag, target_and_comments
 from app.api.reply import json_reply, language_headers, reader
 from app.api.route import Direct
 from app.catalog.library import Catalog
@@ -32,7 +33,7 @@ from app.schemas.requests import Hardware as HardwareRequest
 from app.services.checking import check_config, check_text
 from app.services.comparing import compare
 from app.services.estimating import estimate
-from app.services.exporting import Target, export
+from app.services.exporting import export
 from app.services.fitting import GRID_BOUNDS, GRID_DEFAULTS, Axis, fit
 from app.services.inputs import resolve_hardware, resolve_model
 from app.services.planning import plan
@@ -40,7 +41,6 @@ from app.services.pricing import price_knobs
 from app.services.verdicts import file_of
 
 PREFIX = "/api/v1"
-TARGETS = tuple(Target)
 
 planning = APIRouter(prefix=PREFIX, route_class=Direct)
 """What takes a body. Routes are tried in order, so those that are asked most stand first."""
@@ -71,7 +71,7 @@ _KNOBS = {
 )
 async def post_estimate(request: Request) -> Response:
     """Trainable parameters and GPU memory of a configuration, and whether it fits."""
-    wants_knobs = _flag(request, "knobs")
+    wants_knobs = flag(request, "knobs")
     asked = await read(request, EstimateRequest)
     catalog = _catalog(request)
     dataset = _dataset(asked.dataset)
@@ -93,7 +93,7 @@ async def post_estimate(request: Request) -> Response:
 )
 async def post_plan(request: Request) -> Response:
     """The method for a model on a GPU, with the reasons, its memory and a configuration for Axolotl."""
-    wants_knobs = _flag(request, "knobs")
+    wants_knobs = flag(request, "knobs")
     asked = await read(request, PlanRequest)
     catalog = _catalog(request)
     wish = Wish(
@@ -130,6 +130,7 @@ _PLAN_POINTERS = {"/config/base_model": "/base_model", "/config/sequence_len": "
 )
 async def post_fit(request: Request) -> Response:
     """The least change that fits, or the largest micro batch, longest sequence, highest rank or fastest step."""
+    allow(request)
     asked = await read(request, FitRequest)
     catalog = _catalog(request)
     with _pointing({"/base_model": "/config/base_model"}):
@@ -175,6 +176,7 @@ def _axis(asked: GridAxis, pointer: str) -> Axis:
 )
 async def post_compare(request: Request) -> Response:
     """One configuration under each of the guide's methods, or with each of the changes asked for."""
+    allow(request)
     asked = await read(request, CompareRequest)
     catalog = _catalog(request)
     with _pointing({"/base_model": "/config/base_model"}):
@@ -201,6 +203,7 @@ async def post_compare(request: Request) -> Response:
 )
 async def post_check(request: Request) -> Response:
     """What Axolotl refuses, what fails at run time and what misleads, with the file mended and its memory."""
+    allow(request)
     asked = await read(request, CheckRequest)
     catalog = _catalog(request)
     with _pointing({}):
@@ -256,7 +259,7 @@ async def post_check(request: Request) -> Response:
 )
 async def post_config(request: Request) -> Response:
     """A configuration as a file: keys in a human order, each group with its reason."""
-    target, comments = _query(request)
+    target, comments = target_and_comments(request)
     asked = await read(request, ConfigRequest)
     texts = reader(request)
     with _pointing({"/base_model": "/config/base_model"}):
@@ -277,10 +280,11 @@ async def post_config(request: Request) -> Response:
     tags=["catalogue"],
     operation_id="listModels",
     summary="Find base models",
-    responses=gives(ModelList),
+    responses={**gives(ModelList), **problems(422)},
 )
 async def list_models(request: Request, q: str = "") -> Response:
     """Base models; with `q`, those it describes in everyday words ("llama 3.1 8b"), best match first."""
+    allow(request, "q")
     catalog = _catalog(request)
     rows = catalog.models.search(q)
     items = [rendering.model_summary(row, catalog) for row in rows]
@@ -292,17 +296,25 @@ async def list_models(request: Request, q: str = "") -> Response:
     tags=["catalogue"],
     operation_id="getModel",
     summary="One base model",
-    responses={**gives(ModelDetail), **problems(404)},
+    responses={**gives(ModelDetail), **problems(404, 422)},
 )
 async def get_model(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
     """One base model: the facts of its config.json, where they were read and when. Case does not matter."""
+    allow(request)
     catalog = _catalog(request)
     return json_reply(reader(request), rendering.model_detail(catalog.models.get(id), catalog))
 
 
-@catalogue.get("/gpus", tags=["catalogue"], operation_id="listGpus", summary="List GPUs", responses=gives(GpuList))
+@catalogue.get(
+    "/gpus",
+    tags=["catalogue"],
+    operation_id="listGpus",
+    summary="List GPUs",
+    responses={**gives(GpuList), **problems(422)},
+)
 async def list_gpus(request: Request) -> Response:
     """GPUs: what their drivers offer and what they can do."""
+    allow(request)
     items = [rendering.gpu(row) for row in _catalog(request).gpus.rows]
     return json_reply(reader(request), {"items": items, "total": len(items)})
 
@@ -312,10 +324,11 @@ async def list_gpus(request: Request) -> Response:
     tags=["catalogue"],
     operation_id="listMethods",
     summary="List methods",
-    responses=gives(MethodList),
+    responses={**gives(MethodList), **problems(422)},
 )
 async def list_methods(request: Request) -> Response:
     """Ways to fine-tune: family, formula, what Axolotl makes of each, its keys and when to use it."""
+    allow(request)
     texts = reader(request)
     catalog = _catalog(request)
     items = [rendering.method(row, texts) for row in catalog.methods.rows]
@@ -328,36 +341,13 @@ async def list_methods(request: Request) -> Response:
     tags=["catalogue"],
     operation_id="getMethod",
     summary="One method",
-    responses={**gives(Method), **problems(404)},
+    responses={**gives(Method), **problems(404, 422)},
 )
 async def get_method(request: Request, id: str) -> Response:  # noqa: A002 - the contract's name
     """One way to fine-tune."""
+    allow(request)
     texts = reader(request)
     return json_reply(texts, rendering.method(_catalog(request).methods.get(id), texts))
-
-
-def _query(request: Request) -> tuple[Target, bool]:
-    """What the file is for, and whether comments are wanted."""
-    errors = []
-    target = request.query_params.get("target", TARGETS[0])
-    if target not in TARGETS:
-        errors.append(FieldError("/query/target", no_choice("target", target, TARGETS)))
-    comments = request.query_params.get("comments", "true").lower()
-    if comments not in ("true", "false"):
-        errors.append(FieldError("/query/comments", no_choice("comments", comments, ("true", "false"))))
-    if errors:
-        raise InvalidInput(*errors)
-    return Target(target), comments == "true"
-
-
-def _flag(request: Request, name: str) -> bool:
-    """A switch of the query that is off where it is left out."""
-    if not request.scope["query_string"]:
-        return False
-    given = request.query_params.get(name, "false").lower()
-    if given not in ("true", "false"):
-        raise InvalidInput(FieldError(f"/query/{name}", no_choice(name, given, ("true", "false"))))
-    return given == "true"
 
 
 def _dataset(asked: DatasetRequest) -> Dataset:

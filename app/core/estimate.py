@@ -134,6 +134,7 @@ class Estimate:
     """Everything that is known of one run on one kind of GPU.
 
     ``fits``, ``capacity_bytes`` and ``headroom_bytes`` are None without hardware, ``time`` without its rates.
+    ``all_parameters`` are base and adapter together, PEFT's "all params", which ``trainable_percent`` is of.
     ``adapter_disk_bytes`` is what a checkpoint stores of it: the adapter, or the whole model.
     """
 
@@ -142,6 +143,7 @@ class Estimate:
     total_parameters: int
     trainable_parameters: int
     trainable_percent: float
+    all_parameters: int
     modules: tuple[ModuleCount, ...]
     memory: Memory
     fits: bool | None

@@ -26,6 +26,16 @@ def likeness(given: str, other: str) -> float:
     return SequenceMatcher(None, given[:LONGEST].lower(), other.lower()).ratio()
 
 
+def akin(given: str, other: str) -> bool:
+    """Whether a name is worth mentioning for another: a slip of it, or one that has all of its words and more.
+
+    ``warmup`` and ``warmup_steps`` are; ``report_to`` and ``eot_tokens`` only share letters.
+    """
+    alike = likeness(given, other)
+    words, others = set(given.lower().split("_")), set(other.lower().split("_"))
+    return alike >= SLIP or (alike >= KIN and (words <= others or others <= words))
+
+
 @lru_cache(maxsize=4096)
 def _nearest(given: str, allowed: frozenset[str], count: int) -> tuple[str, ...]:
     by_lower = {name.lower(): name for name in sorted(allowed)}

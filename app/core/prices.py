@@ -82,8 +82,8 @@ class Knob:
         size = "saves" if self.saves_bytes > 0 else "costs"
         size = "equal" if abs(self.saves_bytes) < SAME_BYTES else size
         pace = None if self.time_ratio is None else Pace(ratio=self.time_ratio)
-        kind, percent = (pace.kind, pace.percent) if pace else ("untimed", 0)
-        return message(f"knob.price.{size}_{kind}", size_bytes=abs(self.saves_bytes), percent=percent)
+        said, percent, times = (pace.wording, pace.percent, pace.times) if pace else ("untimed", 0, "")
+        return message(f"knob.price.{size}_{said}", size_bytes=abs(self.saves_bytes), percent=percent, times=times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ work and the dequantisation of weights move bytes on top.
 The shares below are set by hand, once, from published runs (docs/planner.md lists them with what this says of each):
 Qwen-7B and 1.8B with LoRA on an A100 by length (https://github.com/QwenLM/Qwen#profiling-of-memory-and-speed), LitGPT's
 NF4 against 16 bit (tutorials/resource-tables.md), PEFT's LoRA, DoRA and full fine-tuning on an L40S
-(method_comparison/MetaMathQA).
+(method_comparison/MetaMathQA), and QDoRA of Llama 7B on an RTX 4090 with and without the product that dropout costs
+(docs/source/developer_guides/lora.md).
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.kept import kept
-from app.core.memory.optimizers import Scratch, form_of
+from app.core.memory.optimizers import FULL, Scratch, form_of
 from app.core.run import Checkpointing, Method, Quantization, Run
 
 ARITHMETIC_SHARE = 0.5
 """Of the dense tensor rate that a Transformers training run reaches in its matrix products."""
+PLAIN_SHARE = 0.95
+"""Of the same rate, that one plain product of large matrices reaches: what PEFT's pair of runs of DoRA differs by."""
 BANDWIDTH_SHARE = 0.8
 DEQUANTIZATION_SHARE = 0.3
 """Of the bandwidth that bitsandbytes' NF4 kernels reach; LLM.int8 and GPTQ are counted alike."""
@@ -40,6 +43,10 @@ DORA_COPIES = 3
 """Copies of an adapted weight that DoRA reads and writes in each pass: W + s B A, its square, its norm's quotient."""
 SAME_TIME = 0.02
 """Ratios of time nearer to one than this are called the same: the model knows no better."""
+MANY_TIMES = 2
+"""From here on people say "twice as long", not "100 % longer"."""
+TEN, ROUND = 10, 0.05
+"""Times without a decimal: large ones, and those that are whole but for so much."""
 ATTENTION_PASSES = 2.5
 """FlashAttention's backward in forwards; arXiv:2307.08691, section 4."""
 
@@ -71,6 +78,17 @@ class Pace:
     def percent(self) -> int:
         """By how many per cent longer or shorter, 0 for the same."""
         return 0 if self.kind == "same" else round(100 * abs(self.ratio - 1))
+
+    @property
+    def wording(self) -> str:
+        """How to say it: ``kind`` with ``percent``, or of twice and more ``times_`` and ``kind`` with ``times``."""
+        return f"times_{self.kind}" if self.ratio >= MANY_TIMES or self.ratio * MANY_TIMES <= 1 else self.kind
+
+    @property
+    def times(self) -> str:
+        """The longer one in times of the shorter, in as many digits as people say."""
+        ratio = max(self.ratio, 1 / self.ratio)
+        return f"{ratio:.0f}" if ratio >= TEN or abs(ratio - round(ratio)) < ROUND else f"{ratio:.1f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +146,20 @@ class Samples:
 
 
 def adapter_disk_bytes(run: Run, adapter: Adapter) -> int:
-    """What a checkpoint stores: the adapter in fp32 as it trains, copies in bf16, or the whole model in bf16.
+    """What a checkpoint stores: the adapter in the dtype that it trains in, copies as the model is, or the whole model.
 
-    PEFT's file for 9,175,040 parameters has 36,715,216 bytes: four each and a header of tensor names, not counted here.
+    An adapter trains in fp32 unless it is told not to, or TRL casts it (QLoRA under DPO and KTO). PEFT's file for
+    9,175,040 parameters has 36,715,216 bytes: four each and a header of tensor names, not counted here.
     """
     if run.method is Method.FULL:
-        return 2 * adapter.base_parameters
+        return run.itemsize * adapter.base_parameters
     own = adapter.own_parameters
-    return 4 * (adapter.trainable_parameters - own) + 2 * own
+    return adapter_itemsize(run) * (adapter.trainable_parameters - own) + run.itemsize * own
+
+
+def adapter_itemsize(run: Run) -> int:
+    """Bytes of an adapter's parameter while it trains."""
+    return FULL if run.adapter_fp32 else run.itemsize
 
 
 def linear_parameters(architecture: Architecture) -> tuple[int, int]:
@@ -189,6 +213,7 @@ def step_parts(
     row_tokens: int,
     span_tokens: int,
     rl: str | None,
+    fused_lora: bool,
 ) -> dict[str, float]:
     """Seconds of one optimizer step by what they go to."""
     bandwidth = (hardware.memory_bandwidth_bytes_s or 0) * BANDWIDTH_SHARE
@@ -228,12 +253,16 @@ def step_parts(
         adapted = sum(m.copies * m.module.weight_parameters for m in adapter.modules if m.rank)
         ranks = sum(2 * m.copies * m.module.weight_parameters * m.rank for m in adapter.modules if m.rank)
         weighing = passes * (DORA_COPIES * 2 * 2 * adapted / bandwidth + ranks / arithmetic)
+        if run.lora.dropout and not fused_lora:
+            # PEFT 0.20, ``DoraLinearVariant.forward``: what the base gave has no dropout in it, so it is computed anew
+            # from what has. Axolotl's kernels drop the adapter's input alone.
+            weighing += passes * tokens * 2 * adapted / (flops_per_second * PLAIN_SHARE)
     offloading = 0.0
     if run.checkpointing is Checkpointing.OFFLOAD:
         offloading = 2 * tokens * architecture.num_layers * 2 * architecture.hidden_size / HOST_BYTES_S
 
     micro = run.gradient_accumulation_steps
-    itemsize = 2 if full else 4
+    itemsize = run.itemsize if full else adapter_itemsize(run)
     form = form_of(run.optimizer)
     state = form.states * form.value_bytes(itemsize)
     stepping = (
@@ -279,9 +308,11 @@ def estimate_time(
     max_steps: int | None = None,
     rl: str | None = None,
     price_per_hour: float | None = None,
+    fused_lora: bool = False,
 ) -> Time | None:
     """The time of a step and, where the data's size is known, of the run; None where the card's rates are not known.
 
+    ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     ``price_per_hour`` is of one GPU. Energy is of cards that draw all they may for as long as the run takes.
     """
     rate = hardware.bf16_flops if run.bf16 and hardware.bf16 else hardware.fp16_flops
@@ -290,7 +321,15 @@ def estimate_time(
     span = min(samples.mean_tokens or run.sequence_len_tokens, run.sequence_len_tokens)
     row = samples.row_tokens(run)
     parts = step_parts(
-        architecture, run, adapter, hardware, flops_per_second=rate, row_tokens=row, span_tokens=span, rl=rl
+        architecture,
+        run,
+        adapter,
+        hardware,
+        flops_per_second=rate,
+        row_tokens=row,
+        span_tokens=span,
+        rl=rl,
+        fused_lora=fused_lora,
     )
     step = sum(parts.values())
     tokens = run.micro_batch_size * row * run.gradient_accumulation_steps * hardware.data_parallel

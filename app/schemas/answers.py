@@ -168,7 +168,8 @@ class Estimate(_Answer):
 
     model: EstimateModel
     trainable_parameters: int
-    trainable_percent: float = Field(description="Of base and adapter together, as PEFT counts it.")
+    trainable_percent: float = Field(description="Of `all_parameters`, as PEFT counts it.")
+    all_parameters: int = Field(description="Base and adapter together; the model's own are `total_parameters`.")
     modules: list[ModuleCount]
     memory: Memory
     fits: bool | None = Field(description="process_bytes <= capacity_bytes; null without hardware.")
@@ -332,7 +333,8 @@ class Compared(_Answer):
     estimate: Estimate | None = Field(description="null where the method cannot be on this model; see `reasons`.")
     reasons: list[str]
     relative_step_time: float | None = Field(
-        description="Times the fastest, for as many tokens; null where the card's rates are not known."
+        description="Times the fastest that is expected to fit, or of all where none is, for as many tokens: below 1 "
+        "for what would be faster and does not fit. null where the card's rates are not known."
     )
     gives_up: str | None = Field(description="What the method costs, in words; null for a variant.")
 

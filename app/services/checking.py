@@ -31,6 +31,7 @@ MOST_ROUNDS = 4
 MOST_READ_AGAIN = 1_000
 """Entries that are read again for that, all rounds together; what is left in a long file is fixed the next time."""
 MOST_FINDINGS = 200
+UNKNOWN_KEYS = ("unknown_key", "unknown_key_nearest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,8 @@ def _findings(
     """Everything to say of one text, each at its line, the gravest first."""
     config = reading.config or {}
     found = [_worded(f, reading) for f in check(config, architecture, hardware, catalog.axolotl)]
+    odd = {f.key for f in reading.findings if f.code in ("key_bullet", "key_space")}
+    found = [f for f in found if f.key not in odd or f.code not in UNKNOWN_KEYS]
     found += (f for f in _installed(config, install) if f.key not in {g.key for g in found})
     lined = [replace(f, line=f.line if f.line is not None else reading.line(f.key)) for f in found]
     return _limited(by_gravity((*reading.findings, *lined)))

@@ -24,7 +24,7 @@ MOST_VARIANTS = 24
 class Compared:
     """One column of a comparison. ``estimate`` is None where the method cannot be on this model; ``reasons`` say why.
 
-    ``relative_step_time`` is in times of the fastest; None without rates.
+    ``relative_step_time`` is in times of the fastest that is expected to fit, of all where none is; None without rates.
     """
 
     label: str
@@ -102,13 +102,18 @@ def _about_config(config: Mapping[str, Any], error: FieldError) -> bool:
 
 
 def _related(found: Sequence[Compared]) -> tuple[Compared, ...]:
-    """With step times set against the fastest, for the same number of tokens."""
+    """With step times set against the fastest that can be had, for the same number of tokens."""
     rates = {
         position: item.estimate.time.tokens_per_second
         for position, item in enumerate(found)
         if item.estimate is not None and item.estimate.time is not None
     }
-    fastest = max(rates.values(), default=0.0)
+    there = [
+        rate
+        for position, rate in rates.items()
+        if (made := found[position].estimate) is not None and made.fits is not False
+    ]
+    fastest = max(there or rates.values(), default=0.0)
     return tuple(
         Compared(
             label=item.label,

@@ -83,6 +83,7 @@ def estimate_resolved(
         total_parameters=architecture.total_parameters,
         trainable_parameters=adapter.trainable_parameters,
         trainable_percent=adapter.trainable_percent,
+        all_parameters=adapter.total_parameters,
         modules=_module_counts(architecture, run, adapter),
         memory=memory,
         fits=memory.process_bytes <= capacity if capacity is not None else None,
@@ -142,6 +143,7 @@ def time_of(
         max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
         rl=str(config["rl"]) if config.get("rl") else None,
         price_per_hour=hardware.price_per_hour,
+        fused_lora=_fuses_lora(architecture, run),
     )
 
 

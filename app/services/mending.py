@@ -89,6 +89,10 @@ def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
 def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit]:
     """The edits that one fix comes to. ``config`` has it applied already."""
     text = reading.text
+    if renamed := _renamed(reading, fix):
+        for (start, end), new in renamed:
+            yield _Edit(start, end, new)
+        return
     fresh: dict[str, Any] = {}
     for name, value in fix.set.items():
         place = reading.places.get(name)
@@ -98,7 +102,7 @@ def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) 
             yield _replacement(text, place, flow_text(value))
     removed = [reading.places[name] for name in fix.unset if name in reading.places]
     top = {name: value for name, value in fresh.items() if len(steps(name)) == 1}
-    for name in fresh.keys() - top.keys():
+    for name in (name for name in fresh if name not in top):
         yield from _nested(reading, layout, name, config, removed)
     ending = "\r\n" if "\r\n" in text else "\n"
     if len(removed) == len(top) == 1 and removed[0].scalar and len(removed[0].path) == 1 and removed[0].key:
@@ -122,6 +126,26 @@ def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) 
         where = _after(reading, layout, next(iter(top)))
         before = "" if not where or text[where - 1 : where] == "\n" else ending
         yield _Edit(where, where, before + lines)
+
+
+def _renamed(reading: Reading, fix: Fix) -> list[tuple[tuple[int, int], str]]:
+    """Where a fix only calls keys otherwise, each beside its like: where each key stands and its new name.
+
+    What stands behind a key, and on which lines, stays as the author wrote it.
+    """
+    found: list[tuple[tuple[int, int], str]] = []
+    if len(fix.set) != len(fix.unset):
+        return found
+    for old, (new, value) in zip(fix.unset, fix.set.items(), strict=True):
+        place = reading.places.get(old)
+        beside = steps(old)[:-1] == steps(new)[:-1] and new not in reading.places
+        if place is None or place.key is None or not beside:
+            return []
+        holder, key = holder_of(reading.config or {}, old, make=False)
+        if not isinstance(holder, dict) or repr(holder.get(key)) != repr(value):
+            return []
+        found.append((place.key, str(steps(new)[-1])))
+    return found
 
 
 def _alone(layout: _Layout, place: Place, removed: list[Place]) -> bool:

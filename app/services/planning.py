@@ -14,7 +14,7 @@ from app.core.findings import Finding, Fix, Severity
 from app.core.fit import RUNG_KEYS, SHORTEST_SEQUENCE, Fitted, Ladder, Rung, build_ladder, climb
 from app.core.hardware import Hardware
 from app.core.knobs import ROOM_SEQUENCE
-from app.core.messages import Param, message
+from app.core.messages import Message, Param, message
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
 from app.core.timing import Pace, Samples, steps_of
@@ -23,6 +23,7 @@ from app.services.headroom import PAID_FOR_HEADROOM, least_change
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.measuring import Meter
 from app.services.reach import Trainable, largest_model, relative, smallest_gpu
+from app.services.roomier import fits_too
 from app.services.swapping import KEYS_OF_METHOD, METHOD_KEYS
 from app.services.templates import PEFT_METHODS, advise, asked_method, is_whole, template
 from app.services.writing import flow_text
@@ -202,7 +203,7 @@ class _Planner:
             self.meter,
             self.hardware.capacity_bytes,
             paid=self._ladder(method, keep, paid=True),
-            whole=self._ladder(method, keep, paid=False),
+            whole=lambda: self._ladder(method, keep, paid=False),
         )
 
     def _estimate(self, config: Mapping[str, Any], *, checked: bool = True, composed: bool = False) -> Estimate:
@@ -233,7 +234,7 @@ class _Planner:
                     config=fitted.config,
                     estimate=estimate,
                     reason=message(f"alternative.{method}.{reason}", process_bytes=estimate.memory.process_bytes),
-                    pace=message(f"alternative.pace.{pace.kind}", percent=pace.percent) if pace else None,
+                    pace=_paced(pace) if pace else None,
                     changes=fitted.changes if estimate.fits else (),
                 )
             )
@@ -278,6 +279,8 @@ class _Planner:
             findings += [] if kept or self._fitting(alternatives) else self._models_that_would(method)
         else:
             findings += self._tight(method, found)
+            if self.asked_method is None:
+                findings += fits_too(method, found.config, alternatives, self.wish.priority)
         longest = self.wish.dataset.max_tokens
         length = found.config.get("sequence_len")
         if longest is not None and isinstance(length, int) and length < longest:
@@ -449,3 +452,8 @@ class _Planner:
 
 def _shown(value: object) -> str:
     return "–" if value is None else flow_text(value)
+
+
+def _paced(pace: Pace) -> Message:
+    """How long a road not taken takes beside the plan."""
+    return message(f"alternative.pace.{pace.wording}", percent=pace.percent, times=pace.times)

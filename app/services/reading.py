@@ -15,6 +15,7 @@ import yaml
 
 from app.core.axolotl.subject import misleads, rejected
 from app.core.findings import Finding, gathered
+from app.core.lookalikes import HIDDEN, SPACES, described, in_rows, is_bullet, unseen
 from app.core.shown import shown
 
 LONGEST = 64 * 1024
@@ -46,6 +47,12 @@ _PROBLEMS = (
     ("could not determine a constructor", "yaml_tag"),
     ("control characters", "yaml_binary"),
 )
+
+
+_MISREAD = frozenset(
+    "yaml_colon yaml_no_colon yaml_indent yaml_syntax yaml_character yaml_unclosed yaml_bracket".split()
+)
+"""Complaints that a letter may be behind that only looks like one that YAML means something by."""
 
 
 class Place(NamedTuple):
@@ -203,6 +210,8 @@ def _walk(
             if name in seen and name != "<<":
                 findings.append(_at(misleads("duplicate_key", whole, key=whole, first=seen[name]), line))
             seen[name] = line
+            if not name.isascii():
+                findings += (_at(finding, line) for finding in _odd_key(name, whole))
             yield whole, _place(here, key, value), value
             if not isinstance(value, yaml.ScalarNode):
                 yield from _walk(value, here, whole, findings)
@@ -212,6 +221,16 @@ def _walk(
             yield whole, _place(here, None, value), value
             if not isinstance(value, yaml.ScalarNode):
                 yield from _walk(value, here, whole, findings)
+
+
+def _odd_key(name: str, path: str) -> Iterator[Finding]:
+    """A key that begins like a list's item or like indentation, or holds what is not to be seen."""
+    if is_bullet(name):
+        yield misleads("key_bullet", path, key=name[1:].strip(f" {SPACES}"), sign=described(name[0]))
+    elif name[0] in SPACES and name[0] not in HIDDEN:
+        yield misleads("key_space", path, key=name.strip(SPACES), sign=described(name[0]))
+    elif (sign := unseen(name)) is not None:
+        yield misleads("key_unseen", path, key=name.strip(SPACES), sign=described(sign))
 
 
 def _place(path: tuple[str | int, ...], key: Any, value: Any) -> Place:
@@ -253,6 +272,9 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Finding:
     problem = f"{error.problem or ''} {error.context or ''}"
     code = next((code for words, code in _PROBLEMS if words in problem), "yaml_syntax")
     rows = text.splitlines()
+    if code in _MISREAD and (odd := in_rows(rows, line)) is not None:
+        said = rejected(f"yaml_odd_{odd.kind}", None, line=odd.line, column=odd.column, sign=described(odd.sign))
+        return _at(said, odd.line)
     row = rows[line - 1] if line <= len(rows) else ""
     if code == "yaml_character" and row.lstrip().startswith("```"):
         code = "yaml_fence"

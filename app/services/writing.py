@@ -11,6 +11,7 @@ import yaml
 from yaml.reader import Reader
 
 from app.core.axolotl.keys import GROUP_OF, OTHER, in_order
+from app.core.methods.settings import VIRTUAL_TOKENS
 from app.texts import Texts
 
 WIDTH = 1 << 20
@@ -43,7 +44,7 @@ def write_yaml(config: Mapping[str, Any], texts: Texts, *, comments: bool = True
                 lines.append("")
             if comments:
                 lines.append(_comment(texts.text(f"yaml.group.{group}")))
-        if comments and (reason := _reason(key, value, texts)):
+        if comments and (reason := _reason(key, value, texts, config)):
             lines.append(_comment(reason))
         lines += _entry(key, value, 0)
     return "\n".join(lines or ["{}"]) + "\n"
@@ -63,13 +64,24 @@ def _comment(text: str) -> str:
     return f"# {Reader.NON_PRINTABLE.sub('', text)}".rstrip()
 
 
-def _reason(key: str, value: object, texts: Texts) -> str | None:
+def _reason(key: str, value: object, texts: Texts, config: Mapping[str, Any]) -> str | None:
     """The text for this key and value, else for this key, else nothing: most keys speak for themselves."""
     shown = str(value).lower() if isinstance(value, bool | str) else type(value).__name__
+    if key == "sample_packing" and value is False:
+        shown = f"false.{_why_not_packed(config)}"
     for code in (f"yaml.key.{key}.{shown}", f"yaml.key.{key}"):
         if code in texts:
             return texts.text(code)
     return None
+
+
+def _why_not_packed(config: Mapping[str, Any]) -> str:
+    """What keeps this configuration from packing, as far as it says so itself."""
+    if config.get("rl") or config.get("reward_model"):
+        return "preference"
+    if config.get("adapter") in VIRTUAL_TOKENS:
+        return "virtual"
+    return "attention" if config.get("attn_implementation") in (None, "sdpa", "eager", "fp8") else "plain"
 
 
 def _entry(key: object, value: object, depth: int) -> Iterator[str]:

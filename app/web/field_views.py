@@ -9,11 +9,12 @@ from app.catalog.gpus import Gpus
 from app.catalog.library import Catalog
 from app.catalog.models import Models
 from app.core.errors import FieldError
+from app.core.messages import Message
 from app.core.plan import Plan
 from app.texts import Texts
 from app.web import contexts
 from app.web.fields import FIELDS, PEFT_KEYS, Kind
-from app.web.forms import MODEL_JSON, Address, Asked, Form
+from app.web.forms import MODEL_JSON, TWICE, Address, Asked, Form
 
 SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
 LISTS = {"model": "model-names", "dataset_type": "dataset-types", "optimizer": "optimizers"}
@@ -48,11 +49,12 @@ def field_views(
         field = FIELDS.get(name)
         typed = form.values.get(name, "")
         options, groups = _choices(name, form, catalog, texts, plan)
+        label, hint = _words(name, texts)
         views[name] = contexts.FieldView(
             name=name,
             id=f"f-{name}",
-            label=texts.text(f"web.field.{name}"),
-            hint=texts.text(f"web.field.{name}.hint") if f"web.field.{name}.hint" in texts else "",
+            label=label,
+            hint=hint,
             value=typed,
             placeholder=_placeholder(name, config, texts),
             step=field.step if field and field.kind in (Kind.WHOLE, Kind.NUMBER) else "",
@@ -65,6 +67,13 @@ def field_views(
             groups=groups,
         )
     return views
+
+
+@lru_cache(maxsize=256)
+def _words(name: str, texts: Texts) -> tuple[str, str]:
+    """Label and hint of a field."""
+    hint = f"web.field.{name}.hint"
+    return texts.text(f"web.field.{name}"), texts.text(hint) if hint in texts else ""
 
 
 def error_summary(asked: Asked, texts: Texts) -> tuple[contexts.ErrorSummaryItem, ...]:
@@ -102,6 +111,8 @@ def _errors_by_field(
 def _error(
     name: str, error: FieldError, asked: Asked, form: Form, texts: Texts, address: Address
 ) -> contexts.FieldError:
+    if error.message.code == TWICE:
+        return _said_twice(error.message, form, texts, address)
     close = error.message.params.get("nearest") or ()
     names: Iterable[str] = (close,) if isinstance(close, str) else close if isinstance(close, tuple) else ()
     if name == "model":
@@ -112,6 +123,19 @@ def _error(
         else ()
     )
     return contexts.FieldError(text=texts.render(error.message), links=links)
+
+
+def _said_twice(said: Message, form: Form, texts: Texts, address: Address) -> contexts.FieldError:
+    """A key that the box and its field say otherwise, and a link that settles it either way."""
+    name = str(said.params["field"])
+    links = tuple(
+        contexts.Link(
+            text=texts.text(f"{TWICE}.{'boxed' if boxed else 'field'}", **said.params),
+            url=address(form.one_of_twice(name, boxed=boxed)),
+        )
+        for boxed in (True, False)
+    )
+    return contexts.FieldError(text=texts.render(said), links=links)
 
 
 def _resettable(name: str) -> bool:
@@ -148,9 +172,19 @@ def _choices(
     if field is None or field.kind is not Kind.CHOICE:
         return (), ()
     picked = form[name]
-    options = []
+    offered = _offered(name, picked if picked in PEFT_KEYS else "", texts)
+    if picked and picked not in field.choices:
+        offered = (*offered, contexts.Option(value=picked, label=picked))
     if field.default == "" and name != "file":
-        options.append(_recommended(name, picked, texts, plan))
+        return (_recommended(name, picked, texts, plan), *offered), ()
+    return offered, ()
+
+
+@lru_cache(maxsize=256)
+def _offered(name: str, picked: str, texts: Texts) -> tuple[contexts.Option, ...]:
+    """What a field offers beside what is recommended; of PEFT's methods only the one that is ``picked``."""
+    field = FIELDS[name]
+    options = []
     for value in field.choices:
         if value in PEFT_KEYS and value != picked:
             continue
@@ -163,9 +197,7 @@ def _choices(
                 hint=texts.text(hint_code) if hint_code in texts else "",
             )
         )
-    if picked and picked not in field.choices:
-        options.append(contexts.Option(value=picked, label=picked))
-    return tuple(options), ()
+    return tuple(options)
 
 
 def _recommended(name: str, picked: str, texts: Texts, plan: Plan | None) -> contexts.Option:

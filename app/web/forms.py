@@ -15,16 +15,16 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.messages import Message, message
 from app.core.nearest import nearest
 from app.core.plan import Dataset, Goal, Install, Priority, Tasks, Wish
-from app.services.swapping import METHOD_KEYS as METHOD_SAYING_KEYS
 from app.services.writing import flow_text
 from app.texts import LANGUAGES
 from app.web import own_keys, pasted_model
 from app.web.fields import CHECKPOINTING, FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, Field, File, Kind
 
 MODEL_JSON = "model_json"
+TWICE = "web.error.twice"
+"""The code of a key that the box for other keys and its field say otherwise."""
 MOST_SUGGESTIONS = 6
 MOST_PRICE = 10**6
-METHOD_SAYING = METHOD_SAYING_KEYS | {"peft_config"}
 LONGEST_KEPT = 300
 """Characters of a value whose spelling in an address is kept."""
 
@@ -85,9 +85,16 @@ class Form:
 
     def with_method(self, method: str) -> "Form":
         """This form under another method: what the box for other keys says of one goes."""
-        values = own_keys.without(self.values, METHOD_SAYING)
+        values = own_keys.without(self.values, own_keys.METHOD_SAYING)
         file = File.FILLED.value if self["file"] else None
         return replace(self, values=values).with_values(method=method, file=file)
+
+    def one_of_twice(self, name: str, *, boxed: bool) -> "Form":
+        """This form with field ``name`` said in one place: as the box has it, or as the field."""
+        if boxed:
+            cleared = ("dataset_path", "dataset_type") if name.startswith("dataset_") else (name,)
+            return self.with_values(**dict.fromkeys(cleared))
+        return replace(self, values=own_keys.without(self.values, own_keys.keys_of(name)))
 
     def query(self, lang: str | None = None) -> str:
         """The shortest query that says the same, ``?`` included; empty for a blank form."""
@@ -228,6 +235,9 @@ def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
         asked.errors.extend(error.errors)
     else:
         asked.own_keys = frozenset(own)
+        for twice in own_keys.contradictions(own, form.values, overrides):
+            asked.fault("keys", said_twice(twice, form))
+            own = {key: value for key, value in own.items() if key not in twice.keys}
         overrides |= own
     for name, known in FIELDS.items():
         if not known.knob:
@@ -245,6 +255,11 @@ def _overrides(form: Form, asked: Asked) -> dict[str, Any]:
         if value is not None:
             overrides[name] = value
     return {**_of_the_file(form), **overrides} if form["file"] == File.AS_IS else overrides
+
+
+def said_twice(twice: own_keys.Twice, form: Form) -> Message:
+    """What the box and a field say otherwise."""
+    return message(TWICE, key=twice.key, boxed=twice.boxed[:60], field=twice.field, given=form[twice.field][:60])
 
 
 def _of_the_file(form: Form) -> dict[str, Any]:

@@ -5,6 +5,7 @@ address may be written with Axolotl's own names, and a whole YAML file may be pa
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.core.axolotl.overriding import ruled_out
@@ -13,19 +14,51 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.messages import message
 from app.core.plan import Goal
 from app.services.reading import read
+from app.services.swapping import METHOD_KEYS as METHOD_SAYING_KEYS
 from app.services.writing import flow_text
-from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS
+from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, field_of_key
 
+METHOD_SAYING = METHOD_SAYING_KEYS | {"peft_config"}
+"""What says which method it is: another choice takes it all out of the box."""
 _SPELLINGS = {"base_model": "model"}
 _SAYS_METHOD = ("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora")
+_KEYS_OF = {
+    "model": ("base_model",),
+    "method": ("adapter", *sorted(METHOD_SAYING - {"adapter"})),
+    "neftune": ("neftune_noise_alpha",),
+    "goal": ("rl",),
+    "dataset_path": ("datasets",),
+    "dataset_type": ("datasets",),
+}
+"""The keys that a field stands for, where they are called otherwise; the first is the one to name."""
 PREFERENCES = frozenset({Goal.DPO, Goal.ORPO, Goal.KTO, Goal.SIMPO})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twice:
+    """A key that the box says otherwise than the field that stands for it."""
+
+    field: str
+    key: str
+    boxed: str
+    """The box's value as a field would hold it."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What goes from the box where the field's value is kept."""
+        return keys_of(self.field)
+
+
+def keys_of(field: str) -> tuple[str, ...]:
+    """Axolotl's keys behind a field."""
+    return _KEYS_OF.get(field, (field,))
 
 
 def parse(text: str) -> dict[str, Any]:
     """The keys of a YAML mapping; none for a blank text.
 
     Raises:
-        InvalidInput: it is too long, no YAML, or no mapping of names.
+        InvalidInput: it is too long, no YAML, no mapping of names, or has a name twice.
     """
     if not text.strip():
         return {}
@@ -41,15 +74,41 @@ def parse(text: str) -> dict[str, Any]:
         )
     if not all(isinstance(key, str) for key in reading.config):
         raise _fault("web.error.keys.mapping")
+    twice = [
+        found.message for found in reading.findings if found.code == "duplicate_key" and found.key in reading.config
+    ]
+    if twice:
+        raise InvalidInput(*(FieldError("/form/keys", said) for said in twice))
     return reading.config
+
+
+def contradictions(keys: Mapping[str, Any], fields: Mapping[str, str], said: Mapping[str, Any]) -> tuple[Twice, ...]:
+    """Where ``keys`` of the box say otherwise than ``fields``, or than the keys that those have ``said``.
+
+    A value that only says more than its field is none: NEFTune is on, and the box says how much.
+    """
+    found: dict[str, str] = {}
+    _moved(modern(keys), found)
+    twice = {
+        name: Twice(field=name, key=keys_of(name)[0], boxed=text)
+        for name, text in found.items()
+        if name in fields and not _same(text, fields[name])
+    }
+    for key, value in keys.items():
+        name = field_of_key(key)
+        if key not in said or name is None or name not in fields or name in twice:
+            continue
+        if bool(value) != bool(said[key]) or (key == "adapter" and value != said[key]):
+            twice[name] = Twice(field=name, key=key, boxed=flow_text(value))
+    return tuple(twice.values())
 
 
 def folded(values: Mapping[str, str], foreign: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
     """``values`` of fields, with what ``foreign`` parameters say by Axolotl's names.
 
-    Old names become today's, since a plan writes those and Axolotl refuses some pairs. A field that is set wins.
-    Parameters that Axolotl does not know are somebody else's. A text that is no YAML is left for the form to complain
-    about.
+    Old names become today's, since a plan writes those and Axolotl refuses some pairs. Parameters that Axolotl does not
+    know are somebody else's. A text that is no YAML, and a key that its field says otherwise, are left for the form to
+    complain about.
     """
     result = dict(values)
     lines = [f"{name}: {text}" for name, text in foreign if name in known and text.strip()]
@@ -77,12 +136,14 @@ def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, st
     """
     result = dict(values)
     found: dict[str, str] = {}
-    left = _moved({key: value for key, value in patch.items() if value is not None}, found)
+    said = {key: value for key, value in patch.items() if value is not None}
+    left = _moved(said, found)
+    goes = {name for key, value in said.items() for name in ruled_out(key, value)}
     for key in (key for key, value in patch.items() if value is None):
         name = _SPELLINGS.get(key, key)
         if name in result and name in FIELDS:
             del result[name]
-        else:
+        elif key not in goes:  # what goes by itself need not be said
             left[key] = None
     try:
         own = parse(values.get("keys", ""))
@@ -116,21 +177,20 @@ def write(keys: Mapping[str, Any]) -> str:
 
 
 def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
-    """Give ``fields`` what they stand for; the keys that are left."""
+    """Give ``fields`` what they stand for; the keys that are left, those that a field says otherwise included."""
     left = dict(keys)
     says_method = {name: left[name] for name in _SAYS_METHOD if left.get(name)}
     full = "adapter" in left and not left["adapter"] and not says_method
     known = {**METHOD_KEYS, **PEFT_KEYS}
     method = "full" if full else next((name for name, own in known.items() if own == says_method), None)
-    if method and "adapter" in left:
-        fields.setdefault("method", method)
+    if method and "adapter" in left and _given(fields, method=method):
         for name in _SAYS_METHOD:
             left.pop(name, None)
-    if left.get("neftune_noise_alpha") == NEFTUNE_KEYS["on"]["neftune_noise_alpha"]:
-        fields.setdefault("neftune", "on")
+    alpha = NEFTUNE_KEYS["on"]["neftune_noise_alpha"]
+    if left.get("neftune_noise_alpha") == alpha and _given(fields, neftune="on"):
         del left["neftune_noise_alpha"]
-    if left.get("rl") in PREFERENCES:
-        fields.setdefault("goal", left.pop("rl"))
+    if left.get("rl") in PREFERENCES and _given(fields, goal=left["rl"]):
+        del left["rl"]
     _move_dataset(left, fields)
     for key, value in tuple(left.items()):
         name = _SPELLINGS.get(key, key)
@@ -138,8 +198,9 @@ def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
         if field is None or not (field.knob or name in ("model", "sequence_len")):
             continue
         if isinstance(value, str | int | float):
-            fields.setdefault(name, str(value).lower() if isinstance(value, bool) else str(value))
-            del left[key]
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            if _given(fields, **{name: text}):
+                del left[key]
     return left
 
 
@@ -149,10 +210,26 @@ def _move_dataset(left: dict[str, Any], fields: dict[str, str]) -> None:
     if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
         return
     row = rows[0]
-    if set(row) <= {"path", "type"} and all(isinstance(value, str) for value in row.values()):
-        for name, value in row.items():
-            fields.setdefault(f"dataset_{name}", value)
+    plain = set(row) <= {"path", "type"} and all(isinstance(value, str) for value in row.values())
+    if plain and _given(fields, **{f"dataset_{name}": value for name, value in row.items()}):
         del left["datasets"]
+
+
+def _given(fields: dict[str, str], **values: str) -> bool:
+    """Give ``fields`` all of ``values``; whether none of them says otherwise already."""
+    if any(name in fields and not _same(text, fields[name]) for name, text in values.items()):
+        return False
+    for name, text in values.items():
+        fields.setdefault(name, text)
+    return True
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two texts mean the same: ``2e-4`` and ``0.0002`` do."""
+    try:
+        return float(one) == float(other)
+    except ValueError:
+        return one.strip() == other.strip()
 
 
 def _fault(code: str, **params: str | int) -> InvalidInput:

@@ -289,3 +289,42 @@ def test_a_model_given_by_name_is_pointed_to_where_names_go(client: TestClient) 
     found = refused(client, 422, body, "/api/v1/plan")
     assert found["errors"][0]["pointer"] == "/model"
     assert "base_model" in found["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("call", "query", "nearest", "allowed"),
+    [
+        (("POST", "estimate"), "knob=true", ["knobs"], "knobs, lang"),
+        (("POST", "plan"), "knobs=true&zzz=1", [], "knobs, lang"),
+        (("POST", "fit"), "grd=1", [], "lang"),
+        (("POST", "compare"), "langg=my", ["lang"], "lang"),
+        (("POST", "check"), "verbose=1", [], "lang"),
+        (("POST", "config"), "targt=peft", ["target"], "target, comments, lang"),
+        (("GET", "models"), "Q=llama", ["q"], "q, lang"),
+        (("GET", "models/Qwen/Qwen3-8B"), "q=llama", [], "lang"),
+        (("GET", "gpus"), "page=2", [], "lang"),
+        (("GET", "methods"), "page=2", [], "lang"),
+        (("GET", "methods/lora"), "page=2", [], "lang"),
+    ],
+)
+def test_a_query_parameter_that_a_call_does_not_have(
+    client: TestClient, call: tuple[str, str], query: str, nearest: list[str], allowed: str
+) -> None:
+    """A misspelt one is not ignored without a word."""
+    method, path = call
+    response = client.request(method, f"/api/v1/{path}?{query}", json={"config": LORA} if method == "POST" else None)
+    assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    name = query.rpartition("&")[2].partition("=")[0]
+    assert error["pointer"] == f"/query/{name}"
+    assert name in error["detail"]
+    assert error["detail"].endswith(f"Allowed: {allowed}.")
+    assert error["nearest"] == nearest
+
+
+def test_a_method_that_an_address_does_not_answer(client: TestClient) -> None:
+    for path, method, allowed in (("estimate", "GET", "POST"), ("gpus", "DELETE", "GET")):
+        response = client.request(method, f"/api/v1/{path}")
+        assert response.status_code == 405
+        assert response.headers["allow"] == allowed
+        assert response.json()["detail"] == f"/api/v1/{path} does not answer {method}. Allowed: {allowed}."

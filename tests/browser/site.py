@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from itertools import islice
 
 from starlette.testclient import TestClient
 
@@ -76,7 +77,7 @@ def _found() -> dict[str, tuple[str, ...]]:
     for route in routes:
         if "{" in route.path:
             there = (link for link in links if route.path_regex.match(link))
-            pages[route.name] = tuple(link for link in there if "<html" in client.get(link).text)[:1]
+            pages[route.name] = tuple(islice((link for link in there if "<html" in client.get(link).text), 1))
     return pages
 
 

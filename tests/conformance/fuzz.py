@@ -102,10 +102,14 @@ def run(catalog: Catalog, count: int, seed: int, limit_seconds: float = LIMIT_SE
     keys = [*catalog.axolotl.known, *RENAMED, *REMOVED, *NEVER_READ]
     kinds = (noise, soup, nearly(sorted(keys)), damaged)
     hardware = (None, resolve_hardware(catalog=catalog, gpu="rtx-4090"), resolve_hardware(catalog=catalog, gpu="t4"))
-    longest = [text for _, text in files(catalog)]
+    longest: list[str] = []
     faults, slowest = [], 0.0
     for number in range(count):
-        made = chance.choice(longest) if number % 250 == 249 else chance.choice(kinds)(chance)
+        if number % 250 == 249:
+            longest = longest or [text for _, text in files(catalog)]
+            made = chance.choice(longest)
+        else:
+            made = chance.choice(kinds)(chance)
         started = time.process_time()
         try:
             found = check_text(catalog=catalog, text=made, hardware=chance.choice(hardware))

@@ -279,7 +279,8 @@ fsdp_config:
 special_tokens:
   pad_token: <|end_of_text|>
 """,
-        says=("fsdp_prefix", "fsdp_first"),
+        says=("fsdp_prefix", "fsdp_first", "fsdp_dropped", "fsdp_one_gpu"),
+        silent=("unknown_key",),
     ),
     "FSDP 2 with 8-bit AdamW": Wild(
         text="""\
@@ -1111,6 +1112,91 @@ learning_rate: 0.0002
 ```
 """,
         says=("yaml_fence",),
+    ),
+    "a word processor's dashes in a list": Wild(
+        text="""\
+base_model: meta-llama/Llama-3.2-1B
+datasets:
+  \u2013 path: mhenrichsen/alpaca_2k_test
+    type: alpaca
+learning_rate: 0.0002
+""",
+        says=("yaml_odd_bullet",),
+    ),
+    "indented with no-break spaces from a page": Wild(
+        text="""\
+base_model: meta-llama/Llama-3.2-1B
+datasets:
+  - path: mhenrichsen/alpaca_2k_test
+\u00a0\u00a0\u00a0\u00a0type: alpaca
+micro_batch_size: 1
+learning_rate: 0.0002
+""",
+        says=("key_space",),
+        silent=("unknown_key",),
+    ),
+    "a minus sign of typography": Wild(
+        text="""\
+base_model: meta-llama/Llama-3.2-1B
+datasets:
+  - path: mhenrichsen/alpaca_2k_test
+    type: alpaca
+micro_batch_size: 1
+learning_rate: 2e\u22124
+weight_decay: \u22120.1
+""",
+        says=("value_minus",),
+    ),
+    "a zero-width space that came along": Wild(
+        text="""\
+base_model: meta-llama/Llama-3.2-1B
+adapter: lora\u200b
+lora_r: 16
+lora_alpha: 32
+lora_target_linear: true
+datasets:
+  - path: mhenrichsen/alpaca_2k_test
+    type: alpaca
+micro_batch_size: 1
+learning_rate: 0.0002
+""",
+        says=("value_unseen",),
+    ),
+    "habits of a year ago": Wild(
+        text="""\
+base_model: Qwen/Qwen2.5-0.5B-Instruct
+adapter: lora
+lora_r: 16
+lora_alpha: 32
+lora_target_linear: true
+adapter_path: ./earlier/checkpoint-500
+report_to: none
+datasets:
+  - path: mhenrichsen/alpaca_2k_test
+    type: alpaca
+micro_batch_size: 1
+learning_rate: 0.0002
+warmup_steps: 0.1
+bf16: full
+gradient_checkpointing: unsloth
+""",
+        says=("bf16_full", "checkpointing_unsloth", "value_type", "unknown_key_nearest", "unknown_key"),
+    ),
+    "a packed base by its name alone": Wild(
+        text="""\
+base_model: TheBloke/Mistral-7B-Instruct-v0.2-GPTQ
+adapter: lora
+lora_r: 8
+lora_alpha: 16
+lora_target_modules: [q_proj, v_proj]
+datasets:
+  - path: mhenrichsen/alpaca_2k_test
+    type: alpaca
+micro_batch_size: 1
+learning_rate: 0.00002
+gradient_checkpointing: true
+""",
+        says=("gptq_by_name",),
     ),
 }
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.nearest import LONGEST, nearest
+from app.core.nearest import LONGEST, akin, nearest
 
 KEYS = ("adapter", "lora_r", "lora_alpha", "qat", "trl", "rl", "learning_rate")
 
@@ -25,3 +25,20 @@ def test_a_letter_or_two_mean_nothing_by_themselves(given: str) -> None:
 def test_only_the_beginning_of_a_long_text_is_compared() -> None:
     """The comparison's time grows with the square of its length."""
     assert nearest("lora_r" + "x" * 10 * LONGEST, KEYS) == nearest("lora_r" + "x" * LONGEST, KEYS) == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "other", "is_akin"),
+    [
+        ("lora_rr", "lora_r", True),
+        ("warmup", "warmup_steps", True),
+        ("overwrite_output_dir", "output_dir", True),
+        ("report_to", "eot_tokens", False),
+        ("prompt_field", "logprobs_field", False),
+        ("gptq_use_triton", "use_trackio", False),
+        ("fix_tokenizer", "tokenizer_type", False),
+        ("a_b_c_d_e_f_g_h", "a", False),
+    ],
+)
+def test_a_name_that_only_shares_letters_is_not_mentioned(given: str, other: str, is_akin: bool) -> None:
+    assert akin(given, other) is is_akin

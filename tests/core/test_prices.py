@@ -137,6 +137,10 @@ def test_a_plain_loss_leaves_no_other_switched_on() -> None:
         (SAME_BYTES, 1.25, "knob.price.saves_slower", 25),
         (-SAME_BYTES, 0.75, "knob.price.costs_faster", 25),
         (SAME_BYTES, 1.0199, "knob.price.saves_same", 0),
+        (SAME_BYTES, 4.03, "knob.price.saves_times_slower", 303),
+        (-SAME_BYTES, 0.25, "knob.price.costs_times_faster", 75),
+        (0, 3.0, "knob.price.equal_times_slower", 200),
+        (0, 0.4, "knob.price.equal_times_faster", 60),
     ],
 )
 def test_a_price_in_a_few_words(saves: int, ratio: float | None, code: str, percent: int) -> None:

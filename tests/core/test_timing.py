@@ -1,7 +1,9 @@
 """Time: published runs lie in the band, more work takes longer, and unknowns stay unknown."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,17 @@ from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.estimate import Time
 from app.core.hardware import Hardware
+from app.core.memory.trained import trained_tensors
 from app.core.run_reader import read_run
-from app.core.timing import Pace, Samples, adapter_disk_bytes, estimate_time, linear_parameters, stored_parameters
+from app.core.timing import (
+    Pace,
+    Samples,
+    adapter_disk_bytes,
+    adapter_itemsize,
+    estimate_time,
+    linear_parameters,
+    stored_parameters,
+)
 
 LORA: Mapping[str, Any] = {
     "adapter": "lora",
@@ -67,6 +78,7 @@ def timed(
     max_steps: int | None = None,
     rl: str | None = None,
     price: float | None = None,
+    fused: bool = False,
 ) -> Time:
     """The time of ``config``, which must be known."""
     run = read_run(config)
@@ -80,6 +92,7 @@ def timed(
         max_steps=max_steps,
         rl=rl,
         price_per_hour=price,
+        fused_lora=fused,
     )
     assert found is not None
     return found
@@ -242,6 +255,43 @@ def test_a_checkpoint_is_as_large_as_published(catalog: Catalog, own: Mapping[st
     assert adapter_disk_bytes(run, resolve_adapter(architecture, run)) == pytest.approx(stored, rel=2e-3)
 
 
+CHECKPOINTS = Path(__file__).parents[1] / "data" / "parameters" / "checkpoints.jsonl"
+
+
+def test_a_checkpoint_holds_what_trains_in_the_dtype_that_it_trains_in() -> None:
+    """As PEFT saves it, and TRL, which casts adapters on a quantised base to bf16 under DPO and KTO."""
+    head, *cases = [json.loads(line) for line in CHECKPOINTS.read_text(encoding="utf-8").splitlines()]
+    architecture = describe(head["model"])
+    for case in cases:
+        run = read_run(case["config"])
+        adapter = resolve_adapter(architecture, run)
+        assert adapter_disk_bytes(run, adapter) == case["stored_bytes"], case["config"]
+        lora = adapter.trainable_parameters - adapter.own_parameters
+        held = trained_tensors(architecture, run, adapter)
+        priced = sum(tensor.bytes for tensor in held)
+        assert priced == adapter_itemsize(run) * lora + 2 * adapter.own_parameters
+
+
+@pytest.mark.parametrize(
+    ("ratio", "wording", "times"),
+    [
+        (1.99, "slower", "2"),
+        (2.0, "times_slower", "2"),
+        (4.03, "times_slower", "4"),
+        (2.46, "times_slower", "2.5"),
+        (12.7, "times_slower", "13"),
+        (0.5, "times_faster", "2"),
+        (0.3, "times_faster", "3.3"),
+        (0.8, "faster", "1.2"),
+        (1.0, "same", "1"),
+    ],
+)
+def test_twice_and_more_is_said_in_times(ratio: float, wording: str, times: str) -> None:
+    """Nobody says "303 % slower"."""
+    pace = Pace(ratio=ratio)
+    assert (pace.wording, pace.times) == (wording, times)
+
+
 @pytest.mark.parametrize(
     ("ratio", "kind", "percent"),
     [
@@ -281,3 +331,38 @@ def test_rows_that_are_not_packed_are_as_long_as_the_longest_of_them(
 ) -> None:
     """Where the data's lengths are known; else the full length."""
     assert samples.row_tokens(read_run(LORA | config)) == row
+
+
+QDORA = QLORA | {
+    "lora_r": 8,
+    "lora_target_linear": False,
+    "lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "peft_use_dora": True,
+    "micro_batch_size": 16,
+    "gradient_accumulation_steps": 2,
+    "sequence_len": 512,
+}
+LLAMA_7B = llama_like(4096, 11008, 32, 32, 32000)
+
+
+@pytest.mark.parametrize(("dropout", "seconds"), [(0.0, 279.2676 / 20), (0.05, 359.7298 / 20)])
+def test_dora_with_dropout_computes_the_base_once_more(catalog: Catalog, dropout: float, seconds: float) -> None:
+    """PEFT's pair of runs, 20 steps of Llama 7B in 4 bits: before the base's result was used again, and after.
+
+    https://github.com/huggingface/peft/blob/main/docs/source/developer_guides/lora.md
+    """
+    card = catalog.gpus.get("rtx-4090").hardware()
+    time = timed(LLAMA_7B, QDORA | {"lora_dropout": dropout}, card)
+    low, high = time.step_seconds_range
+    assert low <= seconds <= high
+    without = timed(LLAMA_7B, QDORA | {"lora_dropout": 0.0}, card)
+    assert time.step_seconds / without.step_seconds == pytest.approx(seconds / (279.2676 / 20), rel=0.15)
+
+
+def test_only_peft_own_dora_minds_dropout(catalog: Catalog) -> None:
+    """Axolotl's kernels drop the adapter's input alone, LoRA's base has no dropout, and TRL switches it off."""
+    card = catalog.gpus.get("rtx-4090").hardware()
+    dropped, kept = QDORA | {"lora_dropout": 0.05}, QDORA | {"lora_dropout": 0.0}
+    assert timed(LLAMA_7B, dropped, card, fused=True) == timed(LLAMA_7B, kept, card, fused=True)
+    for more in ({"peft_use_dora": False}, {"rl": "dpo"}):
+        assert timed(LLAMA_7B, dropped | more, card) == timed(LLAMA_7B, kept | more, card)

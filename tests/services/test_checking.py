@@ -201,3 +201,10 @@ def test_two_misspelt_plugins_are_put_right_together(catalog: Catalog) -> None:
             "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin",
         ]
     }
+
+
+def test_a_key_that_looks_like_another_is_told_once(catalog: Catalog) -> None:
+    """What stands there says more than that Axolotl does not know such a key."""
+    text = "base_model: a/b\ndatasets:\n  - path: a\n\u00a0\u00a0type: b\n"
+    found = [f.code for f in check_text(catalog=catalog, text=text).findings if f.key and "type" in f.key]
+    assert found == ["key_space"]

@@ -48,11 +48,25 @@ def test_without_variants_every_method_is_there(catalog: Catalog, config: Mappin
 
 
 def test_step_times_are_set_against_the_fastest(catalog: Catalog) -> None:
-    """One of them is 1; four bits are slower than sixteen."""
+    """One of those that fit is 1; four bits are slower than sixteen."""
     found = compare(catalog=catalog, config=CONFIG, hardware=catalog.gpus.get("rtx-4090").hardware())
     times = {item.method.id: item.relative_step_time for item in found if item.method and item.relative_step_time}
-    assert min(times.values()) == 1
+    fitting = {item.method.id for item in found if item.method and item.estimate is not None and item.estimate.fits}
+    assert min(time for method, time in times.items() if method in fitting) == 1
     assert times["lora"] < times["qlora"] < times["qdora"]
+
+
+def test_the_fastest_is_one_that_fits_where_any_does(catalog: Catalog) -> None:
+    """What would be faster and does not fit is below 1; where nothing fits, the fastest of all is 1."""
+    variants: list[dict[str, Any]] = [{"gradient_checkpointing": False, "micro_batch_size": 8}, {}]
+    config = {**CONFIG, "adapter": "lora", "load_in_4bit": False, "sequence_len": 1024}
+    for gpu, fits in (("rtx-4090", [False, True]), ("rtx-4060", [False, False])):
+        found = compare(catalog=catalog, config=config, hardware=catalog.gpus.get(gpu).hardware(), variants=variants)
+        assert [item.estimate is not None and item.estimate.fits for item in found] == fits
+        without, with_checkpoints = (item.relative_step_time or 0 for item in found)
+        assert (with_checkpoints == 1) is fits[1]
+        assert (without == 1) is not fits[1]
+        assert without < with_checkpoints
 
 
 def test_without_hardware_there_is_memory_and_no_time(catalog: Catalog) -> None:

@@ -192,6 +192,7 @@ def test_roads_not_taken_say_their_pace_and_what_was_cut(catalog: Catalog, model
         assert other.estimate.time is not None
         ratio = time_of(made).tokens_per_second / other.estimate.time.tokens_per_second
         kind = "same" if abs(ratio - 1) < 0.02 else "slower" if ratio > 1 else "faster"
+        kind = f"times_{kind}" if ratio >= 2 or ratio <= 0.5 else kind
         assert other.pace is not None
         assert other.pace.code == f"alternative.pace.{kind}"
         for change in other.changes:

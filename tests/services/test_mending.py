@@ -114,3 +114,55 @@ def test_a_mended_text_says_exactly_what_the_fix_says(
     assert expected is not None
     changed(expected, fix)
     assert apply(read(text), [fix]).config == expected or not expected
+
+
+PREFIXED = """fsdp_config:
+  # over both cards
+  fsdp_offload_params: false   # there is room
+
+  "fsdp_auto_wrap_policy": 'TRANSFORMER_BASED_WRAP'
+  fsdp_transformer_layer_cls_to_wrap: LlamaDecoderLayer
+  fsdp_state_dict_type: >-
+    FULL_STATE_DICT
+"""
+
+
+def test_keys_that_are_only_called_otherwise_change_in_their_place() -> None:
+    """Order, comments, blank lines, quotes and values stay the author's."""
+    names = ("offload_params", "auto_wrap_policy", "transformer_layer_cls_to_wrap", "state_dict_type")
+    reading = read(PREFIXED)
+    assert reading.config is not None
+    given = reading.config["fsdp_config"]
+    fix = Fix(
+        set={f"fsdp_config.{name}": given[f"fsdp_{name}"] for name in names},
+        unset=tuple(f"fsdp_config.fsdp_{name}" for name in names),
+    )
+    mended = apply(reading, [fix])
+    expected = PREFIXED.replace('"fsdp_auto_wrap_policy"', "auto_wrap_policy").replace(" fsdp_", " ")
+    assert mended.text == expected
+    assert mended.config == {"fsdp_config": {name: given[f"fsdp_{name}"] for name in names}}
+
+
+@pytest.mark.parametrize(
+    "fix",
+    [
+        Fix(set={"b": 2}, unset=("a",)),
+        Fix(set={"c": {"y": 1}}, unset=("c.x",)),
+        Fix(set={"d": 1}, unset=("nowhere",)),
+        Fix(set={"e[0]": 1}, unset=("e[1]",)),
+    ],
+)
+def test_what_is_more_than_another_name_is_still_put_right(fix: Fix) -> None:
+    reading = read("a: 1\nc: {x: 1}\ne: [2, 1]\n")
+    assert reading.config is not None
+    config = dict(reading.config)
+    changed(config, fix)
+    assert apply(reading, [fix]).config == config
+
+
+def test_new_keys_of_one_block_stand_as_the_fix_has_them() -> None:
+    """In the same order whatever the run."""
+    names = ("field_messages", "message_property_mappings", "zeta", "alpha")
+    fix = Fix(set={f"datasets[0].{name}": "x" for name in names})
+    mended = apply(read("datasets:\n  - path: a\n    type: b\n"), [fix])
+    assert [line.strip().partition(":")[0] for line in mended.text.splitlines()[3:]] == list(names)

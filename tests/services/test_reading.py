@@ -32,6 +32,11 @@ def test_what_pyyaml_reads_is_what_is_read() -> None:
         ("a: !!python/object/apply:os.system [echo]\n", "yaml_tag", 1),
         ("a: !mine x\n", "yaml_tag", 1),
         ("a: @b\n", "yaml_character", 1),
+        ("a:\n\u2013 b: c\n  d: e\n", "yaml_odd_bullet", 2),
+        ("a:\n  \u2022 b: c\n    d: e\n", "yaml_odd_bullet", 2),
+        ("a: 1\nb:\u00a02\nc: 3\n", "yaml_odd_space", 2),
+        ("a\uff1a b\nc: d\n", "yaml_odd_colon", 1),
+        ('a: "b\u201d\nc: d\n', "yaml_odd_quote", 1),
         ("a:\n  - b\n c: d\n", "yaml_indent", 3),
     ],
 )
@@ -113,3 +118,25 @@ def test_lines_are_found_by_path_and_by_what_is_around() -> None:
 def test_nothing_breaks_the_reader(text: str | bytes) -> None:
     reading = read(text)
     assert (reading.config is None) == any(f.effect.value == "rejected" for f in reading.findings)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "key", "sign"),
+    [
+        ("a:\n  - b: c\n\u00a0\u00a0\u00a0\u00a0type: d\n", "key_space", "type", "no-break space (U+00A0)"),
+        ("a:\n  \u2013 path: b\n", "key_bullet", "path", "\u2013 (en dash, U+2013)"),
+        ("lora_r\u200b: 8\n", "key_unseen", "lora_r", "zero width space (U+200B)"),
+    ],
+)
+def test_what_is_read_as_a_key_by_a_letter_that_looks_like_another_is_told(
+    text: str, code: str, key: str, sign: str
+) -> None:
+    (finding,) = read(text).findings
+    assert finding.code == code
+    assert finding.line == text.count("\n")
+    assert finding.message.params["key"] == key
+    assert finding.message.params["sign"] == sign
+
+
+def test_a_key_in_another_writing_is_left_in_peace() -> None:
+    assert codes("caf\u00e9: 1\n") == []

@@ -165,7 +165,7 @@ def test_each_change_that_saves_is_applied_to_the_text(client: TestClient) -> No
         assert text.strip() != FILE.strip()
         assert "# mine" in text
     small = parsed(client.post("/check?lang=en", data=asked | {"apply": "saving base_4bit"}))
-    assert "is-ok" in small.select_one(".check-verdict")["class"]
+    assert {"is-ok", "is-tight"} & {*small.select_one(".check-verdict")["class"]}
     fitted = parsed(client.post("/check?lang=en", data=asked | {"apply": "fit"}))
     assert "is-ok" in fitted.select_one(".check-verdict")["class"]
 
@@ -281,3 +281,48 @@ def test_another_language_keeps_what_was_typed(client: TestClient) -> None:
         assert there.html["lang"] == "my"
         assert there.select_one("#f-yaml").text.strip() == text.strip()
         assert there.select_one("#f-gpu option[selected]")["value"] == "rtx-4090"
+
+
+SHARDED = """base_model: meta-llama/Llama-3.1-8B
+adapter: lora
+lora_r: 32
+lora_alpha: 16
+lora_target_linear: true
+sequence_len: 4096
+micro_batch_size: 2
+learning_rate: 0.0002
+datasets:
+  - path: mlabonne/FineTome-100k
+    type: chat_template
+"""
+FSDP = "fsdp_version: 2\nfsdp_config:\n  offload_params: false\n  state_dict_type: FULL_STATE_DICT\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "count", "headline"),
+    [
+        (FSDP, "1", "This file is for several GPUs; on one GeForce RTX 4090 the run fails"),
+        (FSDP, "2", "Axolotl takes this file; what each GPU holds of it is not worked out here"),
+        (
+            "deepspeed: deepspeed_configs/zero3.json\n",
+            "1",
+            "Axolotl takes this file; what each GPU holds of it is not worked out here",
+        ),
+        ("", "2", "Axolotl takes this file, but it does not fit GeForce RTX 4090"),
+    ],
+)
+def test_a_file_for_several_gpus_is_not_judged_by_one(client: TestClient, more: str, count: str, headline: str) -> None:
+    data = {"yaml": SHARDED + more, "gpu": "rtx-4090", "count": count}
+    document = parsed(client.post("/check?lang=en", data=data))
+    assert document.select_one(".verdict-headline").text == headline
+    assert document.select_one("#f-count")["value"] == count
+    said = document.select_one(".verdict-detail").text
+    assert ("On one GPU that held all of it" in said) is bool(more)
+
+
+def test_a_number_of_gpus_that_is_none_is_told(client: TestClient) -> None:
+    for count, said in (("two", "two"), ("0", "count is 0"), ("99999", "1,024")):
+        response = client.post("/check?lang=en", data={"yaml": SHARDED, "gpu": "rtx-4090", "count": count})
+        assert response.status_code == 422
+        assert said in parsed(response).select_one("#error-summary").text
+        assert parsed(response).select_one("#f-count")["value"] == count

@@ -58,11 +58,68 @@ def test_a_whole_file_fills_the_form(get: Get, headers: dict[str, str]) -> None:
     assert get(page.url).status == 200
 
 
-def test_a_field_wins_over_the_box(get: Get) -> None:
-    page = get("/plan", {"model": MODEL, "gpu": GPU, "lora_r": "8", "keys": "lora_r: 64\nseed: 7"})
-    assert page.value("lora_r") == "8"
-    config = yaml.safe_load(page.one("#yaml").text)
-    assert (config["lora_r"], config["seed"]) == (8, 7)
+TWICE = (
+    ({"lora_r": "8", "keys": "lora_r: 64\nseed: 7"}, "lora_r", ("64", "8")),
+    ({"method": "lora", "keys": "adapter: qlora\nload_in_4bit: true"}, "adapter", ("qlora", "lora")),
+    ({"method": "full", "keys": "adapter: lora\nload_in_8bit: true"}, "adapter", ("lora", "full")),
+    ({"goal": "dpo", "keys": "rl: kto"}, "rl", ("kto", "dpo")),
+    ({"neftune": "off", "keys": "neftune_noise_alpha: 10"}, "neftune_noise_alpha", ("10", "off")),
+    ({"sequence_len": "1024", "keys": "sequence_len: 512"}, "sequence_len", ("512", "1024")),
+    (
+        {"dataset_path": "mine/chats", "keys": "datasets:\n  - path: their/chats\n    type: alpaca"},
+        "datasets",
+        ("their/chats", "mine/chats"),
+    ),
+    ({"keys": "base_model: Qwen/Qwen3-8B\nseed: 7"}, "base_model", ("Qwen/Qwen3-8B", MODEL)),
+)
+
+
+@pytest.mark.parametrize(("query", "key", "values"), TWICE, ids=[key for _, key, _ in TWICE])
+@pytest.mark.parametrize("headers", [{}, FRAGMENT])
+def test_what_the_box_and_a_field_say_otherwise_is_asked_about(
+    get: Get, query: dict[str, str], key: str, values: tuple[str, str], headers: dict[str, str]
+) -> None:
+    """Nothing that was typed is lost, and a link settles it either way."""
+    page = get("/plan", {"model": MODEL, "gpu": GPU, "lang": "en", **query}, headers)
+    assert page.status == 422
+    assert page.value("keys").split() == query["keys"].split()
+    said = page.text("#f-keys-error")
+    assert all(text in said for text in (f"{key} is ", *values))
+    links = page.document.select("#f-keys-error a")
+    assert [link.text.partition(",")[0] for link in links] == list(values)
+    boxed, own = (get(str(link["href"])) for link in links)
+    assert (boxed.status, own.status) == (200, 200)
+    found = [yaml.safe_load(there.one("#yaml").text) for there in (boxed, own)]
+    assert found[0].get(key) != found[1].get(key)
+    if key not in ("datasets", "adapter", "neftune_noise_alpha"):
+        assert [str(config[key]) for config in found] == list(values)
+    if "seed" in query["keys"]:
+        assert [config["seed"] for config in found] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "value"),
+    [
+        ({"learning_rate": "2e-4", "keys": "learning_rate: 0.0002"}, "learning_rate", 0.0002),
+        ({"method": "qlora", "keys": "adapter: qlora\nload_in_4bit: true"}, "adapter", "qlora"),
+        ({"neftune": "on", "keys": "neftune_noise_alpha: 10"}, "neftune_noise_alpha", 10),
+        ({"method": "relora", "keys": "jagged_restart_steps: 50"}, "jagged_restart_steps", 50),
+        ({"method": "lora", "keys": "lora_r: 64"}, "lora_r", 64),
+    ],
+)
+def test_what_says_the_same_or_only_more_is_no_contradiction(
+    get: Get, query: dict[str, str], key: str, value: object
+) -> None:
+    page = get("/plan", {"model": MODEL, "gpu": GPU, **query})
+    assert page.status == 200
+    assert yaml.safe_load(page.one("#yaml").text)[key] == value
+
+
+def test_a_key_that_stands_twice_in_the_box_is_asked_about(get: Get) -> None:
+    page = get("/plan", {"model": MODEL, "gpu": GPU, "lang": "en", "keys": "seed: 7\nlora_r: 8\nseed: 9"})
+    assert page.status == 422
+    assert "seed stands twice, first on line 1" in page.text("#f-keys-error")
+    assert page.value("keys").split() == ["seed:", "7", "lora_r:", "8", "seed:", "9"]
 
 
 def test_what_no_field_can_hold_stays_as_it_was_written(get: Get) -> None:
@@ -177,3 +234,22 @@ def test_a_fragment_that_is_no_configuration_yet_is_filled_in_and_that_is_said(c
     assert any("lora_r" in line.text for line in document.select(".brought-added li"))
     stands = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
     assert "Fill in" in stands.select_one(".error-summary").text
+
+
+def test_the_fix_of_a_small_model_leads_to_lora_and_nothing_more(get: Get) -> None:
+    page = get("/plan", {"model": "Qwen/Qwen3-0.6B", "gpu": "rtx-4060", "lang": "en"})
+    said = next(item for item in page.document.select(".finding") if "small enough" in item.text)
+    there = get(str(said.select_one("a")["href"]))
+    assert there.status == 200
+    assert asked(there.url) == {"model": "Qwen/Qwen3-0.6B", "gpu": "rtx-4060", "method": "lora", "lang": "en"}
+    config = yaml.safe_load(there.one("#yaml").text)
+    assert (config["adapter"], config.get("load_in_4bit")) == ("lora", None)
+
+
+def test_roads_beside_a_file_that_stands_as_it_is_say_what_they_are(client: TestClient) -> None:
+    """They are filled in and made to fit, which the file is not."""
+    note = "Your file itself stands as it is"
+    document = BeautifulSoup(client.post("/plan?lang=en", data={"yaml": FILE, "gpu": GPU}).text, "html.parser")
+    assert note in document.select_one("#alternatives-title").find_next("p").text
+    filled = BeautifulSoup(client.get(document.select_one(".brought a")["href"]).text, "html.parser")
+    assert note not in filled.text

@@ -33,7 +33,12 @@ def packing_of(subject: Subject) -> Packing | None:
 
 def packed(subject: Subject) -> bool:
     """Whether the base is loaded as a GPTQ checkpoint under LoRA, said or not."""
-    return subject.lora and (subject.on("gptq") or packing_of(subject) is not None)
+    return subject.lora and (subject.on("gptq") or packing_of(subject) is not None or called_so(subject))
+
+
+def called_so(subject: Subject) -> bool:
+    """Whether the base's own name says that it is one: nobody else puts that word into a name."""
+    return subject.architecture is None and "gptq" in subject.text("base_model").rpartition("/")[2].lower()
 
 
 def gptq_unsaid(subject: Subject) -> Iterator[Finding]:
@@ -41,7 +46,7 @@ def gptq_unsaid(subject: Subject) -> Iterator[Finding]:
     if subject.on("gptq") or not packed(subject):
         return
     fix = Fix(set={"gptq": True, "adapter": "lora"}, unset=("load_in_4bit", "load_in_8bit"))
-    yield misleads("gptq_unsaid", "gptq", fix=fix)
+    yield misleads("gptq_unsaid" if packing_of(subject) is not None else "gptq_by_name", "gptq", fix=fix)
 
 
 def gptq_full(subject: Subject) -> Iterator[Finding]:

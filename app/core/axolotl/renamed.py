@@ -143,6 +143,8 @@ NEVER_READ: Mapping[str, tuple[str, ...]] = {
 
 
 OTHER_TOOLS: Mapping[str, str] = {
+    "adapter_name_or_path": "lora_model_dir",
+    "adapter_path": "lora_model_dir",
     "alpha": "lora_alpha",
     "cutoff_len": "sequence_len",
     "finetuning_type": "adapter",
@@ -162,6 +164,7 @@ OTHER_TOOLS: Mapping[str, str] = {
     "model_name_or_path": "base_model",
     "neftune_alpha": "neftune_noise_alpha",
     "num_train_epochs": "num_epochs",
+    "peft_model": "lora_model_dir",
     "optim": "optimizer",
     "packing": "sample_packing",
     "per_device_eval_batch_size": "eval_batch_size",

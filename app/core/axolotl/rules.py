@@ -8,6 +8,7 @@ from app.core.architecture import Architecture
 from app.core.axolotl.adapter_rules import ADAPTER_RULES
 from app.core.axolotl.asking import Askers, Settled, form, settle, watch
 from app.core.axolotl.attention_rules import ATTENTION_RULES
+from app.core.axolotl.card_rules import CARD_RULES
 from app.core.axolotl.data_rules import DATA_RULES
 from app.core.axolotl.dataset_rules import DATASET_RULES
 from app.core.axolotl.fixing import tried
@@ -32,7 +33,7 @@ from app.core.axolotl.renamed import (
 from app.core.axolotl.schedule_rules import SCHEDULE_RULES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
-from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, info, misleads
+from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, misleads
 from app.core.axolotl.target_rules import TARGET_RULES
 from app.core.axolotl.type_rules import TYPE_RULES
 from app.core.axolotl.word_rules import WORD_RULES
@@ -40,7 +41,7 @@ from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.methods.settings import PeftType
-from app.core.nearest import KIN, SLIP, likeness, nearest
+from app.core.nearest import SLIP, akin, likeness, nearest
 
 MOST_SUGGESTIONS = 12
 """Unknown keys for which the nearest known one is looked up; more are typed by nobody."""
@@ -50,21 +51,6 @@ ELSEWHERE = frozenset(("inference", "beta", "mlp_kernel", "lora_exclude_modules"
 
 EXPLAINED = frozenset((*RENAMED, *REMOVED, *NEVER_READ, *ELSEWHERE))
 """Keys that have a finding of their own, known to this Axolotl or not."""
-
-
-def card_memory(subject: Subject) -> Iterator[Finding]:
-    """What the box says, or a person, against what the driver offers."""
-    hardware = subject.hardware
-    if hardware is not None and hardware.offered_bytes is not None:
-        yield info("vram_as_typed", None, hardware=hardware.name, offered_bytes=hardware.offered_bytes)
-    elif hardware is not None and hardware.gpu_id is not None:
-        yield info(
-            "card_memory",
-            None,
-            hardware=hardware.name,
-            memory_gb=hardware.marketed_memory_gb,
-            capacity_bytes=hardware.capacity_bytes,
-        )
 
 
 RULES: tuple[Rule, ...] = (
@@ -89,7 +75,7 @@ RULES: tuple[Rule, ...] = (
     *PLUGIN_RULES,
     *MEMORY_RULES,
     *GPTQ_RULES,
-    card_memory,
+    *CARD_RULES,
 )
 
 _UNKNOWN = frozenset(("unknown_key", "unknown_key_nearest"))
@@ -180,7 +166,7 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         slip = bool(close) and likeness(key, close[0]) >= SLIP
         if path == key and key in OTHER_TOOLS:
             close, slip = (OTHER_TOOLS[key],), True
-        elif close and likeness(key, close[0]) < KIN:
+        elif close and not akin(key, close[0]):
             close = ()
         if close:
             top = slip and path == key and key in config and close[0] not in config

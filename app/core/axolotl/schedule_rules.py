@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
+from app.core.lookalikes import described, number_of
 
 MATMULS = ("aten::mm", "aten::addmm", "aten::matmul", "aten::bmm")
 POSITIVE = ("micro_batch_size", "gradient_accumulation_steps", "sequence_len", "num_epochs", "learning_rate")
@@ -41,6 +42,11 @@ def learning_rate_text(subject: Subject) -> Iterator[Finding]:
     """The one key that takes text, and turns it into a number itself."""
     given = subject.config.get("learning_rate")
     if isinstance(given, str) and subject.number("learning_rate") is None and given:
+        if (found := number_of(given)) is not None:
+            number, sign = found[0], described(found[1])
+            sure = Fix(set={"learning_rate": number}, safe=True)
+            yield rejected("value_minus", "learning_rate", fix=sure, key="learning_rate", given=given[:40], sign=sign)
+            return
         point = _COMMA.fullmatch(given.strip())
         fix = Fix(set={"learning_rate": float(given.strip().replace(",", "."))}, safe=True) if point else None
         yield rejected("learning_rate_text", "learning_rate", fix=fix, given=given[:40])

@@ -4,7 +4,7 @@ Sources: Axolotl 0.19.0 ``OptimizationValidationMixin`` and ``ComplexValidationM
 ``utils/schemas/validation.py``, ``utils/schemas/fsdp.py``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, rejected, warning
 from app.core.findings import Effect, Finding, Fix
@@ -12,18 +12,52 @@ from app.core.run import LORA_KERNEL_KEYS
 
 BNB_8BIT = ("adamw_8bit", "adamw_bnb_8bit")
 TENSOR_PARALLEL_REFUSES = ("paged_adamw_8bit", *BNB_8BIT)
+DROPPED = frozenset(
+    ("sharding_strategy", "limit_all_gathers", "forward_prefetch", "backward_prefetch", "backward_prefetch_policy")
+)
+"""Fields of FSDP's first version in accelerate's and Transformers' configurations."""
 QUANTIZED_PREFERENCE = ("dpo", "kto", "orpo", "ipo")
 
 
 def prefixes(subject: Subject) -> Iterator[Finding]:
-    """Keys below ``fsdp_config`` lost their prefix."""
-    names = [str(key) for key in subject.mapping("fsdp_config")]
-    old = [name for name in names if name.startswith("fsdp_") and name != "fsdp_version"]
+    """Keys below ``fsdp_config`` lost their prefix (``check_fsdp_config_kwargs_prefix``)."""
+    given, known = subject.mapping("fsdp_config"), _known(subject)
+    old = {name: _bare(name) for name in given if _bare(name) != name and _bare(name) in known}
     if old:
-        given = subject.mapping("fsdp_config")
-        renamed = {k.replace("fsdp_", "") if k in old else k: value for k, value in given.items()}
-        fix = Fix(set={"fsdp_config": renamed}, safe=True)
-        yield warning("fsdp_prefix", f"fsdp_config.{old[0]}", fix=fix, names=tuple(old[:20]))
+        renamed = {f"fsdp_config.{bare}": given[name] for name, bare in old.items() if bare not in given}
+        unset = tuple(f"fsdp_config.{name}" for name, bare in old.items() if bare not in given)
+        fix = Fix(set=renamed, unset=unset, safe=True) if renamed else None
+        yield warning("fsdp_prefix", f"fsdp_config.{next(iter(old))}", fix=fix, names=tuple(old))
+
+
+def no_longer_read(subject: Subject) -> Iterator[Finding]:
+    """What people know of accelerate's FSDP, and Axolotl drops: ``FSDPConfig`` has no such field."""
+    for name in subject.mapping("fsdp_config"):
+        if _bare(name) in DROPPED and _bare(name) not in _known(subject):
+            key = f"fsdp_config.{name}"
+            yield misleads("fsdp_dropped", key, fix=Fix(unset=(key,), safe=True), key=key)
+
+
+def one_process(subject: Subject) -> Iterator[Finding]:
+    """FSDP of a single process: Transformers 5.16.1 ``Trainer.__init__`` wants ``ParallelMode.DISTRIBUTED``.
+
+    ``axolotl train`` starts one process on one card, and ``accelerate launch`` makes that no distributed run.
+    """
+    key = next((key for key in ("fsdp_config", "fsdp") if subject.on(key)), None)
+    if key is not None and subject.hardware is not None and subject.gpus == 1:
+        gone = tuple(key for key in ("fsdp", "fsdp_config", "fsdp_version") if subject.given(key))
+        yield fails("fsdp_one_gpu", key, fix=Fix(unset=gone), hardware=subject.hardware.name)
+
+
+def _known(subject: Subject) -> Mapping[str, object]:
+    """The fields of ``FSDPConfig``."""
+    return subject.schema.models["FSDPConfig"] if subject.schema is not None else {}
+
+
+def _bare(name: object) -> str:
+    """A key below ``fsdp_config`` without its old prefix, as Axolotl takes it off; the version has none."""
+    text = str(name)
+    return text.replace("fsdp_", "") if text.startswith("fsdp_") and text != "fsdp_version" else text
 
 
 def first_version(subject: Subject) -> Iterator[Finding]:
@@ -101,6 +135,8 @@ def _kernels(subject: Subject) -> bool:
 
 SHARDING_RULES: tuple[Rule, ...] = (
     prefixes,
+    no_longer_read,
+    one_process,
     first_version,
     eight_bit,
     pinned,

@@ -9,6 +9,7 @@ from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_key, judge
 from app.core.axolotl.schema import Key, Schema
 from app.core.axolotl.subject import TRUE_WORDS, Rule, Subject, info, misleads, rejected
 from app.core.findings import Finding, Fix
+from app.core.lookalikes import described, is_bullet, number_of
 from app.core.nearest import nearest
 from app.core.shown import shown
 
@@ -37,6 +38,8 @@ SUPERVISED = ("sft", "none", "false", "no", "instruct")
 ONLINE = ("ppo", "reinforce", "rloo", "reinforce++", "remax", "online_dpo")
 """Online trainings that Axolotl does not have; what it has is GRPO."""
 LISTS_OF_DATASETS = ("datasets", "test_datasets", "pretraining_dataset")
+MEANT = ("rl", "chat_template", "gradient_checkpointing", "bf16")
+"""Keys whose wrong words mean something that has another place."""
 LARGEST_ROUNDED = 1e9
 _COMMA = re.compile(r"[-+]?\d{1,6},\d{1,12}")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3}){1,5}")
@@ -186,10 +189,12 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
     """A fault in words, with a fix where what was meant is plain."""
     given = shown(fault.given, LONGEST_SHOWN)
     match fault.kind:
+        case "type" if (odd := _odd(fault)) is not None:
+            return odd
         case "type":
             fix = _mended(fault)
             return rejected("value_type", fault.path, fix=fix, key=fault.path, given=given, expected=fault.expected)
-        case "values" if fault.path in ("rl", "chat_template") and (found := _meant(fault, given)) is not None:
+        case "values" if fault.path in MEANT and (found := _meant(fault, given)) is not None:
             return found
         case "values":
             allowed = fault.allowed or tuple(str(value) for value in (key.values if key else ()))
@@ -213,9 +218,32 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
             return rejected(CODES[fault.kind], fault.path, key=fault.path, given=given, expected=fault.expected)
 
 
+def _odd(fault: Fault) -> Finding | None:
+    """A number behind a sign that only looks like a minus, or a list's item behind what only looks like a hyphen."""
+    given = fault.given
+    if not isinstance(given, str) or given.isascii():
+        return None
+    found, wanted = number_of(given), {"integer", "number"} & {*fault.expected}
+    if found is not None and wanted:
+        number, sign = found
+        whole = isinstance(number, int) or "number" in wanted
+        fix = Fix(set={fault.path: number}, safe=True) if whole else None
+        shown_sign = described(sign)
+        return rejected("value_minus", fault.path, fix=fix, key=fault.path, given=given[:40], sign=shown_sign)
+    if is_bullet(given):
+        return rejected("value_bullet", fault.path, key=fault.path, sign=described(given[0]))
+    return None
+
+
 def _meant(fault: Fault, given: str) -> Finding | None:
     """What a word says that is none of the key's, but another thing's."""
     word = str(fault.given).strip().lower()
+    if fault.path == "gradient_checkpointing":
+        # Of Axolotl up to 0.8: checkpoints kept in the host's memory by a function of Unsloth's.
+        fix = Fix(set={"gradient_checkpointing": True, "activation_offloading": True})
+        return rejected("checkpointing_unsloth", fault.path, fix=fix) if word == "unsloth" else None
+    if fault.path == "bf16":
+        return rejected("bf16_full", fault.path, fix=Fix(set={"bf16": "auto"})) if word == "full" else None
     if fault.path == "chat_template":
         if "." in word and " " not in word and "{" not in word:
             fix = Fix(unset=("chat_template",))
@@ -241,6 +269,8 @@ def _mended(fault: Fault) -> Fix | None:
         return Fix(set={fault.path: str(given)}, safe=True)
     if isinstance(given, str) and (number := _point(given, fault.expected)) is not None:
         return Fix(set={fault.path: number}, safe=True)
+    if fault.path == "warmup_steps" and isinstance(given, float) and 0 < given < 1:
+        return Fix(set={"warmup_ratio": given}, unset=("warmup_steps",), safe=True)
     if isinstance(given, float) and "integer" in fault.expected and abs(given) < LARGEST_ROUNDED:
         return Fix(set={fault.path: round(given)})
     if isinstance(given, str) and fault.path in LISTS_OF_DATASETS and "list of mapping" in fault.expected:

@@ -158,3 +158,8 @@ def room(config: Mapping[str, Any]) -> tuple[int, int]:
         if not row.sharding:
             less, more = max(less, row.less), more + row.more
     return less, more
+
+
+def spreads(config: Mapping[str, Any]) -> bool:
+    """Whether the run is split over GPUs or partly held by the host, so that one GPU need not hold everything."""
+    return any(row.sharding for row in acting(config))

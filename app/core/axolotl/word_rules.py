@@ -6,11 +6,10 @@ from typing import Any
 from app.core.axolotl.data_rules import blocks
 from app.core.axolotl.subject import Rule, Subject, fails, misleads
 from app.core.findings import Finding, Fix
+from app.core.lookalikes import QUOTES, described, unseen, without_unseen
 
 NOTHING = frozenset(("None", "none", "NONE", "nil", "undefined"))
 """What other languages call nothing; YAML leaves the value out, or writes ``null``."""
-CURLY = "\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
-"""Quotes of word processors and pages, which are letters to YAML."""
 MOST = 50
 
 
@@ -32,12 +31,28 @@ def _chosen(given: str, accepts: object) -> bool:
 
 def quotes(subject: Subject) -> Iterator[Finding]:
     """Curly quotes stay in the name of the model or the data set."""
+    found = [(key, value) for key, value in _all_texts(subject) if value[:1] in (*QUOTES,)]
+    for key, value in found[:MOST]:
+        signs = tuple(described(sign) for sign in dict.fromkeys(value) if sign in QUOTES)
+        fix = Fix(set={key: value.strip(QUOTES)}, safe=True)
+        yield fails("curly_quotes", key, fix=fix, key=key, given=value[:60], signs=signs[:4])
+
+
+def not_to_be_seen(subject: Subject) -> Iterator[Finding]:
+    """A zero-width or no-break space that was copied along belongs to the value."""
+    found = [(key, value, sign) for key, value in _all_texts(subject) if (sign := unseen(value)) is not None]
+    for key, value, sign in found[:MOST]:
+        fix = Fix(set={key: without_unseen(value)}, safe=True)
+        yield misleads("value_unseen", key, fix=fix, key=key, given=without_unseen(value)[:60], sign=described(sign))
+
+
+def _all_texts(subject: Subject) -> Iterator[tuple[str, str]]:
+    """Every text that is no plain ASCII, of the file and of its data sets."""
     whole: list[tuple[str, Any]] = [(str(key), value) for key, value in subject.texts()]
     inner = [(f"{path}.{key}", value) for path, item in blocks(subject) for key, value in item.items()]
-    found = [(key, value) for key, value in (*whole, *inner) if isinstance(value, str) and value[:1] in (*CURLY,)]
-    for key, value in found[:MOST]:
-        fix = Fix(set={key: value.strip(CURLY)}, safe=True)
-        yield fails("curly_quotes", key, fix=fix, key=key, given=value[:60])
+    for key, value in (*whole, *inner):
+        if isinstance(value, str) and not value.isascii():
+            yield key, value
 
 
-WORD_RULES: tuple[Rule, ...] = (nothing, quotes)
+WORD_RULES: tuple[Rule, ...] = (nothing, quotes, not_to_be_seen)

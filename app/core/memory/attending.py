@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from app.core.architecture import Architecture, Kind, Module
-from app.core.memory.attention import Heads, Kernel
+from app.core.memory.attention import SDPA_WIDTH, Heads, Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
@@ -35,8 +35,24 @@ def one_row(run: Run) -> bool:
     return run.sample_packing and run.attention not in (Attention.SDPA, Attention.EAGER)
 
 
-def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
-    """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA."""
+def takes_lengths(architecture: Architecture, run: Run) -> bool:
+    """Whether Axolotl's variable-length attention takes the place of SDPA for packed rows.
+
+    It does in 16 bits, for heads of one width up to 256 and without sliding windows. Source: Axolotl 0.19.0,
+    ``_apply_sdpa_varlen_patch``.
+    """
+    return run.half and all(
+        block.sliding_window is None and block.head_dim == block.value_head_dim <= SDPA_WIDTH
+        for block in architecture.blocks
+        if block.attention_heads
+    )
+
+
+def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool) -> Kernel:
+    """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA.
+
+    So do documents that nothing else keeps apart.
+    """
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
     if run.attention is Attention.FLEX:
@@ -44,7 +60,9 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None) -> Kernel:
     if run.attention is Attention.SDPA:
         if window is not None and row_tokens >= window:
             return Kernel.SDPA_MASKED
-        return Kernel.SDPA_PACKED if run.sample_packing else Kernel.SDPA
+        if run.sample_packing:
+            return Kernel.SDPA_PACKED if by_lengths else Kernel.SDPA_MASKED
+        return Kernel.SDPA
     return Kernel.FLASH
 
 
@@ -83,6 +101,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         sinks=sink_itemsize(layer),
         biased=layer.model_type == "mpt",
         drops=layer.drops.scores,
+        fp16=layer.run.half and not layer.run.bf16,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )
     latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}

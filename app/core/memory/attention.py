@@ -27,13 +27,16 @@ from app.core.memory.operations import (
 from app.core.memory.tape import SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
+SDPA_WIDTH = 256
+"""Of a head: the widest that FlashAttention takes."""
+
 
 class Kernel(StrEnum):
     """Which code computes the attention."""
 
     FLASH = "flash"
     SDPA = "sdpa"
-    """The same kernel behind SDPA, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
+    """SDPA without a mask, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
     SDPA_MASKED = "sdpa_masked"
     SDPA_PACKED = "sdpa_packed"
     EAGER = "eager"
@@ -56,6 +59,8 @@ class Heads:
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
     biased: bool
     """An fp32 bias of distances is added to the scores, then a mask filled in (MPT)."""
+    fp16: bool = False
+    """Scores are in fp16, which a softmax to fp32 reads as it is; bf16 is converted before."""
     in_place: bool = False
     """Liger's kernel turns queries and keys where they are."""
     drops: bool = False
@@ -125,18 +130,57 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
         case Kernel.SDPA_MASKED:
             return _efficient(t, shape, q, k, v)
         case Kernel.SDPA_PACKED:
-            k, v = _widened(t, shape, k, v)
-            q, k, v = (copy(t, cast(t, x, t.compute)) for x in (q, k, v))
-            return flash(t, shape, q, k, v, grouped=False)
+            return _packed(t, shape, q, k, v)
         case Kernel.FLEX:
             q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=False, accumulates=False)
-        case Kernel.FLASH | Kernel.SDPA:
-            itemsize = 2 if kernel is Kernel.FLASH else t.compute
-            q, k, v = (cast(t, x, itemsize) for x in (q, k, v))
+        case Kernel.FLASH:
+            q, k, v = (cast(t, x, 2) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
+        case Kernel.SDPA:
+            return _unmasked(t, shape, q, k, v)
         case _:
             assert_never(kernel)
+
+
+def _unmasked(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """SDPA without a mask: PyTorch's FlashAttention where it can.
+
+    That takes 16 bits, and heads of one width up to 256. The memory-efficient kernel takes the rest, but not grouped
+    keys, which Transformers leaves grouped for heads of such a width: PyTorch's own mathematics is left for these.
+    Sources: ATen ``sdp_utils.cpp``; Transformers ``use_gqa_in_sdpa``.
+    """
+    even = shape.head_dim == shape.value_dim <= SDPA_WIDTH
+    grouped = shape.key_value_heads != shape.heads
+    if even and t.compute < FULL:
+        q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
+        return flash(t, shape, q, k, v, grouped=grouped)
+    return _mathematics(t, shape, q, k, v) if even and grouped else _efficient(t, shape, q, k, v, masked=False)
+
+
+def _mathematics(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """``_scaled_dot_product_attention_math`` in fp32: scores of every pair of tokens, queries and keys scaled apart."""
+    pairs = shape.heads * SQUARE
+    k, v = _widened(t, shape, k, v)
+    q = scale(t, q)
+    k = scale(t, k)
+    scores = _matmul(t, q, k, pairs)
+    scores = _softmax(t, scores)
+    return copy(t, _matmul(t, scores, v, shape.heads * shape.value_dim * TOKEN))
+
+
+def _packed(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Axolotl's variable-length attention behind SDPA, which takes 16 bits: queries in fp32 get a mask of documents."""
+    if q.itemsize > t.compute:
+        same = t.fresh(SQUARE, 1)
+        mask = t.fresh(SQUARE, 1)
+        del same
+        out = _efficient(t, shape, q, k, v)
+        del mask
+        return out
+    k, v = _widened(t, shape, k, v)
+    q, k, v = (copy(t, cast(t, x, t.compute)) for x in (q, k, v))
+    return flash(t, shape, q, k, v, grouped=False)
 
 
 def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,24 +213,25 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     return out
 
 
-def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """SDPA with a mask: keys and values widened, an additive mask made and saved at every call.
+def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked: bool = True) -> Tensor:
+    """The memory-efficient kernel: keys and values widened, an additive mask made and saved at every call.
 
-    One head's keys are widened without a copy: a view repeats them.
+    One head's keys are widened without a copy: a view repeats them. Gradients of queries in 16 bits are added up apart.
     """
     widen = spread if shape.key_value_heads == 1 else repeat
     k, v = widen(t, k, shape.query), widen(t, v, shape.heads * shape.value_dim * TOKEN)
     q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
-    mask = t.fresh(SQUARE, t.compute)
+    mask = t.fresh(SQUARE, t.compute) if masked else None
     width = shape.heads * shape.value_dim * TOKEN
     out = t.fresh(width, t.compute)
     sums = saved_only(t, shape.heads * TOKEN, FULL)
     sizes = [(x.elements, x.itemsize) for x in (q, k, v)]
     delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * TOKEN
+    apart = t.compute < FULL
 
     def run(_: list[Tensor | None]) -> Gradients:
         made = [t.fresh(elements, itemsize) for elements, itemsize in sizes]
-        held = [t.fresh(delta, FULL), t.fresh(workspace, FULL)]
+        held = [t.fresh(size, FULL) for size in ((delta, workspace) if apart else (delta,))]
         del held
         return made
 
@@ -221,7 +266,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         t.beside = weights
         out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
         return copy(t, out)
-    weights = cast(t, _softmax(t, weights), wanted)
+    weights = cast(t, _softmax(t, weights, within=shape.fp16), wanted)
     if shape.drops:
         weights = dropout(t, weights)
     if shape.returned and t.reentrant:
@@ -265,12 +310,15 @@ def _plus_zeros(t: Tape, x: Tensor) -> Tensor:
     return out
 
 
-def _softmax(t: Tape, x: Tensor, wanted: int = FULL) -> Tensor:
-    """``softmax``: its result in fp32 unless told otherwise, made without an fp32 copy of the input.
+def _softmax(t: Tape, x: Tensor, wanted: int = FULL, *, within: bool = False) -> Tensor:
+    """``softmax``: its result in fp32 unless told otherwise, for which the input is converted, unless the kernel does.
 
-    The backward's kernel makes the product of gradient and result first (ATen ``cuda/SoftMax.cu``,
-    ``softmax_backward_cuda_out``), which no trace of operations sees and every GPU allocates.
+    That is for fp16 alone (ATen ``native/SoftMax.cpp``). The backward's kernel makes the product of gradient and result
+    first (ATen ``cuda/SoftMax.cu``, ``softmax_backward_cuda_out``), which no trace of operations sees and every GPU
+    allocates.
     """
+    if not within:
+        x = cast(t, x, wanted)
     out = t.fresh(x.elements, wanted)
     elements, itemsize = x.elements, x.itemsize
 

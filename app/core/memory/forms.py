@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Block, Kind, Module, Part
 from app.core.kept import kept
-from app.core.memory.attending import has_attention, kernel_of, one_row, rotary_width, with_attention
+from app.core.memory.attending import has_attention, kernel_of, one_row, rotary_width, takes_lengths, with_attention
 from app.core.memory.attention import Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec
 from app.core.memory.feeding import dense_feed_forward, experts_spec, mixer_spec, shared_feed_forward
@@ -38,7 +38,8 @@ def layer_specs(
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
     windows = frozenset(block.sliding_window for block in architecture.blocks)
-    kernels = tuple((window, kernel_of(run, row_tokens=row_tokens, window=window)) for window in windows)
+    lengths = takes_lengths(architecture, run)
+    kernels = [(window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths)) for window in windows]
     specs = _layer_specs(architecture, run, adapter, fused, dict(kernels))
     return layers_under_liger(specs, architecture.model_type, run.liger)
 

@@ -44,9 +44,10 @@ class LinearSpec:
     update: Update | None = None
     """What another method than LoRA puts beside it."""
     full: bool = False
-    """``bnb_4bit_compute_dtype: float32``: unpacked in fp32, and cast by autocast from there."""
+    """``bnb_4bit_compute_dtype: float32``: unpacked in fp32 by the forward of the linear itself, and cast by autocast
+    from there; the backward and Axolotl's kernels unpack to the type that was quantised."""
     converted: bool
-    """Whether what GPTQ unpacks in fp16 is not what the run computes in."""
+    """Whether fp16, which GPTQ unpacks to and LLM.int8 reads, is not what the run computes in."""
 
     @property
     def elements(self) -> int:
@@ -124,9 +125,9 @@ def bottleneck(t: Tape, spec: BottleneckSpec | None, x: Tensor) -> Tensor:
 
 
 def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
-    """NF4: the whole weight is dequantised to the compute type for each product, forward and backward.
+    """NF4: the whole weight is dequantised for each product: to the compute type, backward to the stored one.
 
-    Where that is fp32, the input is cast to it too, and autocast casts both back.
+    Where the former is fp32, the input is cast to it too, and autocast casts both back.
     """
     wanted = x.itemsize
     x = cast(t, x, FULL if spec.full else t.compute)
@@ -140,13 +141,12 @@ def _four_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     rows = x.elements // spec.inputs
     out = t.fresh(rows * spec.outputs, t.compute)
     del weight, whole, back
-    elements, compute, statistics, size, wide = x.elements, t.compute, spec.absmax_bytes, spec.elements, spec.full
+    elements, compute, statistics, size = x.elements, t.compute, spec.absmax_bytes, spec.elements
 
     def run(_: list[Tensor | None]) -> Gradients:
         absmax = t.fresh(statistics, 1)
-        unpacked = t.fresh(size, FULL) if wide else None
         weight = t.fresh(size, compute)
-        del absmax, unpacked
+        del absmax
         grad = t.fresh(elements, compute)
         del weight
         return (grad,)
@@ -168,16 +168,24 @@ def _packed(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
 
 
 def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
-    """LLM.int8: fp16 and int8 copies of the input and an int32 result; the backward makes the whole weight."""
+    """LLM.int8: outliers are looked for in an fp16 copy of the input, whose int8 copy makes an int32 result.
+
+    The backward makes the whole weight. The input stays on the node, which lives as long as its graph does.
+    """
     rows = x.elements // spec.inputs
-    half = t.fresh(x.elements, 2)
-    bytes8 = t.fresh(x.elements, 1)
+    converts = spec.converted or x.itemsize != 2
+    half = t.fresh(x.elements, 2) if converts else None
     statistics = t.fresh(rows, FULL)
+    bytes8 = t.fresh(x.elements, 1)
+    absolute = t.fresh(x.elements, 2)
+    outliers = t.fresh(x.elements, 1)
+    del absolute, outliers, half
     wide = t.fresh(rows * spec.outputs, FULL)
     out = t.fresh(rows * spec.outputs, 2)
+    if converts:
+        out = t.fresh(rows * spec.outputs, x.itemsize)
     del wide, bytes8, statistics
-    out = t.fresh(rows * spec.outputs, x.itemsize)
-    del half
+    t.stick(x)
     elements, itemsize, whole = x.elements, x.itemsize, spec.elements
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -266,8 +274,8 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
     """The whole weight of a quantised base, as ``kernels/quantize.py`` makes it."""
     if spec.quantization is not Quantization.NF4:
         return None
-    weight = t.fresh(spec.elements, FULL if spec.full else t.compute)
-    absmax = t.fresh(FULL * ceil_div(spec.elements, 64), 1)
+    weight = t.fresh(spec.elements, t.compute)
+    absmax = t.fresh(spec.absmax_bytes, 1)
     del absmax
     return weight
 
@@ -275,9 +283,8 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
 def fused_product(t: Tape, spec: LinearSpec, rows: int, itemsize: int, *, adapted: bool = True) -> Tensor:
     """``matmul_lora``: base and update into one result."""
     weight = _dequantized(t, spec)
-    cast_back = t.fresh(spec.elements, itemsize) if spec.full and weight is not None else None
     out = t.fresh(rows * spec.outputs, itemsize)
-    del weight, cast_back
+    del weight
     if adapted and spec.rank:
         a = t.fresh(spec.inputs * spec.rank, itemsize)
         b = t.fresh(spec.rank * spec.outputs, itemsize)

@@ -72,6 +72,8 @@ class Scratch(StrEnum):
     """Copies of one tensor at a time, in its own type."""
     EACH_FULL = "each_full"
     """Copies of one tensor at a time, in fp32."""
+    COMPILED = "compiled"
+    """Likewise, of what torchao keeps in codes, and two scales a block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,18 @@ def _bnb(states: int, *, bits: int = 8, paged: bool = False) -> OptimizerForm:
     return OptimizerForm(states=states, storage=Storage.BNB_8BIT if bits == 8 else Storage.FULL, paged=paged)
 
 
+def _torchao(storage: Storage, copies: int, *, named_groups: bool = False) -> OptimizerForm:
+    """``single_param_adam`` of torchao: what the code holds that inductor makes of it, in copies of 4 bytes a value.
+
+    Looking codes up one by one needs each state in fp32 first, as a run on an H100 showed for 8 bits; 4 bits are packed
+    from codes of int64, one state after the other; fp8's codes are a cast. The last two are read in inductor's code for
+    a CPU, which for 8 bits makes what the card did.
+    """
+    return OptimizerForm(
+        states=2, storage=storage, named_groups=named_groups, scratch=Scratch.COMPILED, scratch_copies=copies
+    )
+
+
 def _projected(scratch_copies: int, *, immediate: bool = False) -> OptimizerForm:
     return OptimizerForm(
         states=2, family=Family.PROJECTED, scratch=Scratch.EACH, scratch_copies=scratch_copies, immediate=immediate
@@ -176,9 +190,9 @@ def _flash(states: int) -> OptimizerForm:
 FORMS: dict[str, OptimizerForm] = {
     "adamw_torch": OptimizerForm(states=2, scratch=Scratch.FOREACH),
     "adamw_torch_fused": OptimizerForm(states=2),
-    "adamw_torch_8bit": OptimizerForm(states=2, storage=Storage.TORCHAO_8BIT),
-    "adamw_torch_4bit": OptimizerForm(states=2, storage=Storage.TORCHAO_4BIT),
-    "ao_adamw_fp8": OptimizerForm(states=2, storage=Storage.TORCHAO_8BIT, named_groups=True),
+    "adamw_torch_8bit": _torchao(Storage.TORCHAO_8BIT, 2),
+    "adamw_torch_4bit": _torchao(Storage.TORCHAO_4BIT, 4),
+    "ao_adamw_fp8": _torchao(Storage.TORCHAO_8BIT, 0, named_groups=True),
     "adamw_bnb_8bit": _bnb(2),
     "adamw_8bit": _bnb(2),
     "paged_adamw_8bit": _bnb(2, paged=True),
@@ -261,7 +275,7 @@ def _stored(tensor: Trained, storage: Storage) -> int:
             plain = tensor.wide or n < SMALL_TENSOR
             return FULL * n if plain else n + FULL * ceil_div(n, BLOCK)
         case Storage.TORCHAO_8BIT | Storage.TORCHAO_4BIT:
-            if n < SMALL_TENSOR or n % BLOCK:
+            if not _coded(n):
                 return n * tensor.itemsize
             return (n if storage is Storage.TORCHAO_8BIT else ceil_div(n, 2)) + FULL * n // BLOCK
         case _:
@@ -341,6 +355,8 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int
             key = tensor.decays, apart, 0 if form.mixed else tensor.itemsize
             groups[key] = groups.get(key, 0) + tensor.bytes
         return form.scratch_copies * max(groups.values(), default=0)
+    if form.scratch is Scratch.COMPILED:
+        return max((_compiled(tensor, form.scratch_copies) for tensor in tensors), default=0)
     if form.family is Family.FACTORED:
         return _in_turn(tensors, form.scratch_copies)
     sizes = sorted(
@@ -353,6 +369,17 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int
     following = largest if tensor.copies > 1 else next((size for size, _ in sizes[1:]), 0)
     copies = form.scratch_copies + (form.half_more if tensor.itemsize == 2 else 0)
     return copies * largest + form.before * following
+
+
+def _coded(elements: int) -> bool:
+    """Whether torchao keeps a tensor's states in codes."""
+    return elements >= SMALL_TENSOR and elements % BLOCK == 0
+
+
+def _compiled(tensor: Trained, copies: int) -> int:
+    """What torchao's compiled step holds for one tensor."""
+    n = tensor.elements
+    return FULL * (copies * n + 2 * n // BLOCK) if _coded(n) else 0
 
 
 def _in_turn(tensors: tuple[Trained, ...], copies: int) -> int:
@@ -377,13 +404,15 @@ def _matrix_scratch(tensors: tuple[Trained, ...], family: Family) -> int:
     """Of the optimizers that make a matrix orthogonal or balanced, and of AdamW for what is none.
 
     Muon's Newton-Schulz iteration runs in bf16: four copies of the matrix, or five of its smaller square beside one;
-    SinkGD writes one iterate while it reads the last.
+    SinkGD writes one iterate while it reads the last, and steps as torchao's 8-bit AdamW does through the rest.
     """
     most = 0
     for tensor in tensors:
         n, itemsize = tensor.elements, tensor.itemsize
         if not (tensor.untold and len(tensor.shape) > 1 if family is Family.SINKHORN else tensor.matrix):
-            size = 0 if family is Family.SINKHORN or len(tensor.shape) < 2 else 2 * n * itemsize
+            size = 0 if len(tensor.shape) < 2 else 2 * n * itemsize
+            if family is Family.SINKHORN:
+                size = _compiled(tensor, 2)
         elif family is Family.MUON:
             size = n * itemsize + 2 * max(4 * n, n + 5 * min(tensor.shape) ** 2) + 2 * n
         elif family is Family.DION:

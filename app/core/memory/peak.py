@@ -44,7 +44,7 @@ from app.core.memory.preference import (
     trained_head,
     with_reward_head,
 )
-from app.core.memory.process import CONTEXT_BYTES, process_bytes, process_range_bytes
+from app.core.memory.process import CONTEXT_BYTES, Process
 from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import (
@@ -197,6 +197,8 @@ class _Measured:
     """Bytes of the adapter."""
     peak: int
     """Of all that is allocated, at its highest."""
+    loads: bool
+    """Whether loading takes more than the step."""
     process: int
     range: tuple[int, int]
 
@@ -215,6 +217,8 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
         Peak(phase=Phase.OPTIMIZER, sizes=tuple(slots)),
     )
     peak = outline.weights + added + steps.states - steps.on_host + sum(top.sizes)
+    process = Process.of(architecture, run)
+    expected = process.expected_bytes(peak)
     return _Measured(
         outline=outline,
         lengths=lengths,
@@ -222,8 +226,9 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
         top=top,
         added=added,
         peak=peak,
-        process=max(process_bytes(peak), outline.loading + CONTEXT_BYTES),
-        range=process_range_bytes(peak, outline.loading, _room(architecture, run)),
+        loads=outline.loading + CONTEXT_BYTES > expected,
+        process=max(expected, outline.loading + CONTEXT_BYTES),
+        range=process.range_bytes(peak, outline.loading, _room(architecture, run)),
     )
 
 
@@ -255,27 +260,40 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
         ("adapter", measured.added, False, {"parameters": adapter.added_parameters}),
         ("gradients", top.sizes[GRADIENTS], True, {"parameters": steps.parameters}),
-        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer}),
+        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer, "host_bytes": steps.on_host}),
         ("activations", top.sizes[ACTIVATIONS], False, {"tokens": tokens, "layers": architecture.num_layers}),
         ("logits", top.sizes[LOGITS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("loss", top.sizes[LOSS], False, {"tokens": tokens, "vocab_size": vocab_size}),
         ("temporaries", top.sizes[TEMPORARIES], False, {"tokens": tokens}),
     )
+    said = {"optimizer": _where_states_live(run, steps)}
     return Memory(
         allocated_peak_bytes=measured.peak,
         process_bytes=measured.process,
         range_bytes=measured.range,
-        peak_phase=Phase.LOAD if measured.process > process_bytes(measured.peak) else top.phase,
+        peak_phase=Phase.LOAD if measured.loads else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
         breakdown=tuple(
             [
-                Term(code=code, bytes=size, explanation=message(f"term.{code}.explanation", **params), sharded=sharded)
+                Term(
+                    code=code,
+                    bytes=size,
+                    explanation=message(f"term.{code}.explanation{said.get(code, '')}", **params),
+                    sharded=sharded,
+                )
                 for code, size, sharded, params in terms
             ]
         ),
         host_bytes=steps.on_host + measured.lengths.value(outline.offloaded),
     )
+
+
+def _where_states_live(run: Run, steps: Stepping) -> str:
+    """Which sentence says where the states that are not counted on the GPU are."""
+    if not steps.on_host:
+        return ""
+    return ".paged" if form_of(run.optimizer).paged else ".on_host"
 
 
 def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
@@ -428,7 +446,14 @@ class _Step:
     def batch(self) -> int:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
-        return self.tables + self.leaf + self.prompt + between
+        return self.tables + self.leaf + self.prompt + between + self.stuck
+
+    @property
+    def stuck(self) -> int:
+        """What the nodes of all layers hold through a checkpoint that records its first forward too."""
+        if not self.checkpointed or self.run.reentrant:
+            return 0
+        return sum(layer.stuck for layer in self.layers)
 
     @property
     def waiting(self) -> int:

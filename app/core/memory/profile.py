@@ -56,6 +56,8 @@ class LayerProfile:
     """What came back from the host for this layer and stays through the next one's backward (``offloading``)."""
     moved: int
     """What it sends there of its own."""
+    stuck: int
+    """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +146,7 @@ def profile_layer(
     return LayerProfile(
         pinned=pinned,
         moved=moved,
+        stuck=sum(storage.bytes for storage in t.stuck),
         kept=kept,
         copies=copies,
         output=output,

@@ -199,6 +199,8 @@ class Tape:
         """Whether what a node saved comes out of a hook, and so goes before its gradients are cast."""
         self.left = 0
         """Where in the log the autocast region was left."""
+        self.stuck: list[Storage] = []
+        """What nodes hold beside what they save, which goes with the graph and leaves with no hook."""
         self.handed_out: Tensor | None = None
         """What a layer hands out beside its output."""
         self.slot: Slot = ACTIVATIONS
@@ -230,6 +232,11 @@ class Tape:
             if self.saving == self.stops_at:
                 self._unmake(outputs, storages)
                 raise Recomputed
+
+    def stick(self, x: Tensor) -> None:
+        """Leave what needs a gradient on the node that reads it: an attribute, which autograd does not release."""
+        if self.recording and x.node is not None and x.storage is not None and x.storage not in self.stuck:
+            self.stuck.append(x.storage)
 
     def _unmake(self, outputs: Sequence[Tensor], saved: Sequence[Storage]) -> None:
         """An operation saves its inputs before it computes: a result that is not saved itself is never made."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from app.catalog.library import Catalog
 from app.catalog.models import ModelRow
 from app.core.axolotl.overriding import apply_overrides
+from app.core.axolotl.unmodelled import spreads
 from app.core.errors import InvalidInput, UnknownName
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Hardware
@@ -66,6 +67,7 @@ class Asked:
     m: str = ""
     gpu: str = ""
     vram_gib: str = ""
+    count: str = ""
     install: str = ""
 
     @property
@@ -80,6 +82,7 @@ class Asked:
             "m": self.m,
             "gpu": self.gpu,
             "vram_gib": self.vram_gib,
+            "count": self.count if self.count != "1" else "",
             "install": self.install,
             "lang": lang,
         }
@@ -120,8 +123,13 @@ class Builder:
 
     def _hardware(self) -> Hardware | None:
         try:
+            count = int(self.asked.count) if self.asked.count else 1
+        except ValueError:
+            self.problems.append(self.t("web.error.whole", given=self.asked.count[:60]))
+            return None
+        try:
             vram = float(self.asked.vram_gib) if self.asked.vram_gib else None
-            return resolve_hardware(catalog=self.catalog, gpu=self.asked.gpu or None, vram_gib=vram)
+            return resolve_hardware(catalog=self.catalog, gpu=self.asked.gpu or None, vram_gib=vram, count=count)
         except ValueError:
             self.problems.append(self.t("web.error.number", given=self.asked.vram_gib[:60]))
         except UnknownName as error:
@@ -225,6 +233,7 @@ class Builder:
             gpu_groups=gpu_groups(self.catalog.gpus, self.texts),
             gpu=self.hardware.gpu_id or "" if self.hardware else self.asked.gpu,
             vram_gib=self.asked.vram_gib,
+            count=self.asked.count or "1",
             installs=tuple(Option(value=i.value, label=self.t(f"web.install.{i.value}")) for i in Install),
             install=self.install.value,
             problems=tuple(self.problems),
@@ -305,8 +314,15 @@ class Builder:
             return ("unknown" if effect is Effect.OK else effect.value), self.t(code), f"{stands} {unknown}"
         fits = verdict(checked.estimate, self.hardware, self.texts)
         memory = self.t("planner.verdict.memory", memory=fits.headline, detail=fits.detail)
+        if spreads(checked.reading.config) and fits.kind != "fits":
+            memory = self.t("check.spread", memory=fits.detail)
         if effect in (Effect.REJECTED, Effect.FAILS_AT_RUN):
-            return effect.value, self.t(f"check.verdict.{effect.value}"), f"{stands} {memory}"
+            alone = effect is Effect.FAILS_AT_RUN and any(f.code == "fsdp_one_gpu" for f in checked.findings)
+            said = self.t("check.headline.one_gpu", hardware=self.hardware.name) if alone else ""
+            return effect.value, said or self.t(f"check.verdict.{effect.value}"), f"{stands} {memory}"
+        if spreads(checked.reading.config) and fits.kind != "fits":
+            kind = effect.value if effect is Effect.MISLEADS else "unknown"
+            return kind, self.t(f"check.headline.{effect.value}.spread"), f"{memory} {stands}"
         if fits.kind == "fits" and effect is Effect.MISLEADS:
             return effect.value, self.t("check.verdict.misleads"), f"{stands} {memory}"
         headline = self.t(f"check.headline.{effect.value}.{fits.kind}", hardware=self.hardware.name)
@@ -374,6 +390,7 @@ def asked_from(fields: Mapping[str, str | bytes]) -> Asked:
         m=_long(fields, "m"),
         gpu=_field(fields, "gpu"),
         vram_gib=_field(fields, "vram_gib"),
+        count=_field(fields, "count"),
         install=_field(fields, "install"),
     )
 

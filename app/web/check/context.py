@@ -127,6 +127,7 @@ class CheckPage:
     gpu_groups: tuple[OptionGroup, ...]
     gpu: str
     vram_gib: str
+    count: str
     installs: tuple[Option, ...]
     install: str
     problems: tuple[str, ...]

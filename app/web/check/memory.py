@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.library import Catalog
+from app.core.axolotl.unmodelled import spreads
 from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate, Verdict, badge
 from app.core.hardware import Hardware
@@ -15,6 +16,7 @@ from app.services.fitting import Fit, fit
 from app.services.pricing import price_knobs
 from app.texts import Texts
 from app.web.check.context import FitView, MemoryView, SavingView
+from app.web.contexts.result import Verdict as VerdictView
 from app.web.memory_bar import gib, memory_bar, peak_text
 from app.web.presenting import change_views, rule_of_thumb, verdict
 
@@ -75,7 +77,7 @@ class Weighed:
         """All of it, as the page shows it."""
         t, memory = self.texts.text, self.estimate.memory
         return MemoryView(
-            verdict=verdict(self.estimate, self.hardware, self.texts) if self.hardware is not None else None,
+            verdict=self.verdict(),
             bar=memory_bar(self.estimate, self.texts),
             peak=peak_text(memory, self.texts),
             host=t("web.result.host", host_bytes=memory.host_bytes) if memory.host_bytes else "",
@@ -83,6 +85,16 @@ class Weighed:
             savings=self.savings(),
             fit=self.fit_view(),
         )
+
+    def verdict(self) -> VerdictView | None:
+        """Whether it fits; of a run that is spread over GPUs, only that it would not fit one that held everything."""
+        if self.hardware is None:
+            return None
+        found = verdict(self.estimate, self.hardware, self.texts)
+        if found.kind == "fits" or not spreads(self.config):
+            return found
+        said = self.texts.text("check.spread", memory=found.detail)
+        return replace(found, kind="unknown", headline="", detail=said)
 
     def savings(self) -> tuple[SavingView, ...]:
         """Single changes that save, what saves most first, where it does not fit or only just."""

@@ -28,6 +28,7 @@ def check(request: Request) -> Response:
         m=query.get("m", "").strip(),
         gpu=query.get("gpu", "").strip()[:200],
         vram_gib=query.get("vram_gib", "").strip()[:200],
+        count=query.get("count", "").strip()[:200],
         install=query.get("install", "").strip()[:200],
     )
     builder = Builder(request, texts, asked, damaged=text is None)

@@ -119,8 +119,6 @@ class Slice:
     """One part of a column: ``y`` and ``height`` in px of the drawing."""
 
     number: int
-    label: str
-    value: str
     y: str
     height: str
 
@@ -223,12 +221,15 @@ class Result:
     host: str
     trainable: str
     trainable_share: str
-    total: str
+    trainable_of: str
+    """Of how many: those that the share is of."""
     modules: tuple[ModuleView, ...]
     steps: tuple[StepView, ...]
     changes: tuple[ChangeView, ...]
     knobs: tuple[KnobView, ...]
     alternatives: tuple[AlternativeView, ...]
+    alternatives_note: str
+    """What they are that the plan beside them is not, where they differ in more than the method."""
     findings: tuple[FindingView, ...]
     yaml: Markup
     download_url: str

@@ -78,6 +78,17 @@ def test_unsaid(changes: dict[str, Any], model: Architecture, code: str) -> None
     assert code not in findings(changes, model)
 
 
+def test_a_name_says_that_a_model_which_is_not_known_is_packed() -> None:
+    """Of one that is known, its description says so."""
+    named = {"base_model": "TheBloke/Mistral-7B-Instruct-v0.2-GPTQ"}
+    found = findings(named, model=None)
+    assert found["gptq_by_name"].key == "gptq"
+    assert found["gptq_by_name"].fix is not None
+    assert "gptq_by_name" not in findings(named | {"gptq": True}, model=None)
+    assert "gptq_by_name" not in findings(named)
+    assert "gptq_by_name" not in findings({"base_model": "gptq-lab/Model-8B"}, model=None)
+
+
 def test_the_faster_kernels_are_nvidias() -> None:
     """Nothing is known to fail on another card, and a known NVIDIA card changes nothing."""
     assert "gptq_backend" not in findings(GPTQ, FAST, INSTINCT)

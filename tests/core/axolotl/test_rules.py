@@ -323,3 +323,10 @@ def test_of_very_many_expressions_it_says_how_many_were_tried() -> None:
         "key": "lora_target_modules",
         "most": MOST_PATTERNS,
     }
+
+
+def test_a_share_of_the_steps_to_warm_up_in_is_a_ratio() -> None:
+    for steps, fixed in ((0.1, {"warmup_ratio": 0.1}), (10.4, {"warmup_steps": 10})):
+        fix = findings({"warmup_steps": steps})["value_type"].fix
+        assert fix is not None
+        assert fix.set == fixed

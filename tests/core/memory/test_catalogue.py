@@ -14,7 +14,7 @@ from app.core.estimate import Memory
 from app.core.memory import confirmed, estimate_memory
 from app.core.memory.confirmed import UNRECORDED
 from app.core.memory.loading import load_bytes
-from app.core.memory.process import process_range_bytes
+from app.core.memory.process import Process
 from app.core.run import CCE_PLUGIN
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import DRAWN, EXPERTS, PEAKS, WIDE
@@ -87,5 +87,5 @@ def test_the_band_is_wider_where_no_case_confirms_an_architecture(
     run = read_run({"sequence_len": 2048, "adapter": "lora"} | LORA)
     memory = estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=False)
     peak = memory.allocated_peak_bytes
-    expected = process_range_bytes(peak, load_bytes(architecture, run), (percent, percent))
+    expected = Process.of(architecture, run).range_bytes(peak, load_bytes(architecture, run), (percent, percent))
     assert memory.range_bytes == expected

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from app.core.adapter import resolve_adapter
+from app.core.architecture import Architecture
 from app.core.architectures import describe, supported_model_types
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
-from app.core.run import CCE_PLUGIN, LIGER_PLUGIN
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Run
 from app.core.run_reader import read_run
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
@@ -32,8 +33,8 @@ EXPERTS = recorded("quantized_experts.jsonl")
 """Mixtures whose experts are quantised while they load, and experts with adapters of their own."""
 
 
-def estimated(case: dict[str, Any]) -> Memory:
-    """The model's answer for a recorded case."""
+def described(case: dict[str, Any]) -> tuple[Architecture, Run]:
+    """The architecture and the run of a recorded case."""
     rows, tokens = case["rows"]
     config = case["config"] | {"micro_batch_size": rows, "sequence_len": tokens}
     plugins = []
@@ -41,8 +42,12 @@ def estimated(case: dict[str, Any]) -> Memory:
         plugins.append(CCE_PLUGIN)
     if any(key.startswith("liger") for key in config):
         plugins.append(LIGER_PLUGIN)
-    architecture = describe(case["model"])
-    run = read_run(config | {"plugins": plugins})
+    return describe(case["model"]), read_run(config | {"plugins": plugins})
+
+
+def estimated(case: dict[str, Any]) -> Memory:
+    """The model's answer for a recorded case."""
+    architecture, run = described(case)
     adapter = resolve_adapter(architecture, run)
     return estimate_memory(architecture, run, adapter, fused_lora=run.fused_lora is not False)
 

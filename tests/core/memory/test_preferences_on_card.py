@@ -7,7 +7,7 @@ from tests.reference.memory.preferences_on_card import Ran, ran
 
 RAN = ran()
 KTO = [run for run in RAN if run.case["config"]["rl"] == "kto"]
-OTHERS = [run for run in RAN if run not in KTO and not run.case["config"].get("load_in_8bit")]
+OTHERS = [run for run in RAN if run not in KTO]
 
 
 def test_the_card_ran_every_kind_of_preference_code() -> None:

@@ -231,3 +231,24 @@ def test_lomo_keeps_no_gradients() -> None:
     plain = {term.code: term.bytes for term in of(config | {"optimizer": "sgd"}).breakdown}
     assert terms["gradients"] < plain["gradients"]
     assert memory(config | {"optimizer": "lomo"}).allocated_peak_bytes > 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "code", "host"),
+    [
+        ("adamw_torch_fused", "term.optimizer.explanation", False),
+        ("adamw_8bit", "term.optimizer.explanation", False),
+        ("paged_adamw_8bit", "term.optimizer.explanation.paged", True),
+        ("paged_lion_32bit", "term.optimizer.explanation.paged", True),
+        ("grokadamw", "term.optimizer.explanation.on_host", True),
+    ],
+)
+def test_it_is_said_where_the_states_live(optimizer: str, code: str, host: bool) -> None:
+    """And how much of them is not counted on the GPU."""
+    run = read_run({"optimizer": optimizer})
+    architecture = describe(SHAPE)
+    found = estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=False)
+    (term,) = (term for term in found.breakdown if term.code == "optimizer")
+    assert term.explanation.code == code
+    assert (found.host_bytes > 0) is host
+    assert term.explanation.params["host_bytes"] == found.host_bytes

@@ -4,7 +4,7 @@ A CPU build of PyTorch cannot run autograd on fake CUDA tensors, so the simulato
 weight copies is the same C++ code. Its lists of operations are not: this module gives the CPU key the float32 list of
 ``aten/src/ATen/autocast_mode.h`` that CUDA uses (layer_norm, softmax, sum, ...), makes ``torch.autocast("cuda")`` take effect
 as a flag (PEFT asks ``torch.is_autocast_enabled()``), and replaces the few functions whose CPU kernels save other tensors than
-CUDA's: dropout (CUDA saves a boolean mask) and softmax with ``dtype=float32`` on half inputs (CUDA converts inside the kernel).
+CUDA's: dropout (CUDA saves a boolean mask) and softmax with ``dtype=float32`` (CUDA converts fp16 inside the kernel, and fp16 alone).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _dropout(input, p=0.5, training=True, inplace=False):
 
 
 class _FusedSoftmax(torch.autograd.Function):
-    """``softmax`` on CUDA: no float32 copy of a half input; the backward makes ``grad * output`` first, whatever the types.
+    """``_softmax`` on CUDA: no float32 copy of an fp16 input; the backward makes ``grad * output`` first, whatever the types.
 
     Source: ATen ``cuda/SoftMax.cu``, ``softmax_backward_cuda_out``; seen in 61 runs on a GPU (``fitcheck_runs.py``).
     """
@@ -121,4 +121,6 @@ class _FusedSoftmax(torch.autograd.Function):
 def _softmax(input, dim=None, _stacklevel=3, dtype=None):
     if dtype is None:
         dtype = torch.float32 if torch.is_autocast_enabled("cpu") else input.dtype
-    return _FusedSoftmax.apply(input if dtype == torch.float32 else input.to(dtype), dtype)
+    # ``native/SoftMax.cpp`` hands a half input to the kernel as it is; bf16 is converted first, and its gradient after
+    within = dtype == torch.float32 and input.dtype == torch.float16
+    return _FusedSoftmax.apply(input if within else input.to(dtype), dtype)

@@ -3,7 +3,8 @@
 Followed: ``functional.quantize_4bit`` (packed bytes, double-quantised absmax), ``autograd/_functions.py`` ``MatMul4Bit`` (saves the
 packed weight, never the input), ``backends/cuda/ops.py`` ``_dequant_linear_fallback`` (what ``gemm_4bit`` does past a few
 hundred rows: fp32 absmax twice, the whole weight in the compute dtype, then ``F.linear``), ``functional.dequantize_4bit`` in the backward, and for
-LLM.int8 ``MatMul8bitLt`` with threshold 6 (int8 activations and row statistics; the backward rebuilds the whole weight).
+LLM.int8 ``MatMul8bitLt`` with threshold 6 (int8 activations and row statistics; the input is kept on the node itself, as long
+as that lives; the backward rebuilds the whole weight).
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ class Linear4bit(nn.Linear):
         )
         if nested and Linear4bit.code2 is None:
             Linear4bit.code2 = torch.empty(256, dtype=torch.float32)
-        self.weight.quant_state = QuantState(shape, compute_dtype, nested, code2=Linear4bit.code2)
+        # what a weight is unpacked to is the type that it was quantised from (``quantize_4bit``), not what it computes in
+        self.weight.quant_state = QuantState(shape, linear.weight.dtype, nested, code2=Linear4bit.code2)
         self.weight.compress_statistics, self.weight.quant_type = nested, "nf4"
         self.weight.bnb_quantized = True
 
@@ -111,18 +113,28 @@ class Linear4bit(nn.Linear):
         return MatMul4Bit.apply(x.to(self.compute_dtype), self.weight, bias, self.weight.quant_state).to(dtype)
 
 
+def _quantized_rows(half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``int8_vectorwise_quant`` of ``backends/cuda/ops.py``: where the outliers are is asked of absolute values."""
+    stats = torch.empty(half.shape[0], dtype=torch.float32)
+    rows = torch.empty(half.shape, dtype=torch.int8)
+    outliers = half.abs() >= 6.0
+    del outliers
+    return rows, stats
+
+
 class MatMul8bitLt(torch.autograd.Function):
     @staticmethod
     def forward(ctx, a, weight, scb, bias):
         ctx.weight, ctx.scb, ctx.dtype, ctx.shape = weight, scb, a.dtype, a.shape
-        half = a.to(torch.float16)
-        flat = half.reshape(-1, half.shape[-1])
-        rows = torch.empty(flat.shape, dtype=torch.int8)
-        stats = torch.empty(flat.shape[0], dtype=torch.float32)
+        flat = a.reshape(-1, a.shape[-1])
+        rows, stats = _quantized_rows(flat.to(torch.float16))
         out32 = torch.empty((flat.shape[0], weight.shape[0]), dtype=torch.int32)
         out = torch.empty((flat.shape[0], weight.shape[0]), dtype=torch.float16)
-        del out32, rows, stats
-        return out.reshape(*a.shape[:-1], weight.shape[0]).to(a.dtype)
+        result = out.to(a.dtype)
+        del out, out32, rows, stats
+        # no ``save_for_backward``: what is here goes with the node, not with its backward
+        ctx.tensors = flat if any(ctx.needs_input_grad[:2]) else None
+        return result.reshape(*a.shape[:-1], weight.shape[0])
 
     @staticmethod
     def backward(ctx, grad):

@@ -9,6 +9,7 @@ expanded dk and dv that are summed afterwards. PyTorch's memory-efficient kernel
 from __future__ import annotations
 
 import torch
+from torch.nn.attention import varlen
 
 
 def _round(value: int, to: int) -> int:
@@ -75,7 +76,10 @@ def flex_attention(module, query, key, value, attention_mask, **kwargs):
 
 
 class EfficientAttention(torch.autograd.Function):
-    """SDPA with a mask: [batch, heads, tokens, head_dim], equal head counts, an additive bias of the query's dtype that is saved."""
+    """The memory-efficient kernel: [batch, heads, tokens, head_dim], equal head counts, an additive bias of the query's dtype that is saved.
+
+    Its backward accumulates queries' gradients apart where they are in 16 bits (``kNeedsAccumGradQ`` of ``kernel_backward.h``).
+    """
 
     @staticmethod
     def forward(ctx, q, k, v, bias):
@@ -93,28 +97,67 @@ class EfficientAttention(torch.autograd.Function):
             torch.empty((batch, t.shape[2], heads, t.shape[3]), dtype=t.dtype).transpose(1, 2) for t in (q, k, v)
         )
         delta = torch.empty((batch, heads, tokens), dtype=torch.float32)
-        workspace = torch.empty((batch, heads, _round(tokens, 128), _round(dim, 32)), dtype=torch.float32)
+        apart = q.dtype != torch.float32
+        workspace = (
+            torch.empty((batch, heads, _round(tokens, 128), _round(dim, 32)), dtype=torch.float32) if apart else None
+        )
         del delta, workspace
         return dq, dk, dv, None
 
 
+def _cast(*tensors):
+    """Autocast's cast of what attention takes, masks of numbers too."""
+    if not torch.is_autocast_enabled("cpu"):
+        return tensors
+    dtype = torch.get_autocast_dtype("cpu")
+    return tuple(t.to(dtype) if t is not None and t.is_floating_point() else t for t in tensors)
+
+
+def _math(query, key, value, scale):
+    """``_scaled_dot_product_attention_math`` of a causal call: grouped keys repeated, fp32 throughout, scores of every pair of tokens.
+
+    16-bit tensors are cast first, and the output back (``attention.cpp``, unless ``allow_fp16_bf16_reduction_math_sdp`` is set).
+    """
+    wanted, heads = query.dtype, query.shape[1]
+    query, key, value = (t.float() for t in (query, key, value))
+    if key.shape[1] != heads:
+        key, value = (t.repeat_interleave(heads // key.shape[1], dim=1) for t in (key, value))
+    root = (scale or query.shape[-1] ** -0.5) ** 0.5
+    query = query * root
+    hidden = torch.empty((query.shape[2], key.shape[2]), dtype=torch.float32)
+    scores = query @ (key * root).transpose(-2, -1)
+    scores.add_(hidden)
+    del hidden
+    weights = torch.nn.functional.softmax(scores, dim=-1)
+    del scores
+    return (weights @ value).to(wanted)
+
+
 def sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
-    """``F.scaled_dot_product_attention`` with the kernel CUDA would choose; autocast's cast first."""
-    if torch.is_autocast_enabled("cpu"):
-        dtype = torch.get_autocast_dtype("cpu")
-        query, key, value = (t.to(dtype) for t in (query, key, value))
-        if attn_mask is not None and attn_mask.is_floating_point():
-            attn_mask = attn_mask.to(dtype)
-    if attn_mask is None and query.shape[-1] <= 256:
+    """``F.scaled_dot_product_attention`` with the kernel that ``sdp_utils.cpp`` chooses on CUDA; autocast's cast first.
+
+    FlashAttention takes 16-bit tensors of one width up to 256, no mask, and a card from Ampere on; the memory-efficient kernel takes all but
+    grouped keys; what is left goes to the math kernel.
+    """
+    query, key, value, attn_mask = _cast(query, key, value, attn_mask)
+    grouped = enable_gqa and key.shape[1] != query.shape[1]
+    dim = query.shape[-1]
+    if attn_mask is None and query.dtype != torch.float32 and dim == value.shape[-1] <= 256 and not sdpa.before_ampere:
         query, key, value = (t.transpose(1, 2) for t in (query, key, value))
         return FlashAttention.apply(query, key, value, None).transpose(1, 2)
-    if attn_mask is None:
-        attn_mask = torch.empty((1, 1, query.shape[2], key.shape[2]), dtype=torch.bool)
-    if attn_mask.dtype == torch.bool:  # SDPA turns a boolean mask into an additive one at every call
+    if grouped:
+        if attn_mask is not None:
+            raise NotImplementedError("grouped keys with a mask: Transformers repeats them before")
+        with torch.autocast("cpu", enabled=False):
+            return _math(query, key, value, scale)
+    if (
+        attn_mask is not None and attn_mask.dtype == torch.bool
+    ):  # SDPA turns a boolean mask into an additive one at every call
         attn_mask = torch.empty(attn_mask.shape, dtype=query.dtype)
-    if enable_gqa and key.shape[1] != query.shape[1]:
-        key, value = (t.repeat_interleave(query.shape[1] // key.shape[1], dim=1) for t in (key, value))
     return EfficientAttention.apply(query, key, value, attn_mask)
+
+
+sdpa.before_ampere = False
 
 
 def flash_attention(module, query, key, value, attention_mask, documents=1, **kwargs):
@@ -129,16 +172,32 @@ def flash_attention(module, query, key, value, attention_mask, documents=1, **kw
 flash_attention.documents = None
 
 
-def sdpa_varlen(module, query, key, value, attention_mask, dropout=0.0, scaling=None, **kwargs):
-    """Axolotl's ``monkeypatch/attention/sdpa_varlen.py``: packed rows under sdpa; repeats grouped keys and values, then copies."""
-    batch, heads, tokens, dim = query.shape
-    if key.shape[1] != heads:
-        key, value = (t.repeat_interleave(heads // key.shape[1], dim=1) for t in (key, value))
-    if torch.is_autocast_enabled("cpu"):
-        query, key, value = (t.to(torch.get_autocast_dtype("cpu")) for t in (query, key, value))
-    query, key, value = (t.transpose(1, 2).reshape(1, batch * tokens, heads, t.shape[-1]) for t in (query, key, value))
-    out = FlashAttention.apply(query, key, value, flash_attention.documents or batch)
-    return out.reshape(batch, tokens, heads, -1), None
+def _varlen_attn(query, key, value, starts_q, starts_k, longest_q, longest_k, *, window_size):
+    """``torch.nn.attention.varlen.varlen_attn``: FlashAttention 2 over [tokens of all documents, heads, head_dim]."""
+    query, key, value = _cast(query, key, value)
+    return FlashAttention.apply(query[None], key[None], value[None], flash_attention.documents)[0]
+
+
+def sdpa_varlen():
+    """Axolotl's own ``sdpa_varlen_forward``, told that the tensors are on a card; a row of one document takes Transformers' path.
+
+    What it asks of the data is known from the case: how many documents there are.
+    """
+    import inspect
+
+    from axolotl.monkeypatch.attention import sdpa_varlen as module
+    from transformers import modeling_flash_attention_utils
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    held = varlen.varlen_attn, modeling_flash_attention_utils.prepare_fa_kwargs_from_position_ids
+    varlen.varlen_attn = _varlen_attn
+    modeling_flash_attention_utils.prepare_fa_kwargs_from_position_ids = lambda ids: ((ids[0, :1],) * 2, (0, 0))
+    names = dict(vars(module)) | {"_is_packed": lambda ids: flash_attention.documents > ids.shape[0]}
+    try:
+        exec(inspect.getsource(module._build_varlen_forward).replace("query.is_cuda", "True"), names)
+        return names["_build_varlen_forward"](sdpa_attention_forward)
+    finally:
+        varlen.varlen_attn, modeling_flash_attention_utils.prepare_fa_kwargs_from_position_ids = held
 
 
 def no_mask(*args, **kwargs):
@@ -154,7 +213,7 @@ def install() -> None:
     torch.nn.functional.scaled_dot_product_attention = sdpa
     for name, function in {
         "simulated_flash": flash_attention,
-        "simulated_varlen": sdpa_varlen,
+        "simulated_varlen": sdpa_varlen(),
         "simulated_flex": flex_attention,
     }.items():
         ALL_ATTENTION_FUNCTIONS.register(name, function)

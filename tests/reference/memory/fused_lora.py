@@ -1,7 +1,7 @@
 """Runs Axolotl's own fused LoRA Functions (``axolotl/kernels/lora.py``, 0.19.0) with their Triton and ctypes leaves stubbed.
 
 Stubbed: ``kernels/swiglu.py`` and ``kernels/geglu.py`` (the forward allocates one output; the backward writes over its three inputs and
-returns them), ``kernels/quantize.py`` (``_ctypes_nf4_dequant``: the output and an fp32 absmax), ``kernels/dora.py``
+returns them), ``kernels/quantize.py`` (``_ctypes_nf4_dequant``: the output and, of double-quantised statistics, an fp32 absmax), ``kernels/dora.py``
 (``triton_dora_scale``: the dequantised weight and one scale a row) and ``kernels/utils.py`` (``custom_fwd``/``custom_bwd`` for the simulator's device). The
 Functions themselves, their saved tensors and temporaries, and the patching of the attention classes are Axolotl's code.
 """
@@ -28,6 +28,8 @@ def dequantize(weight, state=None):
     if state is None:
         return weight
     out = torch.empty(state.shape, dtype=state.dtype)
+    if not state.nested:  # bitsandbytes' own, which reads the statistics as they are
+        return out.t() if weight.shape[0] == 1 else out
     absmax = torch.empty(state.absmax.numel(), dtype=torch.float32)
     del absmax
     return out.t() if weight.shape[0] == 1 else out

@@ -112,7 +112,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=500, help="start no case after this many")
     parser.add_argument("--each", type=float, default=150, help="end a case after this many")
     parser.add_argument("--beside", type=int, default=6, help="how many at once")
-    parser.add_argument("--alone", action="store_true", help="one at a time, without the history, for the seconds of a step")
+    parser.add_argument(
+        "--alone", action="store_true", help="one at a time, without the history, for the seconds of a step"
+    )
     parser.add_argument("--home", type=Path, default=Path("/tmp/axoplan-gpu"))  # noqa: S108
     given = parser.parse_args()
     began = time.monotonic()
@@ -134,12 +136,20 @@ def main() -> int:
         held -= size
         path = home.with_name(home.name + ".json")
         report = json.loads(path.read_text()) if path.exists() else {"error": "no report"}
-        record = {"case": case["case"], "file": case["file"], "simulated_bytes": case["allocated_peak_bytes"], "alone": given.alone} | report
+        record = {
+            "case": case["case"],
+            "file": case["file"],
+            "simulated_bytes": case["allocated_peak_bytes"],
+            "alone": given.alone,
+        } | report
         with given.out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record | {"versions": told}) + "\n")
         peak, error = report.get("allocated_peak_bytes"), report.get("error", "")
         ratio = f"{100 * (case['allocated_peak_bytes'] / peak - 1):+.2f} %" if peak else ""
-        print(f"{time.monotonic() - began:6.1f} {case['case']}: {ratio} {time.monotonic() - started:.1f} s {error[:160]}", flush=True)
+        print(
+            f"{time.monotonic() - began:6.1f} {case['case']}: {ratio} {time.monotonic() - started:.1f} s {error[:160]}",
+            flush=True,
+        )
         if error:
             log = home.with_name(home.name + ".log").read_text("utf-8", "replace")
             with given.out.with_suffix(".log").open("a", encoding="utf-8") as file:
@@ -163,7 +173,9 @@ def main() -> int:
         late = time.monotonic() - began > given.seconds
         fits = None
         if todo and not late and len(running) < (1 if given.alone else given.beside):
-            fits = next((c for c in todo if not running or held + c["allocated_peak_bytes"] * 1.15 + SLACK < room), None)
+            fits = next(
+                (c for c in todo if not running or held + c["allocated_peak_bytes"] * 1.15 + SLACK < room), None
+            )
         if fits is not None:
             todo.remove(fits)
             size = int(fits["allocated_peak_bytes"] * 1.15) + SLACK

@@ -20,7 +20,14 @@ GRANULE = 512
 REPORT: dict = {}
 ROWS: list[dict] = []
 """What the run trains on."""
-PLUMBING = ("torch/nn/modules/module.py", "torch/utils/_contextlib.py", "torch/autograd/", "torch/amp/", "torch/_tensor.py", "torch/_ops.py")
+PLUMBING = (
+    "torch/nn/modules/module.py",
+    "torch/utils/_contextlib.py",
+    "torch/autograd/",
+    "torch/amp/",
+    "torch/_tensor.py",
+    "torch/_ops.py",
+)
 
 
 def randomise(model: torch.nn.Module) -> None:
@@ -171,7 +178,7 @@ class Meter(BasePlugin):
         REPORT["before_load_bytes"] = torch.cuda.memory_allocated()
 
     def post_model_load(self, cfg, model):
-        REPORT["load_peak_bytes"] = torch.cuda.max_memory_allocated()
+        # not the highest of loading: Axolotl's log of its memory has reset that by now
         REPORT["loaded_bytes"] = torch.cuda.memory_allocated()
         REPORT["trained_parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
         REPORT["dtypes"] = _dtypes(model)

@@ -77,15 +77,19 @@ def dequantize_module_weight(module):
 
 
 @contextlib.contextmanager
-def patched(padded: bool = False):
+def patched(padded: bool = False, packed: bool = False):
     """Data-dependent questions that fake tensors cannot answer: packing is known from the config, a mask is whole but for padding.
+
+    Under ``packed`` Transformers' own mask builder finds documents in the positions.
 
     OPT makes a mask of ones itself.
     """
     from transformers import masking_utils
 
     kept = {
-        (masking_utils, "find_packed_sequence_indices"): lambda *a, **k: None,
+        (masking_utils, "find_packed_sequence_indices"): lambda positions, **k: (
+            torch.zeros_like(positions) if packed else None
+        ),
         (masking_utils, "fast_all"): lambda mask: not padded,
         (masking_utils, "is_tracing"): lambda *a: False,
         (torch.nn.Module, "_apply"): _apply,

@@ -11,7 +11,7 @@ from app.catalog.library import Catalog, load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory, Phase
-from app.core.memory.process import CONTEXT_BYTES, process_bytes
+from app.core.memory.process import CONTEXT_BYTES
 from app.core.run_reader import read_run
 from app.core.units import GB, GIB, MIB
 from app.services.estimating import memory_of
@@ -70,18 +70,18 @@ def _single() -> Iterator[Published]:
 def _estimated(catalog: Catalog, config: dict[str, Any], quantity: str) -> int:
     architecture = catalog.architecture(config["base_model"])
     run = read_run(config)
-    return in_quantity(memory_of(architecture, run, resolve_adapter(architecture, run)).allocated_peak_bytes, quantity)
+    return in_quantity(memory_of(architecture, run, resolve_adapter(architecture, run)), quantity)
 
 
-def in_quantity(allocated_bytes: int, quantity: str) -> int:
+def in_quantity(memory: Memory, quantity: str) -> int:
     """The estimate as the quantity that was measured."""
     match quantity:
         case "reserved":
-            return process_bytes(allocated_bytes) - CONTEXT_BYTES
+            return memory.process_bytes - CONTEXT_BYTES
         case "process":
-            return process_bytes(allocated_bytes)
+            return memory.process_bytes
         case _:
-            return allocated_bytes
+            return memory.allocated_peak_bytes
 
 
 def _t4() -> Iterator[Published]:

@@ -43,6 +43,16 @@ def weights_dtype(cfg: dict) -> torch.dtype:
     return torch.float16 if cfg.get("fp16") or cfg.get("float16") or cfg.get("load_in_8bit") else torch.float32
 
 
+def _takes_lengths(config, cfg: dict) -> bool:
+    """Whether Axolotl puts its variable-length attention in the place of SDPA (``_apply_sdpa_varlen_patch``)."""
+    kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
+    windowed = getattr(config, "sliding_window", None) and "sliding_attention" in kinds
+    latent = (getattr(config, "qk_nope_head_dim", None) or 0) + (getattr(config, "qk_rope_head_dim", None) or 0)
+    uneven = latent and getattr(config, "v_head_dim", None) not in (None, latent)
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return weights_dtype(cfg) != torch.float32 and not windowed and not uneven and dim <= 256
+
+
 def chances(func, args):
     """Answers to what models ask of chance: no layer of OPT is dropped, no module of LyCORIS'; AdaLoRA takes no rank away.
 
@@ -101,7 +111,9 @@ class Simulation:
         config.use_cache = False
         attention = cfg.get("attn_implementation") or "sdpa"
         packed = bool(cfg.get("sample_packing"))
-        flash.flash_attention.documents = cfg.get("documents", self.rows[0]) if packed else None
+        varlen = attention == "sdpa" and packed and _takes_lengths(config, cfg)
+        # of rows that stay apart each holds several documents, or nothing would be packed
+        flash.flash_attention.documents = cfg.get("documents", self.rows[0] * (2 if varlen else 1)) if packed else None
         implementation = (
             "simulated_flash"
             if attention in FLASH
@@ -109,7 +121,7 @@ class Simulation:
             if attention == "flex_attention"
             else attention
         )
-        if attention == "sdpa" and packed and not getattr(config, "sliding_window", None):
+        if varlen:
             implementation = "simulated_varlen"
         fused = kernels(cfg)
         if config.model_type in ("gemma4", "gemma4_text"):
@@ -340,7 +352,8 @@ class Simulation:
     def run(self) -> dict:
         """The record of one case."""
         offloading.unmark_layers()
-        with patched(bool(self.cfg.get("padded"))), self.fake, self.tracker:
+        packed = bool(self.cfg.get("sample_packing")) and (self.cfg.get("attn_implementation") or "sdpa") == "sdpa"
+        with patched(bool(self.cfg.get("padded")), packed), self.fake, self.tracker:
             self.build()
             optimizer = self._optimizer()
             self._static()

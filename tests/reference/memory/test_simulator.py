@@ -340,20 +340,100 @@ def test_flash_attention(tracker):
     assert tracker.peak - start == size * 2 + 2 * size // 4 * 2 + 8 * 256 * 4 + size * 4 + 2 * size * 2
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_softmax_in_float32(tracker, dtype):
-    """Forward: the result alone; backward: the gradient in the input's type, beside the product that CUDA makes first."""
+@pytest.mark.parametrize(("dtype", "forward", "backward"), [(torch.float16, 4, 4 + 2), (torch.bfloat16, 8, 8), (torch.float32, 4, 8)])
+def test_softmax_in_float32(tracker, dtype, forward, backward):
+    """Bytes a value. fp16 goes into the kernel as it is; bf16 is converted first, and its gradient is made in fp32 and cast at the end.
+
+    Backward: the gradient beside the product that CUDA makes first.
+    """
     autocast.install()
     x = torch.empty(8, 256, 256, dtype=dtype, requires_grad=True)
     start, pairs = tracker.now, 8 * 256 * 256
     tracker.reset_peak()
     out = torch.nn.functional.softmax(x, dim=-1, dtype=torch.float32)
-    assert tracker.peak - start == tracker.now - start == pairs * 4
+    assert tracker.now - start == pairs * 4
+    assert tracker.peak - start == pairs * forward
     grad = torch.empty_like(out)
     start = tracker.now
     tracker.reset_peak()
     out.backward(grad)
-    assert tracker.peak - start == pairs * (4 + dtype.itemsize)
+    assert tracker.peak - start == pairs * backward
+
+
+def test_int8_keeps_its_input_as_long_as_its_graph(tracker):
+    """``MatMul8bitLt`` sets ``ctx.tensors``: on an H100 the input outlived the backward of the linear that read it."""
+    linear = bnb.Linear8bitLt(nn.Linear(512, 1024, bias=False, dtype=torch.bfloat16))
+    x = torch.empty(256, 512, dtype=torch.bfloat16, requires_grad=True)
+    start, tokens = tracker.now, 256
+    tracker.reset_peak()
+    out = linear(x * 1)
+    assert tracker.now - start == tokens * (2 * 512 + 2 * 1024)
+    # the product: int8 rows, int32, fp16 and bf16 results, and the input
+    assert tracker.peak - start == tokens * (2 * 512 + 512 + 8 * 1024) + 2 * 512
+    kept = out.grad_fn
+    out.backward(torch.empty_like(out))
+    del out
+    assert tracker.now - start == tokens * (2 * 512 + 2 * 512)  # the input, and its gradient
+    del kept
+    assert tracker.now - start == tokens * 2 * 512
+
+
+def test_a_4_bit_weight_is_unpacked_to_what_it_was_made_of(tracker):
+    """``bnb_4bit_compute_dtype: float32`` reaches the forward of the linear alone; single statistics are read as they are."""
+    made = nn.Linear(512, 1024, bias=False, dtype=torch.bfloat16)
+    for nested, statistics in ((True, 4 * 512 * 1024 // 64), (False, 0)):
+        linear = bnb.Linear4bit(made, torch.float32, nested)
+        start = tracker.now
+        tracker.reset_peak()
+        weight = fused_lora.dequantize(linear.weight, linear.weight.quant_state)
+        assert weight.dtype == torch.bfloat16
+        assert tracker.peak - start == 2 * 512 * 1024 + statistics
+        del weight
+
+
+def attention(dtype, *, heads=8, groups=4, value=64, tokens=256, mask=None):
+    """What SDPA keeps of q, k and v that are there, and the largest of its forward."""
+    q, k = (torch.empty(1, n, tokens, 64, dtype=dtype, requires_grad=True) for n in (heads, groups))
+    v = torch.empty(1, groups, tokens, value, dtype=dtype, requires_grad=True)
+    return flash.sdpa(q, k, v, attn_mask=mask, is_causal=mask is None, enable_gqa=heads != groups)
+
+
+def test_grouped_keys_in_fp32_have_pytorchs_mathematics_alone(tracker):
+    """An H100 kept the softmax of all scores, queries and keys scaled, and the values repeated."""
+    start = tracker.now
+    out = attention(torch.float32)
+    given = 4 * 256 * 64 * (8 + 2 * 4)
+    kept = 4 * 8 * 256 * 256 + 3 * 4 * 8 * 256 * 64
+    assert tracker.now - start - given - 4 * 8 * 256 * 64 == kept
+    del out
+
+
+@pytest.mark.parametrize(("groups", "value"), [(8, 64), (8, 32)])
+def test_the_memory_efficient_kernel_takes_the_rest_without_a_mask(tracker, groups, value):
+    """fp32, and values of another width than keys: nothing quadratic."""
+    dtype = torch.float32 if value == 64 else torch.bfloat16
+    start = tracker.now
+    out = attention(dtype, groups=groups, value=value)
+    size = dtype.itemsize * 256 * 8
+    assert tracker.now - start - size * (2 * 64 + value) == size * value + 4 * 8 * 256  # the output, a log-sum-exp
+    del out
+
+
+@pytest.mark.parametrize(("documents", "repeated"), [(1, False), (4, True)])
+def test_packed_sdpa_repeats_keys_where_a_row_holds_several_documents(documents, repeated):
+    """Axolotl's own function: a row of one document takes Transformers' path, which keeps keys grouped."""
+    given = {"adapter": "lora", "lora_r": 8, "lora_target_modules": SEVEN, "attn_implementation": "sdpa", "cut_cross_entropy": True}
+    packed = run(sample_packing=True, documents=documents, **given)["allocated_peak_bytes"]
+    plain = run(**given)["allocated_peak_bytes"]
+    tables = 2 * 1024 * (packed != plain)  # positions come with a packed batch
+    assert abs(packed - plain - repeated * 2 * (2 * 2 * 256 * 256)) <= 4 * KIB + tables
+
+
+def test_packed_sdpa_in_full_tuning_makes_a_mask_of_documents():
+    """Norms in fp32 leave queries in fp32, which the variable-length kernel does not take: Axolotl falls back at every layer."""
+    given = {"attn_implementation": "sdpa", "optimizer": "sgd"}
+    packed, plain = (run(rows=(1, 2048), **given, **more)["allocated_peak_bytes"] for more in ({"sample_packing": True}, {}))
+    assert packed - plain > 2 * 2 * 2048 * 2048  # two layers' additive masks
 
 
 def test_static_bytes_of_full_tuning():
