@@ -89,13 +89,6 @@ class Texts:
 
     def text(self, code: str, /, **params: Any) -> str:
         """The sentence for ``code``; the code itself where no catalog holds it, so that nothing is lost."""
-        return self._text(code, params)
-
-    def render(self, message: Message) -> str:
-        """A core message as a sentence."""
-        return self._text(message.code, message.params)
-
-    def _text(self, code: str, params: Mapping[str, Any]) -> str:
         template = self._catalog.get(code)
         if template is None:
             return code
@@ -108,6 +101,10 @@ class Texts:
         """``("integer", "auto")`` as "a whole number or auto"."""
         *others, last = [self._catalog.get(f"kind.{item}", item) for item in items] or [""]
         return self.text("list.or", others=", ".join(others), last=last) if others else last
+
+    def render(self, message: Message) -> str:
+        """A core message as a sentence."""
+        return self.text(message.code, **message.params)
 
 
 @cache

@@ -31,7 +31,7 @@ Source: Unicode 16.0, chapter 16.3; https://www.unicode.org/notes/tn11/.
 WRITTEN = ("သည်။", "၍", "၏", "၌", "သော်လည်း")
 """Words of the written register."""
 BARE_VERB = re.compile(
-    r"(?<![\w.-])(?:train|save|load|fine-tune) ?(?:မယ့်|မယ်|မလဲ|တဲ့|တာ|ရင်|ရပါ|ရတယ်|ရမ|လို့|ဖို့|ပါမ|ပါတယ်|နိုင်|ပြီး|စရာ)",
+    r"(?<![\w.-])(?:train|save|load|fine-tune) ?(?:မယ့်|မယ်|မလဲ|တဲ့|တာ|ရင်|ရပါ|ရတယ်|ရမ|လို့|ဖို့|ပါမ|ပါတယ်|နိုင်|ပြီး|စရာ|ပါ။|မပေး)",
     re.IGNORECASE,
 )
 """An English verb that takes a Burmese ending without လုပ် between the two."""

@@ -82,6 +82,10 @@ class Accuracy:
 
     versions: Mapping[str, str]
     cases: tuple[AccuracyCase, ...]
+    card_versions: Mapping[str, str]
+    """The card, its driver and what ran there."""
+    card: tuple[AccuracyCase, ...]
+    """Cases that Axolotl itself trained on it."""
     published: tuple[PublishedRun, ...]
     others: tuple[OtherCalculator, ...]
 
@@ -106,6 +110,8 @@ def load_accuracy(path: Path = DATA / "accuracy.json") -> Accuracy:
     return Accuracy(
         versions=facts["versions"],
         cases=tuple(AccuracyCase(**row) for row in facts["cases"]),
+        card_versions=facts["card_versions"],
+        card=tuple(AccuracyCase(**row) for row in facts["card"]),
         published=tuple(PublishedRun(**row) for row in facts["published"]),
         others=tuple(
             OtherCalculator(

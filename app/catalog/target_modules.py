@@ -11,6 +11,7 @@ from app.catalog.rows import Row, read_rows
 class TargetRow:
     """What LoRA is put on in models of one shape.
 
+    ``name`` is proper names alone, the same in every language, or the code of a text where it says more.
     ``modules`` are names, or a pattern where the model has other towers too. ``document`` is what the guide has, None
     where it has nothing; ``why`` the code of the reason for a difference.
     """

@@ -48,7 +48,7 @@ class Knob:
 
     def rule(self, facts: Facts) -> Rule:
         """The first whose conditions all hold."""
-        return next(rule for rule in self.rules if all(condition.holds(facts) for condition in rule.when))
+        return next(rule for rule in self.rules if not rule.when or all(one.holds(facts) for one in rule.when))
 
 
 @dataclass(frozen=True, slots=True)

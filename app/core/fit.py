@@ -284,26 +284,42 @@ def fits_somewhere(ladder: Ladder, measure: Measure, capacity_bytes: int) -> boo
     return _Search(ladder, measure, measure, capacity_bytes).fits_somewhere()
 
 
+def _place(positions: Mapping[Rung, int]) -> tuple[int, ...]:
+    return tuple([positions.get(rung, 0) for rung in RUNGS])
+
+
 class _Search:
-    """Positions on one ladder, each measured once."""
+    """Positions on one ladder, each put together and measured once."""
 
     def __init__(self, ladder: Ladder, measure: Measure, at_most: Measure, capacity_bytes: int) -> None:
         self.ladder = ladder
         self.measure = measure
         self.at_most = at_most
         self.capacity_bytes = capacity_bytes
-        self.known: dict[tuple[int, ...], int] = {}
+        self.configs: dict[tuple[int, ...], Mapping[str, Any]] = {}
+        self.sizes: dict[tuple[Measure, tuple[int, ...]], int] = {}
+
+    def at(self, positions: Mapping[Rung, int]) -> Mapping[str, Any]:
+        return self._at(_place(positions), positions)
 
     def bytes(self, positions: Mapping[Rung, int]) -> int:
-        key = tuple([positions.get(rung, 0) for rung in RUNGS])
-        if key not in self.known:
-            self.known[key] = self.measure(self.ladder.at(positions))
-        return self.known[key]
+        return self._measured(self.measure, positions)
 
     def fits(self, positions: Mapping[Rung, int]) -> bool:
-        if self.at_most is self.measure:
-            return self.bytes(positions) <= self.capacity_bytes
-        return self.at_most(self.ladder.at(positions)) <= self.capacity_bytes
+        return self._measured(self.at_most, positions) <= self.capacity_bytes
+
+    def _at(self, place: tuple[int, ...], positions: Mapping[Rung, int]) -> Mapping[str, Any]:
+        found = self.configs.get(place)
+        if found is None:
+            found = self.configs[place] = self.ladder.at(positions)
+        return found
+
+    def _measured(self, measure: Measure, positions: Mapping[Rung, int]) -> int:
+        place = _place(positions)
+        found = self.sizes.get((measure, place))
+        if found is None:
+            found = self.sizes[measure, place] = measure(self._at(place, positions))
+        return found
 
     def fits_somewhere(self) -> bool:
         """With every rung at its smallest, or without those that cost memory here: transfers to the host may."""
@@ -343,7 +359,7 @@ class _Search:
 
     def fitted(self, positions: Mapping[Rung, int], *, fits: bool) -> Fitted:
         return Fitted(
-            config=self.ladder.at(positions),
+            config=self.at(positions),
             process_bytes=self.bytes(positions),
             fits=fits,
             changes=self.changes(positions),
@@ -356,9 +372,9 @@ class _Search:
         for rung in self.ladder.rungs:
             if not positions.get(rung):
                 continue
-            before, size = self.ladder.at(reached), self.bytes(reached)
+            before, size = self.at(reached), self.bytes(reached)
             reached = {**reached, rung: positions[rung]}
-            after = self.ladder.at(reached)
+            after = self.at(reached)
             saves = size - self.bytes(reached)
             patch = self.ladder.patches[rung][positions[rung] - 1]
             own: str | None = None

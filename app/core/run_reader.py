@@ -57,6 +57,9 @@ ATTENTION_FLAGS = {
 }
 """The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
 
+LONGEST_SEQUENCE = 1 << 24
+"""Tokens that ``sequence_len`` may be at most."""
+
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
@@ -185,7 +188,7 @@ class _Reader:
             quantization=self.quantization(adapter, bits4, bits8),
             lora=lora,
             relora=self.flag("relora"),
-            sequence_len_tokens=self.whole("sequence_len", 512, 1, 1 << 24),
+            sequence_len_tokens=self.whole("sequence_len", 512, 1, LONGEST_SEQUENCE),
             micro_batch_size=micro_batch_size,
             gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
             sample_packing=packing,

@@ -194,7 +194,7 @@ class _Fitting:
             self.meter,
             self.hardware.capacity_bytes,
             paid=self._ladder(rungs) if vary is not None else self._ladder(PAID_FOR_HEADROOM, ROOM_SEQUENCE),
-            whole=self._ladder(rungs),
+            whole=lambda: self._ladder(rungs),
         )
 
     def further(self, found: Fitted, vary: Sequence[str] | None, objective: Objective) -> Fitted | None:

@@ -7,6 +7,8 @@ Headroom is bought with what costs no quality, and with sequences only down to t
 does not do, a plan is tight rather than crippled, and still leaves a small reserve where it can.
 """
 
+from collections.abc import Callable
+
 from app.core.fit import LOSSLESS, Fitted, Ladder, Rung, climb
 from app.services.measuring import Meter
 
@@ -22,14 +24,17 @@ def with_reserve(capacity_bytes: int) -> int:
     return int(capacity_bytes * (1 - RESERVE_SHARE))
 
 
-def least_change(meter: Meter, capacity_bytes: int, *, paid: Ladder, whole: Ladder) -> Fitted:
+def least_change(meter: Meter, capacity_bytes: int, *, paid: Ladder, whole: Callable[[], Ladder]) -> Fitted:
     """The least change that leaves headroom by ``paid``, else a reserve by ``whole``, else one that fits at all.
 
     ``paid`` holds the rungs that headroom may cost, ``whole`` every rung there is.
     """
     found = climb(paid, measure=meter.process_bytes, at_most=meter.most_bytes, capacity_bytes=capacity_bytes)
+    if found.fits:
+        return found
+    ladder = whole()
     for limit in (with_reserve(capacity_bytes), capacity_bytes):
+        found = climb(ladder, measure=meter.process_bytes, capacity_bytes=limit)
         if found.fits:
-            return found
-        found = climb(whole, measure=meter.process_bytes, capacity_bytes=limit)
+            break
     return found

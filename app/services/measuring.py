@@ -2,7 +2,7 @@
 
 import marshal
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -13,7 +13,7 @@ from app.core.estimate import Memory, Time
 from app.core.hardware import Hardware
 from app.core.plan import Dataset
 from app.core.run import LoraSettings, Run
-from app.core.run_reader import read_run
+from app.core.run_reader import LONGEST_SEQUENCE, read_run
 from app.services.estimating import Measured, memory_of, sizes_of, time_of
 from app.services.inputs import ResolvedModel
 
@@ -22,6 +22,17 @@ KEPT_SIZES = 1 << 13
 KEPT_MEMORIES = 1024
 KEPT_ADAPTERS = 256
 """Itemised memories and what trains: some thousand bytes each."""
+KEPT_RUNS = 1024
+LONGEST_KEPT = 4096
+"""Configurations as read, without their length, and the bytes that one may take to be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A configuration told apart by how it is written."""
+
+    key: bytes | str
+    config: Mapping[str, Any] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +102,22 @@ class Meter:
         Raises:
             InvalidInput: the configuration holds values that cannot be.
         """
-        key = _written(config)
+        tokens = config.get("sequence_len")
+        if type(tokens) is not int or not 1 <= tokens <= LONGEST_SEQUENCE:
+            return self._read(_written(config), config)
+        alike = _written({**config, "sequence_len": ...})  # what else it says is read once for all lengths
+        run = self._runs.get((alike, tokens))
+        if run is None:
+            run = self._read(alike, config)
+            if run.sequence_len_tokens != tokens:
+                run = replace(run, sequence_len_tokens=tokens)
+            self._runs[alike, tokens] = run
+        return run
+
+    def _read(self, key: bytes | str, config: Mapping[str, Any]) -> Run:
         run = self._runs.get(key)
         if run is None:
-            run = self._runs[key] = read_run(config)
+            run = self._runs[key] = _kept_run(_Written(key, config)) if len(key) <= LONGEST_KEPT else read_run(config)
         return run
 
     def _adapter(self, run: Run) -> Adapter:
@@ -107,7 +130,7 @@ class Meter:
         return adapter
 
 
-def _written(config: Mapping[str, Any]) -> Hashable:
+def _written(config: Mapping[str, Any]) -> bytes | str:
     """A configuration as bytes; its text where it holds what has none, a date or a set."""
     plain = config if type(config) is dict else dict(config)
     try:
@@ -142,6 +165,11 @@ def _lora_key(lora: LoraSettings | None) -> tuple[Hashable, ...]:
         tuple(sorted(lora.rank_pattern.items())),
         lora.layers_to_transform,
     )
+
+
+@lru_cache(maxsize=KEPT_RUNS)
+def _kept_run(written: _Written) -> Run:
+    return read_run(written.config)
 
 
 @lru_cache(maxsize=KEPT_SIZES)

@@ -203,7 +203,7 @@ class _Planner:
             self.meter,
             self.hardware.capacity_bytes,
             paid=self._ladder(method, keep, paid=True),
-            whole=self._ladder(method, keep, paid=False),
+            whole=lambda: self._ladder(method, keep, paid=False),
         )
 
     def _estimate(self, config: Mapping[str, Any], *, checked: bool = True, composed: bool = False) -> Estimate:

@@ -9,7 +9,7 @@ from app.core.estimate import Estimate
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Install
 from app.core.prices import SAME_BYTES, Knob, Knobs, Turn, turns
-from app.services.estimating import time_of, verdict
+from app.services.estimating import Measured, time_of, verdict
 from app.services.measuring import Meter
 
 NEVER_SAVING = frozenset(
@@ -43,10 +43,12 @@ def price_knobs(
     found = []
     meter = meter or Meter(estimate.architecture)
     for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
+        changed = apply_overrides(config, turn.patch)
         try:
-            found.append(_priced(turn, config, estimate, hardware, dataset, meter))
+            measured = meter.measured(changed)
         except InvalidInput:
             continue
+        found.append(_priced(turn, changed, measured, estimate, hardware, dataset))
     return Knobs(items=tuple(sorted(found, key=lambda knob: -knob.saves_bytes)))
 
 
@@ -61,31 +63,34 @@ def price_saving_knobs(
     most: int,
 ) -> Knobs:
     """As ``price_knobs``, but just the ``most`` that save most, of those that save anything to speak of."""
-    found: list[tuple[int, Turn]] = []
+    found: list[tuple[int, Turn, Mapping[str, Any], Measured]] = []
     for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
         if turn.knob in NEVER_SAVING:
             continue
+        changed = apply_overrides(config, turn.patch)
         try:
-            size = meter.process_bytes(apply_overrides(config, turn.patch))
+            measured = meter.measured(changed)
         except InvalidInput:
             continue
-        saves = estimate.memory.process_bytes - size
+        saves = estimate.memory.process_bytes - measured.memory.process_bytes
         if saves >= SAME_BYTES:
-            found.append((saves, turn))
+            found.append((saves, turn, changed, measured))
     found.sort(key=lambda saving: -saving[0])
-    return Knobs(items=tuple(_priced(turn, config, estimate, hardware, dataset, meter) for _, turn in found[:most]))
+    return Knobs(
+        items=tuple(
+            _priced(turn, changed, measured, estimate, hardware, dataset) for _, turn, changed, measured in found[:most]
+        )
+    )
 
 
 def _priced(
     turn: Turn,
-    config: Mapping[str, Any],
+    changed: Mapping[str, Any],
+    measured: Measured,
     estimate: Estimate,
     hardware: Hardware | None,
     dataset: Dataset | None,
-    meter: Meter,
 ) -> Knob:
-    changed = apply_overrides(config, turn.patch)
-    measured = meter.measured(changed)
     memory = measured.memory
     ratio = None
     if estimate.time is not None and hardware is not None:

@@ -49,11 +49,12 @@ def field_views(
         field = FIELDS.get(name)
         typed = form.values.get(name, "")
         options, groups = _choices(name, form, catalog, texts, plan)
+        label, hint = _words(name, texts)
         views[name] = contexts.FieldView(
             name=name,
             id=f"f-{name}",
-            label=texts.text(f"web.field.{name}"),
-            hint=texts.text(f"web.field.{name}.hint") if f"web.field.{name}.hint" in texts else "",
+            label=label,
+            hint=hint,
             value=typed,
             placeholder=_placeholder(name, config, texts),
             step=field.step if field and field.kind in (Kind.WHOLE, Kind.NUMBER) else "",
@@ -66,6 +67,13 @@ def field_views(
             groups=groups,
         )
     return views
+
+
+@lru_cache(maxsize=256)
+def _words(name: str, texts: Texts) -> tuple[str, str]:
+    """Label and hint of a field."""
+    hint = f"web.field.{name}.hint"
+    return texts.text(f"web.field.{name}"), texts.text(hint) if hint in texts else ""
 
 
 def error_summary(asked: Asked, texts: Texts) -> tuple[contexts.ErrorSummaryItem, ...]:
@@ -164,9 +172,19 @@ def _choices(
     if field is None or field.kind is not Kind.CHOICE:
         return (), ()
     picked = form[name]
-    options = []
+    offered = _offered(name, picked if picked in PEFT_KEYS else "", texts)
+    if picked and picked not in field.choices:
+        offered = (*offered, contexts.Option(value=picked, label=picked))
     if field.default == "" and name != "file":
-        options.append(_recommended(name, picked, texts, plan))
+        return (_recommended(name, picked, texts, plan), *offered), ()
+    return offered, ()
+
+
+@lru_cache(maxsize=256)
+def _offered(name: str, picked: str, texts: Texts) -> tuple[contexts.Option, ...]:
+    """What a field offers beside what is recommended; of PEFT's methods only the one that is ``picked``."""
+    field = FIELDS[name]
+    options = []
     for value in field.choices:
         if value in PEFT_KEYS and value != picked:
             continue
@@ -179,9 +197,7 @@ def _choices(
                 hint=texts.text(hint_code) if hint_code in texts else "",
             )
         )
-    if picked and picked not in field.choices:
-        options.append(contexts.Option(value=picked, label=picked))
-    return tuple(options), ()
+    return tuple(options)
 
 
 def _recommended(name: str, picked: str, texts: Texts, plan: Plan | None) -> contexts.Option:

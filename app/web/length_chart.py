@@ -44,7 +44,7 @@ def length_chart(
                 width_percent=f"{wide - GAP_PERCENT:.3f}%",
                 middle_percent=f"{x + wide / 2:.3f}%",
                 top=f"{BOTTOM - point.memory.process_bytes * scale:.1f}",
-                slices=_slices(point, scale, texts),
+                slices=_slices(point, scale),
                 url=at(point.sequence_len_tokens),
             )
         )
@@ -66,15 +66,13 @@ def length_chart(
     )
 
 
-def _slices(point: AtLength, scale: float, texts: Texts) -> tuple[Slice, ...]:
+def _slices(point: AtLength, scale: float) -> tuple[Slice, ...]:
     slices = []
     below = 0
     for code, size in parts_of(point.memory):
         slices.append(
             Slice(
                 number=FILLS.index(code) if code in FILLS else len(FILLS) - 1,
-                label=_label(code, texts),
-                value=gib(size, texts),
                 y=f"{BOTTOM - (below + size) * scale:.2f}",
                 height=f"{size * scale:.2f}",
             )

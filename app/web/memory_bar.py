@@ -1,5 +1,7 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
+from functools import lru_cache
+
 from app.core.estimate import Estimate, Memory, Phase
 from app.texts import Texts
 from app.web.contexts import MemoryBar, Segment
@@ -62,9 +64,10 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
     ]
     overhead = memory.process_bytes - memory.allocated_peak_bytes
     if overhead > 0:
-        loading = memory.peak_phase is Phase.LOAD
-        code = "memory.bar.overhead.loading" if loading else "web.bar.overhead.explanation"
-        parts.append(("overhead", texts.text("web.bar.overhead"), overhead, texts.text(code)))
+        label, why = "web.bar.overhead", "web.bar.overhead.explanation"
+        if memory.peak_phase is Phase.LOAD:
+            label, why = "memory.bar.loading", "memory.bar.overhead.loading"
+        parts.append(("overhead", texts.text(label), overhead, texts.text(why)))
 
     segments = []
     start = 0
@@ -102,8 +105,9 @@ def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:
     return (*terms, ("overhead", overhead)) if overhead > 0 else tuple(terms)
 
 
+@lru_cache(maxsize=4096)
 def gib(size_bytes: int, texts: Texts) -> str:
-    """Bytes for people."""
+    """Bytes for people. A plan says the size of its weights some ten times."""
     return texts.text("web.gib", size_bytes=size_bytes)
 
 

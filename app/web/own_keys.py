@@ -136,12 +136,14 @@ def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, st
     """
     result = dict(values)
     found: dict[str, str] = {}
-    left = _moved({key: value for key, value in patch.items() if value is not None}, found)
+    said = {key: value for key, value in patch.items() if value is not None}
+    left = _moved(said, found)
+    goes = {name for key, value in said.items() for name in ruled_out(key, value)}
     for key in (key for key, value in patch.items() if value is None):
         name = _SPELLINGS.get(key, key)
         if name in result and name in FIELDS:
             del result[name]
-        else:
+        elif key not in goes:  # what goes by itself need not be said
             left[key] = None
     try:
         own = parse(values.get("keys", ""))

@@ -94,6 +94,7 @@ def present(
         most=MOST,
     )
     take = take_along(plan, catalog=catalog, form=form, texts=texts, path=export_path, address=address)
+    here = pinned(form, plan.config, FITTED)
     yaml = yaml_file(plan, hardware, catalog, texts) if take is None else take.yaml
     return contexts.Result(
         verdict=run_verdict(estimate, hardware, texts, findings=plan.findings, config=plan.config),
@@ -113,7 +114,7 @@ def present(
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
             texts=texts,
-            at=lambda tokens: address(pinned(form, {**plan.config, "sequence_len": tokens}, FITTED)),
+            at=lambda tokens: address(turned(here, {"sequence_len": tokens})),
         ),
         time=time_fact(estimate.time, texts) if estimate.time else None,
         disk=t("web.result.disk", disk_bytes=estimate.adapter_disk_bytes),
@@ -143,7 +144,7 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(priced, pinned(form, plan.config, FITTED), texts, address),
+        knobs=knob_views(priced, here, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         alternatives_note=t("planner.alternatives.filled") if form["file"] == File.AS_IS else "",
         findings=findings(plan.findings, form, texts, address),

@@ -4,12 +4,17 @@ import re
 from pathlib import Path
 
 import yaml
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 
 def unfold(page: Page, name: str) -> None:
     """Open a part of the form that is folded."""
     page.locator(f"#fold-{name} > summary").click()
+
+
+def submit(page: Page) -> Locator:
+    """The form's button, which makes a plan or brings it up to date."""
+    return page.locator("#plan-form button[type=submit]")
 
 
 def download(page: Page) -> dict[str, object]:

@@ -16,6 +16,10 @@ CUT_OFF = """() => {
     }
     return false;
   };
+  const unseen = (element) => {
+    for (let up = element.parentElement; up; up = up.parentElement) if (getComputedStyle(up).clipPath === "inset(50%)") return true;
+    return false;
+  };
   const named = (element) =>
     `${element.tagName.toLowerCase()}.${element.getAttribute("class") ?? ""}: ${element.textContent.trim().slice(0, 40)}`;
   const found = [];
@@ -25,7 +29,7 @@ CUT_OFF = """() => {
     const box = element.getBoundingClientRect();
     if (!box.width || !box.height) continue;
     const style = getComputedStyle(element);
-    if (style.clipPath === "inset(50%)") continue; // for screen readers alone
+    if (style.clipPath === "inset(50%)" || unseen(element)) continue; // for screen readers alone
     const drawn = element.closest("svg");
     if (drawn && drawn !== element) {
       const frame = drawn.getBoundingClientRect();
@@ -36,6 +40,10 @@ CUT_OFF = """() => {
       if (element.matches("text") && box.bottom > frame.bottom + 4) found.push(`drawn below: ${named(element)}`);
       continue;
     }
+    const own = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE).map((node) => node.data.trim()).join(" ");
+    const size = parseFloat(style.fontSize);
+    if (style.display !== "inline" && own.length > 8 && box.width < 3.5 * size && box.height > 6 * size) found.push(`squeezed: ${named(element)}`);
+    if (style.display === "inline" && own.length > 8 && box.width < 2 * size && box.height > 6 * size) found.push(`squeezed: ${named(element)}`);
     if ((box.right > wide + 1 || box.left < -1) && !scrolls(element)) found.push(`beyond the edge: ${named(element)}`);
     const cut = style.overflowX === "hidden" || style.overflowX === "clip" || style.overflowY === "hidden";
     if (cut && element.textContent.trim() && (element.scrollWidth > element.clientWidth + 1 || element.scrollHeight > element.clientHeight + 2)) {
@@ -48,7 +56,10 @@ CUT_OFF = """() => {
   }
   return [...new Set(found)].slice(0, 12);
 }"""
-"""Text that is cut off or leaves its box, the window or its drawing. What scrolls on purpose is fine."""
+"""Text that is cut off, squeezed into a column a letter wide, or leaves its box, the window or its drawing.
+
+What scrolls on purpose is fine.
+"""
 
 RUN = """(tags) => axe.run(document, {runOnly: tags, resultTypes: ["violations"]}).then((result) =>
   result.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")}: ${node.failureSummary}`)))"""

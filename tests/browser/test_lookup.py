@@ -66,3 +66,23 @@ def test_the_keyboard_is_led_to_what_came(open_page: Open) -> None:
     page.get_by_text("24 to 48 GB", exact=True).click()
     page.get_by_role("button", name="Go on").press("Enter")
     expect(page.locator("#question")).to_be_focused()
+
+
+def test_on_a_phone_a_row_is_a_card_and_nothing_lies_beside_the_window(open_page: Open) -> None:
+    page = open_page("/models?gpu=rtx-4090&lang=my", width=390)
+    for path in (
+        "/models?gpu=rtx-4090&lang=my",
+        "/gpus",
+        "/methods?lang=my",
+        "/methods/lora",
+        f"/tree?{QUERY}&lang=my",
+    ):
+        page.goto(path)
+        hidden = page.evaluate(
+            "[...document.querySelectorAll('.scroll-x:has(> .stacks)')].map((box) => box.scrollWidth - box.clientWidth)"
+        )
+        assert hidden
+        assert max(hidden) <= 1, path
+    page.goto("/models")
+    page.get_by_role("link", name="Parameters").click()
+    page.wait_for_url("**sort=parameters**", timeout=20_000)

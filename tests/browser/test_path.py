@@ -8,7 +8,7 @@ import pytest
 import yaml
 from playwright.sync_api import expect
 
-from .acting import download, unfold
+from .acting import download, submit, unfold
 from .conftest import Open
 
 pytestmark = pytest.mark.browser
@@ -42,7 +42,7 @@ def test_from_the_start_page_to_a_file(open_page: Open, javascript: bool) -> Non
     assert rank.get_attribute("placeholder") == "32"
     rank.fill("24")
     if not javascript:
-        page.get_by_role("button", name="Update the plan").click()
+        submit(page).click()
     page.wait_for_url("**lora_r=24")
     expect(page.locator("#yaml")).to_contain_text("lora_r: 24")
     assert download(page)["lora_r"] == 24
@@ -135,14 +135,14 @@ def test_a_pasted_config_json(open_page: Open, javascript: bool) -> None:
     if javascript:
         text.blur()
     else:
-        page.get_by_role("button", name="Update the plan").click()
+        submit(page).click()
     expect(page.locator("#f-model_json-error")).to_contain_text("not JSON")
     expect(text).to_have_value("{not json")
     text.fill(json.dumps(LLAMA, indent=2))
     if javascript:
         text.blur()
     else:
-        page.get_by_role("button", name="Update the plan").click()
+        submit(page).click()
     expect(page.locator(".pasted")).to_contain_text("22 layers")
     page.wait_for_url(re.compile(r"[?&]m=[\w-]+"))
     assert "model_json" not in page.url

@@ -19,7 +19,7 @@ from app.application import create_app
 from app.settings import Settings
 from app.texts import LANGUAGES
 
-from .acting import download, unfold
+from .acting import download, submit, unfold
 from .conftest import Open
 from .looking import cut_off, violations
 from .site import MODEL, PLAN
@@ -53,7 +53,7 @@ def test_from_an_empty_page_to_a_file_that_axolotl_accepts(open_page: Open, java
     page.get_by_label("GPU", exact=True).select_option("rtx-3060-12gb")
     if javascript:
         page.wait_for_url("**gpu=rtx-3060-12gb")
-    page.get_by_role("button", name="Update the plan").click()
+    submit(page).click()
     expect(page.locator(".verdict-headline")).to_contain_text("RTX 3060")
     with page.expect_download() as waiting:
         page.locator("#download").click()
@@ -223,7 +223,7 @@ def test_on_a_slow_line_it_shows_that_it_works_and_asks_once(open_page: Open) ->
     page.route("**/plan?*", hold)
     unfold(page, "knobs")
     page.get_by_label("lora_r", exact=True).fill("24")
-    button = page.get_by_role("button", name="Update the plan")
+    button = submit(page)
     button.click()
     button.click()
     button.click()

@@ -16,7 +16,7 @@ def test_every_case_is_drawn_and_listed(get: Get, language: str) -> None:
     page = get("/accuracy", {"lang": language})
     assert page.status == 200
     drawn = page.document.select(".scatter svg circle > title")
-    rows = page.document.select("details.every-case tbody tr")
+    rows = page.document.select("[aria-labelledby=every-title] details.every-case tbody tr")
     assert len(drawn) == len(rows) == len(facts.cases)
     assert {row.th.text for row in rows} == {case.case for case in facts.cases}
     assert page.text("#scatter-text")
@@ -52,6 +52,20 @@ def test_the_summary_is_of_the_cases(get: Get) -> None:
     assert cells[1] == f"{100 * median(errors):.2f}\u00a0%"
     assert cells[3] == f"{100 * max(errors):.2f}\u00a0%"
     assert errors_of([]) is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_was_trained_on_a_card_is_listed(get: Get, language: str) -> None:
+    """Every case, how near the estimate comes to it, and what ran where."""
+    facts = load_accuracy()
+    page = get("/accuracy", {"lang": language})
+    rows = page.document.select("[aria-labelledby=card-title] details tbody tr")
+    assert {row.th.text for row in rows} == {case.case for case in facts.card}
+    found = errors_of(facts.card)
+    assert found is not None
+    told = page.document.select("[aria-labelledby=card-title] p")[0].text
+    assert str(found.cases) in told
+    assert facts.card_versions["card"] in told
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

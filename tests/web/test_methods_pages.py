@@ -1,5 +1,7 @@
 """The methods: the guide's tables, a card and a page each."""
 
+import re
+
 import pytest
 import yaml
 from starlette.testclient import TestClient
@@ -64,6 +66,23 @@ def test_phi_3_is_corrected_in_the_table_of_targets(get: Get) -> None:
     names = [code.text for code in row.select("td")[0].select("code")]
     assert sorted(names) == ["down_proj", "gate_up_proj", "o_proj", "qkv_proj"]
     assert [code.text for code in row.select("del code")] == ["q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"]
+
+
+def test_no_english_sentence_is_left_in_the_burmese_table_of_targets(get: Get) -> None:
+    """Names are the same in every language; what joins them is not."""
+    rows = get("/methods?lang=my").document.select("[aria-labelledby=targets-title] tbody tr")
+    names = [str(row.th.find(string=True)) for row in rows]
+    assert "DeepSeek V2 နဲ့ V3၊ GLM-4.7-Flash" in names
+    assert [name for name in names if re.search(r"\b(and|with|other|their)\b|text", name)] == []
+
+
+def test_on_a_phone_every_figure_is_named(get: Get) -> None:
+    """Where a row is a card there is no head above its figures."""
+    for path in ("/methods", "/methods/lora", "/models", "/gpus", "/tree?model=qwen3-8b&gpu=rtx-4090"):
+        tables = get(path).document.select("table.stacks")
+        assert tables, path
+        figures = [cell for table in tables for cell in table.select("td.num")]
+        assert [cell.text for cell in figures if not cell.get("data-label")] == [], path
 
 
 def test_the_rule_of_thumb_stands_beside_the_estimate(get: Get) -> None:

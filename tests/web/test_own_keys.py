@@ -236,6 +236,16 @@ def test_a_fragment_that_is_no_configuration_yet_is_filled_in_and_that_is_said(c
     assert "Fill in" in stands.select_one(".error-summary").text
 
 
+def test_the_fix_of_a_small_model_leads_to_lora_and_nothing_more(get: Get) -> None:
+    page = get("/plan", {"model": "Qwen/Qwen3-0.6B", "gpu": "rtx-4060", "lang": "en"})
+    said = next(item for item in page.document.select(".finding") if "small enough" in item.text)
+    there = get(str(said.select_one("a")["href"]))
+    assert there.status == 200
+    assert asked(there.url) == {"model": "Qwen/Qwen3-0.6B", "gpu": "rtx-4060", "method": "lora", "lang": "en"}
+    config = yaml.safe_load(there.one("#yaml").text)
+    assert (config["adapter"], config.get("load_in_4bit")) == ("lora", None)
+
+
 def test_roads_beside_a_file_that_stands_as_it_is_say_what_they_are(client: TestClient) -> None:
     """They are filled in and made to fit, which the file is not."""
     note = "Your file itself stands as it is"

@@ -167,3 +167,16 @@ def test_the_share_is_of_the_number_beside_it(get: Get, method: str, adapted: bo
     share = float(fact.dd.strong.text.replace("%", "").strip())
     assert share == pytest.approx(100 * trained / total, abs=0.005)
     assert ("adapter included" in fact.dd.text) is adapted
+
+
+def test_where_loading_takes_most_the_bar_says_so(get: Get) -> None:
+    page = get("/plan", {"model": "google/gemma-4-E2B-it", "gpu": GPU})
+    assert "Loading" in page.document.select(".parts tbody tr")[-1].text
+    assert "while the weights load" in page.document.select_one(".memory figcaption").text
+    other = get("/plan", PLAN)
+    assert "Loading" not in other.document.select(".parts tbody tr")[-1].text
+
+
+def test_the_button_makes_a_plan_and_then_brings_it_up_to_date(get: Get) -> None:
+    assert get("/plan").text("#plan-form button[type=submit]") == "Plan it"
+    assert get("/plan", PLAN).text("#plan-form button[type=submit]") == "Update the plan"

@@ -29,6 +29,9 @@ ADAPTER_KEYS = (
     "lora_fan_in_fan_out",
     *LORA_KERNEL_KEYS,
 )
+PLUGINS = ((CCE_PLUGIN, CCE_KEYS), (LIGER_PLUGIN, ("liger_",)))
+"""Each loss's plugin with the beginnings of its keys, which are unknown without it."""
+PLUGIN_KEYS = tuple(start for _, starts in PLUGINS for start in starts)
 RELORA_KEYS = tuple(key for key in ADAPTER_KEYS if key.startswith(("relora", "jagged")))
 
 
@@ -85,30 +88,33 @@ def ruled_out(key: str, value: object) -> tuple[str, ...]:
 
 
 def apply_overrides(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """``config`` with a person's own keys, in writing order.
+    """``config``, which is in writing order, with a person's own keys where they belong.
 
     Their keys always stand as given; None takes a key out. A composed key that contradicts one of theirs goes,
-    unless they set that one too.
+    unless they set that one too. Where keys of a plugin come or go, so does the plugin; a person's list is theirs.
     """
     merged = dict(config)
+    touched = list(overrides)
     for key, value in overrides.items():
         for other in ruled_out(key, value):
-            if other not in overrides:
-                merged.pop(other, None)
+            if other in merged and other not in overrides:
+                del merged[other]
+                touched.append(other)
         if value is None:
             merged.pop(key, None)
         else:
             merged[key] = value
-    _match_plugins(merged, overrides)
-    return in_order(merged)
+    if "plugins" not in overrides and any(key.startswith(PLUGIN_KEYS) for key in touched):
+        _match_plugins(merged)
+    return in_order(merged) if merged.keys() - config.keys() else merged
 
 
-def _match_plugins(merged: dict[str, Any], overrides: Mapping[str, Any]) -> None:
-    """List each loss's plugin exactly where its keys stand, which are unknown without it; a person's list is theirs."""
+def _match_plugins(merged: dict[str, Any]) -> None:
+    """List each loss's plugin exactly where its keys stand."""
     plugins = merged.get("plugins") or []
-    if "plugins" in overrides or not isinstance(plugins, list):
+    if not isinstance(plugins, list):
         return
-    for plugin, keys in ((CCE_PLUGIN, CCE_KEYS), (LIGER_PLUGIN, ("liger_",))):
+    for plugin, keys in PLUGINS:
         wanted = any(key.startswith(keys) for key in merged)
         if wanted and plugin not in plugins:
             plugins = [*plugins, plugin]

@@ -119,8 +119,6 @@ class Slice:
     """One part of a column: ``y`` and ``height`` in px of the drawing."""
 
     number: int
-    label: str
-    value: str
     y: str
     height: str
 

@@ -1,11 +1,11 @@
 """How near the memory estimate comes, drawn and in tables."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import floor, log10
 
 from starlette.requests import Request
 
-from app.catalog.accuracy import AccuracyCase, Errors, PublishedRun, errors_of, load_accuracy
+from app.catalog.accuracy import Accuracy, AccuracyCase, Errors, PublishedRun, errors_of, load_accuracy
 from app.core.units import GIB
 from app.texts import Texts
 from app.web.memory_bar import gib
@@ -68,16 +68,42 @@ def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
             )
             for other in others
         ),
-        versions=tuple(Fact(name=name, value=version) for name, version in facts.versions.items()),
-        cases=tuple(
-            CaseView(
-                name=case.case,
-                reference=gib(case.reference_bytes, texts),
-                estimated=gib(case.estimated_bytes, texts),
-                error=f"{100 * case.error:+.2f}\u00a0%".replace("-", "\u2212"),
-            )
-            for case in facts.cases
+        card_text=_trained(facts, texts),
+        card=(
+            *_rows(t("reference.accuracy.all"), facts.card, texts),
+            *_grouped(facts.card, lambda case: case.method, lambda name: t(f"method.{name}"), texts),
         ),
+        card_versions=_versions(facts.card_versions),
+        card_cases=tuple(_case(case, texts) for case in facts.card),
+        versions=_versions(facts.versions),
+        cases=tuple(_case(case, texts) for case in facts.cases),
+    )
+
+
+def _trained(facts: Accuracy, texts: Texts) -> str:
+    """What was trained on a card, and how near the estimate comes."""
+    found = errors_of(facts.card)
+    if not found:
+        return ""
+    return texts.text(
+        "accuracy.card.text",
+        count=found.cases,
+        card=facts.card_versions["card"],
+        median=100 * found.median,
+        worst=100 * found.worst,
+    )
+
+
+def _versions(versions: Mapping[str, str]) -> tuple[Fact, ...]:
+    return tuple(Fact(name=name, value=version) for name, version in versions.items())
+
+
+def _case(case: AccuracyCase, texts: Texts) -> CaseView:
+    return CaseView(
+        name=case.case,
+        reference=gib(case.reference_bytes, texts),
+        estimated=gib(case.estimated_bytes, texts),
+        error=f"{100 * case.error:+.2f}\u00a0%".replace("-", "\u2212"),
     )
 
 

@@ -444,5 +444,9 @@ class AccuracyPage:
     runs: tuple[RunView, ...]
     others: tuple[ErrorsView, ...]
     others_text: str
+    card_text: str
+    card: tuple[ErrorsView, ...]
+    card_versions: tuple[Fact, ...]
+    card_cases: tuple[CaseView, ...]
     versions: tuple[Fact, ...]
     cases: tuple[CaseView, ...]

@@ -149,7 +149,7 @@ def _targets(request: Request, catalog: Catalog, texts: Texts) -> tuple[TargetVi
         why = texts.text(row.why) if row.why else ""
         views.append(
             TargetView(
-                name=row.name,
+                name=texts.text(row.name),
                 guide=() if row.document is None or same else row.document,
                 modules=names,
                 remark=texts.text(f"reference.targets.{remark}") if remark and not (why and same) else "",

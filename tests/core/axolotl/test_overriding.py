@@ -104,3 +104,10 @@ def test_the_composed_configuration_is_not_touched() -> None:
     before = compose(choice(goal=Goal.CHAT))
     apply_overrides(DOCKER, {"adapter": None, "chunked_cross_entropy": True})
     assert before == DOCKER
+
+
+def test_a_file_s_plugins_stay_where_no_key_of_theirs_is_touched() -> None:
+    """A plugin without a key of its own is a choice too: cut cross entropy is on wherever its plugin is listed."""
+    config = {"plugins": [CCE_PLUGIN, "a.B"], "micro_batch_size": 2}
+    assert apply_overrides(config, {"micro_batch_size": 1}) == {**config, "micro_batch_size": 1}
+    assert apply_overrides(config, {"lora_r": 8})["plugins"] == [CCE_PLUGIN, "a.B"]

@@ -23,6 +23,8 @@ RECORDINGS: Mapping[str, str] = {
 }
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
+CARD = "gpu/h100.jsonl"
+"""Cases that Axolotl itself trained on an H100."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,27 @@ def rows() -> list[Row]:
         for name in recordings()
         for case in recorded(f"{name}.jsonl")
     ]
+
+
+def on_card() -> list[Row]:
+    """Every case that was trained on a card, estimated now; the reference is what it measured less cuBLAS's workspaces.
+
+    Of those that evaluate the training step was measured, so the evaluation is left out of the estimate.
+    """
+    cases = {case["case"]: case for name in recordings() for case in recorded(f"{name}.jsonl")}
+    found = []
+    for row in recorded(CARD):
+        case = cases[row["case"]]
+        config = {key: value for key, value in case["config"].items() if key not in ("val_set_size", "eval_batch_size")}
+        measured = row["allocated_peak_bytes"] - row["cublas_workspace_bytes"]
+        case = case | {"config": config, "allocated_peak_bytes": measured}
+        found.append(Row(recording=CARD, case=case, estimated_bytes=estimated(case).allocated_peak_bytes))
+    return found
+
+
+def card_versions() -> dict[str, str]:
+    """The card, its driver and what ran there."""
+    return {key: str(value) for key, value in recorded(CARD)[0]["versions"].items() if key != "total_bytes"}
 
 
 def method_of(case: Mapping[str, Any]) -> str:

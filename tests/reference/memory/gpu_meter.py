@@ -178,7 +178,7 @@ class Meter(BasePlugin):
         REPORT["before_load_bytes"] = torch.cuda.memory_allocated()
 
     def post_model_load(self, cfg, model):
-        REPORT["load_peak_bytes"] = torch.cuda.max_memory_allocated()
+        # not the highest of loading: Axolotl's log of its memory has reset that by now
         REPORT["loaded_bytes"] = torch.cuda.memory_allocated()
         REPORT["trained_parameters"] = sum(p.numel() for p in model.parameters() if p.requires_grad)
         REPORT["dtypes"] = _dtypes(model)
