@@ -9,7 +9,7 @@ from app.core.architectures import describe
 from app.core.memory import peak
 from app.core.memory.attending import kernel_of, takes_lengths
 from app.core.memory.attention import Heads, Kernel, attend
-from app.core.memory.linears import LinearSpec, fused_product
+from app.core.memory.linears import LinearSpec, base, fused_product
 from app.core.memory.optimizers import Trained, form_of, step_temporary_bytes
 from app.core.memory.tape import SQUARE, TOKEN, Leaf, Tape
 from app.core.run import Quantization
@@ -108,6 +108,19 @@ def test_int8_inputs_stay_through_a_checkpoint_that_is_not_reentrant(*, reentran
     run = read_run(config | kwargs | {"attn_implementation": "flash_attention_2"})
     step = peak._Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
     assert step.stuck == count * 2 * TOKEN * (3 * 512 + 1024)
+
+
+def test_int8_copies_nothing_in_fp16() -> None:
+    """Otherwise the input is cast to it, and the result back."""
+    largest = []
+    for converted in (False, True):
+        tape = Tape()
+        spec = LinearSpec(
+            name="x", inputs=512, outputs=8, itemsize=2, quantization=Quantization.INT8, converted=converted
+        )
+        base(tape, spec, tape.fresh(512, 2))
+        largest.append(max(moment.total for moment in tape.moments()))
+    assert largest[1] - largest[0] == 2 * 512
 
 
 @pytest.mark.parametrize(("nested", "beside"), [(True, 4 * 1024 * 512 // 64), (False, 2 * 1024)])
