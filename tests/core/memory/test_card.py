@@ -1,4 +1,4 @@
-"""What runs on a card showed, part by part and by hand (``test_gpu`` has the whole runs)."""
+"""What runs on a card showed, part by part and by hand (``test_accuracy`` has the whole runs)."""
 
 from typing import Any
 

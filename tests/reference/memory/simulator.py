@@ -62,7 +62,8 @@ def _takes_lengths(config, cfg: dict) -> bool:
     windowed = getattr(config, "sliding_window", None) and "sliding_attention" in kinds
     latent = (getattr(config, "qk_nope_head_dim", None) or 0) + (getattr(config, "qk_rope_head_dim", None) or 0)
     uneven = latent and getattr(config, "v_head_dim", None) not in (None, latent)
-    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    dim, width, heads = (getattr(config, key, None) for key in ("head_dim", "hidden_size", "num_attention_heads"))
+    dim = dim or (width // heads if width and heads else 0)  # a model with towers is not asked for its text's
     return weights_dtype(cfg) != torch.float32 and not windowed and not uneven and dim <= 256
 
 
