@@ -118,6 +118,8 @@ class LoraSettings:
     modules_to_save: tuple[str, ...]
     rank_pattern: Mapping[str, int]
     layers_to_transform: tuple[int, ...] | None
+    idle_dropout: bool = False
+    """Whether there are dropout modules that drop nothing, as TRL's ``disable_dropout`` leaves them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,8 @@ class Run:
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
     offloading: Offloading = Offloading.NONE
+    layer_offloading: bool = False
+    """Frozen parameters of the layers wait on the host (``memory.layer_offloading``)."""
     reentrant: bool = True
     """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True

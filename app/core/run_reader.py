@@ -178,7 +178,7 @@ class _Reader:
         preference = self.preference()
         lora = self.lora() if adapter in LORA_ADAPTERS else None
         if lora is not None and preference not in (None, Preference.REWARD):
-            lora = replace(lora, dropout=0.0)  # TRL's ``disable_dropout``
+            lora = replace(lora, dropout=0.0, idle_dropout=lora.dropout > 0)
         packing = self.flag("sample_packing")
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
@@ -196,6 +196,7 @@ class _Reader:
             attention_set=attention not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
             offloading=self.offloading(),
+            layer_offloading=self.flag("layer_offloading"),
             reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),

@@ -4,7 +4,7 @@
 measured. A key counts where its value switches something on. Source: Axolotl 0.19.0, where each is read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ class Unmodelled:
     """The key below it that counts."""
     unless: tuple[str, str] = ("", "")
     """A key and one below it that, where true, undo it."""
+    priced: Callable[[Mapping[str, Any]], bool] | None = None
+    """Where it is modelled beside other keys."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
 
@@ -38,9 +40,18 @@ class Unmodelled:
         beside = config.get(key)
         if isinstance(beside, Mapping) and beside.get(inner) is True:
             return False
+        if self.priced is not None and self.priced(config):
+            return False
         if self.values:
             return value in self.values
         return value not in self.but
+
+
+def _layers_priced(config: Mapping[str, Any]) -> bool:
+    """Layer offloading, as ``memory.layer_offloading`` knows it: LoRA in supervised training with checkpoints."""
+    others = ("activation_offloading", "load_in_8bit", "gptq", "rl", "reward_model")
+    checkpoints = config.get("gradient_checkpointing") in (True, "true")
+    return config.get("adapter") in ("lora", "qlora") and checkpoints and not any(map(config.get, others))
 
 
 def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
@@ -51,7 +62,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="torch_compile", less=20, more=20),
     Unmodelled(key="deepcompile", less=20, more=20),
     Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
-    Unmodelled(key="layer_offloading", less=90),
+    Unmodelled(key="layer_offloading", less=90, priced=_layers_priced),
     Unmodelled(key="tiled_mlp", less=40),
     Unmodelled(key="selective_checkpointing", more=40),
     Unmodelled(key="fp8", less=25, more=15),

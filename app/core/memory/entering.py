@@ -35,8 +35,14 @@ def first_itemsize(architecture: Architecture, run: Run, embedding_itemsize: int
 
 
 def stands_between(architecture: Architecture, run: Run) -> bool:
-    """Whether the first layer reads another tensor than the embedding's output."""
-    return architecture.computes_as in SCALED_EMBEDDINGS | ADDED_POSITIONS or dropouts_of(architecture, run).embedding
+    """Whether the first layer reads another tensor than the embedding's output: NEFTune's noise makes one too."""
+    scaled = architecture.computes_as in SCALED_EMBEDDINGS | ADDED_POSITIONS
+    return run.neftune or scaled or dropouts_of(architecture, run).embedding
+
+
+def saves_between(architecture: Architecture, run: Run) -> bool:
+    """Whether anything is saved there for the backward: a norm's input, a dropout's mask."""
+    return architecture.computes_as in NORMED_EMBEDDINGS or dropouts_of(architecture, run).embedding
 
 
 def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int, *, leaf: bool) -> int:

@@ -227,7 +227,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         q, _ = rotate(t, replace(heads, key_value_heads=0), _normed(t, spec.query_norm, q), Tensor(None, 0, q.itemsize))
         return linear(t, spec.out, attend(t, heads, spec.kernel, q, k, v))
     if len(spec.projections) == 1:
-        q, k, v = _cut(t, spec, heads, linear(t, spec.projections[0], x))
+        together = linear(t, spec.projections[0], x)  # a local to the end
+        q, k, v = _cut(t, spec, heads, together)
     elif spec.latent_norms:
         return _latent(t, spec, heads, spec.out, x)
     elif spec.fused_attention:

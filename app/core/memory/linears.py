@@ -35,6 +35,8 @@ class LinearSpec:
     rank: int = 0
     dropout: bool = False
     dora: bool = False
+    again: bool = False
+    """Whether PEFT's DoRA computes the base once more: behind a dropout module, whatever that drops."""
     adapter_itemsize: int = 4
     nested: bool = True
     scaled: Scaled | None = None
@@ -46,6 +48,8 @@ class LinearSpec:
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32 by the forward of the linear itself, and cast by autocast
     from there; the backward and Axolotl's kernels unpack to the type that was quantised."""
+    turned: bool = True
+    """Whether the product reads the weight's transpose."""
     converted: bool
     """Whether fp16, which GPTQ unpacks to and LLM.int8 reads, is not what the run computes in."""
 
@@ -98,7 +102,7 @@ def base(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return _packed(t, spec, x)
     weight = _with_rows(t, spec) if spec.rows else t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     bias = t.parameter(spec.outputs, spec.itemsize, trained=spec.trained) if spec.bias else None
-    return product(t, x, weight, spec.outputs, key=spec.name, bias=bias)
+    return product(t, x, weight, spec.outputs, key=spec.name, bias=bias, turned=spec.turned)
 
 
 def _with_rows(t: Tape, spec: LinearSpec) -> Tensor:
@@ -234,8 +238,8 @@ def _peft_quantized(t: Tape, spec: LinearSpec, x: Tensor, *, clone: bool) -> Ten
 
 def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:
     """PEFT's DoRA, added to the result; what it was made of goes when its own forward returns."""
-    dropped = dropout(t, x) if spec.dropout else None
-    return add(t, result, _scaled_twice(t, spec, x if dropped is None else dropped, None if spec.dropout else result))
+    dropped = dropout(t, x) if spec.dropout else x
+    return add(t, result, _scaled_twice(t, spec, dropped, None if spec.again and t.training else result))
 
 
 def _scaled_twice(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor | None) -> Tensor:
@@ -342,7 +346,7 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
     """
     itemsize = x.itemsize
     rows = x.elements // specs[0].inputs
-    dropped = dropout(t, x) if specs[0].dropout else None
+    dropped = dropout(t, x) if specs[0].dropout and t.training else None
     outputs: list[Tensor] = []
     held: list[Tensor] = []
     for spec in specs:
@@ -384,7 +388,7 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
     """
     itemsize = x.itemsize
     rows = x.elements // gate.inputs
-    dropped = dropout(t, x) if gate.dropout else None
+    dropped = dropout(t, x) if gate.dropout and t.training else None
     held: list[Tensor] = []
     specs = (gate, up, down)
 

@@ -5,13 +5,14 @@ Axolotl 0.19.0 ``monkeypatch/loss/chunked.py``; cut cross entropy, arXiv:2411.09
 arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and ``ops/cross_entropy.py``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.offloading import LABEL_BYTES, LEAST_BYTES, OffloadingTape
 from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, slices, split
-from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Run, Tape, Tensor
 from app.core.run import CHUNKS, Loss
 
 
@@ -96,12 +97,16 @@ def _scalar(t: Tape) -> Tensor:
 
 
 def _plain(t: Tape, logits: Tensor) -> Tensor:
-    """fp32 logits, their log-softmax, and two gradients as large at the start of the backward."""
+    """fp32 logits, their log-softmax, and two gradients as large at the start of the backward.
+
+    Labels leave where hooks take what is saved, and with them comes back what pushes the rest out of the stash.
+    """
     logits = cast(t, logits, FULL)
     logs = keeping_output(t, logits)
+    labels = t.fresh(TOKEN, LABEL_BYTES) if isinstance(t, OffloadingTape) else None
     loss = _scalar(t)
     elements = logs.elements
-    t.join((loss,), (logs,), (logs,), lambda _: (t.fresh(elements, FULL),))
+    t.join((loss,), (logs,), (logs, labels), lambda _: (t.fresh(elements, FULL),))
     return loss
 
 
@@ -109,13 +114,20 @@ def _liger(t: Tape, logits: Tensor) -> Tensor:
     """Liger's cross entropy writes the gradient over the fp32 logits."""
     logits = cast(t, logits, FULL)
     loss = _scalar(t)
-    held = [Tensor(logits.storage, logits.elements, FULL)]
+    t.join((loss,), (logits,), (logits,), _handed_on(t, [logits]))
+    return loss
+
+
+def _handed_on(t: Tape, saved: Sequence[Tensor | None]) -> Run:
+    """A backward that hands on what its forward saved, written over; under hooks, what they bring back of it."""
+    sizes = [None if x is None else (x.elements, x.itemsize) for x in saved]
+    held = [] if isinstance(t, OffloadingTape) else [x.storage for x in saved if x is not None]
 
     def run(_: list[Tensor | None]) -> Gradients:
-        return (held.pop(),)
+        storages = t.reading if isinstance(t, OffloadingTape) else held
+        return [None if size is None else Tensor(storages.pop(0), *size) for size in sizes]
 
-    t.join((loss,), (logits,), (logits,), run)
-    return loss
+    return run
 
 
 def _chunked(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
@@ -175,27 +187,47 @@ def _cut(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
 
 
 def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
-    """Gradients are made chunk by chunk in the forward and saved, a trained head's through an fp32 copy."""
+    """Gradients are made chunk by chunk in the forward and saved, a trained head's through an fp32 copy.
+
+    A chunk's logits keep their name until the next one's are made. Autocast copies what is not in its type for each
+    product: a trained head once, but a view of it, which is no leaf, each time.
+    """
     needed = hidden.node is not None and t.recording
-    trained = spec.linear.trained and t.recording
+    trained = spec.linear.trained and needed
     gradient = t.fresh(hidden.elements, hidden.itemsize)
     whole = t.fresh(spec.linear.elements, spec.linear.itemsize) if trained else None
-    part = t.fresh(CHUNK * spec.vocab, t.compute)
-    if trained and spec.linear.itemsize < FULL:
-        temporary = t.fresh(spec.linear.elements, t.compute), t.fresh(spec.linear.elements, FULL)
-        del temporary
-    del part
+    converts = spec.linear.itemsize != t.compute
+    parts: list[Tensor] = []
+    for _ in range(2 if spec.vocab > spec.hidden else 1):
+        rows = t.fresh(CHUNK * spec.hidden, t.compute) if hidden.itemsize != t.compute else None
+        turned = t.fresh(spec.linear.elements, t.compute) if converts else None
+        parts.append(t.fresh(CHUNK * spec.vocab, t.compute))
+        del rows, turned
+        if not trained:
+            del parts[:-1]
+        if needed:
+            _liger_gradient(t, spec, converts=converts)
+        del parts[:-1]
+        if trained and spec.linear.itemsize < FULL:
+            temporary = t.fresh(spec.linear.elements, t.compute), t.fresh(spec.linear.elements, FULL)
+            del temporary
+    del parts
     loss = _scalar(t)
     inputs = (hidden, t.parameter(spec.linear.elements, spec.linear.itemsize, trained=trained))
-    saved = (gradient, whole)
-    sizes = [(x.elements, x.itemsize) if x.node is not None else None for x in inputs]
-
-    def run(_: list[Tensor | None]) -> Gradients:
-        return [None if size is None else t.fresh(*size) for size in sizes]
-
-    if needed or trained:
-        t.join((loss,), inputs, saved, run)
+    if needed:
+        t.join((loss,), inputs, (gradient, whole), _handed_on(t, [gradient, whole]))
     return loss
+
+
+def _liger_gradient(t: Tape, spec: HeadSpec, *, converts: bool) -> None:
+    """A chunk's part of the gradient: by the head in autocast's type, a trained one's copy staying there."""
+    copied = t.cache.get(spec.linear.name)
+    if copied is None and converts:
+        copied = t.fresh(spec.linear.elements, t.compute)
+        if spec.linear.trained:
+            t.cache[spec.linear.name] = copied
+    rows = t.fresh(CHUNK * spec.hidden, t.compute)
+    del rows
 
 
 def liger_chunk_tokens(tokens: int, vocab_size: int, hidden_size: int) -> int:

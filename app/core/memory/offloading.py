@@ -14,8 +14,7 @@ Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0
 
 from collections.abc import Sequence
 
-from app.core.memory.operations import FULL
-from app.core.memory.tape import ACTIVATIONS, MASK, TOKEN, Gradients, Run, Storage, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, MASK, Gradients, Parameter, Run, Storage, Tape, Tensor
 from app.core.run import CHUNKS, Loss, Method, Offloading
 from app.core.run import Run as Training
 
@@ -51,9 +50,18 @@ def streams_held(run: Training) -> int:
             return 2 if leaf else 1
 
 
+def lets_go_itself(run: Training, *, between: bool) -> bool:
+    """Whether the nodes of the last layer of the backward let go of what came back, of the layer above's too.
+
+    The hooks have nothing of the outer graph left there and take the layer's own for it (``is_first_backward_call``),
+    unless something was saved ``between`` the embedding and that layer.
+    """
+    return hooks_see_layers(run) and run.offloading is Offloading.ALL and not between
+
+
 def hooks_see_head(run: Training) -> bool:
-    """Whether the hooks take what the loss saves: where they are open through the whole step, for chunks of logits."""
-    return run.loss is Loss.CHUNKED and run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE)
+    """Whether the hooks take what the loss saves: where they are open through the whole step."""
+    return run.preference is None and run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE)
 
 
 def labels_stay(run: Training, row: int) -> bool:
@@ -63,7 +71,8 @@ def labels_stay(run: Training, row: int) -> bool:
     """
     whole = -(-row // CHUNKS)
     last = (row - 1) % whole + 1
-    return hooks_see_head(run) and LABEL_BYTES * last * max(1, run.tokens // row) < LEAST_BYTES
+    labels = LABEL_BYTES * last * max(1, run.tokens // row)
+    return run.loss is Loss.CHUNKED and hooks_see_head(run) and labels < LEAST_BYTES
 
 
 def inputs_flying(run: Training, layers: int) -> int:
@@ -75,15 +84,6 @@ def inputs_flying(run: Training, layers: int) -> int:
     leaf = run.method is not Method.FULL
     under_way = 0 if run.offloading in (Offloading.ALL, Offloading.ALL_AT_ONCE) else 2
     return min(layers, leaf + under_way)
-
-
-def loss_on_host(run: Training, vocab_size: int) -> int:
-    """Chunks of logits; the plain loss's log-softmax is saved twice, which with streams shows."""
-    if hooks_see_head(run):
-        return run.itemsize * TOKEN * vocab_size
-    if run.loss is not Loss.PLAIN or run.offloading not in (Offloading.ALL, Offloading.ALL_AT_ONCE):
-        return 0
-    return FULL * TOKEN * vocab_size * (1 if run.offloading is Offloading.ALL else 2)
 
 
 class OffloadingTape(Tape):
@@ -105,7 +105,9 @@ class OffloadingTape(Tape):
         self.count = 0
         self.stash: dict[int, Storage] = {}
         self.twice: set[int] = set()
-        self.pinned: list[Tensor] = []
+        self.pinned: list[Storage] = []
+        self.reading: list[Storage] = []
+        """What the node that runs has saved and reads: copies that came back, or what is still in the stash."""
         self.moved = 0
 
     def join(
@@ -127,13 +129,15 @@ class OffloadingTape(Tape):
             return
 
         def restored(grads: list[Tensor | None]) -> Gradients:
-            back = [self.fresh(size, 1, ACTIVATIONS) for identity, size in moved if identity not in self.stash]
+            back = {one: Storage(self, size, ACTIVATIONS) for one, size in moved if one not in self.stash}
+            self.reading = [back[one] if one in back else self.stash[one] for one, _ in moved]
             made = run(grads)
+            self.reading = []
             self.stash.clear()
             if self.outer:
                 self.pinned.clear()
             if self.streams:
-                self.pinned += back
+                self.pinned += back.values()
             return made
 
         super().join(outputs, inputs, kept, restored)
@@ -145,9 +149,12 @@ class OffloadingTape(Tape):
             self.twice.add(id(storage))
             kept.append(x)
             return
-        if x.bytes <= MASK and x.bytes < LEAST_BYTES:
+        if isinstance(x, Parameter) or (x.bytes <= MASK and x.bytes < LEAST_BYTES):
             kept.append(x)
             return
+        if storage is None and not self.streams:  # cloned on its way, being a view of its transpose
+            clone = self.fresh(x.bytes, 1, ACTIVATIONS)
+            del clone
         if self.streams:
             for old in [identity for identity in self.stash if identity <= self.count - STASH]:
                 del self.stash[old]
@@ -160,11 +167,14 @@ class OffloadingTape(Tape):
         """A view that does not begin where its storage does: the hooks clone it, and it is the clone that leaves."""
         return Tensor(Storage(self, x.bytes, ACTIVATIONS), x.elements, x.itemsize)
 
-    def let_go(self) -> None:
-        """The backward has ended: what came back last goes."""
-        self.pinned.clear()
+    def found_waiting(self, size: int) -> None:
+        """Where ``size`` is none below 0: nodes let go of each other's, and of what came back for the layer above."""
+        if size >= 0:
+            self.outer = True
+            self.pinned = [Storage(self, size, ACTIVATIONS)]
 
-    @property
-    def pinned_bytes(self) -> int:
-        """Packed bytes that came back and stay through the next layer's backward."""
-        return sum(x.bytes for x in self.pinned)
+    def let_go(self) -> tuple[int, int]:
+        """The backward has ended: packed bytes that came back and stay through the next layer's, and that moved."""
+        pinned = sum(storage.bytes for storage in self.pinned)
+        self.pinned.clear()
+        return pinned, self.moved

@@ -106,7 +106,9 @@ def mean(t: Tape, x: Tensor, elements: int) -> Tensor:
 
 
 def dropout(t: Tape, x: Tensor) -> Tensor:
-    """The result and a mask of a byte each, which is saved."""
+    """The result and a mask of a byte each, which is saved; the input itself in evaluation."""
+    if not t.training:
+        return x
     out = t.fresh(x.elements, x.itemsize)
     mask = t.fresh(x.elements, 1)
     elements, itemsize = x.elements, x.itemsize

@@ -22,10 +22,11 @@ _ALWAYS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What lives below a stage's own moments: packed bytes of gradients and activations."""
+    """What lives below a stage's own moments: packed bytes of gradients, activations, and weights that come and go."""
 
     gradients: int
     activations: int
+    weights: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class Group:
         return cls(
             phase=phase,
             moments=tuple((fields(moment.total), moment) for moment in moments),
-            bases=tuple((fields(base.gradients + base.activations), base) for base in bases),
+            bases=tuple((fields(base.gradients + base.activations + base.weights), base) for base in bases),
         )
 
     def highest(self, values: tuple[int, int, int, int, int]) -> tuple[int, Moment, Base]:
@@ -94,6 +95,8 @@ class Outline:
     training: tuple[Group, ...]
     evaluation: tuple[Group, ...]
     offloaded: int
+    fetched: int = 0
+    """Bytes of weights that are on the card between steps though the others of their kind wait on the host."""
 
 
 def ends(bases: Sequence[Base]) -> list[Base]:
@@ -101,7 +104,8 @@ def ends(bases: Sequence[Base]) -> list[Base]:
     found = list(bases[:1])
     step = None
     for before, base in pairwise(bases):
-        change = base.gradients - before.gradients, base.activations - before.activations
+        moved = base.weights - before.weights
+        change = base.gradients - before.gradients, base.activations - before.activations, moved
         if change == step:
             found[-1] = base
         else:

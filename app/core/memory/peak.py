@@ -19,8 +19,16 @@ from app.core.estimate import Memory, Phase, Term
 from app.core.kept import kept
 from app.core.memory.attending import one_row
 from app.core.memory.confirmed import doubt_percent
-from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
+from app.core.memory.entering import (
+    between_bytes,
+    first_itemsize,
+    mask_bytes,
+    prompt_copies,
+    saves_between,
+    stands_between,
+)
 from app.core.memory.forms import head_spec, layer_specs, position_elements
+from app.core.memory.layer_offloading import layers_of
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
 from app.core.memory.loss import liger_chunk_tokens
@@ -29,7 +37,7 @@ from app.core.memory.offloading import (
     hooks_see_layers,
     inputs_flying,
     labels_stay,
-    loss_on_host,
+    lets_go_itself,
     streams_held,
 )
 from app.core.memory.optimizers import form_of, gradient_bytes
@@ -46,7 +54,14 @@ from app.core.memory.preference import (
     with_reward_head,
 )
 from app.core.memory.process import CONTEXT_BYTES, Process
-from app.core.memory.profile import HeadProfile, LayerProfile, Stage, profile_head, profile_layer
+from app.core.memory.profile import (
+    HeadProfile,
+    LayerProfile,
+    Stage,
+    profile_evaluation,
+    profile_head,
+    profile_layer,
+)
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import (
     ACTIVATIONS,
@@ -56,6 +71,7 @@ from app.core.memory.tape import (
     SLOTS,
     TEMPORARIES,
     TOKEN,
+    WEIGHTS,
     Lengths,
     Moment,
     fields,
@@ -183,6 +199,7 @@ def highest(outline: Outline, training: Lengths, evaluation: Lengths | None, opt
     slots = list(moment.slots)
     slots[GRADIENTS] += base.gradients
     slots[ACTIVATIONS] += base.activations
+    slots[WEIGHTS] += base.weights
     return Peak(phase=phase, sizes=tuple([lengths.value(size) for size in slots]))
 
 
@@ -210,7 +227,7 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
     added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
     lengths = lengths_of(architecture, run, rank)
     slots = [0] * SLOTS
-    slots[GRADIENTS], slots[TEMPORARIES] = steps.used, steps.scratch
+    slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
     top = highest(
         outline,
         lengths,
@@ -258,7 +275,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     outline, steps, top = measured.outline, measured.stepping, measured.top
     tokens, vocab_size = run.tokens, architecture.vocab_size
     terms = (
-        ("weights", outline.weights, True, {"parameters": architecture.total_parameters}),
+        ("weights", outline.weights + top.sizes[WEIGHTS], True, {"parameters": architecture.total_parameters}),
         ("adapter", measured.added, False, {"parameters": adapter.added_parameters}),
         ("gradients", top.sizes[GRADIENTS], True, {"parameters": steps.parameters}),
         ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer, "host_bytes": steps.on_host}),
@@ -328,6 +345,7 @@ class _Step:
         self.first_needs = self.first_input_needs_gradient()
         self.found = self.present or self.penalised
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
+        self.moving = layers_of(architecture, run, adapter, kernels)
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
         self.copies = sum(layer.copies for layer in self.layers)
@@ -360,7 +378,7 @@ class _Step:
             spec,
             stream=stream,
             compute=run.itemsize,
-            gradients_present=self.present,
+            gradients_present=self.present and not self.waiting,
             needs_input=not self.layers or self.layers[-1].differentiable,
             offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
             labels_stay=labels_stay(run, row_tokens(run)),
@@ -382,17 +400,35 @@ class _Step:
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One profile a layer; the residual stream's type is the last layer's output's."""
         stream, needs = self.first_itemsize, self.first_needs
-        held: dict[tuple[int, int, bool], LayerProfile] = {}
+        held: dict[tuple[int, int, bool, int], LayerProfile] = {}
         found = []
-        for spec in self.specs:
-            key = (id(spec), stream, needs)
+        for place, spec in enumerate(self.specs):
+            fetched = self.fetched(place)
+            key = (id(spec), stream, needs, fetched)
             if key not in held:
-                held[key] = self.profile(spec, stream, needs_input=needs)
+                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched)
             found.append(held[key])
             stream, needs = held[key].output, held[key].differentiable
+        if found and lets_go_itself(self.run, between=self.between):
+            waiting = found[1].pinned if len(found) > 1 else 0
+            found[0] = self.profile(self.specs[0], self.first_itemsize, needs_input=self.first_needs, waiting=waiting)
         return tuple(found)
 
-    def profile(self, spec: LayerSpec, stream: int, *, needs_input: bool) -> LayerProfile:
+    def fetched(self, place: int) -> int:
+        """Weights that a reentrant layer's backward brings: of the layer below, and the last layer's own once more."""
+        if self.moving is None or not self.run.reentrant:
+            return 0
+        below = self.moving.around(place - 1, 0, 0) if place else 0
+        return below + (self.moving.viewed if place == len(self.specs) - 1 else 0)
+
+    @property
+    def between(self) -> bool:
+        """Whether anything is saved before the first layer: by a trained embedding, a norm or a dropout."""
+        return bool(self.embedding) or saves_between(self.architecture, self.run)
+
+    def profile(
+        self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
+    ) -> LayerProfile:
         """One layer's."""
         return profile_layer(
             spec,
@@ -405,26 +441,31 @@ class _Step:
             needs_input=needs_input,
             positions=self.embedding_itemsize,
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
+            waiting=waiting,
+            fetched=fetched,
         )
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
+        waiting = sum(self.moving.sizes) if self.moving else 0
+        weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
         return Outline(
-            weights=base_bytes(self.architecture, Storing.of(self.run)) + reference_bytes(self.architecture, self.run),
+            weights=weights + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
             trained=Sizes(merged(self.trained)),
             training=contenders(self.training()),
             evaluation=contenders(self.evaluation()),
-            offloaded=self.on_host() if self.offloaded else 0,
+            offloaded=self.on_host() if self.offloaded else waiting,
+            fetched=self.moving.sizes[0] if self.moving else 0,
         )
 
     def on_host(self) -> int:
-        """Checkpoints that wait on the host, and one layer's saved tensors where they do too."""
-        most = max((layer.moved for layer in self.layers), default=0)
-        loss = loss_on_host(self.run, self.architecture.vocab_size)
-        if hooks_see_head(self.run):  # its chunks are back before a layer is made again
-            return sum(self.streams()) + max(most, loss, key=lambda size: fields(size)[1])
-        return sum(self.streams()) + most + loss
+        """What waits on the host: all checkpoints and the loss's, or those left and what a layer saves made again."""
+        streams = self.streams()
+        most = sum(streams) + self.head.moved
+        for place, layer in enumerate(self.layers):
+            most = max(most, sum(streams[:place]) + layer.moved, key=lambda size: fields(size)[1])
+        return most
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
@@ -470,11 +511,17 @@ class _Step:
     def leaf(self) -> int:
         """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
 
-        Where nothing stands between it and the first layer, it is that layer's checkpoint.
+        Where nothing stands between it and the first layer, it is that layer's checkpoint, or what its norm saves.
         """
         if self.full or self.rowed or not self.first_needs:
             return 0
-        return 0 if self.checkpointed and not self.apart else self.embedded
+        kept = self.checkpointed or (bool(self.layers) and self.layers[0].saves_input)
+        return 0 if kept and not self.apart else self.embedded
+
+    @property
+    def counted(self) -> int:
+        """Of the inputs that an offloaded layer finds on the card, those that are counted as the embedding's output."""
+        return int(self.apart and bool(self.leaf))
 
     @property
     def apart(self) -> bool:
@@ -493,9 +540,9 @@ class _Step:
         """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
         return len(self.layers) == 1 and not self.apart
 
-    def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int) -> Group:
+    def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int, weights: int = 0) -> Group:
         """A stage on top of what else lives."""
-        return Group.of(phase, stage.moments, (Base(gradients=gradients, activations=activations),))
+        return Group.of(phase, stage.moments, (Base(gradients=gradients, activations=activations, weights=weights),))
 
     def training(self) -> Iterator[Group]:
         """The moments of a micro batch."""
@@ -512,10 +559,15 @@ class _Step:
         last = self.layers[-1]
         stage = last.quiet if self.checkpointed else last.forward
         others = everything - kept[-1] + (copies - last.copies if copies else 0)
-        yield self.at(Phase.FORWARD, stage, gradients=before, activations=self.batch + self.masks + inputs + others)
+        beside = self.batch + self.masks + inputs
+        there = self.moving.around(len(self.layers) - 1, 1, 1) if self.moving else 0
+        yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
+        if self.moving is not None and len(self.layers) > 1:
+            stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others - kept[-2], weights=there)
         held = self.batch + everything + (self.masks if self.checkpointed else 0)
         if self.offloaded:
-            held += inputs_flying(self.run, len(self.layers)) * self.streams()[0]
+            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
@@ -537,13 +589,18 @@ class _Step:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
         if self.offloaded and self.layers:
-            below += streams_held(self.run) * self.streams()[0]
+            below += (streams_held(self.run) - self.counted) * self.streams()[0]
         pinned = 0
         above = 0 if self.immediate else before or self.head.gradients
         bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
+        place = len(self.layers)
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
-            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned))
+            if layer.lets_go:
+                pinned = 0
+            place -= 1
+            weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
+            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
@@ -570,8 +627,14 @@ class _Step:
         if not self.run.evaluates:
             return
         held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
-        for layer in self.distinct.values():
-            yield self.at(Phase.EVALUATION, layer.quiet, gradients=0, activations=held - layer.copies)
+        there = self.moving.most if self.moving else 0
+        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
+        rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}
+        for layer, spec, stream in rows.values():
+            stage = profile_evaluation(
+                spec, stream=stream, compute=self.run.itemsize, positions=self.embedding_itemsize
+            )
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
         yield self.at(
             Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
         )

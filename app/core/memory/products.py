@@ -7,15 +7,19 @@ from app.core.memory.operations import cast
 from app.core.memory.tape import Gradients, Tape, Tensor
 
 
-def product(t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", bias: Tensor | None = None) -> Tensor:
+def product(
+    t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", bias: Tensor | None = None, turned: bool = True
+) -> Tensor:
     """``F.linear`` under autocast: both cast to its type, the input saved where the weight trains.
 
     Autocast keeps its copy of a trained leaf until the region ends; a frozen weight is cast anew at each use, and the
-    copy is saved where the input needs a gradient.
+    copy is saved where the input needs a gradient. A weight that is stored ``turned`` is saved as a view of it.
     """
     compute = t.compute
     x = cast(t, x, compute)
     weight = autocast_copy(t, weight, key)
+    if turned:
+        weight = weight.view()
     rows = x.elements // max(1, weight.elements // outputs)
     out = t.fresh(rows * outputs, compute)
     x_size = x.elements if x.node is not None else 0

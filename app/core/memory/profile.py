@@ -16,6 +16,7 @@ from app.core.memory.tape import (
     LOSS,
     TEMPORARIES,
     TOKEN,
+    WEIGHTS,
     Leaf,
     Moment,
     Recomputed,
@@ -48,6 +49,8 @@ class LayerProfile:
     output: int
     differentiable: bool
     """Whether its output takes a gradient: below the first trained weight none does, and nothing is kept."""
+    saves_input: bool
+    """Whether what it keeps is its input itself, of which its norm needs no copy."""
     gradients: int
     quiet: Stage
     forward: Stage
@@ -56,6 +59,8 @@ class LayerProfile:
     """What came back from the host for this layer and stays through the next one's backward (``offloading``)."""
     moved: int
     """What it sends there of its own."""
+    lets_go: bool
+    """Whether what came back for the layer above is counted in its own moments."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
 
@@ -74,6 +79,8 @@ class HeadProfile:
     casting: Stage
     backward: Stage
     gradients: int
+    moved: int = 0
+    """What it sends to the host."""
 
 
 @lru_cache(maxsize=CACHED)
@@ -89,12 +96,16 @@ def profile_layer(
     needs_input: bool,
     positions: int,
     offloading: Offloading = Offloading.NONE,
+    waiting: int = -1,
+    fetched: int = 0,
 ) -> LayerProfile:
     """Record one layer.
 
     ``stream`` is the residual stream's itemsize; ``checkpointed`` records the recomputation with the incoming gradient
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
-    where a reentrant checkpoint holds output and gradient to the end.
+    where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
+    back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
+    other's. ``fetched`` are bytes of weights that come when the layer has been made again.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -110,12 +121,14 @@ def profile_layer(
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
+        t.found_waiting(waiting)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
     out = run_layer(t, spec, x)
     differentiable = out.node is not None
+    saves_input = t.saves(x)
     given = x.storage if keeping_input else None
     del x
     forward = Stage(moments=t.moments())
@@ -123,6 +136,7 @@ def profile_layer(
     kept = t.now - out.bytes
     mark = len(t.log)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
+    weights = t.fresh(fetched, 1, WEIGHTS) if fetched else None
     held = [out.storage, grad] if holding else None
     if t.handed_out is not None and held:
         held += (t.fresh(t.handed_out.elements, t.handed_out.itemsize, TEMPORARIES), t.handed_out.storage)
@@ -138,24 +152,37 @@ def profile_layer(
         moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
-    del held, given
+    del held, given, weights
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
-    pinned, moved = (t.pinned_bytes, t.moved) if isinstance(t, OffloadingTape) else (0, 0)
+    pinned, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
         pinned=pinned,
         moved=moved,
+        lets_go=waiting >= 0,
         stuck=sum(storage.bytes for storage in t.stuck),
         kept=kept,
         copies=copies,
         output=output,
         differentiable=differentiable,
+        saves_input=saves_input,
         gradients=gradients,
         quiet=quiet_stage,
         forward=forward,
         backward=backward,
     )
+
+
+@lru_cache(maxsize=CACHED)
+def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> Stage:
+    """One layer's forward in evaluation: nothing is recorded, nothing dropped."""
+    t = Tape(compute=compute, recording=False, positions=positions, training=False)
+    x = t.fresh(spec.hidden * TOKEN, stream)
+    out = run_layer(t, spec, x)
+    stage = Stage(moments=t.moments())
+    del x, out
+    return stage
 
 
 def _not_reentrant(
@@ -200,7 +227,7 @@ def profile_head(
     offloading: Offloading = Offloading.NONE,
     labels_stay: bool = False,
 ) -> HeadProfile:
-    """Record final norm, head and loss; under ``offloading`` hooks take what a chunked loss saves."""
+    """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
@@ -208,7 +235,7 @@ def profile_head(
     del loss
 
     t = Tape(compute=compute, gradients_present=gradients_present)
-    if offloading is not Offloading.NONE and not spec.wrapped:
+    if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
         t.outer, t.labels_leave = True, not labels_stay
@@ -226,9 +253,9 @@ def profile_head(
     gradients = sum(_live(t, GRADIENTS))
     source.grads = []
     t.kept.clear()
-    if isinstance(t, OffloadingTape):
-        t.let_go()
+    _, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return HeadProfile(
+        moved=moved,
         quiet=quiet_stage,
         quiet_casting=quiet_casting,
         forward=forward,

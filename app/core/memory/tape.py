@@ -31,8 +31,8 @@ RANK = 1 << (4 * FIELD)
 MASK = TOKEN - 1
 
 Slot: TypeAlias = int
-ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS = range(5)
-SLOTS = 5
+ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
+SLOTS = 6
 
 
 Coefficients: TypeAlias = tuple[int, int, int, int, int, int]
@@ -117,6 +117,12 @@ class Tensor:
         )
 
 
+class Parameter(Tensor):
+    """A weight itself, not a view of it: counted elsewhere, and left where it is by the hooks of offloading."""
+
+    __slots__ = ()
+
+
 Gradients: TypeAlias = Sequence[Tensor | None]
 Run: TypeAlias = Callable[[list[Tensor | None]], Gradients]
 
@@ -168,7 +174,7 @@ class Tape:
 
     ``recording`` is autograd's grad mode, ``compute`` the itemsize of autocast (4: none), ``gradients_present``
     whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of the tables of
-    positions and masks, which follow the embedding's output.
+    positions and masks, which follow the embedding's output, ``training`` whether dropout drops.
     """
 
     def __init__(
@@ -179,6 +185,7 @@ class Tape:
         recording: bool = True,
         positions: int = 2,
         reentrant: bool = False,
+        training: bool = True,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
@@ -189,6 +196,7 @@ class Tape:
         self.recording = recording
         self.positions = positions
         self.reentrant = reentrant
+        self.training = training
         self.saving = 0
         """Nodes so far that save something."""
         self.stops_at = 0
@@ -211,7 +219,7 @@ class Tape:
 
     def parameter(self, elements: int, itemsize: int, *, trained: bool) -> Tensor:
         """A weight, counted elsewhere."""
-        return Tensor(None, elements, itemsize, Leaf(parameter=True) if trained else None)
+        return Parameter(None, elements, itemsize, Leaf(parameter=True) if trained else None)
 
     def join(
         self, outputs: Sequence[Tensor], inputs: Sequence[Tensor | None], saved: Sequence[Tensor | None], run: Run
@@ -245,6 +253,10 @@ class Tape:
             if storage is not None and storage not in saved and self.log[-1] == (storage.slot, storage.bytes):
                 self.log.pop()
                 storage.bytes = 0
+
+    def saves(self, x: Tensor) -> bool:
+        """Whether a node keeps this tensor's storage for its backward."""
+        return any(node is not None and x.storage in node.saved for node in (made() for made in self.nodes))
 
     def backward(self, output: Tensor, grad: Tensor, *, reading: Callable[[], None] | None = None) -> None:
         """Run every node behind ``output``; the caller gives up both.

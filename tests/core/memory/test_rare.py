@@ -24,6 +24,7 @@ from tests.core.memory.test_peaks import errors_of, recorded
 
 RARE = recorded("rare.jsonl")
 HELD_BACK = recorded("rare_held_back.jsonl")
+THIRD = recorded("rare_third.jsonl")
 SHOWN = recorded("shown.jsonl")
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
@@ -50,6 +51,15 @@ def test_rare_switches_are_met() -> None:
         assert statistics.median(errors) <= 0.001
         assert errors[int(0.95 * len(errors))] <= 0.015
         assert errors[-1] <= 0.04
+
+
+def test_a_third_draw_is_met() -> None:
+    """Drawn when both others had been worked through: as near, but for a few."""
+    errors = errors_of(THIRD)
+    assert len(errors) >= 50
+    assert statistics.median(errors) <= 0.001
+    assert errors[int(0.95 * len(errors))] <= 0.01
+    assert errors[-1] <= 0.02
 
 
 def test_models_of_one_trait_are_met() -> None:

@@ -110,7 +110,8 @@ class Linear4bit(nn.Linear):
     def forward(self, x):
         dtype = x.dtype
         bias = None if self.bias is None else self.bias.to(self.compute_dtype)
-        return MatMul4Bit.apply(x.to(self.compute_dtype), self.weight, bias, self.weight.quant_state).to(dtype)
+        packed, state = self.weight.t(), self.weight.quant_state  # a view, which its graph keeps
+        return MatMul4Bit.apply(x.to(self.compute_dtype), packed, bias, state).to(dtype)
 
 
 def _quantized_rows(half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

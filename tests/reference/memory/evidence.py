@@ -16,8 +16,11 @@ RECORDINGS: Mapping[str, str] = {
     "wide": "drawn from the whole catalogue",
     "rare": "rare switches over odd sizes",
     "rare_held_back": "rare switches, drawn a second time",
+    "rare_third": "rare switches, drawn a third time",
+    "wide_held_back": "drawn from the whole catalogue, a second time",
+    "layer_offloading": "layers that wait on the host",
     "shown": "models in which one trait decides",
-    "offloaded_losses": "the chunked loss under activation offloading",
+    "offloaded_losses": "losses under activation offloading",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
 }

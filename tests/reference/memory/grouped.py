@@ -20,7 +20,9 @@ class GroupedProduct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        a_shape, b_shape, strides = ctx.shapes  # ``_grouped_mm_mat2_backward`` makes the gradient in its layout
+        a_shape, b_shape, strides = ctx.shapes
+        _ = ctx.saved_tensors  # read, so that hooks bring them back
+        # ``_grouped_mm_mat2_backward`` makes the gradient in its layout
         return (
             torch.empty(a_shape, dtype=grad.dtype) if ctx.needs_input_grad[0] else None,
             torch.empty_strided(b_shape, strides, dtype=grad.dtype) if ctx.needs_input_grad[1] else None,

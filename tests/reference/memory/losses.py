@@ -96,20 +96,26 @@ class LigerFusedLinear(torch.autograd.Function):
         factor = -(-vocabulary // width)
         chunk = 1 << max(0, (-(-tokens // factor) - 1).bit_length())
         dx = torch.zeros_like(hidden)
-        dw = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
+        needed = hidden.requires_grad
+        dw = torch.zeros_like(weight) if needed and weight.requires_grad else None
+        gradients = turned = None  # names that hold a chunk's logits while the next one's are made
         loss = torch.zeros(tokens, dtype=torch.float32)
         for start in range(0, tokens, chunk):
             part = hidden[start : start + chunk]
             logits = part @ weight.t()
-            dx[start : start + chunk] = logits @ weight
+            gradients = logits
+            if needed:
+                dx[start : start + chunk] = gradients @ weight
             if dw is not None:
+                turned = gradients.t()
                 if (
                     dw.dtype == torch.float32 and logits.dtype != torch.float32
                 ):  # addmm with out_dtype: no temporary but the cast input
                     cast = part.to(logits.dtype)
                     del cast
                 else:
-                    dw += torch.mm(logits.t(), part).float()
+                    dw += torch.mm(turned, part).float()
+        del gradients, turned
         ctx.save_for_backward(dx, dw)
         return loss.sum()
 

@@ -1,4 +1,5 @@
-"""Losses whose saved tensors wait on the host: ``activation_offloading`` in each of its modes with the chunked loss.
+"""Losses whose saved tensors wait on the host: ``activation_offloading`` in each of its modes with the chunked loss,
+and with every other in those whose hooks are open through the whole step.
 
 ``python -m tests.reference.memory.record --cases offloaded_losses`` records them to
 ``tests/data/memory/offloaded_losses.jsonl``. Little beside the head is left in these models, so that it decides.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CHUNKED, FLASH, GC, MODELS, lora
+from .cases import CCE, CHUNKED, FLASH, GC, LIGER, MODELS, lora
 
 MODEL = "llama-3.2-1b"
 NOT_REENTRANT = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
@@ -44,3 +45,26 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
                 given = {key: value for key, value in given.items() if value is not None}
                 name = f"{mode}-{tuning}-{vocabulary}-{rows[0]}x{rows[1]}{'-tied' if tied else ''}"
                 yield name, model, given | {"optimizer": "sgd"}, rows
+    yield from others()
+
+
+LOSSES = {"plain": {}, "cut": CCE, "liger-fused": LIGER, "liger": {"liger_cross_entropy": True}}
+
+
+def others() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """The other losses, and caps on the logits."""
+    llama = MODELS[MODEL] | {
+        "num_hidden_layers": 2,
+        "hidden_size": 1024,
+        "num_attention_heads": 16,
+        "vocab_size": 65537,
+    }
+    for place, (loss, keys) in enumerate(LOSSES.items()):
+        for mode in ("streams", "legacy"):
+            for tuning in ("full", "lora"):
+                model = llama | {"tie_word_embeddings": bool(place % 2)}
+                given = FLASH | GC | keys | MODES[mode] | (lora(MODEL) if tuning == "lora" else {})
+                yield f"{loss}-{mode}-{tuning}", model, given | {"optimizer": "sgd"}, LENGTHS[place]
+    capped = MODELS["gemma-2-9b"] | {"num_hidden_layers": 1, "hidden_size": 1024, "vocab_size": 65537}
+    for mode in ("streams", "legacy"):
+        yield f"capped-{mode}", capped, FLASH | GC | MODES[mode] | {"optimizer": "sgd"}, (1, 1500)

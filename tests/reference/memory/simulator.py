@@ -15,7 +15,20 @@ from types import MethodType
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from . import autocast, bnb, experts, flash, fused_lora, gptq, grouped, liger, losses, offloading, scans
+from . import (
+    autocast,
+    bnb,
+    experts,
+    flash,
+    fused_lora,
+    gptq,
+    grouped,
+    layer_offloading,
+    liger,
+    losses,
+    offloading,
+    scans,
+)
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
 from .tracker import MemoryTracker
@@ -80,6 +93,7 @@ class Simulation:
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.host = offloading.Host()
         self.hooks = None
+        self.offloaded = None
 
     @staticmethod
     def compute_dtype(cfg: dict) -> torch.dtype | None:
@@ -324,7 +338,7 @@ class Simulation:
         num_items = torch.ones((), dtype=torch.int64)
         for _ in range(accumulate):
             batch = self._batch()
-            with self.hooks or contextlib.nullcontext():
+            with self.offloaded or contextlib.nullcontext(), self.hooks or contextlib.nullcontext():
                 self._phase("forward")
                 loss = self._forward(batch, num_items)
                 self._phase("backward")
@@ -357,6 +371,8 @@ class Simulation:
             self.build()
             optimizer = self._optimizer()
             self._static()
+            if self.cfg.get("layer_offloading"):
+                self.offloaded = layer_offloading.managed(self.model, self.tracker)
             for tensor in optimizer.states:
                 self.tracker.relabel(tensor, "optimizer")
             if optimizer.real is not None:  # a real optimizer makes its states in its first step
@@ -379,7 +395,7 @@ class Simulation:
             },
             "live_at_peak": self._categories(),
             "static_bytes": static,
-            "host_bytes": optimizer.host_bytes + self.host.peak,
+            "host_bytes": optimizer.host_bytes + self.host.peak + layer_offloading.host_bytes(self.offloaded),
             "parameters": {
                 "total": _numel(self.model),
                 "trained": sum(p.numel() for p in self.model.parameters() if p.requires_grad),

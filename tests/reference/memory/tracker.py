@@ -80,6 +80,8 @@ class MemoryTracker(TorchDispatchMode):
         self.phase = "load"
         self.phase_peaks: Counter[str] = Counter()
         self.trace: list[tuple[int, str]] | None = None
+        self.unseen = False
+        """Whether what is made is the host's."""
         self.answer = None
         """Answers operations that ask for values, which fake tensors do not have."""
 
@@ -103,6 +105,8 @@ class MemoryTracker(TorchDispatchMode):
 
     def see(self, tensor: torch.Tensor, op: str, category: str | None = None) -> None:
         """Count the storage of `tensor` unless it is already counted."""
+        if self.unseen:
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         block = self.blocks.get(key)
