@@ -44,6 +44,7 @@ from app.core.memory.optimizers import form_of, gradient_bytes
 from app.core.memory.outline import Base, Group, Outline, contenders, ends
 from app.core.memory.preference import (
     PreferenceProfile,
+    larger_side,
     profile_preference,
     reference_bytes,
     reference_cache,
@@ -371,6 +372,7 @@ class _Step:
                 likelihood=run.likelihood,
                 refer=refers(run),
                 cached=reference_cache(self.architecture, run),
+                side=larger_side(run),
             )
         return profile_head(
             spec,

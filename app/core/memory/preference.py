@@ -12,6 +12,7 @@ counts the tokens of all rows but these.
 """
 
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 
 from app.core.adapted import AdaptedModule, Adapter
@@ -28,6 +29,9 @@ REFERRING = frozenset((Preference.DPO, Preference.IPO, Preference.KTO))
 """Those that compare with a reference."""
 WITH_LIKELIHOOD = frozenset((Preference.ORPO, Preference.SIMPO))
 """Those that add the chosen answer's cross entropy."""
+
+
+HALF = Fraction(1, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +51,12 @@ def trained_head(architecture: Architecture, adapter: Adapter) -> Adapter:
 def refers(run: Run) -> bool:
     """Whether a reference runs in each step: precomputed log-probabilities need none."""
     return run.preference in REFERRING and not run.reference_precomputed
+
+
+def larger_side(run: Run) -> Fraction:
+    """The share of the rows on the larger side: of an odd number of KTO's one more is undesired than desired."""
+    rows = run.micro_batch_size
+    return HALF if run.preference is not Preference.KTO else Fraction(rows - rows // 2, rows)
 
 
 def reference_bytes(architecture: Architecture, run: Run) -> int:
@@ -115,10 +125,12 @@ def profile_preference(
     likelihood: bool,
     refer: bool,
     cached: int = 0,
+    side: Fraction = HALF,
 ) -> PreferenceProfile:
     """Record final norm, head, log-probabilities, metrics and their backward.
 
-    ``cached`` are packed bytes that the reference returns beside its logits.
+    ``cached`` are packed bytes that the reference returns beside its logits, ``side`` the larger side's share of the
+    rows.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False)
@@ -127,7 +139,7 @@ def profile_preference(
     del x
     if kind is not Preference.REWARD:
         quiet_logs = _log_probabilities(quiet, spec, kind, logits)
-        _metrics(quiet, spec, kind, logits, refer=refer, cached=cached)
+        _metrics(quiet, spec, kind, logits, refer=refer, cached=cached, side=side)
         del quiet_logs
     quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del logits
@@ -144,7 +156,7 @@ def profile_preference(
         chosen = _likelihood(t, spec, logits) if likelihood else None
         logs = _log_probabilities(t, spec, kind, logits)
         held = t.now
-        _metrics(t, spec, kind, logits, refer=refer, cached=cached)
+        _metrics(t, spec, kind, logits, refer=refer, cached=cached, side=side)
         loss = _joined(t, logs, chosen)
         del logs, chosen
     del logits
@@ -219,7 +231,9 @@ def _likelihood(t: Tape, spec: HeadSpec, logits: Tensor) -> Tensor:
     return loss
 
 
-def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool, cached: int) -> None:
+def _metrics(
+    t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer: bool, cached: int, side: Fraction
+) -> None:
     """What is logged of each step, beside the reference's logits, which live until the loss is returned.
 
     The entropy is read where the logits stand. KTO picks the rows of either side out of them, and both copy the answer
@@ -231,7 +245,6 @@ def _metrics(t: Tape, spec: HeadSpec, kind: Preference, logits: Tensor, *, refer
     if reference is not None:
         picked = _log_probabilities(t, spec, kind, reference[0])
         del picked
-    half = CHUNK * spec.vocab // 2
-    sides = [t.fresh(half, FULL) for _ in range(2 if kind is Preference.KTO else 0)]
-    masked = t.fresh(half, FULL)
+    sides = t.fresh(CHUNK * spec.vocab, FULL) if kind is Preference.KTO else None
+    masked = t.fresh(CHUNK * int(FULL * spec.vocab * side), 1)
     del masked, sides, reference

@@ -1,6 +1,7 @@
 """Switches rarely met together over odd sizes, and models in which one trait decides, against their simulation."""
 
 import statistics
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, 
 from app.core.memory.forms import layer_specs
 from app.core.memory.operations import spread
 from app.core.memory.optimizers import Trained, form_of, state_bytes, step_temporary_bytes
-from app.core.memory.preference import reference_cache, reference_copies, reference_head
+from app.core.memory.preference import larger_side, reference_cache, reference_copies, reference_head
 from app.core.memory.rows import dropouts_of
 from app.core.memory.tape import SQUARE, TOKEN, Tape
 from app.core.run_reader import read_run
@@ -279,3 +280,13 @@ def test_a_prefix_makes_evaluation_keep_keys_and_values() -> None:
         return sizes[1].allocated_peak_bytes - sizes[0].allocated_peak_bytes - weights[1] + weights[0]
 
     assert grows("prefix_tuning") - grows("prompt_tuning") >= 2 * 16 * 512 * (256 + 256) * 2
+
+
+def test_the_larger_side_of_ktos_rows() -> None:
+    """Half of an even number, one more than the rest of an odd one; a pair's halves are equal."""
+    assert [larger_side(read_run({"rl": "kto", "micro_batch_size": rows})) for rows in (2, 3, 4)] == [
+        Fraction(1, 2),
+        Fraction(2, 3),
+        Fraction(1, 2),
+    ]
+    assert larger_side(read_run({"rl": "dpo", "micro_batch_size": 3})) == Fraction(1, 2)

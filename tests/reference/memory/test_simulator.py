@@ -340,7 +340,9 @@ def test_flash_attention(tracker):
     assert tracker.peak - start == size * 2 + 2 * size // 4 * 2 + 8 * 256 * 4 + size * 4 + 2 * size * 2
 
 
-@pytest.mark.parametrize(("dtype", "forward", "backward"), [(torch.float16, 4, 4 + 2), (torch.bfloat16, 8, 8), (torch.float32, 4, 8)])
+@pytest.mark.parametrize(
+    ("dtype", "forward", "backward"), [(torch.float16, 4, 4 + 2), (torch.bfloat16, 8, 8), (torch.float32, 4, 8)]
+)
 def test_softmax_in_float32(tracker, dtype, forward, backward):
     """Bytes a value. fp16 goes into the kernel as it is; bf16 is converted first, and its gradient is made in fp32 and cast at the end.
 
@@ -422,7 +424,13 @@ def test_the_memory_efficient_kernel_takes_the_rest_without_a_mask(tracker, grou
 @pytest.mark.parametrize(("documents", "repeated"), [(1, False), (4, True)])
 def test_packed_sdpa_repeats_keys_where_a_row_holds_several_documents(documents, repeated):
     """Axolotl's own function: a row of one document takes Transformers' path, which keeps keys grouped."""
-    given = {"adapter": "lora", "lora_r": 8, "lora_target_modules": SEVEN, "attn_implementation": "sdpa", "cut_cross_entropy": True}
+    given = {
+        "adapter": "lora",
+        "lora_r": 8,
+        "lora_target_modules": SEVEN,
+        "attn_implementation": "sdpa",
+        "cut_cross_entropy": True,
+    }
     packed = run(sample_packing=True, documents=documents, **given)["allocated_peak_bytes"]
     plain = run(**given)["allocated_peak_bytes"]
     tables = 2 * 1024 * (packed != plain)  # positions come with a packed batch
@@ -432,7 +440,9 @@ def test_packed_sdpa_repeats_keys_where_a_row_holds_several_documents(documents,
 def test_packed_sdpa_in_full_tuning_makes_a_mask_of_documents():
     """Norms in fp32 leave queries in fp32, which the variable-length kernel does not take: Axolotl falls back at every layer."""
     given = {"attn_implementation": "sdpa", "optimizer": "sgd"}
-    packed, plain = (run(rows=(1, 2048), **given, **more)["allocated_peak_bytes"] for more in ({"sample_packing": True}, {}))
+    packed, plain = (
+        run(rows=(1, 2048), **given, **more)["allocated_peak_bytes"] for more in ({"sample_packing": True}, {})
+    )
     assert packed - plain > 2 * 2 * 2048 * 2048  # two layers' additive masks
 
 
