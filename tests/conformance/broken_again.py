@@ -37,6 +37,20 @@ BROKEN_AGAIN: tuple[tuple[str, str, tuple[Mapping[Any, Any], ...]], ...] = (
         ({"batch_size": 16, "gradient_accumulation_steps": "@gone", "micro_batch_size": None},),
     ),
     (
+        "bf16_full",
+        "full",
+        ({"bf16": "Full"}, {"bf16": "full", "tf32": True}, {"bf16": "FULL", "fp16": False}),
+    ),
+    (
+        "checkpointing_unsloth",
+        "full",
+        (
+            {"gradient_checkpointing": "Unsloth"},
+            {"gradient_checkpointing": "unsloth", "flash_attention": True},
+            {"gradient_checkpointing": "unsloth", "sample_packing": True},
+        ),
+    ),
+    (
         "beta_twice",
         "lora",
         (
