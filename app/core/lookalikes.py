@@ -101,4 +101,4 @@ def unseen(text: str) -> str | None:
 def without_unseen(text: str) -> str:
     """A text without what is not to be seen; no-break spaces between words become spaces."""
     spaced = "".join(" " if letter in SPACES and letter not in HIDDEN else letter for letter in text)
-    return "".join(letter for letter in spaced if letter not in HIDDEN).strip()
+    return "".join(letter for letter in spaced if letter not in HIDDEN).strip(" ")

@@ -15,6 +15,7 @@ from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.memory import beside_rule, estimate_memory, process_sizes, rule_of_thumb_bytes
+from app.core.memory.attending import scores_before_ampere
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
 from app.core.memory.optimizers import MODELLED_OPTIMIZERS
@@ -227,6 +228,11 @@ def _own_findings(
                 message=message("finding.optimizer_not_modelled", optimizer=run.optimizer),
             )
         )
+    if hardware is not None and hardware.compute_capability is not None and not hardware.flash_attention:
+        scores = scores_before_ampere(resolved.architecture, run)
+        if scores:
+            said = message("finding.scores_before_ampere", hardware=hardware.name, scores_bytes=scores)
+            found.append(Finding(severity=Severity.WARNING, key="attn_implementation", message=said))
     if hardware is not None and hardware.data_parallel > 1:
         found.append(
             Finding(severity=Severity.INFO, message=message("finding.data_parallel", count=hardware.data_parallel))

@@ -270,7 +270,7 @@ def _mended(fault: Fault) -> Fix | None:
     if isinstance(given, str) and (number := _point(given, fault.expected)) is not None:
         return Fix(set={fault.path: number}, safe=True)
     if fault.path == "warmup_steps" and isinstance(given, float) and 0 < given < 1:
-        return Fix(set={"warmup_ratio": given}, unset=("warmup_steps",), safe=True)
+        return Fix(set={"warmup_ratio": given}, unset=("warmup_steps",))
     if isinstance(given, float) and "integer" in fault.expected and abs(given) < LARGEST_ROUNDED:
         return Fix(set={fault.path: round(given)})
     if isinstance(given, str) and fault.path in LISTS_OF_DATASETS and "list of mapping" in fault.expected:

@@ -11,6 +11,8 @@ from app.core.lookalikes import QUOTES, described, unseen, without_unseen
 NOTHING = frozenset(("None", "none", "NONE", "nil", "undefined"))
 """What other languages call nothing; YAML leaves the value out, or writes ``null``."""
 MOST = 50
+FREE = ("chat_template_jinja", "default_system_message", "format", "no_input_format", "system_prompt")
+"""Texts of a person's own, in which any letter may be meant."""
 
 
 def nothing(subject: Subject) -> Iterator[Finding]:
@@ -34,7 +36,7 @@ def quotes(subject: Subject) -> Iterator[Finding]:
     found = [(key, value) for key, value in _all_texts(subject) if value[:1] in (*QUOTES,)]
     for key, value in found[:MOST]:
         signs = tuple(described(sign) for sign in dict.fromkeys(value) if sign in QUOTES)
-        fix = Fix(set={key: value.strip(QUOTES)}, safe=True)
+        fix = Fix(set={key: without_unseen(value.strip(QUOTES))}, safe=True)
         yield fails("curly_quotes", key, fix=fix, key=key, given=value[:60], signs=signs[:4])
 
 
@@ -42,7 +44,7 @@ def not_to_be_seen(subject: Subject) -> Iterator[Finding]:
     """A zero-width or no-break space that was copied along belongs to the value."""
     found = [(key, value, sign) for key, value in _all_texts(subject) if (sign := unseen(value)) is not None]
     for key, value, sign in found[:MOST]:
-        fix = Fix(set={key: without_unseen(value)}, safe=True)
+        fix = Fix(set={key: without_unseen(value)}, safe=str(key).rpartition(".")[2] not in FREE)
         yield misleads("value_unseen", key, fix=fix, key=key, given=without_unseen(value)[:60], sign=described(sign))
 
 

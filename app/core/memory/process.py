@@ -6,8 +6,8 @@ Measured in 90 trainings of Axolotl 0.19.0 on an H100 (``tests/data/memory/gpu``
 What the allocator reserves and does not use follows the largest tensor that a step makes and frees: a block for the
 logits in fp32 is seldom of use for anything else, and comes once or twice. On a card with room it stays; on a full one
 the allocator gives it back before it fails, so that it counts in the band and not in what is expected. The context
-grows with the card: 742 MiB on the H100, under 180 MiB on the T4; cuBLAS's two workspaces come from PyTorch's allocator
-but not from the model, 32 MiB each on Hopper.
+grows with the card: 742 to 812 MiB on the H100, at most 184 MiB on the T4; cuBLAS's two workspaces come from PyTorch's
+allocator but not from the model, 32 MiB each on Hopper.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CONTEXT_BAND_BYTES = (180 * MIB, 900 * MIB)
 UNUSED_PERCENT = (5, 8)
 """Reserved but unused beside blocks of the largest tensor, as per cent of the allocator's peak: expected, high."""
 UNUSED_PERCENT_OFFLOADING = (10, 20)
-"""The same where saved tensors leave for the host and come back."""
+"""The same where saved tensors leave for the host and come back on streams of their own (``true``, ``disk``)."""
 LOGITS_ITEMSIZE = {Loss.PLAIN: 4, Loss.LIGER: 4, Loss.CHUNKED: 2}
 """Bytes of a logit in the largest tensor of a loss; the fused ones make none."""
 
@@ -46,15 +46,17 @@ class Process:
     def of(cls, architecture: Architecture, run: Run) -> Self:
         """Of a run: the logits of its loss or the scores of its attention."""
         widest = 0
-        if run.preference is not Preference.REWARD:
+        if run.preference is None:
             widest = LOGITS_ITEMSIZE.get(run.loss, 0) * run.tokens * architecture.vocab_size
+        elif run.preference is not Preference.REWARD:  # all logits in fp32, whatever loss is set
+            widest = LOGITS_ITEMSIZE[Loss.PLAIN] * run.tokens * architecture.vocab_size
         if run.attention is Attention.EAGER:
             heads: int = kept(architecture, "heads", lambda: max(b.attention_heads for b in architecture.blocks))
             widest = max(widest, SCORE_ITEMSIZE * heads * run.tokens * run.sequence_len_tokens)
         full = run.method is Method.FULL
         return cls(
             widest_bytes=widest,
-            embedding_bytes=2 * architecture.vocab_size * architecture.hidden_size if full else 0,
+            embedding_bytes=run.itemsize * architecture.vocab_size * architecture.hidden_size if full else 0,
             offloading=run.offloading is Offloading.ALL,
         )
 

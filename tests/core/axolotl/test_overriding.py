@@ -98,6 +98,7 @@ def test_plugins_are_listed_exactly_where_their_keys_stand(
 
 def test_plugins_that_are_no_list_are_left_alone() -> None:
     assert apply_overrides({"plugins": "a.B"}, {"lora_r": 8}) == {"plugins": "a.B", "lora_r": 8}
+    assert apply_overrides({"plugins": "a.B"}, {"cut_cross_entropy": True})["plugins"] == "a.B"
 
 
 def test_the_composed_configuration_is_not_touched() -> None:

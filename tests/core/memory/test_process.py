@@ -9,7 +9,7 @@ import pytest
 
 from app.core.architectures import describe
 from app.core.memory.process import Process
-from app.core.run import LIGER_PLUGIN, Loss
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Loss
 from app.core.run_reader import read_run
 from app.core.units import GIB, MIB
 from tests.core.memory.test_peaks import DATA, described, recorded
@@ -73,6 +73,16 @@ def test_logits_that_are_made_leave_room_unused() -> None:
     assert plain.range_bytes(GIB)[1] > chunked.range_bytes(GIB)[1] > fused.range_bytes(GIB)[1]
     assert plain.expected_bytes(GIB) == fused.expected_bytes(GIB)
     assert read_run(base).loss is Loss.PLAIN
+
+
+@pytest.mark.parametrize(
+    "loss", [{"cut_cross_entropy": True, "plugins": [CCE_PLUGIN]}, {"chunked_cross_entropy": True}]
+)
+def test_a_preference_makes_all_logits_whatever_loss_is_set(loss: dict[str, Any]) -> None:
+    """TRL reads them itself."""
+    model = describe(_cases()["llama-3.1-8b-qlora-cce-gc"]["model"])
+    base = {"adapter": "lora", "lora_r": 8, "rl": "dpo"}
+    assert Process.of(model, read_run(base | loss)) == Process.of(model, read_run(base))
 
 
 def test_a_reward_makes_no_logits() -> None:

@@ -120,7 +120,9 @@ def _on_card() -> list[str]:
         f"{len(found)} of the recorded cases, run as Axolotl runs them on a real card (`tests/reference/memory/gpu.py`): what",
         "`torch.cuda.max_memory_allocated` says of the third step, less cuBLAS's workspaces (64 MiB there), against the estimate.",
         "FlashAttention 2 is the one that PyTorch carries, behind `flash_attn`'s own Python. What was found is mended in the",
-        f"simulator, where a case differed. {versions}.",
+        "simulator, where a case differed. Of cases that evaluate, the training step is compared; rows packed for SDPA held one",
+        "document each and are estimated unpacked; rows of DPO and KTO were a token shorter than the case.",
+        f"Ran with: {versions}.",
         "",
     ]
     lines += _table(_HEAD, [_line("**all**", Summary.of(row.error for row in found))])

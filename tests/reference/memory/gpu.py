@@ -13,6 +13,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 import time
 import traceback
 from importlib.metadata import version
@@ -24,7 +25,7 @@ EARLY = (
     "torch", "numpy", "pandas", "datasets", "transformers", "accelerate", "trl", "safetensors.torch", "axolotl.utils.schemas.config",
     "axolotl.cli.train",
 )  # fmt: skip
-"""Imported once, before processes part, unless that wakes the card: a process must wake it by itself."""
+"""Imported once, before processes part. None of them wakes the card: each process must wake it by itself."""
 SLACK = 2 * 2**30
 """Beside what was simulated: the context, workspaces, fragments."""
 
@@ -40,22 +41,6 @@ def chosen(names: list[str]) -> list[dict]:
             if "model" in record:
                 found.setdefault(record["case"], record | {"file": path.stem})
     return [found[name] for name in names]
-
-
-def _awake(modules: tuple[str, ...]) -> bool:
-    """Whether importing these wakes the card, tried in a process of its own."""
-    child = os.fork()
-    if not child:
-        try:
-            for module in modules:
-                importlib.import_module(module)
-            import torch
-
-            os._exit(1 if torch.cuda.is_initialized() else 0)
-        except BaseException:  # noqa: BLE001  # whatever it is, the parent does without
-            traceback.print_exc()
-            os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
 
 
 def prepare() -> None:
@@ -99,7 +84,7 @@ def card() -> dict:
     for package in PACKAGES:
         try:
             told[package] = version(package)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # a missing package is a finding
             told[package] = repr(error)
     return told
 
@@ -115,9 +100,8 @@ def main() -> int:
     parser.add_argument(
         "--alone", action="store_true", help="one at a time, without the history, for the seconds of a step"
     )
-    parser.add_argument("--home", type=Path, default=Path("/tmp/axoplan-gpu"))  # noqa: S108
+    parser.add_argument("--home", type=Path, default=Path(tempfile.gettempdir()) / "axoplan-gpu")
     given = parser.parse_args()
-    began = time.monotonic()
     names = given.names.read_text("utf-8").split() if given.names else given.only.split(",")
     todo = chosen(names)
     prepare()

@@ -55,7 +55,7 @@ def randomise(model: torch.nn.Module) -> None:
 
 
 def process_bytes() -> int | None:
-    """What the driver holds for this process, as ``nvidia-smi`` lists it; the whole card's if it tells no processes apart."""
+    """What the driver holds for this process, as ``nvidia-smi`` lists it; None where it does not list this process."""
     import pynvml
 
     pynvml.nvmlInit()
