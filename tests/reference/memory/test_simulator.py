@@ -280,7 +280,7 @@ def test_nf4_bytes(tracker):
 
 def test_matmul_4bit_dequantises_twice_and_saves_nothing(tracker):
     bnb.install()
-    layer = bnb.Linear4bit(nn.Linear(1024, 2048, bias=False))
+    layer = bnb.Linear4bit(nn.Linear(1024, 2048, bias=False, dtype=torch.bfloat16))
     x = torch.empty(256, 1024, dtype=torch.bfloat16, requires_grad=True)
     start = tracker.now
     tracker.reset_peak()
