@@ -114,7 +114,6 @@ def test_what_is_small_is_no_zero(size: int, said: str) -> None:
         (("integer",), "takes a whole number here"),
         (("string", "list of mapping"), "takes a text or a list of mappings here"),
         (("true/false", "number", "auto"), "takes true or false, a number or auto here"),
-        ((), "takes  here"),
     ],
 )
 def test_kinds_of_values_are_words_and_the_last_is_joined_by_or(expected: tuple[str, ...], said: str) -> None:

@@ -27,7 +27,7 @@ def likeness(given: str, other: str) -> float:
 
 
 def akin(given: str, other: str) -> bool:
-    """Whether a name is worth mentioning for another: a slip of it, or one that has all of its words and more.
+    """Whether a name is worth mentioning for another: a slip of it, or one of the two has all words of the other.
 
     ``warmup`` and ``warmup_steps`` are; ``report_to`` and ``eot_tokens`` only share letters.
     """

@@ -10,7 +10,7 @@ from typing import Any
 from app.catalog.library import Catalog
 from app.core.architecture import Architecture
 from app.core.axolotl.fixing import entries
-from app.core.axolotl.rules import check
+from app.core.axolotl.rules import UNKNOWN_KEYS, check
 from app.core.axolotl.subject import info
 from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate
@@ -31,7 +31,6 @@ MOST_ROUNDS = 4
 MOST_READ_AGAIN = 1_000
 """Entries that are read again for that, all rounds together; what is left in a long file is fixed the next time."""
 MOST_FINDINGS = 200
-UNKNOWN_KEYS = ("unknown_key", "unknown_key_nearest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,8 +42,16 @@ def test_where_it_would_not_or_is_not_asked_for_nothing_is_said(
     assert not codes(planned(catalog, model, gpu, **wish)) & SAID
 
 
-def test_full_fine_tuning_is_only_named_where_it_has_room(catalog: Catalog) -> None:
-    made = planned(catalog, "Qwen/Qwen3-1.7B", "rtx-3060-12gb")
-    said = {finding.code for finding in made.findings} & SAID
-    full = next(other.estimate for other in made.alternatives if other.method == "full")
-    assert said == ({"lora_and_full_fit_too"} if full.verdict is Verdict.FITS else {"lora_fits_too"})
+@pytest.mark.parametrize(
+    ("model", "full", "said"),
+    [
+        ("Qwen/Qwen3-1.7B", Verdict.FITS, "lora_and_full_fit_too"),
+        ("Qwen/Qwen3-4B", Verdict.DOES_NOT_FIT, "lora_fits_too"),
+    ],
+)
+def test_full_fine_tuning_is_only_named_where_it_has_room(
+    catalog: Catalog, model: str, full: Verdict, said: str
+) -> None:
+    made = planned(catalog, model, "rtx-3060-12gb")
+    assert {other.method: other.estimate.verdict for other in made.alternatives}["full"] is full
+    assert {finding.code for finding in made.findings} & SAID == {said}

@@ -3,10 +3,9 @@
 Sources, read on 26 November 2026:
 Axolotl's images are of CUDA 13.0 with PyTorch 2.11 and 2.12: https://docs.axolotl.ai/docs/docker.html,
 its base images of 13.0 and 13.2 with 2.13: ``.github/workflows/base.yml`` of github.com/axolotl-ai-cloud/axolotl;
-CUDA 13 begins at compute capability 7.5, and PyTorch's wheels of CUDA 12.6 hold 5.0, 6.0 and 7.0 up to 2.14:
+CUDA 13 begins at compute capability 7.5, and PyTorch's wheels of CUDA 12.6 hold 5.0, 6.0 and 7.0, 2.13 too:
 https://github.com/pytorch/pytorch/issues/190355, https://github.com/pytorch/pytorch/pull/182849 (2.12),
 https://github.com/pytorch/pytorch/pull/197555 (2.13 is the same);
-bitsandbytes has 4 bits from 6.0 on: https://huggingface.co/docs/bitsandbytes/v0.50.0/installation;
 AMD: https://docs.axolotl.ai/docs/installation.html and https://docs.axolotl.ai/docs/amd_hpc.html.
 """
 

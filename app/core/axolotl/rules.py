@@ -78,7 +78,7 @@ RULES: tuple[Rule, ...] = (
     *CARD_RULES,
 )
 
-_UNKNOWN = frozenset(("unknown_key", "unknown_key_nearest"))
+UNKNOWN_KEYS = frozenset(("unknown_key", "unknown_key_nearest"))
 _PEFT_TYPES = frozenset(PeftType)
 _ADAPTERS = _PEFT_TYPES.union(LORA_ADAPTERS)
 _SEVERITY = {severity: position for position, severity in enumerate(Severity)}
@@ -118,8 +118,8 @@ def _look(
     found: list[Finding] = []
     for part in _awake(subject, schema):
         found += part if isinstance(part, tuple) else part(subject)
-    spoken_of = {finding.key for finding in found if finding.code not in _UNKNOWN}
-    return [finding for finding in found if finding.code not in _UNKNOWN or finding.key not in spoken_of]
+    spoken_of = {finding.key for finding in found if finding.code not in UNKNOWN_KEYS}
+    return [finding for finding in found if finding.code not in UNKNOWN_KEYS or finding.key not in spoken_of]
 
 
 def _awake(subject: Subject, schema: Schema | frozenset[str]) -> Iterable[tuple[Finding, ...] | Rule]:

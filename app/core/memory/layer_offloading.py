@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.memory.weights import GRANULE, Storing, quantizes, stored
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Method, Offloading, Quantization, Run
+from app.core.run import Checkpointing, Method, Offloading, Quantization, Run
 from app.core.units import ceil_div, round_up
 
 OTHER_NAMES = frozenset(("bloom", "gpt2", "gpt_neox", "gptj", "mpt", "nemotron_h"))
@@ -80,6 +80,6 @@ def _viewed(module: Module, adapter: Adapter, kernels: frozenset[str]) -> bool:
     if module.kind not in (Kind.LINEAR, Kind.EXPERTS):
         return False
     attention = "attn" in module.path
-    fused = LORA_KERNEL_KEYS[1:3] if attention else LORA_KERNEL_KEYS[:1]
+    fused = ("lora_qkv_kernel", "lora_o_kernel") if attention else ("lora_mlp_kernel",)
     adapted = any(row.module.path == module.path for row in adapter.modules)
     return not (adapted and kernels.intersection(fused))
