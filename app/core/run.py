@@ -167,6 +167,8 @@ class Run:
     """``quantize_moe_experts``: 3-D experts are quantised while they load."""
     own_rates: bool = False
     """Learning rates by group make Axolotl build the optimizer itself, which forgets the embeddings' 32-bit states."""
+    ampere: bool = True
+    """Whether the card has the FlashAttention behind SDPA: from Ampere on. No key says it; who knows the card does."""
     room_percent: tuple[int, int] = (0, 0)
     """How far below and above the figure the truth could lie for keys that are not priced (``axolotl.unmodelled``)."""
     liger: frozenset[str] = frozenset()

@@ -63,7 +63,7 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool
             return Kernel.SDPA_MASKED
         if run.sample_packing:
             return Kernel.SDPA_PACKED if by_lengths else Kernel.SDPA_MASKED
-        return Kernel.SDPA
+        return Kernel.SDPA if run.ampere else Kernel.SDPA_BEFORE_AMPERE
     return Kernel.FLASH
 
 
