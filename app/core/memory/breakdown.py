@@ -47,6 +47,10 @@ class Breakdown:
         """Whether both say the same, wherever their numbers are from."""
         return isinstance(other, Breakdown) and self.terms() == other.terms()
 
+    def __hash__(self) -> int:
+        """Of what the terms hold as it is."""
+        return hash((self.adapter, self.tokens, self.layers))
+
     def _where_states_live(self) -> str:
         """Which sentence says where the states that are not counted on the GPU are."""
         if not self.stepping.on_host:
