@@ -6,10 +6,11 @@ configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
+from app.core.hardware import Hardware
 from app.core.methods.settings import PeftMethod, VirtualTokens
 from app.core.targets import safe_pattern
 
@@ -182,6 +183,11 @@ class Run:
     """``precompute_ref_log_probs``: the reference runs once before training and not in the step."""
     likelihood: bool = False
     """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
+
+    def on(self, hardware: Hardware | None) -> "Run":
+        """The same on a card: before Ampere SDPA has no FlashAttention behind it."""
+        older = hardware is not None and hardware.before_ampere and self.attention is Attention.SDPA
+        return replace(self, ampere=False) if older else self
 
     @property
     def itemsize(self) -> int:

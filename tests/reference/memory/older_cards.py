@@ -23,7 +23,16 @@ RUNS = {
     "full": GC | {"optimizer": "adamw_8bit"},
     "full-kept-bf16": {"bf16": True, "fp16": False, "optimizer": "sgd"},
 }
-REAL = ("qwen3-4b", "qwen2.5-0.5b", "gemma-2b", "gemma-3-1b", "phi-2", "mistral-7b-v0.1", "stablelm-1.6b", "smollm2-135m")
+REAL = (
+    "qwen3-4b",
+    "qwen2.5-0.5b",
+    "gemma-2b",
+    "gemma-3-1b",
+    "phi-2",
+    "mistral-7b-v0.1",
+    "stablelm-1.6b",
+    "smollm2-135m",
+)
 LENGTHS = ((1, 2048), (2, 1027), (1, 4096), (3, 640), (1, 3001))
 
 
@@ -44,4 +53,9 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
             }
             yield f"{layout}-{kind}-{rows[0]}x{rows[1]}", model, T4 | keys, rows
     for name in REAL:
-        yield f"{name}-qlora", MODELS[name] | {"num_hidden_layers": 3, "vocab_size": 32000}, T4 | qlora(name) | GC, (1, 2304)
+        yield (
+            f"{name}-qlora",
+            MODELS[name] | {"num_hidden_layers": 3, "vocab_size": 32000},
+            T4 | qlora(name) | GC,
+            (1, 2304),
+        )
