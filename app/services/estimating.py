@@ -18,7 +18,6 @@ from app.core.memory import beside_rule, estimate_memory, process_sizes, rule_of
 from app.core.memory.attending import scores_before_ampere
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
-from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
@@ -218,14 +217,6 @@ def _own_findings(
         found.append(
             Finding(
                 severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=name)
-            )
-        )
-    if run.optimizer not in MODELLED_OPTIMIZERS:
-        found.append(
-            Finding(
-                severity=Severity.WARNING,
-                key="optimizer",
-                message=message("finding.optimizer_not_modelled", optimizer=run.optimizer),
             )
         )
     if hardware is not None and hardware.compute_capability is not None and not hardware.flash_attention:

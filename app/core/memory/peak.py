@@ -9,8 +9,9 @@ the switches of a run and kept; an estimate puts its numbers in.
 """
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
+from functools import partial
 from operator import attrgetter
 
 from app.core.adapter import Adapter
@@ -28,6 +29,7 @@ from app.core.memory.entering import (
     stands_between,
 )
 from app.core.memory.forms import head_spec, layer_specs, position_elements
+from app.core.memory.frozen import frozen_states
 from app.core.memory.layer_offloading import layers_of
 from app.core.memory.layers import LayerSpec
 from app.core.memory.loading import load_bytes
@@ -40,8 +42,10 @@ from app.core.memory.offloading import (
     lets_go_itself,
     streams_held,
 )
-from app.core.memory.optimizers import form_of, gradient_bytes
+from app.core.memory.optimizer_forms import form_of
+from app.core.memory.optimizers import gradient_bytes
 from app.core.memory.outline import Base, Group, Outline, contenders, ends
+from app.core.memory.pairs import pairs_of
 from app.core.memory.preference import (
     PreferenceProfile,
     larger_side,
@@ -76,8 +80,9 @@ from app.core.memory.tape import (
     Moment,
     fields,
 )
-from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
+from app.core.memory.trained import Sizes, by_rank, factor_itemsize, merged, trained_tensors, variable_rank
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
+from app.core.memory.within import within
 from app.core.messages import message
 from app.core.methods.settings import PeftType
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Offloading, Preference, Run
@@ -125,7 +130,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels:
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
-        form_of(run.optimizer).immediate,
+        run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, rows),
         tuple([rows >= window for window in windows]) if windows else (),
     )
@@ -224,15 +229,18 @@ class _Measured:
 def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> _Measured:
     outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
     steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    more = frozen_states(architecture, run)
+    steps = replace(steps, states=steps.states + more) if more else steps
     added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
     lengths = lengths_of(architecture, run, rank)
     slots = [0] * SLOTS
     slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
+    last = Phase.BACKWARD if form_of(run.optimizer).immediate else Phase.OPTIMIZER
     top = highest(
         outline,
         lengths,
         evaluation_lengths(architecture, run, rank) if run.evaluates else None,
-        Peak(phase=Phase.OPTIMIZER, sizes=tuple(slots)),
+        Peak(phase=last, sizes=tuple(slots)),
     )
     peak = outline.weights + added + steps.states - steps.on_host + sum(top.sizes)
     process = Process.of(architecture, run)
@@ -325,12 +333,13 @@ class _Step:
     """Lays the layers of one step end to end; all sizes are packed polynomials."""
 
     def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
-        self.architecture, self.run = architecture, run
+        self.architecture, self.run, self.adapter = architecture, run, adapter
         self.trained = trained = trained_tensors(architecture, run, adapter)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
-        self.immediate = form_of(run.optimizer).immediate
+        self.within = within(run.optimizer, trained, run.optimizer_rank)
+        self.immediate = self.within is not None
         self.present = run.gradient_accumulation_steps > 1 and not self.immediate
         self.checkpointed = run.checkpointing is not Checkpointing.OFF
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
@@ -362,6 +371,9 @@ class _Step:
     def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
         run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        stepping_within = self.within
+        if stepping_within is not None and self.waiting:
+            stepping_within = replace(stepping_within, shared=self.waiting // self.embedding_itemsize)
         if run.preference is not None:
             return profile_preference(
                 spec,
@@ -373,6 +385,7 @@ class _Step:
                 refer=refers(run),
                 cached=reference_cache(self.architecture, run),
                 side=larger_side(run),
+                within=stepping_within,
             )
         return profile_head(
             spec,
@@ -382,6 +395,7 @@ class _Step:
             needs_input=not self.layers or self.layers[-1].differentiable,
             offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
             labels_stay=labels_stay(run, row_tokens(run)),
+            within=stepping_within,
         )
 
     @property
@@ -429,8 +443,9 @@ class _Step:
     def profile(
         self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
     ) -> LayerProfile:
-        """One layer's."""
-        return profile_layer(
+        """One layer's; a gradient that waits below it is taken to wait above it too."""
+        recorded = partial(
+            profile_layer,
             spec,
             stream=stream,
             compute=self.run.itemsize,
@@ -443,7 +458,10 @@ class _Step:
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
             waiting=waiting,
             fetched=fetched,
+            within=self.within,
         )
+        found = recorded()
+        return recorded(pending=found.pending) if any(found.pending) else found
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
@@ -452,7 +470,7 @@ class _Step:
         return Outline(
             weights=weights + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
-            trained=Sizes(merged(self.trained)),
+            trained=Sizes(merged(self.trained), pairs_of(self.adapter, factor_itemsize(self.run))),
             training=contenders(self.training()),
             evaluation=contenders(self.evaluation()),
             offloaded=self.on_host() if self.offloaded else waiting,
