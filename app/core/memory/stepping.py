@@ -25,7 +25,8 @@ KEPT = 4096
 class Stepping:
     """What one optimizer takes: ``gradients`` and ``states`` in bytes, ``on_host`` those of the states that may leave.
 
-    ``used`` and ``scratch`` are the gradients that are there while it steps, and its temporaries.
+    ``used`` and ``scratch`` are the gradients that are there while it steps, and its temporaries; ``within`` whether it
+    steps within the backward.
     """
 
     parameters: int
@@ -34,6 +35,7 @@ class Stepping:
     on_host: int
     used: int
     scratch: int
+    within: bool
 
 
 @lru_cache(maxsize=KEPT)
@@ -57,6 +59,7 @@ def stepping(trained: Sizes, optimizer: str, *, rank: int, projection_rank: int)
         on_host=host_bytes(tensors, form),
         used=used,
         scratch=scratch,
+        within=form.immediate,
     )
 
 

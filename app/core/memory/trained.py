@@ -138,11 +138,18 @@ class Sizes:
         return tuple([replace(each, rank=each.rank // RANK * rank + each.rank % RANK) for each in self.pairs])
 
 
+def sizes_of(architecture: Architecture, trained: tuple[Trained, ...], pairs: tuple[Pairs, ...]) -> Sizes:
+    """One object for the same tensors, whatever else differs: what an optimizer takes of them is kept by it."""
+    return kept(architecture, ("sizes", trained, pairs), lambda: Sizes(trained, pairs))
+
+
 def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:
     """The rank that all of the adapter's sizes are multiples of, 0 where there is none."""
     if run.lora is None or run.lora.rank_pattern:
         return 0
     rank = run.lora.r
+    if adapter.shared_layout is not None:
+        return rank
     multiples = kept(architecture, ("multiples", adapter.layout), lambda: _multiples(adapter, rank))
     return rank if multiples else 0
 
