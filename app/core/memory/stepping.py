@@ -35,7 +35,7 @@ class Stepping:
     on_host: int
     used: int
     scratch: int
-    within: bool
+    within: bool = False
 
 
 @lru_cache(maxsize=KEPT)
