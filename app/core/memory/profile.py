@@ -24,6 +24,7 @@ from app.core.memory.tape import (
     Tensor,
     prune,
 )
+from app.core.memory.within import Within
 from app.core.run import Offloading
 
 CACHED = 1024
@@ -61,6 +62,8 @@ class LayerProfile:
     """What it sends there of its own."""
     lets_go: bool
     """Whether what came back for the layer above is counted in its own moments."""
+    pending: tuple[int, int]
+    """Elements and itemsize of the gradient that waits for the next one when its backward is over (``within``)."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
 
@@ -98,6 +101,8 @@ def profile_layer(
     offloading: Offloading = Offloading.NONE,
     waiting: int = -1,
     fetched: int = 0,
+    within: Within | None = None,
+    pending: tuple[int, int] = (0, 0),
 ) -> LayerProfile:
     """Record one layer.
 
@@ -105,7 +110,8 @@ def profile_layer(
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
     where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
     back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
-    other's. ``fetched`` are bytes of weights that come when the layer has been made again.
+    other's. ``fetched`` are bytes of weights that come when the layer has been made again. ``within`` is how an
+    optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -135,6 +141,7 @@ def profile_layer(
     t.end_autocast()
     kept = t.now - out.bytes
     mark = len(t.log)
+    t.steps(within, pending)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
     weights = t.fresh(fetched, 1, WEIGHTS) if fetched else None
     held = [out.storage, grad] if holding else None
@@ -154,13 +161,13 @@ def profile_layer(
     t.handed_out = None
     del held, given, weights
     gradients = sum(_live(t, GRADIENTS))
-    source.grads = []
-    t.kept.clear()
+    waits = t.forget(source)
     pinned, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
         pinned=pinned,
         moved=moved,
         lets_go=waiting >= 0,
+        pending=waits,
         stuck=sum(storage.bytes for storage in t.stuck),
         kept=kept,
         copies=copies,
@@ -226,6 +233,7 @@ def profile_head(
     needs_input: bool,
     offloading: Offloading = Offloading.NONE,
     labels_stay: bool = False,
+    within: Within | None = None,
 ) -> HeadProfile:
     """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
@@ -239,6 +247,7 @@ def profile_head(
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
         t.outer, t.labels_leave = True, not labels_stay
+    t.steps(within)
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
@@ -251,8 +260,7 @@ def profile_head(
     del loss
     backward = Stage(moments=moments_from(t, mark))
     gradients = sum(_live(t, GRADIENTS))
-    source.grads = []
-    t.kept.clear()
+    t.forget(source)
     _, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return HeadProfile(
         moved=moved,

@@ -301,7 +301,11 @@ class Simulation:
                 self.tracker.relabel(tensor.SCB, kind, "int8 statistics")
             if tensor.requires_grad and tensor.is_leaf:  # not so PEFT's copy of trained tokens' rows
                 tensor.register_post_accumulate_grad_hook(
-                    lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                    lambda p, n=name: (
+                        None
+                        if p.grad is None
+                        else self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                    )
                 )
         for module in self.model.modules():
             if isinstance(module, experts.Bnb4bitParametrization):
@@ -344,7 +348,7 @@ class Simulation:
                 self._phase("forward")
                 loss = self._forward(batch, num_items)
                 self._phase("backward")
-                loss.backward()
+                optimizer.backward(loss)
             del loss, batch
         self._phase("optimizer")
         with torch.no_grad():
@@ -377,7 +381,7 @@ class Simulation:
                 self.offloaded = layer_offloading.managed(self.model, self.tracker)
             for tensor in optimizer.states:
                 self.tracker.relabel(tensor, "optimizer")
-            if optimizer.real is not None:  # a real optimizer makes its states in its first step
+            if optimizer.runs:  # a real optimizer makes its states in its first step
                 self.step(optimizer)
                 for tensor in optimizer.states:
                     self.tracker.relabel(tensor, "optimizer")
