@@ -148,7 +148,7 @@ def profile_layer(
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
-        t.backward(*(ends.pop(0) for _ in range(2)))
+        t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
@@ -192,7 +192,7 @@ def _not_reentrant(
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True
-    t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+    t.backward(ends.pop(0), ends.pop(0), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
     return prune((*made, *moments_from(t, mark)))
