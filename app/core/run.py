@@ -104,9 +104,9 @@ CCE_PLUGIN = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
 LIGER_PLUGIN = "axolotl.integrations.liger.LigerPlugin"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """The LoRA keys of a configuration."""
+    """The LoRA keys of a configuration. Without slots, as ``Run`` is, for ``varied``."""
 
     r: int
     alpha: int
@@ -122,9 +122,9 @@ class LoraSettings:
     """Whether there are dropout modules that drop nothing, as TRL's ``disable_dropout`` leaves them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one process does in one optimizer step."""
+    """What one process does in one optimizer step. Without slots, so that ``varied`` can make another of it."""
 
     method: Method
     quantization: Quantization
