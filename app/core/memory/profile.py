@@ -63,6 +63,8 @@ class LayerProfile:
     """Whether what came back for the layer above is counted in its own moments."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
+    lingering: int = 0
+    """What it handed on when it was made again, and what the nodes behind that saved: no backward runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +115,7 @@ def profile_layer(
     out = run_layer(quiet, spec, x)
     quiet_stage = Stage(moments=quiet.moments())
     output = out.itemsize
+    quiet.handed_on = ()
     del x, out
     copies = quiet.now
     quiet.end_autocast()
@@ -144,9 +147,13 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
+    lingering = 0
+    t.handed_on = ()
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
+        lingering = again.now
+        again.handed_on = ()
     else:
         t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
@@ -162,6 +169,7 @@ def profile_layer(
         moved=moved,
         lets_go=waiting >= 0,
         stuck=sum(storage.bytes for storage in t.stuck),
+        lingering=lingering,
         kept=kept,
         copies=copies,
         output=output,
