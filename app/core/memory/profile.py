@@ -152,8 +152,11 @@ def profile_layer(
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
-        lingering = again.now
-        again.handed_on = ()
+        if again.handed_on:
+            again.end_autocast()
+            again.beside = None
+            lingering = again.now
+            again.handed_on = ()
     else:
         t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
