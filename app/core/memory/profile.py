@@ -136,6 +136,7 @@ def profile_layer(
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
+    t.handed_on = ()
     kept = t.now - out.bytes
     mark = len(t.log)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
@@ -148,7 +149,6 @@ def profile_layer(
     ends = [out, grad]
     del out, grad
     lingering = 0
-    t.handed_on = ()
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
