@@ -66,6 +66,8 @@ class LayerProfile:
     """Elements and itemsize of the gradient that waits for the next one when its backward is over (``within``)."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
+    lingering: int = 0
+    """What it handed on when it was made again, and what the nodes behind that saved: no backward runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ def profile_layer(
     out = run_layer(quiet, spec, x)
     quiet_stage = Stage(moments=quiet.moments())
     output = out.itemsize
+    quiet.handed_on = ()
     del x, out
     copies = quiet.now
     quiet.end_autocast()
@@ -139,6 +142,7 @@ def profile_layer(
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
+    t.handed_on = ()
     kept = t.now - out.bytes
     mark = len(t.log)
     t.steps(within, pending)
@@ -151,11 +155,17 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
+    lingering = 0
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
+        if again.handed_on:
+            again.end_autocast()
+            again.beside = None
+            lingering = again.now
+            again.handed_on = ()
     else:
-        t.backward(*(ends.pop(0) for _ in range(2)))
+        t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
@@ -169,6 +179,7 @@ def profile_layer(
         lets_go=waiting >= 0,
         pending=waits,
         stuck=sum(storage.bytes for storage in t.stuck),
+        lingering=lingering,
         kept=kept,
         copies=copies,
         output=output,
@@ -199,7 +210,7 @@ def _not_reentrant(
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True
-    t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+    t.backward(ends.pop(0), ends.pop(0), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
     return prune((*made, *moments_from(t, mark)))
