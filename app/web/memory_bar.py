@@ -1,13 +1,16 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
+import unicodedata
 from functools import lru_cache
 
 from app.core.estimate import Estimate, Memory, Phase
 from app.texts import Texts
 from app.web.contexts import MemoryBar, Segment
 
-ROOMY_PERCENT = 11
-"""From this share of the bar on, a part has room for its value on a wide screen."""
+NARROW_PX = 560
+"""The bar's width from which on its parts are labelled; the stylesheet hides the labels on a narrower one."""
+LETTER_PX, BURMESE_PX, AROUND_PX = 6.3, 10, 10
+"""px: what a letter takes, Latin and Burmese, whose marks take none of their own; and the room around a label."""
 MARGIN = 1.015
 FILLS = (
     "weights",
@@ -81,13 +84,21 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
                 x_percent=_percent(start / scale),
                 width_percent=_percent(size / scale),
                 middle_percent=_percent((start + size / 2) / scale),
-                roomy=size / scale >= ROOMY_PERCENT,
+                labelled=has_room(label, size / scale),
+                roomy=has_room(gib(size, texts), size / scale),
                 share=texts.text("web.percent", share=100 * size / memory.process_bytes),
                 explanation=explanation,
             )
         )
         start += size
     return tuple(segments)
+
+
+def has_room(text: str, percent: float) -> bool:
+    """Whether ``text`` stands within a part of ``percent`` of the bar's width."""
+    letters = (letter for letter in text if not unicodedata.category(letter).startswith("M"))
+    wide = sum(BURMESE_PX if "\u1000" <= letter <= "\u109f" else LETTER_PX for letter in letters)
+    return wide + AROUND_PX <= percent / 100 * NARROW_PX
 
 
 def peak_text(memory: Memory, texts: Texts) -> str:

@@ -20,6 +20,7 @@ class Segment:
     x_percent: str
     width_percent: str
     middle_percent: str
+    labelled: bool
     roomy: bool
     share: str
     explanation: str
@@ -135,7 +136,7 @@ class Column:
     x_percent: str
     width_percent: str
     middle_percent: str
-    top: str
+    total_y: str
     slices: tuple[Slice, ...]
     url: str
 
