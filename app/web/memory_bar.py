@@ -48,6 +48,7 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
         range_width_percent=_percent((high - low) / scale),
         range_low=gib(low, texts),
         range_high=gib(high, texts),
+        largest=_largest(memory, texts) if over else "",
         description=texts.text(
             "web.bar.description" if estimate.capacity_bytes is not None else "web.bar.description.alone",
             process_bytes=memory.process_bytes,
@@ -114,6 +115,16 @@ def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:
     overhead = memory.process_bytes - memory.allocated_peak_bytes
     terms = [(term.code, term.bytes) for term in memory.breakdown if term.bytes > 0]
     return (*terms, ("overhead", overhead)) if overhead > 0 else tuple(terms)
+
+
+def _largest(memory: Memory, texts: Texts) -> str:
+    """The two parts that take most."""
+    most = sorted(parts_of(memory), key=lambda part: -part[1])[:2]
+    label = {"overhead": "web.bar.overhead"}
+    return texts.text(
+        "web.bar.largest",
+        parts=tuple(f"{texts.text(label.get(code, f'term.{code}'))} {gib(size, texts)}" for code, size in most),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -119,6 +119,14 @@ def test_columns_stand_on_the_line_and_reach_their_total(get: Get) -> None:
     assert foot - float(str(page.one(".lengths-capacity")["y1"])) == pytest.approx(capacity * scale, abs=scale * 0.1)
 
 
+def test_what_takes_most_is_said_where_it_does_not_fit(get: Get) -> None:
+    page = get("/plan", PLAN | {"method": "full"})
+    rows = page.document.select(".parts tbody tr")
+    most = max(rows, key=lambda row: number(row.select_one("td").get_text()))
+    assert most.select_one(".part-name").get_text(strip=True) in page.text(".largest")
+    assert not get("/plan", PLAN).document.select(".largest")
+
+
 @pytest.mark.parametrize("gpu", ["rtx-4090", "rtx-3060-12gb", "a100-80gb-sxm"])
 def test_the_card_s_line_crosses_out_no_figure(get: Get, gpu: str) -> None:
     page = get("/plan", PLAN | {"gpu": gpu})

@@ -42,6 +42,7 @@ class MemoryBar:
     range_width_percent: str
     range_low: str
     range_high: str
+    largest: str
     description: str
 
 
