@@ -97,9 +97,13 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
 
 def has_room(text: str, percent: float) -> bool:
     """Whether ``text`` stands within a part of ``percent`` of the bar's width."""
+    return _wide_px(text) + AROUND_PX <= percent / 100 * NARROW_PX
+
+
+@lru_cache(maxsize=4096)
+def _wide_px(text: str) -> float:
     letters = (letter for letter in text if not unicodedata.category(letter).startswith("M"))
-    wide = sum(BURMESE_PX if "\u1000" <= letter <= "\u109f" else LETTER_PX for letter in letters)
-    return wide + AROUND_PX <= percent / 100 * NARROW_PX
+    return sum(BURMESE_PX if "\u1000" <= letter <= "\u109f" else LETTER_PX for letter in letters)
 
 
 def peak_text(memory: Memory, texts: Texts) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from functools import cache, lru_cache, partial
+from weakref import WeakKeyDictionary
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Macro
@@ -12,17 +13,20 @@ from starlette.routing import NoMatchFound
 
 from app.assets import TEMPLATES, static_url
 from app.texts import Texts, choose_language, texts
-from app.web.contexts import PageContext
+from app.web.contexts import FieldView, PageContext
 from app.web.hypermedia import VARY
 
-KEPT = 1024
-"""Drawn controls: a kilobyte or two each, a list of all cards eight."""
+_drawings: WeakKeyDictionary[FieldView, dict[Hashable, str]] = WeakKeyDictionary()
 
 
-@lru_cache(maxsize=KEPT)
-def _drawn(macro: Macro, *args: Hashable, **kwargs: Hashable) -> str:
-    """What ``macro`` gives, kept by what it is given: most of a form stays as it is from one change to the next."""
-    return macro(*args, **kwargs)
+def _drawn(macro: Macro, field: FieldView, *args: Hashable, **kwargs: Hashable) -> str:
+    """What ``macro`` gives for ``field``, kept as long as that is: most of a form stays as it is between changes."""
+    drawings = _drawings.setdefault(field, {})
+    key = (macro, args, tuple(kwargs.items()))
+    drawing = drawings.get(key)
+    if drawing is None:
+        drawing = drawings[key] = macro(field, *args, **kwargs)
+    return drawing
 
 
 @cache
