@@ -4,15 +4,15 @@ from collections.abc import Hashable
 from functools import cache, lru_cache, partial
 from weakref import WeakKeyDictionary
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Macro
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import NoMatchFound
 
-from app.assets import TEMPLATES, static_url
+from app.assets import static_url
 from app.texts import Texts, choose_language, texts
+from app.web.compiling import Templates
 from app.web.contexts import FieldView, PageContext
 from app.web.hypermedia import VARY
 
@@ -30,17 +30,10 @@ def _drawn(macro: Macro, field: FieldView, *args: Hashable, **kwargs: Hashable) 
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals["drawn"] = _drawn
-    return environment
+def _templates(language: Texts) -> Templates:
+    templates = Templates(language)
+    templates.globals["drawn"] = _drawn
+    return templates
 
 
 def reader(request: Request) -> Texts:
@@ -82,7 +75,7 @@ def render(
 ) -> HTMLResponse:
     """``template`` filled with ``page``, in ``language``; what extends ``base.html`` needs a ``PageContext``."""
     body = (
-        _environment()
+        _templates(language)
         .get_template(template)
         .render(
             page=page,
