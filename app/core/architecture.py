@@ -269,6 +269,11 @@ class Architecture:
         return sum(len(block.layers) for block in self.blocks)
 
     @cached_property
+    def windows(self) -> frozenset[int]:
+        """Tokens of the sliding windows that its layers attend in."""
+        return frozenset(block.sliding_window for block in self.blocks if block.sliding_window is not None)
+
+    @cached_property
     def mixture_of_experts(self) -> bool:
         """Whether any layer routes tokens to experts."""
         return any(block.experts for block in self.blocks)

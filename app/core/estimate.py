@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Protocol
 
 from app.core.architecture import Architecture
@@ -58,9 +59,16 @@ class Term:
     sharded: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Itemised(Protocol):
+    """What can be told term by term."""
+
+    def terms(self) -> tuple[Term, ...]:
+        """All of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Memory per GPU in bytes. ``breakdown`` sums to ``allocated_peak_bytes`` exactly.
+    """Memory per GPU in bytes. ``breakdown`` sums to ``allocated_peak_bytes`` exactly; it is made when it is asked for.
 
     ``peak_phase`` is when the process takes the most, ``step_phase`` when a training step does, which the breakdown
     itemises: they differ where loading takes more than any step. ``load_bytes`` is the most that weights take while
@@ -73,8 +81,13 @@ class Memory:
     peak_phase: Phase
     step_phase: Phase
     load_bytes: int
-    breakdown: tuple[Term, ...]
+    itemised: Itemised
     host_bytes: int = 0
+
+    @cached_property
+    def breakdown(self) -> tuple[Term, ...]:
+        """What lives at the peak, term by term."""
+        return self.itemised.terms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

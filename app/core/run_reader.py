@@ -3,12 +3,15 @@
 Source: Axolotl 0.19, ``axolotl/utils/schemas``.
 """
 
+import marshal
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
 from app.core.errors import FieldError, InvalidInput
+from app.core.kept import found_or_made
 from app.core.messages import message
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType
@@ -29,6 +32,7 @@ from app.core.run import (
     Run,
 )
 from app.core.shown import shown
+from app.core.varying import varied
 
 ATTENTION_OF = {
     "eager": Attention.EAGER,
@@ -76,13 +80,57 @@ OPTIMIZERS = tuple(
 """Names that Transformers 5.16.1 and Axolotl 0.19 can build."""
 
 
+WHOLE: Mapping[str, range] = {
+    "sequence_len": range(1, LONGEST_SEQUENCE + 1),
+    "micro_batch_size": range(1, (1 << 16) + 1),
+    "eval_batch_size": range(1, (1 << 16) + 1),
+    "gradient_accumulation_steps": range(1, (1 << 20) + 1),
+    "lora_r": range(1, (1 << 16) + 1),
+    "lora_alpha": range(1, (1 << 20) + 1),
+}
+"""Keys of whole numbers, which nothing but themselves is read from, and what they may be."""
+
+_SAID: OrderedDict[tuple[bytes, tuple[str, ...]], Run] = OrderedDict()
+MOST_SAID, LONGEST_SAID = 1024, 4096
+"""Configurations beside their numbers that are kept as read, and the bytes that one may take to be."""
+
+
 def read_run(config: Mapping[str, Any]) -> Run:
-    """Read a configuration.
+    """Read a configuration. What it says beside its numbers is read once, and numbers are put in.
 
     Raises:
         InvalidInput: with one error per bad value, pointers below ``/config``.
     """
-    return _Reader(config).run()
+    numbers = {key: config[key] for key in WHOLE if key in config}
+    written = _written({key: value for key, value in config.items() if key not in WHOLE})
+    if written is None or not all(type(number) is int and number in WHOLE[key] for key, number in numbers.items()):
+        return _Reader(config).run()
+    said = found_or_made(_SAID, (written, tuple(numbers)), lambda: _Reader(config).run(), most=MOST_SAID)
+    return _at(said, numbers)
+
+
+def _written(config: dict[str, Any]) -> bytes | None:
+    """A configuration as bytes; None where it holds what has none (a date, a set), or too much to be kept."""
+    try:
+        written = marshal.dumps(config, 2)  # the version that writes equals the same
+    except ValueError:
+        return None
+    return written if len(written) <= LONGEST_SAID else None
+
+
+def _at(said: Run, numbers: Mapping[str, int]) -> Run:
+    """The run at numbers that stand in the same places."""
+    rows, lora = numbers.get("micro_batch_size", said.micro_batch_size), said.lora
+    if lora is not None:
+        lora = varied(lora, r=numbers["lora_r"], alpha=numbers.get("lora_alpha", 2 * numbers["lora_r"]))
+    return varied(
+        said,
+        lora=lora,
+        sequence_len_tokens=numbers.get("sequence_len", said.sequence_len_tokens),
+        micro_batch_size=rows,
+        eval_batch_size=numbers.get("eval_batch_size", rows),
+        gradient_accumulation_steps=numbers.get("gradient_accumulation_steps", said.gradient_accumulation_steps),
+    )
 
 
 class _Reader:
@@ -96,7 +144,8 @@ class _Reader:
     def fault(self, key: str, code: str, **params: Any) -> None:
         self.errors.append(FieldError(f"/config/{key}", message(code, key=key, **params)))
 
-    def whole(self, key: str, default: int, least: int, most: int) -> int:
+    def whole(self, key: str, default: int) -> int:
+        least, most = WHOLE[key][0], WHOLE[key][-1]
         value = self.config.get(key)
         if value is None:
             return default
@@ -181,16 +230,16 @@ class _Reader:
             lora = replace(lora, dropout=0.0, idle_dropout=lora.dropout > 0)
         packing = self.flag("sample_packing")
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
-        micro_batch_size = self.whole("micro_batch_size", 1, 1, 1 << 16)
+        micro_batch_size = self.whole("micro_batch_size", 1)
         attention = self.attention_name()
         run = Run(
             method=Method.PEFT if adapter in PEFT_TYPES else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
             lora=lora,
             relora=self.flag("relora"),
-            sequence_len_tokens=self.whole("sequence_len", 512, 1, LONGEST_SEQUENCE),
+            sequence_len_tokens=self.whole("sequence_len", 512),
             micro_batch_size=micro_batch_size,
-            gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1, 1, 1 << 20),
+            gradient_accumulation_steps=self.whole("gradient_accumulation_steps", 1),
             sample_packing=packing,
             attention=self.attention(attention),
             attention_set=attention not in (None, "sdpa", "eager"),
@@ -203,7 +252,7 @@ class _Reader:
             fused_lora=self.fused_lora(adapter, bits8),
             bf16=not self.those_on(("fp16", "float16")),
             evaluates=self.evaluates(),
-            eval_batch_size=self.whole("eval_batch_size", micro_batch_size, 1, 1 << 16),
+            eval_batch_size=self.whole("eval_batch_size", micro_batch_size),
             neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
             or self.number("noisy_embedding_alpha", 0.0, 0.0, 1e6) > 0,
             computes_full=self.computes_full(),
@@ -273,10 +322,10 @@ class _Reader:
             pattern = {}
         if self.config.get("lora_r") is None:
             self.fault("lora_r", "error.config.lora_r_missing")
-        rank = self.whole("lora_r", 16, 1, 65536)
+        rank = self.whole("lora_r", 16)
         return LoraSettings(
             r=rank,
-            alpha=self.whole("lora_alpha", 2 * rank, 1, 1 << 20),
+            alpha=self.whole("lora_alpha", 2 * rank),
             dropout=self.number("lora_dropout", 0.0, 0.0, 0.999999),
             dora=self.flag("peft_use_dora"),
             target_modules=targets if isinstance(targets, str) else (self.names("lora_target_modules") or None),

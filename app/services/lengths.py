@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from app.core.architecture import Architecture
 from app.core.estimate import Memory, Verdict
 from app.services.estimating import verdict
 from app.services.measuring import Meter
@@ -43,19 +42,15 @@ class Lengths:
     whole_context: bool
 
 
-def by_length(
-    *, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int, meter: Meter | None = None
-) -> Lengths:
+def by_length(*, meter: Meter, config: Mapping[str, Any], capacity_bytes: int) -> Lengths:
     """Powers of two up to the first that does not fit, but a few at least, and the configuration's own length.
-
-    ``meter`` is one that keeps what it measured, where the model is one of the catalogue.
 
     Raises:
         InvalidInput: the configuration holds values that cannot be.
     """
     own = int(config.get("sequence_len") or SHORTEST)
-    context = min(architecture.context_tokens or LONGEST, LONGEST)
-    scale = _Scale(meter or Meter(architecture), config, capacity_bytes)
+    context = min(meter.architecture.context_tokens or LONGEST, LONGEST)
+    scale = _Scale(meter, config, capacity_bytes)
     lengths = {own}
     tokens = min(SHORTEST, own)
     while tokens <= max(context, own):

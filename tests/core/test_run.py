@@ -1,12 +1,15 @@
 """Reading a configuration: Axolotl's defaults, its spellings, and every fault named."""
 
+from collections.abc import Callable
+from datetime import date
+from itertools import product
 from typing import Any
 
 import pytest
 
-from app.core.errors import InvalidInput
-from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Quantization
-from app.core.run_reader import read_run
+from app.core.errors import FieldError, InvalidInput
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Quantization, Run
+from app.core.run_reader import LONGEST_SAID, WHOLE, _Reader, read_run
 
 LORA = {"adapter": "lora", "lora_r": 16}
 
@@ -127,3 +130,35 @@ def test_every_fault_is_reported_at_once() -> None:
         "/config/micro_batch_size",
         "/config/optimizer",
     }
+
+
+def test_numbers_are_put_into_what_was_read_before() -> None:
+    """Whatever stood there: another number, none, or none that is written as one."""
+    plain = LORA | {"sequence_len": 512, "micro_batch_size": 2, "lora_alpha": 8, "eval_batch_size": 3}
+    values = (*range(1, 40, 13), 1 << 13, None, "16", 8.0, True, 0, -1, 1 << 24, 1 << 25, "x")
+    for key, value in product(WHOLE, values):
+        for config in (plain | {key: value}, {key: value, "adapter": ""}, LORA | {key: value}):
+            assert _outcome(read_run, config) == _outcome(lambda given: _Reader(given).run(), config), config
+
+
+def test_what_is_said_beside_numbers_is_told_apart() -> None:
+    """By value and by type, and whether a number that others follow is given."""
+    assert read_run({"gradient_checkpointing": True}) != read_run({"gradient_checkpointing": False})
+    assert read_run({"optim_target_modules": ["1"]}) != read_run({"optim_target_modules": "1"})
+    assert read_run({"micro_batch_size": 4}).eval_batch_size == 4
+    assert read_run({"micro_batch_size": 4, "eval_batch_size": 4}).eval_batch_size == 4
+    assert read_run({"micro_batch_size": 5}).eval_batch_size == 5
+    assert read_run({"micro_batch_size": 5, "eval_batch_size": 4}).eval_batch_size == 4
+
+
+def test_what_cannot_be_kept_is_read_all_the_same() -> None:
+    """A date has no bytes here, and a long text would fill the room of many."""
+    for more in ({"seen": date(2026, 1, 1)}, {"seen": "x" * LONGEST_SAID}):
+        assert read_run(LORA | more) == read_run(LORA)
+
+
+def _outcome(read: Callable[[dict[str, Any]], Run], config: dict[str, Any]) -> Run | list[FieldError]:
+    try:
+        return read(config)
+    except InvalidInput as refused:
+        return list(refused.errors)

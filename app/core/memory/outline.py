@@ -1,20 +1,18 @@
 """The outline of a step: its moments as polynomials, ready for numbers to be put in.
 
-A group's moments may each stand on each of several bases (a layer's backward at every place in the stack), so the
-highest of all is the highest moment on the highest base.
+A stage's moments may each stand on each of several bases (a layer's backward at every place in the stack). What could
+be the highest of all is written out once, moment by moment and base by base, so that an estimate looks at one list.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from operator import add, ge, gt
-from typing import TypeVar
+from fractions import Fraction
+from operator import ge, gt
+from typing import TypeAlias
 
 from app.core.estimate import Phase
-from app.core.memory.tape import Coefficients, Moment, fields
+from app.core.memory.tape import ACTIVATIONS, GRADIENTS, WEIGHTS, Coefficients, Lengths, Moment, fields
 from app.core.memory.trained import Sizes
-
-T = TypeVar("T")
 
 _ALWAYS = 3
 """Coefficients of what is never nothing: one, tokens, and tokens by the row's length."""
@@ -28,54 +26,95 @@ class Base:
     activations: int
     weights: int = 0
 
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.gradients + self.activations + self.weights
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Moments of one stage, each of which may stand on each of several bases: the highest is that of both."""
+    """Moments of one stage, each of which may stand on each of several bases."""
 
     phase: Phase
-    moments: tuple[tuple[Coefficients, Moment], ...]
-    bases: tuple[tuple[Coefficients, Base], ...]
+    moments: tuple[Moment, ...]
+    bases: tuple[Base, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Top:
+    """A moment on its base: packed bytes by slot."""
+
+    phase: Phase
+    slots: tuple[int, ...]
 
     @classmethod
-    def of(cls, phase: Phase, moments: Iterable[Moment], bases: Iterable[Base]) -> "Group":
-        """Taken apart, ready to be evaluated."""
-        return cls(
-            phase=phase,
-            moments=tuple((fields(moment.total), moment) for moment in moments),
-            bases=tuple((fields(base.gradients + base.activations + base.weights), base) for base in bases),
-        )
-
-    def highest(self, values: tuple[int, int, int, int, int]) -> tuple[int, Moment, Base]:
-        """The highest at these lengths, in bytes, and what it is made of."""
-        best, moment = _largest(self.moments, values)
-        below, base = _largest(self.bases, values)
-        return best + below, moment, base
+    def of(cls, phase: Phase, moment: Moment, base: Base) -> "Top":
+        """Of all that lives then."""
+        slots = list(moment.slots)
+        slots[GRADIENTS] += base.gradients
+        slots[ACTIVATIONS] += base.activations
+        slots[WEIGHTS] += base.weights
+        return cls(phase=phase, slots=tuple(slots))
 
 
-def _largest(rows: Sequence[tuple[Coefficients, T]], values: tuple[int, int, int, int, int]) -> tuple[int, T]:
-    """The first of the largest rows."""
-    tokens, pairs, chunk, rank, both = values
-    most, best = -1, rows[0][1]
-    for (c, t, s, k, r, q), row in rows:
-        size = c + t * tokens + s * pairs + k * chunk + r * rank + q * both
-        if size > most:
-            most, best = size, row
-    return most, best
+Row: TypeAlias = tuple[Coefficients, Top]
+"""A moment's total and what it is made of."""
 
 
-def contenders(groups: Iterable[Group]) -> tuple[Group, ...]:
-    """Without those of which another is higher at any lengths, whatever moment and base of theirs is meant."""
-    left = list(groups)
-    sums = [[tuple(map(add, moment, base)) for moment, _ in group.moments for base, _ in group.bases] for group in left]
-    for place in reversed(range(len(left))):
-        others = [one for other, rows in enumerate(sums) if other != place for one in rows]
-        if all(any(_above(other, one) for other in others) for one in sums[place]):
-            del left[place], sums[place]
-    return tuple(left)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The highest moment in bytes: of which phase, and its slots as they are at these lengths."""
+
+    bytes: int
+    phase: Phase
+    slots: tuple[int, ...]
+    lengths: Lengths
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Bytes by slot."""
+        return tuple([self.lengths.value(size) for size in self.slots])
 
 
-def _above(other: tuple[int, ...], one: tuple[int, ...]) -> bool:
+class Heights:
+    """All moments that could be the highest, at whatever lengths."""
+
+    __slots__ = ("rows", "tops")
+
+    def __init__(self, groups: Iterable[Group]) -> None:
+        left = contenders([row for group in groups for row in _written_out(group)])
+        self.rows = tuple([coefficients for coefficients, _ in left])
+        self.tops = tuple([top for _, top in left])
+
+    def highest(self, lengths: Lengths) -> Peak:
+        """The first of the highest at these lengths."""
+        tokens, pairs, chunk, rank, both = lengths.values
+        sizes = [c + t * tokens + s * pairs + k * chunk + r * rank + q * both for c, t, s, k, r, q in self.rows]
+        most = max(sizes)
+        top = self.tops[sizes.index(most)]
+        return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths)
+
+
+def _written_out(group: Group) -> Iterator[Row]:
+    for moment in group.moments:
+        for base in group.bases:
+            yield fields(moment.total + base.total), Top.of(group.phase, moment, base)
+
+
+def contenders(rows: Sequence[Row]) -> list[Row]:
+    """Without those that another is above, or as high as and before, at any lengths.
+
+    What is above another is also the larger of the two packed, so that one look at those taken before is enough.
+    """
+    taken: list[tuple[int, Coefficients]] = []
+    for place, (one, _) in sorted(enumerate(rows), key=lambda row: row[1][0][::-1], reverse=True):
+        if not any(_above(other, one) or (before < place and all(map(ge, other, one))) for before, other in taken):
+            taken.append((place, one))
+    return [rows[place] for place, _ in sorted(taken)]
+
+
+def _above(other: Coefficients, one: Coefficients) -> bool:
     """Whether ``other`` is larger wherever there are tokens; chunk and rank may be nothing."""
     return all(map(ge, other, one)) and any(map(gt, other[:_ALWAYS], one))
 
@@ -85,30 +124,45 @@ class Outline:
     """All of a step that its switches decide: what trains, and the moments that could be its peak.
 
     ``weights`` are the base model's bytes (a reference's too), ``loading`` their most while they are loaded;
-    ``trained`` takes the rank. ``evaluation`` has lengths of its own; ``offloaded`` are packed bytes of checkpoints
-    that wait on the host.
+    ``trained`` takes the rank. ``evaluation`` has lengths of its own, None where there is none; ``offloaded`` are
+    packed bytes of checkpoints that wait on the host.
     """
 
     weights: int
     loading: int
     trained: Sizes
-    training: tuple[Group, ...]
-    evaluation: tuple[Group, ...]
+    training: Heights
+    evaluation: Heights | None
     offloaded: int
     fetched: int = 0
     """Bytes of weights that are on the card between steps though the others of their kind wait on the host."""
 
 
-def ends(bases: Sequence[Base]) -> list[Base]:
-    """Without those inside a run of equal steps: whatever the lengths, one end of it is at least as high."""
-    found = list(bases[:1])
-    step = None
-    for before, base in pairwise(bases):
-        moved = base.weights - before.weights
-        change = base.gradients - before.gradients, base.activations - before.activations, moved
-        if change == step:
-            found[-1] = base
+def ends(bases: Iterable[Base]) -> list[Base]:
+    """Without those that lie between two others: whatever the lengths, one of the two is at least as high.
+
+    A stack of equal layers leaves its first and its last, and so does one in which kinds of layers take turns.
+    """
+    left: list[tuple[Base, Coefficients]] = []
+    for base in bases:
+        own = fields(base.total)
+        while len(left) > 1 and _between(left[-2][1], left[-1][1], own):
+            left.pop()
+        left.append((base, own))
+    return [base for base, _ in left]
+
+
+def _between(first: Coefficients, middle: Coefficients, last: Coefficients) -> bool:
+    """Whether some mean of ``first`` and ``last``, or ``first`` alone, is nowhere below ``middle``."""
+    if all(2 * two <= one + three for one, two, three in zip(first, middle, last, strict=True)):
+        return True
+    least, most = Fraction(0), Fraction(1)
+    for one, two, three in zip(first, middle, last, strict=True):
+        if one == three:
+            if two > one:
+                return False
+        elif one > three:
+            least = max(least, Fraction(two - three, one - three))
         else:
-            found.append(base)
-        step = change
-    return found
+            most = min(most, Fraction(three - two, three - one))
+    return most > 0 and least <= most

@@ -1,98 +1,31 @@
 """The peak of a step: the highest of its moments, each from what is live then.
 
-Gradients are set to None after each step, so the first micro batch begins without them; with accumulation they are
-there from the start. A layer's moments come from its tape (``profile``); this module lays the layers end to end: what
-those below keep, what is above in gradients, and the layer itself.
-
-All of that is polynomials in lengths and rank (``tape``), worked out once for each combination of an architecture and
-the switches of a run and kept; an estimate puts its numbers in.
+Those moments are polynomials in lengths and rank, laid out once for each combination of an architecture and the
+switches of a run (``step``) and kept; an estimate puts its numbers in.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from operator import attrgetter
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind, Module, Part
-from app.core.estimate import Memory, Phase, Term
+from app.core.architecture import Architecture
+from app.core.estimate import Memory, Phase
 from app.core.kept import kept
-from app.core.memory.attending import one_row
+from app.core.memory.breakdown import Breakdown
 from app.core.memory.confirmed import doubt_percent
-from app.core.memory.entering import (
-    between_bytes,
-    first_itemsize,
-    mask_bytes,
-    prompt_copies,
-    saves_between,
-    stands_between,
-)
-from app.core.memory.forms import head_spec, layer_specs, position_elements
-from app.core.memory.layer_offloading import layers_of
-from app.core.memory.layers import LayerSpec
-from app.core.memory.loading import load_bytes
-from app.core.memory.loss import liger_chunk_tokens
-from app.core.memory.offloading import (
-    hooks_see_head,
-    hooks_see_layers,
-    inputs_flying,
-    labels_stay,
-    lets_go_itself,
-    streams_held,
-)
-from app.core.memory.optimizers import form_of, gradient_bytes
-from app.core.memory.outline import Base, Group, Outline, contenders, ends
-from app.core.memory.preference import (
-    PreferenceProfile,
-    larger_side,
-    profile_preference,
-    reference_bytes,
-    reference_cache,
-    reference_head,
-    refers,
-    trained_head,
-    with_reward_head,
-)
+from app.core.memory.lengths import evaluation_lengths, lengths_of
+from app.core.memory.offloading import labels_stay
+from app.core.memory.optimizers import form_of
+from app.core.memory.outline import Heights, Outline, Peak
+from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import CONTEXT_BYTES, Process
-from app.core.memory.profile import (
-    HeadProfile,
-    LayerProfile,
-    Stage,
-    profile_evaluation,
-    profile_head,
-    profile_layer,
-)
+from app.core.memory.step import Step, kernels_of
 from app.core.memory.stepping import Stepping, stepping
-from app.core.memory.tape import (
-    ACTIVATIONS,
-    GRADIENTS,
-    LOGITS,
-    LOSS,
-    SLOTS,
-    TEMPORARIES,
-    TOKEN,
-    WEIGHTS,
-    Lengths,
-    Moment,
-    fields,
-)
-from app.core.memory.trained import Sizes, by_rank, merged, trained_tensors, variable_rank
-from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
-from app.core.messages import message
-from app.core.methods.settings import PeftType
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, LoraSettings, Loss, Method, Offloading, Preference, Run
-
-BATCH_BYTES = 24
-"""Token ids, labels and positions of a token, eight bytes each."""
-BATCH = BATCH_BYTES * TOKEN
-
-
-def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
-    """Which of Axolotl's kernels replace PEFT's forward."""
-    if not fused_lora or run.method is Method.FULL:
-        return frozenset()
-    return frozenset(run.lora_kernels or LORA_KERNEL_KEYS)
-
+from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
+from app.core.memory.trained import by_rank, variable_rank
+from app.core.run import LoraSettings, Method, Preference, Run
 
 _SWEPT = frozenset(
     ("lora", "sequence_len_tokens", "micro_batch_size", "gradient_accumulation_steps", "optimizer", "eval_batch_size")
@@ -112,95 +45,33 @@ def _lora_key(lora: LoraSettings | None, rank: int) -> Hashable:
     return _lora_switches(lora), lora.dropout > 0, pattern, 0 if rank else lora.r
 
 
-def outlined(architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> tuple[Outline, int]:
-    """The outline of a step, kept by all that decides it, and the rank to put into it (0 where it holds that)."""
-    rank = variable_rank(architecture, run, adapter)
-    rows = row_tokens(run)
-    windows: frozenset[int] = kept(architecture, "windows", lambda: _windows(architecture))
+def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Lengths, *, fused_lora: bool) -> Outline:
+    """The outline of a step, kept by all that decides it: switches, and of numbers which side of a bound they are."""
+    windows = architecture.windows
     key = (
         "outline",
-        kernels,
+        fused_lora,
         _switches(run),
-        _lora_key(run.lora, rank),
+        _lora_key(run.lora, lengths.rank),
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
         form_of(run.optimizer).immediate,
-        labels_stay(run, rows),
-        tuple([rows >= window for window in windows]) if windows else (),
+        labels_stay(run, lengths.row),
+        sum([lengths.row >= window for window in windows]) if windows else 0,
     )
-    outline = kept(
-        architecture,
-        key,
-        lambda: _Step(architecture, run, by_rank(adapter, rank) if rank else adapter, kernels=kernels).outline(),
-    )
-    return outline, rank
+    return kept(architecture, key, lambda: _outline(architecture, run, adapter, lengths.rank, fused_lora=fused_lora))
 
 
-def _windows(architecture: Architecture) -> frozenset[int]:
-    return frozenset(block.sliding_window for block in architecture.blocks if block.sliding_window is not None)
+def _outline(architecture: Architecture, run: Run, adapter: Adapter, rank: int, *, fused_lora: bool) -> Outline:
+    kernels = kernels_of(run, fused_lora=fused_lora)
+    return Step(architecture, run, by_rank(adapter, rank) if rank else adapter, kernels=kernels).outline()
 
 
-def row_tokens(run: Run) -> int:
-    """Tokens of one row: packed, the micro batch is one."""
-    return run.tokens + virtual_tokens(run) if one_row(run) else run.sequence_len_tokens + virtual_tokens(run)
-
-
-def virtual_tokens(run: Run) -> int:
-    """A prompt's tokens before each row; a prefix stands in the keys and values instead."""
-    return 0 if run.peft is not None and run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
-
-
-def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
-    """What a training step puts into its outline."""
-    tokens = run.tokens + virtual_tokens(run) * (1 if one_row(run) else run.micro_batch_size)
-    row = row_tokens(run)
-    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
-
-
-def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
-    """What evaluation puts in: rows of the same length."""
-    row = run.sequence_len_tokens + virtual_tokens(run)
-    tokens = run.eval_batch_size * run.rows_per_sample * row
-    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
-
-
-def _chunk(architecture: Architecture, run: Run, tokens: int, row: int) -> int:
-    """Tokens of the loss's chunk, or those of preferred answers that predict another."""
-    if run.preference is not None:
-        return tokens - tokens // row
-    if run.loss is not Loss.LIGER_FUSED_LINEAR:
-        return 0
-    return liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peak:
-    """The peak beside weights, adapter and optimizer states: its phase, and bytes by slot."""
-
-    phase: Phase
-    sizes: tuple[int, ...]
-
-
-def highest(outline: Outline, training: Lengths, evaluation: Lengths | None, optimizer: Peak) -> Peak:
-    """The highest moment of a step, the optimizer's among them."""
-    most, best = sum(optimizer.sizes), None
-    for groups, lengths in ((outline.training, training), (outline.evaluation, evaluation)):
-        if lengths is None:
-            continue
-        values = lengths.values
-        for group in groups:
-            size, moment, base = group.highest(values)
-            if size > most:
-                most, best = size, (lengths, group.phase, moment, base)
-    if best is None:
-        return optimizer
-    lengths, phase, moment, base = best
-    slots = list(moment.slots)
-    slots[GRADIENTS] += base.gradients
-    slots[ACTIVATIONS] += base.activations
-    slots[WEIGHTS] += base.weights
-    return Peak(phase=phase, sizes=tuple([lengths.value(size) for size in slots]))
+def highest(heights: Heights, lengths: Lengths, before: Peak) -> Peak:
+    """The highest moment at these lengths, or one ``before`` that is as high."""
+    peak = heights.highest(lengths)
+    return peak if peak.bytes > before.bytes else before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,50 +82,60 @@ class _Measured:
     lengths: Lengths
     stepping: Stepping
     top: Peak
-    added: int
+    adapter: int
     """Bytes of the adapter."""
     peak: int
-    """Of all that is allocated, at its highest."""
-    loads: bool
-    """Whether loading takes more than the step."""
-    process: int
+    """Bytes of all that is allocated, at its highest."""
+    expected: int
+    """Bytes of the process while it trains."""
     range: tuple[int, int]
+
+    @property
+    def process(self) -> int:
+        """Bytes of the process at its largest, which may be while it loads."""
+        return max(self.expected, self.loading)
+
+    @property
+    def loading(self) -> int:
+        """Bytes of the process while it loads."""
+        return self.outline.loading + CONTEXT_BYTES
 
 
 def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> _Measured:
-    outline, rank = outlined(architecture, run, adapter, kernels=kernels_of(run, fused_lora=fused_lora))
-    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
-    added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
+    rank = variable_rank(architecture, run, adapter)
     lengths = lengths_of(architecture, run, rank)
-    slots = [0] * SLOTS
-    slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
-    top = highest(
-        outline,
-        lengths,
-        evaluation_lengths(architecture, run, rank) if run.evaluates else None,
-        Peak(phase=Phase.OPTIMIZER, sizes=tuple(slots)),
-    )
-    peak = outline.weights + added + steps.states - steps.on_host + sum(top.sizes)
+    outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
+    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
+    if outline.evaluation is not None:
+        top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)
+    added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
+    peak = outline.weights + added + steps.states - steps.on_host + top.bytes
     process = Process.of(architecture, run)
-    expected = process.expected_bytes(peak)
     return _Measured(
         outline=outline,
         lengths=lengths,
         stepping=steps,
         top=top,
-        added=added,
+        adapter=added,
         peak=peak,
-        loads=outline.loading + CONTEXT_BYTES > expected,
-        process=max(expected, outline.loading + CONTEXT_BYTES),
+        expected=process.expected_bytes(peak),
         range=process.range_bytes(peak, outline.loading, _room(architecture, run)),
     )
+
+
+def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak:
+    """What lives while the optimizer steps."""
+    slots = [0] * SLOTS
+    slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
+    return Peak(bytes=sum(slots), phase=Phase.OPTIMIZER, slots=tuple(slots), lengths=lengths)
 
 
 def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Architecture, Adapter]:
     """The model as it runs: under a reward, with a head of its own."""
     if run.preference is not Preference.REWARD:
         return architecture, adapter
-    architecture = with_reward_head(architecture)
+    architecture = kept(architecture, "rewarded", lambda: with_reward_head(architecture))
     return architecture, trained_head(architecture, adapter)
 
 
@@ -272,46 +153,28 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
     measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
-    outline, steps, top = measured.outline, measured.stepping, measured.top
-    tokens, vocab_size = run.tokens, architecture.vocab_size
-    terms = (
-        ("weights", outline.weights + top.sizes[WEIGHTS], True, {"parameters": architecture.total_parameters}),
-        ("adapter", measured.added, False, {"parameters": adapter.added_parameters}),
-        ("gradients", top.sizes[GRADIENTS], True, {"parameters": steps.parameters}),
-        ("optimizer", steps.states - steps.on_host, True, {"optimizer": run.optimizer, "host_bytes": steps.on_host}),
-        ("activations", top.sizes[ACTIVATIONS], False, {"tokens": tokens, "layers": architecture.num_layers}),
-        ("logits", top.sizes[LOGITS], False, {"tokens": tokens, "vocab_size": vocab_size}),
-        ("loss", top.sizes[LOSS], False, {"tokens": tokens, "vocab_size": vocab_size}),
-        ("temporaries", top.sizes[TEMPORARIES], False, {"tokens": tokens}),
-    )
-    said = {"optimizer": _where_states_live(run, steps)}
+    outline, top = measured.outline, measured.top
     return Memory(
         allocated_peak_bytes=measured.peak,
         process_bytes=measured.process,
         range_bytes=measured.range,
-        peak_phase=Phase.LOAD if measured.loads else top.phase,
+        peak_phase=Phase.LOAD if measured.loading > measured.expected else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
-        breakdown=tuple(
-            [
-                Term(
-                    code=code,
-                    bytes=size,
-                    explanation=message(f"term.{code}.explanation{said.get(code, '')}", **params),
-                    sharded=sharded,
-                )
-                for code, size, sharded, params in terms
-            ]
+        itemised=Breakdown(
+            weights=outline.weights,
+            adapter=measured.adapter,
+            stepping=measured.stepping,
+            top=top,
+            optimizer=run.optimizer,
+            total_parameters=architecture.total_parameters,
+            added_parameters=adapter.added_parameters,
+            tokens=run.tokens,
+            layers=architecture.num_layers,
+            vocab_size=architecture.vocab_size,
         ),
-        host_bytes=steps.on_host + measured.lengths.value(outline.offloaded),
+        host_bytes=measured.stepping.on_host + measured.lengths.value(outline.offloaded),
     )
-
-
-def _where_states_live(run: Run, steps: Stepping) -> str:
-    """Which sentence says where the states that are not counted on the GPU are."""
-    if not steps.on_host:
-        return ""
-    return ".paged" if form_of(run.optimizer).paged else ".on_host"
 
 
 def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
@@ -319,330 +182,3 @@ def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
     less, more = run.room_percent
     doubt = doubt_percent(architecture)
     return max(less, doubt), more + doubt
-
-
-class _Step:
-    """Lays the layers of one step end to end; all sizes are packed polynomials."""
-
-    def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
-        self.architecture, self.run = architecture, run
-        self.trained = trained = trained_tensors(architecture, run, adapter)
-        self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
-        self.full = run.method is Method.FULL
-        self.gradients = gradient_bytes(trained)
-        self.immediate = form_of(run.optimizer).immediate
-        self.present = run.gradient_accumulation_steps > 1 and not self.immediate
-        self.checkpointed = run.checkpointing is not Checkpointing.OFF
-        self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
-        embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
-        self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
-        self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
-        self.rowed = self.rows_table(adapter, embedding)
-        self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
-        self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
-        self.prompt = prompt_copies(adapter, run)
-        self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
-        self.first_needs = self.first_input_needs_gradient()
-        self.found = self.present or self.penalised
-        """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
-        self.moving = layers_of(architecture, run, adapter, kernels)
-        self.layers = self.profiles()
-        self.distinct = {id(layer): layer for layer in self.layers}
-        self.copies = sum(layer.copies for layer in self.layers)
-        stream = self.layers[-1].output if self.layers else self.embedding_itemsize
-        self.head = self.head_profile(adapter, stream)
-
-    def rows_table(self, adapter: Adapter, embedding: Module) -> int:
-        """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
-        tokens = self.run.peft is not None and self.run.peft.type is PeftType.TRAINABLE_TOKENS
-        if not tokens or embedding.path not in {row.module.path for row in adapter.modules}:
-            return 0
-        return embedding.weight_parameters * self.embedding_itemsize
-
-    def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
-        """Final norm, head and loss: of next tokens, or of answers that are preferred."""
-        run, spec = self.run, head_spec(self.architecture, self.run, adapter)
-        if run.preference is not None:
-            return profile_preference(
-                spec,
-                run.preference,
-                stream=stream,
-                compute=run.itemsize,
-                gradients_present=self.present,
-                likelihood=run.likelihood,
-                refer=refers(run),
-                cached=reference_cache(self.architecture, run),
-                side=larger_side(run),
-            )
-        return profile_head(
-            spec,
-            stream=stream,
-            compute=run.itemsize,
-            gradients_present=self.present and not self.waiting,
-            needs_input=not self.layers or self.layers[-1].differentiable,
-            offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
-            labels_stay=labels_stay(run, row_tokens(run)),
-        )
-
-    @property
-    def penalised(self) -> bool:
-        """Whether the loss reads what trains."""
-        return self.run.peft is not None and self.run.peft.type is PeftType.ADALORA
-
-    def first_input_needs_gradient(self) -> bool:
-        """Whether the embedding's output takes a gradient.
-
-        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
-        for bottlenecks does so for checkpointing alone.
-        """
-        return self.checkpointed or self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
-
-    def profiles(self) -> tuple[LayerProfile, ...]:
-        """One profile a layer; the residual stream's type is the last layer's output's."""
-        stream, needs = self.first_itemsize, self.first_needs
-        held: dict[tuple[int, int, bool, int], LayerProfile] = {}
-        found = []
-        for place, spec in enumerate(self.specs):
-            fetched = self.fetched(place)
-            key = (id(spec), stream, needs, fetched)
-            if key not in held:
-                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched)
-            found.append(held[key])
-            stream, needs = held[key].output, held[key].differentiable
-        if found and lets_go_itself(self.run, between=self.between):
-            waiting = found[1].pinned if len(found) > 1 else 0
-            found[0] = self.profile(self.specs[0], self.first_itemsize, needs_input=self.first_needs, waiting=waiting)
-        return tuple(found)
-
-    def fetched(self, place: int) -> int:
-        """Weights that a reentrant layer's backward brings: of the layer below, and the last layer's own once more."""
-        if self.moving is None or not self.run.reentrant:
-            return 0
-        below = self.moving.around(place - 1, 0, 0) if place else 0
-        return below + (self.moving.viewed if place == len(self.specs) - 1 else 0)
-
-    @property
-    def between(self) -> bool:
-        """Whether anything is saved before the first layer: by a trained embedding, a norm or a dropout."""
-        return bool(self.embedding) or saves_between(self.architecture, self.run)
-
-    def profile(
-        self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
-    ) -> LayerProfile:
-        """One layer's."""
-        return profile_layer(
-            spec,
-            stream=stream,
-            compute=self.run.itemsize,
-            checkpointed=self.checkpointed,
-            keeping_input=self.checkpointed and not self.offloaded,
-            holding=self.checkpointed and (self.run.reentrant or hooks_see_layers(self.run)),
-            gradients_present=self.found,
-            needs_input=needs_input,
-            positions=self.embedding_itemsize,
-            offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
-            waiting=waiting,
-            fetched=fetched,
-        )
-
-    def outline(self) -> Outline:
-        """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
-        waiting = sum(self.moving.sizes) if self.moving else 0
-        weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
-        return Outline(
-            weights=weights + reference_bytes(self.architecture, self.run),
-            loading=load_bytes(self.architecture, self.run),
-            trained=Sizes(merged(self.trained)),
-            training=contenders(self.training()),
-            evaluation=contenders(self.evaluation()),
-            offloaded=self.on_host() if self.offloaded else waiting,
-            fetched=self.moving.sizes[0] if self.moving else 0,
-        )
-
-    def on_host(self) -> int:
-        """What waits on the host: all checkpoints and the loss's, or those left and what a layer saves made again."""
-        streams = self.streams()
-        most = sum(streams) + self.head.moved
-        for place, layer in enumerate(self.layers):
-            most = max(most, sum(streams[:place]) + layer.moved, key=lambda size: fields(size)[1])
-        return most
-
-    def streams(self) -> list[int]:
-        """The residual stream's bytes at the input of each layer."""
-        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
-        width = self.architecture.hidden_size * TOKEN
-        return [width * itemsize for itemsize in itemsizes[:-1]]
-
-    def kept(self) -> list[int]:
-        """What each layer keeps until its backward."""
-        if not self.checkpointed:
-            return [layer.kept for layer in self.layers]
-        streams = self.streams()
-        return [0] * len(streams) if self.offloaded else streams
-
-    @property
-    def embedded(self) -> int:
-        """The embedding's output."""
-        return self.architecture.hidden_size * TOKEN * self.embedding_itemsize
-
-    @property
-    def batch(self) -> int:
-        """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
-        between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
-        return self.tables + self.leaf + self.prompt + between + self.stuck
-
-    @property
-    def stuck(self) -> int:
-        """What the nodes of all layers hold through a checkpoint that records its first forward too."""
-        if not self.checkpointed or self.run.reentrant:
-            return 0
-        return sum(layer.stuck for layer in self.layers)
-
-    @property
-    def waiting(self) -> int:
-        """A tied head's gradient, which waits for the embedding's where it is not counted among those that are there.
-
-        An engine adds up what comes to one leaf before it accumulates it.
-        """
-        tied = self.architecture.tie_word_embeddings and self.full and self.run.preference is not Preference.REWARD
-        return self.embedding if tied and (self.present or self.immediate) else 0
-
-    @property
-    def leaf(self) -> int:
-        """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
-
-        Where nothing stands between it and the first layer, it is that layer's checkpoint, or what its norm saves.
-        """
-        if self.full or self.rowed or not self.first_needs:
-            return 0
-        kept = self.checkpointed or (bool(self.layers) and self.layers[0].saves_input)
-        return 0 if kept and not self.apart else self.embedded
-
-    @property
-    def counted(self) -> int:
-        """Of the inputs that an offloaded layer finds on the card, those that are counted as the embedding's output."""
-        return int(self.apart and bool(self.leaf))
-
-    @property
-    def apart(self) -> bool:
-        """Whether the first layer reads another tensor than the embedding's output."""
-        return stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
-
-    @property
-    def cached(self) -> int:
-        """Keys and values of all layers, which a prefix makes the model's cache hold; its own tokens' apart."""
-        if self.run.peft is None or self.run.peft.type is not PeftType.PREFIX_TUNING:
-            return 0
-        return sum((spec.heads.key + spec.heads.value) * self.run.itemsize for spec in self.specs if spec.heads)
-
-    @property
-    def alone(self) -> bool:
-        """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
-        return len(self.layers) == 1 and not self.apart
-
-    def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int, weights: int = 0) -> Group:
-        """A stage on top of what else lives."""
-        return Group.of(phase, stage.moments, (Base(gradients=gradients, activations=activations, weights=weights),))
-
-    def training(self) -> Iterator[Group]:
-        """The moments of a micro batch."""
-        kept = self.kept()
-        everything = sum(kept)
-        before = self.gradients if self.present else 0
-        copies = self.copies if self.checkpointed else 0
-        inputs = self.embedded
-        if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
-            inputs = 0
-        if self.alone and not self.checkpointed:
-            inputs -= self.embedded
-        # forward, at the last layer: all others keep theirs
-        last = self.layers[-1]
-        stage = last.quiet if self.checkpointed else last.forward
-        others = everything - kept[-1] + (copies - last.copies if copies else 0)
-        beside = self.batch + self.masks + inputs
-        there = self.moving.around(len(self.layers) - 1, 1, 1) if self.moving else 0
-        yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
-        if self.moving is not None and len(self.layers) > 1:
-            stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others - kept[-2], weights=there)
-        held = self.batch + everything + (self.masks if self.checkpointed else 0)
-        if self.offloaded:
-            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
-        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
-        if self.rowed:
-            base = Base(gradients=before, activations=self.batch + self.embedded)
-            yield Group.of(Phase.FORWARD, (_temporary(self.rowed),), (base,))
-        if isinstance(self.head, PreferenceProfile) and refers(self.run):
-            held += self.head.held
-            beside = self.embedded + copies + self.masks
-            for layer in self.distinct.values():
-                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
-            moment = _temporary(reference_head(self.architecture, self.run))
-            yield Group.of(Phase.FORWARD, (moment,), (Base(gradients=before, activations=held),))
-        held = self.batch + everything + (self.masks if self.checkpointed else 0)
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
-        yield from self.backward(kept, before)
-        yield from self.embedding_moments(before)
-
-    def backward(self, kept: list[int], before: int) -> Iterator[Group]:
-        """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
-        if self.offloaded and self.layers:
-            below += (streams_held(self.run) - self.counted) * self.streams()[0]
-        pinned = 0
-        above = 0 if self.immediate else before or self.head.gradients
-        bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
-        place = len(self.layers)
-        for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
-            below -= own
-            if layer.lets_go:
-                pinned = 0
-            place -= 1
-            weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
-            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
-            above += 0 if self.found or self.immediate else layer.gradients
-            pinned = layer.pinned
-        for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
-            yield Group.of(Phase.BACKWARD, self.distinct[key].backward.moments, ends(bases[key]))
-
-    def embedding_moments(self, before: int) -> Iterator[Group]:
-        """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
-        if self.rowed:
-            base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
-            yield Group.of(Phase.BACKWARD, (_temporary(self.rowed),), (base,))
-        if not self.embedding:
-            return
-        tied_copies = 0
-        if self.architecture.tie_word_embeddings and self.full:
-            fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
-            tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
-        moment = _temporary(self.embedding * (1 + tied_copies))
-        others = 0 if self.immediate else before or self.gradients - self.embedding
-        base = Base(gradients=others, activations=self.batch + self.embedded)
-        yield Group.of(Phase.BACKWARD, (moment,), (base,))
-
-    def evaluation(self) -> Iterator[Group]:
-        """Without a graph: the largest layer, or the head's logits."""
-        if not self.run.evaluates:
-            return
-        held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
-        there = self.moving.most if self.moving else 0
-        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
-        rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}
-        for layer, spec, stream in rows.values():
-            stage = profile_evaluation(
-                spec, stream=stream, compute=self.run.itemsize, positions=self.embedding_itemsize
-            )
-            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
-        yield self.at(
-            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
-        )
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.cached)
-
-
-def _temporary(size: int) -> Moment:
-    """A moment of one tensor."""
-    slots = [0] * SLOTS
-    slots[TEMPORARIES] = size
-    return Moment(total=size, slots=tuple(slots))

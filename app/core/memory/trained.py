@@ -127,11 +127,18 @@ class Sizes:
         )
 
 
+def sizes_of(architecture: Architecture, trained: tuple[Trained, ...]) -> Sizes:
+    """One object for the same tensors, whatever else differs: what an optimizer takes of them is kept by it."""
+    return kept(architecture, ("sizes", trained), lambda: Sizes(trained))
+
+
 def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:
     """The rank that all of the adapter's sizes are multiples of, 0 where there is none."""
     if run.lora is None or run.lora.rank_pattern:
         return 0
     rank = run.lora.r
+    if adapter.shared_layout is not None:
+        return rank
     multiples = kept(architecture, ("multiples", adapter.layout), lambda: _multiples(adapter, rank))
     return rank if multiples else 0
 

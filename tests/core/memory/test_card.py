@@ -6,11 +6,11 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
-from app.core.memory import peak
 from app.core.memory.attending import kernel_of, takes_lengths
 from app.core.memory.attention import Heads, Kernel, attend
 from app.core.memory.linears import LinearSpec, base, fused_product
 from app.core.memory.optimizers import Trained, form_of, step_temporary_bytes
+from app.core.memory.step import Step
 from app.core.memory.tape import SQUARE, TOKEN, Leaf, Tape
 from app.core.run import Quantization
 from app.core.run_reader import read_run
@@ -106,7 +106,7 @@ def test_int8_inputs_stay_through_a_checkpoint_that_is_not_reentrant(*, reentran
     config = {"adapter": "lora", "lora_r": 8, "lora_target_linear": True, "load_in_8bit": True}
     kwargs = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": reentrant}}
     run = read_run(config | kwargs | {"attn_implementation": "flash_attention_2"})
-    step = peak._Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
+    step = Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
     assert step.stuck == count * 2 * TOKEN * (3 * 512 + 1024)
 
 

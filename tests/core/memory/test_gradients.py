@@ -10,7 +10,7 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
-from app.core.memory.peak import _Step, kernels_of
+from app.core.memory.step import Step, kernels_of
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import recorded
 
@@ -40,5 +40,5 @@ def _gradients(case: dict[str, Any]) -> tuple[int, int, int]:
     architecture = describe(case["model"])
     run = read_run(case["config"] | {"micro_batch_size": rows, "sequence_len": tokens})
     adapter = resolve_adapter(architecture, run)
-    step = _Step(architecture, run, adapter, kernels=kernels_of(run, fused_lora=run.fused_lora is not False))
+    step = Step(architecture, run, adapter, kernels=kernels_of(run, fused_lora=run.fused_lora is not False))
     return sum(layer.gradients for layer in step.layers) + step.head.gradients, step.embedding, step.gradients

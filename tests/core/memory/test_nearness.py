@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app.core import kept
-from app.core.memory import peak
-from app.core.memory.outline import Outline
+from app.core.memory import outline, peak
+from app.core.memory.outline import Heights, Peak
 from app.core.memory.tape import Lengths
 from tests.core.memory.test_peaks import estimated, recorded
 
@@ -264,19 +264,16 @@ def met(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
     phases: dict[str, int] = defaultdict(int)
     highest = peak.highest
 
-    def observed(outline: Outline, training: Lengths, evaluation: Lengths | None, optimizer: peak.Peak) -> peak.Peak:
-        phases["optimizer"] = sum(optimizer.sizes)
-        for groups, lengths in ((outline.training, training), (outline.evaluation, evaluation)):
-            if lengths is None:
-                continue
-            for group in groups:
-                size, *_ = group.highest(lengths.values)
-                phases[group.phase] = max(phases[group.phase], size)
-        return highest(outline, training, evaluation, optimizer)
+    def observed(heights: Heights, lengths: Lengths, before: Peak) -> Peak:
+        phases["optimizer"] = phases["optimizer"] or sum(before.sizes)  # which is looked at first
+        for top in heights.tops:
+            size = sum(map(lengths.value, top.slots))
+            phases[top.phase] = max(phases[top.phase], size)
+        return highest(heights, lengths, before)
 
     with monkeypatch.context() as patched:
         patched.setattr(kept, "_ENTRIES", type(kept._ENTRIES)())
-        patched.setattr(peak, "contenders", tuple)  # phases that can never be the highest as well
+        patched.setattr(outline, "contenders", tuple)  # phases that can never be the highest as well
         patched.setattr(peak, "highest", observed)
         memory = estimated(case)
     terms = {term.code: term.bytes for term in memory.breakdown}

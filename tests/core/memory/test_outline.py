@@ -1,56 +1,94 @@
-"""The outline of a step: which of its moments can be the highest."""
+"""The outline of a step: which of its moments can be the highest, and on which base."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.estimate import Phase
-from app.core.memory.outline import Base, Group, contenders
-from app.core.memory.tape import CHUNK, RANK, SLOTS, SQUARE, TOKEN, Moment
+from app.core.memory.outline import Base, Group, Heights, ends
+from app.core.memory.tape import ACTIVATIONS, CHUNK, RANK, SLOTS, SQUARE, TEMPORARIES, TOKEN, Lengths, Moment
 
 UNITS = (1, TOKEN, SQUARE, CHUNK, RANK, RANK * TOKEN)
+PHASES = (Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATION)
 sizes = st.tuples(*[st.integers(0, 3)] * len(UNITS)).map(
     lambda counts: sum(count * unit for count, unit in zip(counts, UNITS, strict=True))
 )
-groups = st.builds(
-    lambda moments, bases: Group.of(
-        Phase.FORWARD,
-        [Moment(total=size, slots=(size,) * SLOTS) for size in moments],
-        [Base(gradients=0, activations=size) for size in bases],
-    ),
-    st.lists(sizes, min_size=1, max_size=3),
-    st.lists(sizes, min_size=1, max_size=3),
+lengths = st.builds(
+    Lengths, tokens=st.integers(1, 9), row=st.integers(1, 9), chunk=st.integers(0, 9), rank=st.integers(0, 9)
 )
 
 
-@given(
-    st.lists(groups, min_size=1, max_size=4),
-    st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(0, 9), st.integers(0, 9)),
-)
-def test_what_is_left_out_is_never_the_highest(given: list[Group], lengths: tuple[int, int, int, int]) -> None:
-    tokens, row, chunk, rank = lengths
-    values = tokens, tokens * row, chunk, rank, tokens * rank
-    left = contenders(given)
-    highest = max(group.highest(values)[0] for group in given)
-    first = next(group for group in given if group.highest(values)[0] == highest)
-    assert next(group for group in left if group.highest(values)[0] == highest) is first
+def moment(size: int) -> Moment:
+    """One temporary tensor."""
+    return Moment(total=size, slots=tuple(size if slot == TEMPORARIES else 0 for slot in range(SLOTS)))
 
 
-def test_a_group_below_another_is_left_out() -> None:
-    low = Group.of(Phase.FORWARD, [Moment(total=TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)])
-    high = Group.of(
-        Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=1, activations=0)]
+def group(phase: Phase, moments: list[int], bases: list[int]) -> Group:
+    """Temporaries on activations."""
+    return Group(
+        phase=phase,
+        moments=tuple(moment(size) for size in moments),
+        bases=tuple(Base(gradients=0, activations=size) for size in bases),
     )
-    assert contenders((low, high, low)) == (high,)
+
+
+groups = st.builds(
+    group,
+    st.sampled_from(PHASES),
+    st.lists(sizes, min_size=1, max_size=3),
+    st.lists(sizes, min_size=1, max_size=3),
+)
+
+
+@given(st.lists(groups, min_size=1, max_size=4), lengths)
+def test_the_first_of_the_highest_is_found(given: list[Group], at: Lengths) -> None:
+    """However many rows were left out: of what is written out one by one."""
+    written = [(one.phase, m.total, b.activations) for one in given for m in one.moments for b in one.bases]
+    most = max(at.value(total) + at.value(below) for _, total, below in written)
+    phase, total, below = next(row for row in written if at.value(row[1]) + at.value(row[2]) == most)
+    found = Heights(given).highest(at)
+    assert (found.bytes, found.phase, sum(found.sizes)) == (most, phase, most)
+    assert (found.sizes[TEMPORARIES], found.sizes[ACTIVATIONS]) == (at.value(total), at.value(below))
+
+
+@given(st.lists(groups, min_size=1, max_size=4))
+def test_none_that_is_left_is_above_another(given: list[Group]) -> None:
+    rows = Heights(given).rows
+    pairs = [(a, b) for a in rows for b in rows if a is not b]
+    assert not any(all(x >= y for x, y in zip(a, b, strict=True)) and a[:3] != b[:3] for a, b in pairs)
+
+
+def test_a_moment_below_another_is_left_out() -> None:
+    low, high = group(Phase.FORWARD, [TOKEN], [0]), group(Phase.BACKWARD, [2 * TOKEN], [1])
+    assert [top.phase for top in Heights((low, high, low)).tops] == [Phase.BACKWARD]
 
 
 def test_one_that_is_higher_for_some_lengths_stays() -> None:
-    ranked = Group.of(
-        Phase.FORWARD, [Moment(total=TOKEN + RANK, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)]
-    )
-    wide = Group.of(
-        Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)]
-    )
-    same = Group.of(
-        Phase.BACKWARD, [Moment(total=2 * TOKEN, slots=(TOKEN,) * SLOTS)], [Base(gradients=0, activations=0)]
-    )
-    assert contenders((ranked, wide, same)) == (ranked, wide, same)
+    """A rank may be nothing, so what has more of it alone is above only what comes after."""
+    ranked, wide = group(Phase.FORWARD, [TOKEN + RANK], [0]), group(Phase.BACKWARD, [2 * TOKEN], [0])
+    again, plain = group(Phase.EVALUATION, [2 * TOKEN], [0]), group(Phase.EVALUATION, [TOKEN], [RANK])
+    assert [top.phase for top in Heights((ranked, wide, again)).tops] == [Phase.FORWARD, Phase.BACKWARD]
+    later = group(Phase.BACKWARD, [TOKEN], [2 * RANK])
+    assert [top.phase for top in Heights((plain, later)).tops] == [Phase.EVALUATION, Phase.BACKWARD]
+    assert [top.phase for top in Heights((later, plain)).tops] == [Phase.BACKWARD]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=12), lengths)
+def test_what_is_between_two_bases_is_never_the_first_of_the_highest(
+    counts: list[tuple[int, int, int]], at: Lengths
+) -> None:
+    bases = [Base(gradients=one * RANK, activations=two * TOKEN, weights=three) for one, two, three in counts]
+    left = ends(bases)
+    most = max(at.value(base.total) for base in bases)
+    first = next(base for base in bases if at.value(base.total) == most)
+    assert next(base for base in left if at.value(base.total) == most) is first
+
+
+def test_a_stack_leaves_its_ends() -> None:
+    """Of equal layers and of those of one kind that come in turns with others; a bend outwards stays."""
+    equal = [Base(gradients=place * RANK, activations=(40 - place) * TOKEN) for place in range(40)]
+    turns = [base for place, base in enumerate(equal) if place % 4]
+    assert (ends(equal), ends(turns)) == ([equal[0], equal[-1]], [turns[0], turns[-1]])
+    bent = [Base(gradients=one, activations=two) for one, two in ((0, 3 * TOKEN), (5, 2 * TOKEN), (6, 0))]
+    assert ends(bent) == bent
+    flat = [Base(gradients=0, activations=size) for size in (3 * TOKEN, TOKEN, 2 * TOKEN)]
+    assert ends(flat) == [flat[0], flat[2]]

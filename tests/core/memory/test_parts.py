@@ -7,17 +7,31 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe
-from app.core.estimate import Memory, Phase, Term
+from app.core.estimate import Memory, Phase
+from app.core.memory.breakdown import Breakdown
 from app.core.memory.forms import layer_specs
 from app.core.memory.layers import LayerSpec, Residual, run_layer
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.operations import keeping_output, scale
+from app.core.memory.outline import Peak
 from app.core.memory.preference import reference_bytes
 from app.core.memory.rule_of_thumb import beside_rule, rule_of_thumb_bytes
-from app.core.memory.tape import GRADIENTS, TOKEN, Leaf, Tape
+from app.core.memory.stepping import Stepping
+from app.core.memory.tape import (
+    ACTIVATIONS,
+    GRADIENTS,
+    LOGITS,
+    LOSS,
+    SLOTS,
+    TEMPORARIES,
+    TOKEN,
+    WEIGHTS,
+    Leaf,
+    Lengths,
+    Tape,
+)
 from app.core.memory.trained import trained_tensors
 from app.core.memory.weights import Storing, quantizes, stored
-from app.core.messages import message
 from app.core.run import Method
 from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA
@@ -176,10 +190,27 @@ def test_rule_of_thumb_is_the_guides() -> None:
 )
 def test_what_the_rule_leaves_out_by_hand(method: Method, expected: dict[str, int]) -> None:
     """In full fine-tuning it counts gradients; every term is in one part, and an empty part is not shown."""
-    sizes = {"weights": 100, "adapter": 5, "gradients": 7, "optimizer": 11, "activations": 13, "temporaries": 20}
-    sizes |= {"logits": 4, "loss": 5}
-    breakdown = tuple(Term(code=code, bytes=size, explanation=message("term")) for code, size in sizes.items())
-    peak = sum(sizes.values())
+    slots = {GRADIENTS: 7, ACTIVATIONS: 13, TEMPORARIES: 20, LOGITS: 4, LOSS: 5, WEIGHTS: 10}
+    top = Peak(
+        bytes=59,
+        phase=Phase.BACKWARD,
+        slots=tuple(slots[slot] for slot in range(SLOTS)),
+        lengths=Lengths(tokens=1, row=1),
+    )
+    itemised = Breakdown(
+        weights=90,
+        adapter=5,
+        stepping=Stepping(parameters=3, gradients=7, states=14, on_host=3, used=7, scratch=0),
+        top=top,
+        optimizer="paged_adamw_8bit",
+        total_parameters=50,
+        added_parameters=3,
+        tokens=1,
+        layers=2,
+        vocab_size=4,
+    )
+    peak = sum(term.bytes for term in itemised.terms())
+    assert peak == 90 + 5 + 14 - 3 + top.bytes
     memory = Memory(
         allocated_peak_bytes=peak,
         process_bytes=peak + 30,
@@ -187,7 +218,7 @@ def test_what_the_rule_leaves_out_by_hand(method: Method, expected: dict[str, in
         peak_phase=Phase.BACKWARD,
         step_phase=Phase.BACKWARD,
         load_bytes=0,
-        breakdown=breakdown,
+        itemised=itemised,
     )
     rule = beside_rule(method, 90, memory)
     assert (rule.bytes, rule.difference_bytes, rule.counts_gradients) == (90, peak + 30 - 90, method is Method.FULL)

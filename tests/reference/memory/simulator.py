@@ -118,6 +118,7 @@ class Simulation:
         fused_lora.install()
         fused_lora.restore()
         flash.install()
+        flash.sdpa.before_ampere = bool(cfg.get("before_ampere"))
         grouped.install()
         scans.install()
         arguments = dict(self.config)

@@ -1,0 +1,41 @@
+"""Tokens that a run puts into the outline of its step: of a micro batch, a row, and a chunk of the loss."""
+
+from app.core.architecture import Architecture
+from app.core.memory.attending import one_row
+from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.tape import Lengths
+from app.core.methods.settings import PeftType
+from app.core.run import Loss, Run
+
+
+def row_tokens(run: Run) -> int:
+    """Tokens of one row: packed, the micro batch is one."""
+    return (run.tokens if one_row(run) else run.sequence_len_tokens) + virtual_tokens(run)
+
+
+def virtual_tokens(run: Run) -> int:
+    """A prompt's tokens before each row; a prefix stands in the keys and values instead."""
+    return 0 if run.peft is None or run.peft.type is PeftType.PREFIX_TUNING else run.virtual_tokens
+
+
+def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
+    """What a training step puts in."""
+    row = row_tokens(run)
+    tokens = row if one_row(run) else run.tokens + virtual_tokens(run) * run.micro_batch_size
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
+
+
+def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
+    """What evaluation puts in: rows of the same length."""
+    row = run.sequence_len_tokens + virtual_tokens(run)
+    tokens = run.eval_batch_size * run.rows_per_sample * row
+    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
+
+
+def _chunk(architecture: Architecture, run: Run, tokens: int, row: int) -> int:
+    """Tokens of the loss's chunk, or those of preferred answers that predict another."""
+    if run.preference is not None:
+        return tokens - tokens // row
+    if run.loss is not Loss.LIGER_FUSED_LINEAR:
+        return 0
+    return liger_chunk_tokens(tokens, architecture.vocab_size, architecture.hidden_size)

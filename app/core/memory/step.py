@@ -1,0 +1,396 @@
+"""A step laid out: its layers end to end, each stage on what lives below it.
+
+Gradients are set to None after each step, so the first micro batch begins without them; with accumulation they are
+there from the start. A layer's moments come from its tape (``profile``); this module knows what those below keep and
+what is above in gradients. All of it is polynomials in lengths and rank (``tape``).
+"""
+
+from collections.abc import Iterator
+
+from app.core.adapter import Adapter
+from app.core.architecture import Architecture, Kind, Module, Part
+from app.core.estimate import Phase
+from app.core.memory.entering import (
+    between_bytes,
+    first_itemsize,
+    mask_bytes,
+    prompt_copies,
+    saves_between,
+    stands_between,
+)
+from app.core.memory.forms import head_spec, layer_specs, position_elements
+from app.core.memory.layer_offloading import layers_of
+from app.core.memory.layers import LayerSpec
+from app.core.memory.lengths import row_tokens, virtual_tokens
+from app.core.memory.loading import load_bytes
+from app.core.memory.offloading import (
+    hooks_see_head,
+    hooks_see_layers,
+    inputs_flying,
+    labels_stay,
+    lets_go_itself,
+    streams_held,
+)
+from app.core.memory.optimizers import form_of, gradient_bytes
+from app.core.memory.outline import Base, Group, Heights, Outline, ends
+from app.core.memory.preference import (
+    PreferenceProfile,
+    larger_side,
+    profile_preference,
+    reference_bytes,
+    reference_cache,
+    reference_head,
+    refers,
+)
+from app.core.memory.profile import (
+    HeadProfile,
+    LayerProfile,
+    Stage,
+    profile_evaluation,
+    profile_head,
+    profile_layer,
+)
+from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
+from app.core.memory.trained import merged, sizes_of, trained_tensors
+from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
+from app.core.methods.settings import PeftType
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Offloading, Preference, Run
+
+BATCH_BYTES = 24
+"""Token ids, labels and positions of a token, eight bytes each."""
+BATCH = BATCH_BYTES * TOKEN
+
+
+def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
+    """Which of Axolotl's kernels replace PEFT's forward."""
+    if not fused_lora or run.method is Method.FULL:
+        return frozenset()
+    return frozenset(run.lora_kernels or LORA_KERNEL_KEYS)
+
+
+class Step:
+    """Lays the layers of one step end to end; all sizes are packed polynomials."""
+
+    def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
+        self.architecture, self.run = architecture, run
+        self.trained = trained = trained_tensors(architecture, run, adapter)
+        self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
+        self.full = run.method is Method.FULL
+        self.gradients = gradient_bytes(trained)
+        self.immediate = form_of(run.optimizer).immediate
+        self.present = run.gradient_accumulation_steps > 1 and not self.immediate
+        self.checkpointed = run.checkpointing is not Checkpointing.OFF
+        self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
+        embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
+        self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
+        self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        self.rowed = self.rows_table(adapter, embedding)
+        self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
+        self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
+        self.prompt = prompt_copies(adapter, run)
+        self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
+        self.first_needs = self.first_input_needs_gradient()
+        self.found = self.present or self.penalised
+        """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
+        self.moving = layers_of(architecture, run, adapter, kernels)
+        self.layers = self.profiles()
+        self.distinct = {id(layer): layer for layer in self.layers}
+        self.copies = sum(layer.copies for layer in self.layers)
+        stream = self.layers[-1].output if self.layers else self.embedding_itemsize
+        self.head = self.head_profile(adapter, stream)
+
+    def rows_table(self, adapter: Adapter, embedding: Module) -> int:
+        """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
+        tokens = self.run.peft is not None and self.run.peft.type is PeftType.TRAINABLE_TOKENS
+        if not tokens or embedding.path not in {row.module.path for row in adapter.modules}:
+            return 0
+        return embedding.weight_parameters * self.embedding_itemsize
+
+    def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
+        """Final norm, head and loss: of next tokens, or of answers that are preferred."""
+        run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        if run.preference is not None:
+            return profile_preference(
+                spec,
+                run.preference,
+                stream=stream,
+                compute=run.itemsize,
+                gradients_present=self.present,
+                likelihood=run.likelihood,
+                refer=refers(run),
+                cached=reference_cache(self.architecture, run),
+                side=larger_side(run),
+            )
+        return profile_head(
+            spec,
+            stream=stream,
+            compute=run.itemsize,
+            gradients_present=self.present and not self.waiting,
+            needs_input=not self.layers or self.layers[-1].differentiable,
+            offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
+            labels_stay=labels_stay(run, row_tokens(run)),
+        )
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the loss reads what trains."""
+        return self.run.peft is not None and self.run.peft.type is PeftType.ADALORA
+
+    def first_input_needs_gradient(self) -> bool:
+        """Whether the embedding's output takes a gradient.
+
+        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
+        for bottlenecks does so for checkpointing alone.
+        """
+        return self.checkpointed or self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
+
+    def profiles(self) -> tuple[LayerProfile, ...]:
+        """One profile a layer; the residual stream's type is the last layer's output's."""
+        stream, needs = self.first_itemsize, self.first_needs
+        held: dict[tuple[int, int, bool, int], LayerProfile] = {}
+        found = []
+        for place, spec in enumerate(self.specs):
+            fetched = self.fetched(place)
+            key = (id(spec), stream, needs, fetched)
+            if key not in held:
+                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched)
+            found.append(held[key])
+            stream, needs = held[key].output, held[key].differentiable
+        if found and lets_go_itself(self.run, between=self.between):
+            waiting = found[1].pinned if len(found) > 1 else 0
+            found[0] = self.profile(self.specs[0], self.first_itemsize, needs_input=self.first_needs, waiting=waiting)
+        return tuple(found)
+
+    def fetched(self, place: int) -> int:
+        """Weights that a reentrant layer's backward brings: of the layer below, and the last layer's own once more."""
+        if self.moving is None or not self.run.reentrant:
+            return 0
+        below = self.moving.around(place - 1, 0, 0) if place else 0
+        return below + (self.moving.viewed if place == len(self.specs) - 1 else 0)
+
+    @property
+    def between(self) -> bool:
+        """Whether anything is saved before the first layer: by a trained embedding, a norm or a dropout."""
+        return bool(self.embedding) or saves_between(self.architecture, self.run)
+
+    def profile(
+        self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
+    ) -> LayerProfile:
+        """One layer's."""
+        return profile_layer(
+            spec,
+            stream=stream,
+            compute=self.run.itemsize,
+            checkpointed=self.checkpointed,
+            keeping_input=self.checkpointed and not self.offloaded,
+            holding=self.checkpointed and (self.run.reentrant or hooks_see_layers(self.run)),
+            gradients_present=self.found,
+            needs_input=needs_input,
+            positions=self.embedding_itemsize,
+            offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
+            waiting=waiting,
+            fetched=fetched,
+        )
+
+    def outline(self) -> Outline:
+        """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
+        waiting = sum(self.moving.sizes) if self.moving else 0
+        weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
+        return Outline(
+            weights=weights + reference_bytes(self.architecture, self.run),
+            loading=load_bytes(self.architecture, self.run),
+            trained=sizes_of(self.architecture, merged(self.trained)),
+            training=Heights(self.training()),
+            evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
+            offloaded=self.on_host() if self.offloaded else waiting,
+            fetched=self.moving.sizes[0] if self.moving else 0,
+        )
+
+    def on_host(self) -> int:
+        """What waits on the host: all checkpoints and the loss's, or those left and what a layer saves made again."""
+        streams = self.streams()
+        most = sum(streams) + self.head.moved
+        for place, layer in enumerate(self.layers):
+            most = max(most, sum(streams[:place]) + layer.moved, key=lambda size: fields(size)[1])
+        return most
+
+    def streams(self) -> list[int]:
+        """The residual stream's bytes at the input of each layer."""
+        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
+        width = self.architecture.hidden_size * TOKEN
+        return [width * itemsize for itemsize in itemsizes[:-1]]
+
+    def kept(self) -> list[int]:
+        """What each layer keeps until its backward."""
+        if not self.checkpointed:
+            return [layer.kept for layer in self.layers]
+        streams = self.streams()
+        return [0] * len(streams) if self.offloaded else streams
+
+    @property
+    def embedded(self) -> int:
+        """The embedding's output."""
+        return self.architecture.hidden_size * TOKEN * self.embedding_itemsize
+
+    @property
+    def batch(self) -> int:
+        """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
+        between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
+        return self.tables + self.leaf + self.prompt + between + self.stuck
+
+    @property
+    def stuck(self) -> int:
+        """What the nodes of all layers hold through a checkpoint that records its first forward too."""
+        if not self.checkpointed or self.run.reentrant:
+            return 0
+        return sum(layer.stuck for layer in self.layers)
+
+    @property
+    def waiting(self) -> int:
+        """A tied head's gradient, which waits for the embedding's where it is not counted among those that are there.
+
+        An engine adds up what comes to one leaf before it accumulates it.
+        """
+        tied = self.architecture.tie_word_embeddings and self.full and self.run.preference is not Preference.REWARD
+        return self.embedding if tied and (self.present or self.immediate) else 0
+
+    @property
+    def leaf(self) -> int:
+        """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
+
+        Where nothing stands between it and the first layer, it is that layer's checkpoint, or what its norm saves.
+        """
+        if self.full or self.rowed or not self.first_needs:
+            return 0
+        kept = self.checkpointed or (bool(self.layers) and self.layers[0].saves_input)
+        return 0 if kept and not self.apart else self.embedded
+
+    @property
+    def counted(self) -> int:
+        """Of the inputs that an offloaded layer finds on the card, those that are counted as the embedding's output."""
+        return int(self.apart and bool(self.leaf))
+
+    @property
+    def apart(self) -> bool:
+        """Whether the first layer reads another tensor than the embedding's output."""
+        return stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
+
+    @property
+    def cached(self) -> int:
+        """Keys and values of all layers, which a prefix makes the model's cache hold; its own tokens' apart."""
+        if self.run.peft is None or self.run.peft.type is not PeftType.PREFIX_TUNING:
+            return 0
+        return sum((spec.heads.key + spec.heads.value) * self.run.itemsize for spec in self.specs if spec.heads)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
+        return len(self.layers) == 1 and not self.apart
+
+    def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int, weights: int = 0) -> Group:
+        """A stage on top of what else lives."""
+        base = Base(gradients=gradients, activations=activations, weights=weights)
+        return Group(phase=phase, moments=stage.moments, bases=(base,))
+
+    def training(self) -> Iterator[Group]:
+        """The moments of a micro batch."""
+        kept = self.kept()
+        everything = sum(kept)
+        before = self.gradients if self.present else 0
+        copies = self.copies if self.checkpointed else 0
+        inputs = self.embedded
+        if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
+            inputs = 0
+        if self.alone and not self.checkpointed:
+            inputs -= self.embedded
+        # forward, at the last layer: all others keep theirs
+        last = self.layers[-1]
+        stage = last.quiet if self.checkpointed else last.forward
+        others = everything - kept[-1] + (copies - last.copies if copies else 0)
+        beside = self.batch + self.masks + inputs
+        there = self.moving.around(len(self.layers) - 1, 1, 1) if self.moving else 0
+        yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
+        if self.moving is not None and len(self.layers) > 1:
+            stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others - kept[-2], weights=there)
+        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        if self.offloaded:
+            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
+        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
+        if self.rowed:
+            base = Base(gradients=before, activations=self.batch + self.embedded)
+            yield Group(phase=Phase.FORWARD, moments=(_temporary(self.rowed),), bases=(base,))
+        if isinstance(self.head, PreferenceProfile) and refers(self.run):
+            held += self.head.held
+            beside = self.embedded + copies + self.masks
+            for layer in self.distinct.values():
+                yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
+            moment = _temporary(reference_head(self.architecture, self.run))
+            base = Base(gradients=before, activations=held)
+            yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
+        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
+        yield from self.backward(kept, before)
+        yield from self.embedding_moments(before)
+
+    def backward(self, kept: list[int], before: int) -> Iterator[Group]:
+        """Each layer's backward, from the last to the first: gradients of those above are there."""
+        below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
+        if self.offloaded and self.layers:
+            below += (streams_held(self.run) - self.counted) * self.streams()[0]
+        pinned = 0
+        above = 0 if self.immediate else before or self.head.gradients
+        bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
+        place = len(self.layers)
+        for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
+            below -= own
+            if layer.lets_go:
+                pinned = 0
+            place -= 1
+            weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
+            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
+            above += 0 if self.found or self.immediate else layer.gradients
+            pinned = layer.pinned
+        for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
+            moments = self.distinct[key].backward.moments
+            yield Group(phase=Phase.BACKWARD, moments=moments, bases=tuple(ends(bases[key])))
+
+    def embedding_moments(self, before: int) -> Iterator[Group]:
+        """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
+        if self.rowed:
+            base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
+            yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.rowed),), bases=(base,))
+        if not self.embedding:
+            return
+        tied_copies = 0
+        if self.architecture.tie_word_embeddings and self.full:
+            fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
+            tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
+        moment = _temporary(self.embedding * (1 + tied_copies))
+        others = 0 if self.immediate else before or self.gradients - self.embedding
+        base = Base(gradients=others, activations=self.batch + self.embedded)
+        yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
+
+    def evaluation(self) -> Iterator[Group]:
+        """Without a graph: the largest layer, or the head's logits."""
+        held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
+        there = self.moving.most if self.moving else 0
+        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
+        rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}
+        for layer, spec, stream in rows.values():
+            stage = profile_evaluation(
+                spec, stream=stream, compute=self.run.itemsize, positions=self.embedding_itemsize
+            )
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
+        yield self.at(
+            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
+        )
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.cached)
+
+
+def _temporary(size: int) -> Moment:
+    """A moment of one tensor."""
+    slots = [0] * SLOTS
+    slots[TEMPORARIES] = size
+    return Moment(total=size, slots=tuple(slots))
