@@ -95,7 +95,9 @@ def _entry(key: object, value: object, depth: int) -> Iterator[str]:
     """The lines of ``key: value``."""
     indent = "  " * depth
     name = _scalar(key)
-    if isinstance(value, Mapping) and value and depth < DEEPEST:
+    if value is None or isinstance(value, str | int | float):  # as most are
+        yield f"{indent}{name}: {_scalar(value)}"
+    elif isinstance(value, Mapping) and value and depth < DEEPEST:
         yield f"{indent}{name}:"
         for inner_key, inner in value.items():
             yield from _entry(inner_key, inner, depth + 1)

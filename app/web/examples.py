@@ -1,5 +1,9 @@
 """Plans to look at: the start page's, and what an unfinished form could become."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from app.catalog.library import Catalog
 from app.core.axolotl.presets import PRESETS
 from app.texts import Texts
@@ -19,6 +23,16 @@ MODELS = ("Qwen/Qwen3-4B", "meta-llama/Llama-3.1-8B-Instruct", "google/gemma-3-1
 """What to try where only the other half is chosen."""
 
 PRESET_GPUS = {"lora_24gb": "rtx-4090", "qlora_8gb": "rtx-4060"}
+
+
+def _preset_form(keys: Mapping[str, Any]) -> Form:
+    values = {key: in_field(value) for key, value in keys.items() if key in FIELDS}
+    values["method"] = str(keys["adapter"])
+    values["neftune"] = "on" if keys.get("neftune_noise_alpha") else "off"
+    return Form().with_values(model=str(keys["base_model"]), **values)
+
+
+PRESET_FORMS = {name: _preset_form(keys) for name, keys in PRESETS.items()}
 
 
 def example_plans(catalog: Catalog, texts: Texts, form: Form, address: Address) -> tuple[contexts.Link, ...]:
@@ -50,13 +64,10 @@ def example_plans(catalog: Catalog, texts: Texts, form: Form, address: Address) 
 def preset_plans(catalog: Catalog, texts: Texts, form: Form, address: Address) -> tuple[contexts.Link, ...]:
     """The guide's two templates: all their values, on the card that is chosen or on one of the size they name."""
     links = []
-    for name, keys in PRESETS.items():
-        values = {key: in_field(value) for key, value in keys.items() if key in FIELDS}
-        values["method"] = str(keys["adapter"])
-        values["neftune"] = "on" if keys.get("neftune_noise_alpha") else "off"
+    for name, preset in PRESET_FORMS.items():
         hardware = {"gpu": form["gpu"], "vram_gib": form["vram_gib"]} if form.has_hardware else {}
         if not hardware and any(row.id == PRESET_GPUS[name] for row in catalog.gpus.rows):
             hardware = {"gpu": PRESET_GPUS[name]}
-        filled = Form(lang=form.lang).with_values(model=str(keys["base_model"]), **hardware, **values)
+        filled = replace(preset, lang=form.lang).with_values(**hardware)
         links.append(contexts.Link(text=texts.text(f"web.preset.{name}"), url=address(filled)))
     return tuple(links)

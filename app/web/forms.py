@@ -124,7 +124,9 @@ Address = Callable[[Form], str]
 def turned(form: Form, patch: Mapping[str, Any]) -> Form:
     """``form`` with Axolotl keys set (None takes one out), each where the form holds it."""
     values = own_keys.patched(form.values, patch)
-    return replace(form, values={name: values[name] for name in FIELDS if values.get(name)})
+    return Form(
+        values={name: values[name] for name in FIELDS if values.get(name)}, model_json=form.model_json, lang=form.lang
+    )
 
 
 @dataclass(slots=True, kw_only=True)
