@@ -1,10 +1,9 @@
 """Renders templates: strict about names, escaping everything, every address below the path prefix."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cache, lru_cache, partial
 from weakref import WeakKeyDictionary
 
-from jinja2.runtime import Macro
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -19,7 +18,7 @@ from app.web.hypermedia import VARY
 _drawings: WeakKeyDictionary[FieldView | Nav, dict[Hashable, str]] = WeakKeyDictionary()
 
 
-def _drawn(macro: Macro, view: FieldView | Nav, *args: Hashable, **kwargs: Hashable) -> str:
+def _drawn(macro: Callable[..., str], view: FieldView | Nav, *args: Hashable, **kwargs: Hashable) -> str:
     """What ``macro`` gives for ``view``, kept as long as that is: most of a form stays as it is between changes."""
     drawings = _drawings.setdefault(view, {})
     key = (macro, args, tuple(kwargs.items()))
