@@ -155,6 +155,8 @@ class Run:
     half: bool = True
     """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
     double_quantization: bool = True
+    packed_itemsize: int = 2
+    """Bytes of the type that packs 4-bit weights, ``bnb_4bit_quant_storage``."""
     adapter_fp32: bool = True
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()

@@ -17,7 +17,6 @@ from app.core.kept import kept
 from app.core.memory import beside_rule, estimate_memory, process_sizes, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
-from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
@@ -219,14 +218,6 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
         found.append(
             Finding(
                 severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=name)
-            )
-        )
-    if run.optimizer not in MODELLED_OPTIMIZERS:
-        found.append(
-            Finding(
-                severity=Severity.WARNING,
-                key="optimizer",
-                message=message("finding.optimizer_not_modelled", optimizer=run.optimizer),
             )
         )
     if hardware is not None and not run.ampere:

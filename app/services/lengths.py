@@ -83,34 +83,25 @@ class _Scale:
         self.known: dict[int, AtLength] = {}
 
     def at(self, tokens: int) -> AtLength:
-        """What ``tokens`` take."""
+        """What ``tokens`` take, measured once: a search comes back to its ends."""
         known = self.known.get(tokens)
         if known is None:
-            known = self.known[tokens] = self._measured(tokens)
+            memory = self.meter.memory({**self.config, "sequence_len": tokens})
+            known = self.known[tokens] = AtLength(
+                sequence_len_tokens=tokens,
+                memory=memory,
+                fits=memory.process_bytes <= self.capacity_bytes,
+                verdict=verdict(memory, self.capacity_bytes),
+            )
         return known
-
-    def _measured(self, tokens: int) -> AtLength:
-        memory = self.meter.memory({**self.config, "sequence_len": tokens})
-        return AtLength(
-            sequence_len_tokens=tokens,
-            memory=memory,
-            fits=memory.process_bytes <= self.capacity_bytes,
-            verdict=verdict(memory, self.capacity_bytes),
-        )
 
     def expected(self, tokens: int) -> int:
         """What ``tokens`` are expected to take."""
-        known = self.known.get(tokens)
-        if known is None:
-            return self.meter.process_bytes({**self.config, "sequence_len": tokens})
-        return known.memory.process_bytes
+        return self.at(tokens).memory.process_bytes
 
     def at_the_most(self, tokens: int) -> int:
         """The upper end of their range."""
-        known = self.known.get(tokens)
-        if known is None:
-            return self.meter.most_bytes({**self.config, "sequence_len": tokens})
-        return known.memory.range_bytes[1]
+        return self.at(tokens).memory.range_bytes[1]
 
     def longest(self, tried: list[int], context: int, takes: Callable[[int], int]) -> int | None:
         """The longest that ``takes`` no more than there is, to ``FINENESS``.
