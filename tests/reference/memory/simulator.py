@@ -171,7 +171,11 @@ class Simulation:
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        default = not cfg.get("rl") and not cfg.get("unfrozen_parameters") and cfg.get("activation_offloading") != "hidden_states"
+        default = (
+            not cfg.get("rl")
+            and not cfg.get("unfrozen_parameters")
+            and cfg.get("activation_offloading") != "hidden_states"
+        )
         checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default}) | {
             "preserve_rng_state": False
         }
