@@ -13,7 +13,6 @@ T = TypeVar("T")
 _SPACED_UNIT = re.compile(r"(\d)\s+(b|m|billion|million|gb)\b")
 _TOKEN = re.compile(r"\d++(?:\.\d++)*+(?:gb|[bmk])?(?![a-z])|\d++(?:\.\d++)*+|[^\W\d_]+")
 _WORDS = {"billion": "b", "million": "m"}
-UNITS = ("b", "m", "k", "gb")
 LONGEST_QUERY = 200
 LEAST_LIKENESS = 0.7
 """Of at most 3; "gtp-oss-20b" is 2.4 like "openai/gpt-oss-20b"."""
@@ -66,9 +65,9 @@ class Entry(Generic[T]):
 
 
 def _begins(name: str, word: str) -> bool:
-    """Whether ``word`` is the beginning of ``name``: "inst" of "instruct", "3" of "3.1" and "3b" but not of "30b"."""
+    """Whether ``word`` is the beginning of ``name``: "inst" of "instruct", "3" of "3.1" but not of "30b"."""
     if word[0].isdigit():
-        return name.startswith(word + ".") or (name.startswith(word) and name[len(word) :] in UNITS)
+        return name.startswith(word + ".")
     return name.startswith(word)
 
 
@@ -82,12 +81,17 @@ class Index(Generic[T]):
     def search(self, query: str) -> tuple[T, ...]:
         """Everything that all words of ``query`` describe, best first; everything for a blank query.
 
-        A word that nothing is called stands for the one that looks most like it ("lama", "mistal").
+        A word that nothing is called stands for the one that looks most like it ("lama", "mistal"), a number at the end
+        for the size that it may become ("qwen3 8").
         """
         wanted = tokens(query)
         if not wanted:
             return tuple(entry.item for entry in self.entries) if not query.strip() else ()
-        return self._ranked(wanted) or self._ranked(tuple(self._corrected(word) for word in wanted))
+        return (
+            self._ranked(wanted)
+            or (self._ranked((*wanted[:-1], wanted[-1] + "b")) if wanted[-1][-1].isdigit() else ())
+            or self._ranked(tuple(self._corrected(word) for word in wanted))
+        )
 
     def _ranked(self, wanted: tuple[str, ...]) -> tuple[T, ...]:
         """Best first, of equals the newer; of a size alone ("8b") families that are much used before others."""

@@ -300,7 +300,7 @@
     if (!button) return;
     const said = button.dataset.label ?? (button.dataset.label = button.textContent);
     const source = document.getElementById(button.dataset.copies);
-    const text = source?.value ?? source?.textContent ?? "";
+    const text = button.dataset.copies ? source?.value ?? source?.textContent ?? "" : location.href;
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = button.dataset.done;

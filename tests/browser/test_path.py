@@ -163,9 +163,12 @@ def test_a_config_json_from_a_file(open_page: Open, tmp_path: Path) -> None:
 
 def test_copying(open_page: Open) -> None:
     page = open_page(PLAN, permissions=["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copy", exact=True).click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert yaml.safe_load(page.evaluate("navigator.clipboard.readText()"))["base_model"] == MODEL
+    page.get_by_role("button", name="Copy the link to this plan").click()
+    expect(page.locator(".beyond [data-copies]")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
 
 
 def test_the_language_switch_follows_the_form(open_page: Open) -> None:
