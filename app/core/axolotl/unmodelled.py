@@ -71,7 +71,6 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
     *_all("bfloat16 float16", less=15, more=10),
     Unmodelled(key="fp32_norms", more=15),
-    Unmodelled(key="relora", more=10),
     Unmodelled(key="lisa_n_layers", less=50),
     Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150),
     Unmodelled(key="process_reward_model", less=60, more=10),

@@ -127,9 +127,11 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
 
 
 def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak:
-    """What lives while the optimizer steps."""
+    """What lives while the optimizer steps, or while an adapter is merged between two steps."""
     slots = [0] * SLOTS
     slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
+    if outline.merging > steps.used + steps.scratch:
+        slots[GRADIENTS], slots[TEMPORARIES] = 0, outline.merging
     phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER
     return Peak(bytes=sum(slots), phase=phase, slots=tuple(slots), lengths=lengths)
 

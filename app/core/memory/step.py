@@ -54,6 +54,7 @@ from app.core.memory.profile import (
     profile_head,
     profile_layer,
 )
+from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
@@ -211,6 +212,7 @@ class Step:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         waiting = sum(self.moving.sizes) if self.moving else 0
         weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
+        weights += unpacked_bytes(self.architecture, self.run, self.adapter)
         return Outline(
             weights=weights + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
@@ -221,6 +223,7 @@ class Step:
             evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
             offloaded=self.on_host() if self.offloaded else waiting,
             fetched=self.moving.sizes[0] if self.moving else 0,
+            merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
         )
 

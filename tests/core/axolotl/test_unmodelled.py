@@ -14,7 +14,7 @@ PRICED = frozenset(
     lora_modules_to_save lora_o_kernel lora_qkv_kernel lora_r lora_rank_pattern lora_target_linear lora_target_modules
     lora_target_parameters loraplus_lr_ratio lr_groups micro_batch_size neftune_noise_alpha noisy_embedding_alpha
     optim_args optim_target_modules optimizer peft_autocast_adapter_dtype peft_layers_to_transform peft_use_dora plugins
-    precompute_ref_log_probs reward_model rl sage_attention sample_packing sdp_attention sequence_len test_datasets
+    precompute_ref_log_probs relora reward_model rl sage_attention sample_packing sdp_attention sequence_len test_datasets
     trust_remote_code unfrozen_parameters val_set_size xformers_attention""".split()
 )
 """Keys that ``Run`` reads and the memory model prices."""
