@@ -230,18 +230,22 @@ def _in_turn(tensors: tuple[Trained, ...], copies: int, spared: int) -> int:
 def _matrix_scratch(tensors: tuple[Trained, ...], family: Family) -> int:
     """Of the optimizers that make a matrix orthogonal or balanced, and of AdamW for what is none.
 
-    Muon's Newton-Schulz iteration runs in bf16: four copies of the matrix, or five of its smaller square beside one;
-    SinkGD writes one iterate while it reads the last, and steps as torchao's 8-bit AdamW does through the rest.
+    Muon's Newton-Schulz iteration runs in bf16: four copies of the matrix beside two of its smaller square, and the
+    update before it lives until it is there; the last one lives through AdamW's steps, which follow. SinkGD writes one
+    iterate while it reads the last, and steps as torchao's 8-bit AdamW does through the rest.
     """
     most = 0
+    last = next((tensor.elements for tensor in reversed(tensors) if tensor.matrix), 0)
     for tensor in tensors:
         n, itemsize = tensor.elements, tensor.itemsize
         if not (tensor.untold and len(tensor.shape) > 1 if family is Family.SINKHORN else tensor.matrix):
             size = 0 if len(tensor.shape) < 2 else 2 * n * itemsize
             if family is Family.SINKHORN:
                 size = _compiled(tensor, 2)
+            elif family is Family.MUON and size:
+                size += 2 * last
         elif family is Family.MUON:
-            size = n * itemsize + 2 * max(4 * n, n + 5 * min(tensor.shape) ** 2) + 2 * n
+            size = n * itemsize + 2 * (4 * n + 2 * min(tensor.shape) ** 2) + 2 * n
         elif family is Family.DION:
             square = min(tensor.shape) ** 2
             size = n * (itemsize + 2 * FULL) + 5 * n * itemsize // 4 if n > square else n * (itemsize + 2 * FULL)

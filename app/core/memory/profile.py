@@ -66,6 +66,8 @@ class LayerProfile:
     """Elements and itemsize of the gradient that waits for the next one when its backward is over (``within``)."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
+    lingering: int = 0
+    """What it handed on when it was made again, and what the nodes behind that saved: no backward runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +116,7 @@ def profile_layer(
     optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
-    quiet = Tape(compute=compute, recording=False, positions=positions)
-    x = quiet.fresh(width, stream)
-    out = run_layer(quiet, spec, x)
-    quiet_stage = Stage(moments=quiet.moments())
-    output = out.itemsize
-    del x, out
-    copies = quiet.now
-    quiet.end_autocast()
-
+    quiet_stage, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions)
     t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
@@ -139,6 +133,7 @@ def profile_layer(
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
+    t.handed_on = ()
     kept = t.now - out.bytes
     mark = len(t.log)
     t.steps(within, pending)
@@ -151,11 +146,13 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
+    lingering = 0
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
+        lingering = _lingering(again)
     else:
-        t.backward(*(ends.pop(0) for _ in range(2)))
+        t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
@@ -169,6 +166,7 @@ def profile_layer(
         lets_go=waiting >= 0,
         pending=waits,
         stuck=sum(storage.bytes for storage in t.stuck),
+        lingering=lingering,
         kept=kept,
         copies=copies,
         output=output,
@@ -192,6 +190,30 @@ def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions:
     return stage
 
 
+def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tuple[Stage, int, int]:
+    """A forward that records nothing: its stage, its output's itemsize and autocast's copies."""
+    t = Tape(compute=compute, recording=False, positions=positions)
+    x = t.fresh(spec.hidden * TOKEN, stream)
+    out = run_layer(t, spec, x)
+    stage, output = Stage(moments=t.moments()), out.itemsize
+    t.handed_on = ()
+    del x, out
+    copies = t.now
+    t.end_autocast()
+    return stage, output, copies
+
+
+def _lingering(again: Tape) -> int:
+    """What a layer that was made again hands on, and so leaves behind."""
+    if not again.handed_on:
+        return 0
+    again.end_autocast()
+    again.beside = None
+    lingering = again.now
+    again.handed_on = ()
+    return lingering
+
+
 def _not_reentrant(
     t: Tape, again: Tape, spec: LayerSpec, ends: list[Tensor], x_size: tuple[int, int], *, needs_input: bool
 ) -> tuple[Moment, ...]:
@@ -199,7 +221,7 @@ def _not_reentrant(
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True
-    t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+    t.backward(ends.pop(0), ends.pop(0), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
     return prune((*made, *moments_from(t, mark)))

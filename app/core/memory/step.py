@@ -55,6 +55,7 @@ from app.core.memory.profile import (
     profile_layer,
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
+from app.core.memory.small_inputs import small_inputs
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
@@ -90,13 +91,19 @@ class Step:
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
-        self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        tables = [(t.elements == embedding.weight_parameters, t.elements * t.itemsize) for t in trained if t.embedding]
+        self.embedding = max((size for main, size in tables if main), default=0)
+        self.other_table = max((size for main, size in tables if not main), default=0)
+        """Of another table than the tokens' own: positions, or what is added in every layer."""
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
         self.prompt = prompt_copies(adapter, run)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient()
+        self.small = small_inputs(
+            architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs
+        )
         self.found = self.present or self.penalised
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
         self.moving = layers_of(architecture, run, adapter, kernels)
@@ -257,7 +264,16 @@ class Step:
     def batch(self) -> int:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
-        return self.tables + self.leaf + self.prompt + between + self.stuck
+        small = self.small.held if self.small is not None else 0
+        return self.tables + self.leaf + self.prompt + between + self.stuck + small + self.shared
+
+    @property
+    def shared(self) -> int:
+        """Keys and values that Gemma 4 holds for layers to come, beside what a checkpoint keeps."""
+        if not self.checkpointed:
+            return 0
+        stored = [spec.heads for spec in self.specs if spec.stores and spec.heads is not None]
+        return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
 
     @property
     def stuck(self) -> int:
@@ -373,6 +389,9 @@ class Step:
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
+            below += layer.lingering
+            if place == len(self.layers) - 1 and self.small is not None:
+                below += self.small.gradient
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
             moments = self.distinct[key].backward.moments
             yield Group(phase=Phase.BACKWARD, moments=moments, bases=tuple(ends(bases[key])))
@@ -382,6 +401,20 @@ class Step:
         if self.rowed:
             base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.rowed),), bases=(base,))
+        made = 0 if self.immediate else self.gradients
+        if self.small is not None and self.small.moments:
+            own = self.embedding * (0 if self.architecture.tie_word_embeddings else 1) + self.other_table
+            base = Base(
+                gradients=before or max(0, made - own - self.small.trained),
+                activations=self.batch - self.small.held + self.lingering + self.embedded,
+            )
+            yield Group(phase=Phase.BACKWARD, moments=self.small.moments, bases=(base,))
+        if self.other_table:
+            base = Base(
+                gradients=before or max(0, made - self.other_table),
+                activations=self.batch + self.lingering + self.embedded,
+            )
+            yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.other_table),), bases=(base,))
         if not self.embedding:
             return
         tied_copies = 0
@@ -390,12 +423,19 @@ class Step:
             tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
         moment = _temporary(self.embedding * (1 + tied_copies))
         others = 0 if self.immediate else before or self.gradients - self.embedding
-        base = Base(gradients=others, activations=self.batch + self.embedded)
+        small = self.small.held if self.small is not None else 0
+        base = Base(gradients=others, activations=self.batch - small + self.lingering + self.embedded)
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
+
+    @property
+    def lingering(self) -> int:
+        """What layers left behind that hand out keys and values, made again outside of the backward's own graph."""
+        return sum(layer.lingering for layer in self.layers)
 
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
-        held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
+        given = self.small.given if self.small is not None else 0
+        held = self.tables + self.masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
         itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
         rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}

@@ -217,6 +217,8 @@ class Tape:
         """What nodes hold beside what they save, which goes with the graph and leaves with no hook."""
         self.handed_out: Tensor | None = None
         """What a layer hands out beside its output."""
+        self.handed_on: tuple[Tensor, ...] = ()
+        """What the model keeps of a layer for others, and with it the nodes that made it."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:

@@ -119,6 +119,7 @@ class Simulation:
         fused_lora.install()
         fused_lora.restore()
         flash.install()
+        flash.sdpa.before_ampere = bool(cfg.get("before_ampere"))
         grouped.install()
         scans.install()
         arguments = dict(self.config)
@@ -171,7 +172,11 @@ class Simulation:
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        default = not cfg.get("rl") and cfg.get("activation_offloading") != "hidden_states"
+        default = (
+            not cfg.get("rl")
+            and not cfg.get("unfrozen_parameters")
+            and cfg.get("activation_offloading") != "hidden_states"
+        )
         checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default}) | {
             "preserve_rng_state": False
         }
@@ -191,6 +196,8 @@ class Simulation:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
         if cfg.get("relora"):
             restarts.unpack(model)
+        if cfg.get("unfrozen_parameters"):
+            self._freeze(cfg["unfrozen_parameters"])
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
@@ -202,6 +209,12 @@ class Simulation:
             from transformers.integrations.neftune import activate_neftune
 
             activate_neftune(base, cfg["neftune_noise_alpha"])
+
+    def _freeze(self, patterns: list[str]) -> None:
+        """``axolotl/utils/freeze.py`` ``freeze_layers_except``: a dot is a dot, and names match from their start."""
+        wanted = [re.compile(re.sub(r"\.(?!\+)", r"\.", pattern)) for pattern in patterns]
+        for name, parameter in self.base.named_parameters():
+            parameter.requires_grad = any(pattern.match(name) for pattern in wanted)
 
     def _offload(self, mode: str | bool, checkpoint_kwargs: dict) -> None:
         """What ``activation_offloading`` does: see ``offloading``."""
@@ -250,6 +263,7 @@ class Simulation:
         lora = LoraConfig(
             r=cfg["lora_r"], lora_alpha=cfg.get("lora_alpha", cfg["lora_r"]), target_modules=targets, lora_dropout=cfg.get("lora_dropout", 0.0),
             target_parameters=cfg.get("lora_target_parameters") or [], modules_to_save=cfg.get("lora_modules_to_save") or None, bias="none",
+            rank_pattern=cfg.get("lora_rank_pattern") or {}, layers_to_transform=cfg.get("peft_layers_to_transform"),
             task_type=TaskType.SEQ_CLS if cfg.get("reward_model") else TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
         )  # fmt: skip
         extra = {}
