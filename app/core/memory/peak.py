@@ -105,7 +105,13 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
     rank = variable_rank(architecture, run, adapter)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
-    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    steps = stepping(
+        outline.trained,
+        run.optimizer,
+        rank=rank,
+        projection_rank=run.optimizer_rank,
+        more_states=run.optimizer_states,
+    )
     if outline.frozen_states:
         steps = replace(steps, states=steps.states + outline.frozen_states)
     top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
