@@ -116,7 +116,7 @@ def profile_layer(
     optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
-    quiet_stage, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions)
+    quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions)
     t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
@@ -150,7 +150,11 @@ def profile_layer(
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
-        lingering = _lingering(again)
+        if again.handed_on:
+            again.end_autocast()
+            again.beside = None
+            lingering = again.now
+            again.handed_on = ()
     else:
         t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
@@ -173,25 +177,14 @@ def profile_layer(
         differentiable=differentiable,
         saves_input=saves_input,
         gradients=gradients,
-        quiet=quiet_stage,
+        quiet=quiet,
         forward=forward,
         backward=backward,
     )
 
 
-@lru_cache(maxsize=CACHED)
-def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> Stage:
-    """One layer's forward in evaluation: nothing is recorded, nothing dropped."""
-    t = Tape(compute=compute, recording=False, positions=positions, training=False)
-    x = t.fresh(spec.hidden * TOKEN, stream)
-    out = run_layer(t, spec, x)
-    stage = Stage(moments=t.moments())
-    del x, out
-    return stage
-
-
 def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tuple[Stage, int, int]:
-    """A forward that records nothing: its stage, its output's itemsize and autocast's copies."""
+    """One layer without a graph: its moments, its output's itemsize, and the bytes that its autocast copies hold."""
     t = Tape(compute=compute, recording=False, positions=positions)
     x = t.fresh(spec.hidden * TOKEN, stream)
     out = run_layer(t, spec, x)
@@ -203,15 +196,15 @@ def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tup
     return stage, output, copies
 
 
-def _lingering(again: Tape) -> int:
-    """What a layer that was made again hands on, and so leaves behind."""
-    if not again.handed_on:
-        return 0
-    again.end_autocast()
-    again.beside = None
-    lingering = again.now
-    again.handed_on = ()
-    return lingering
+@lru_cache(maxsize=CACHED)
+def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> Stage:
+    """One layer's forward in evaluation: nothing is recorded, nothing dropped."""
+    t = Tape(compute=compute, recording=False, positions=positions, training=False)
+    x = t.fresh(spec.hidden * TOKEN, stream)
+    out = run_layer(t, spec, x)
+    stage = Stage(moments=t.moments())
+    del x, out
+    return stage
 
 
 def _not_reentrant(
