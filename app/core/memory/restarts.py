@@ -16,6 +16,8 @@ from app.core.run import Quantization, Run
 FULL = 4
 CHECKPOINT = 2
 """Bytes of a value as the checkpoint holds it."""
+READING = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+"""Kernels that take a weight as it is."""
 PACKED = (Quantization.NF4, Quantization.INT8)
 
 
@@ -31,10 +33,13 @@ def merging_bytes(run: Run, adapter: Adapter) -> int:
     return itemsize * max([2 * size + before for size, before in pairs], default=0)
 
 
-def unpacked_bytes(architecture: Architecture, run: Run, adapter: Adapter) -> int:
-    """By how much weights that were packed are larger from the first restart on."""
+def unpacked_bytes(architecture: Architecture, run: Run, adapter: Adapter, kernels: frozenset[str]) -> int:
+    """By how much weights that were packed are larger from the first restart on.
+
+    Where Axolotl's ``kernels`` do not read them all, that restart is the run's end, and they are packed until then.
+    """
     storing = Storing.of(run)
-    if not run.relora or run.quantization is not Quantization.NF4:
+    if not run.relora or run.quantization is not Quantization.NF4 or not kernels.issuperset(READING):
         return 0
     found = 0
     for row in adapter.modules:

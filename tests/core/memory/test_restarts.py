@@ -8,6 +8,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.weights import nf4_bytes
+from app.core.run import LORA_KERNEL_KEYS
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, estimated, recorded
 from tests.core.memory.test_switches import FLASH, LORA, SHAPE, of
@@ -56,13 +57,13 @@ def test_a_packed_base_is_unpacked() -> None:
     """Where it is adapted, and under ReLoRA alone."""
     architecture = describe(SHAPE)
 
-    def left(config: dict[str, Any]) -> int:
+    def left(config: dict[str, Any], kernels: tuple[str, ...] = LORA_KERNEL_KEYS) -> int:
         run = read_run(config)
-        return unpacked_bytes(architecture, run, resolve_adapter(architecture, run))
+        return unpacked_bytes(architecture, run, resolve_adapter(architecture, run), frozenset(kernels))
 
     each = 4 * (4 * (4 * ATTENTION - nf4_bytes(ATTENTION)) + 3 * (4 * FEEDING - nf4_bytes(FEEDING)))
     assert left(RELORA | PACKED) == each
-    assert left(RELORA) == left(LORA | PACKED) == 0
+    assert left(RELORA) == left(LORA | PACKED) == left(RELORA | PACKED, ("lora_mlp_kernel",)) == 0
     assert left(RELORA | PACKED | {"lora_modules_to_save": ["lm_head"]}) == each
     config = FLASH | RELORA | PACKED | {"sequence_len": 64}
     assert of(config).allocated_peak_bytes >= of(config | {"relora": False}).allocated_peak_bytes + each

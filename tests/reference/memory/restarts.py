@@ -19,6 +19,13 @@ def _adapted(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
+def goes_on(cfg: dict) -> bool:
+    """Whether a packed base trains on after a restart: where Axolotl's kernels read its weights."""
+    from .simulator import kernels
+
+    return all(on for key, on in kernels(cfg).items() if key != "lora_embedding_kernel")
+
+
 def unpack(model: nn.Module) -> None:
     """As the first restart leaves the weights."""
     for layer in _adapted(model):
@@ -45,5 +52,6 @@ def restart(model: nn.Module, cfg: dict) -> None:
         delta = (layer.lora_B["default"].weight @ layer.lora_A["default"].weight) * 2.0
         merged = torch.empty(delta.shape, dtype=torch.bfloat16) + delta
         del delta
-        base.weight.data = merged
+        if goes_on(cfg):
+            base.weight.data = merged
         del merged

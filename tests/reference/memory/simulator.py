@@ -194,7 +194,7 @@ class Simulation:
         mode = cfg.get("activation_offloading")
         if checkpointing and (mode in (None, False, "hidden_states")):
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
-        if cfg.get("relora"):
+        if cfg.get("relora") and restarts.goes_on(cfg):
             restarts.unpack(model)
         if cfg.get("unfrozen_parameters"):
             self._freeze(cfg["unfrozen_parameters"])
