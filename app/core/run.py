@@ -178,6 +178,8 @@ class Run:
     """Liger's kernels that are switched on, its losses apart."""
     optimizer_targets: tuple[str, ...] | str = ()
     """``optim_target_modules``: parts of names, a pattern, or ``all_linear``."""
+    optimizer_states: int = 0
+    """States that ``optim_args`` adds to the optimizer's own, each in its parameter's type."""
     optimizer_rank: int = 128
     """Of a low-rank optimizer's projection: ``optim_args.rank``, or ``qgalore_rank``."""
     preference: Preference | None = None

@@ -138,6 +138,14 @@ def _at(said: Run, numbers: Mapping[str, int]) -> Run:
     )
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 class _Reader:
     """Collects every fault of a configuration before raising."""
 
@@ -272,6 +280,7 @@ class _Reader:
             liger=self.liger(),
             optimizer_targets=self.optimizer_targets(),
             optimizer_rank=self.optimizer_rank(),
+            optimizer_states=self.optimizer_states(),
             preference=preference,
             reference_precomputed=self.flag("precompute_ref_log_probs"),
             likelihood=preference is Preference.ORPO
@@ -415,14 +424,26 @@ class _Reader:
         return found
 
     def optimizer_rank(self) -> int:
-        """``optim_args`` is a mapping, or text of ``key=value`` parts; Q-GaLore has a key of its own."""
-        given, default = self.config.get("optim_args"), 128
+        """Q-GaLore's has a key of its own."""
+        rank, default = self.optim_args().get("rank", ""), 128
         if self.config.get("optimizer") == Q_GALORE:
-            given, default = {"rank": self.config.get("qgalore_rank")}, 256
-        if isinstance(given, str):
-            given = dict(part.split("=", 1) for part in given.replace(" ", "").split(",") if "=" in part)
-        rank = str(given.get("rank", "")) if isinstance(given, Mapping) else ""
+            rank, default = str(self.config.get("qgalore_rank")), 256
         return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else default
+
+    def optimizer_states(self) -> int:
+        """Momentum of SGD, and of RMSprop, which can keep an average of gradients too."""
+        name, given = self.config.get("optimizer"), self.optim_args()
+        if name not in ("sgd", "rmsprop"):
+            return 0
+        centered = name == "rmsprop" and given.get("centered", "").lower() in ("true", "1", "yes")
+        return int(_is_number(given.get("momentum", "")) and float(given["momentum"]) != 0) + centered
+
+    def optim_args(self) -> dict[str, str]:
+        """A mapping, or text of ``key=value`` parts."""
+        given = self.config.get("optim_args")
+        if isinstance(given, str):
+            return dict(part.split("=", 1) for part in given.replace(" ", "").split(",") if "=" in part)
+        return {str(key): str(value) for key, value in given.items()} if isinstance(given, Mapping) else {}
 
     def preference(self) -> Preference | None:
         if self.flag("reward_model"):

@@ -37,6 +37,8 @@ MEANT_ADAPTERS: Mapping[str, Mapping[str, Any]] = {
     **{name: {} for name in ("none", "full", "fft", "fullfinetune", "fullfinetuning")},
 }
 """What a name of no adapter of Axolotl's says all the same, by its letters; nothing where it says full fine-tuning."""
+REPLACING = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
+"""Kernels that read a weight themselves, packed or not; on where none is set."""
 ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
 NOT_AXOLOTLS = "adapter_not_axolotl"
 """Said of an adapter as a configuration names it; files to take along can bring it."""
@@ -229,6 +231,11 @@ def relora(subject: Subject) -> Iterator[Finding]:
         yield fails("relora_optimizer", "optimizer", given=subject.text("optimizer"))
     if subject.on("peft_use_dora"):
         yield misleads("relora_dora", "peft_use_dora")
+    if subject.on("load_in_4bit"):
+        given = [key for key in REPLACING if subject.given(key)]
+        replaced = not given or all(subject.flag(key) for key in REPLACING)
+        fix = Fix(unset=("relora",))
+        yield misleads("relora_unpacked", "relora", fix=fix) if replaced else fails("relora_packed", "relora", fix=fix)
 
 
 def restart_keys(subject: Subject) -> Iterator[Finding]:

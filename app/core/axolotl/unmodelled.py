@@ -30,6 +30,8 @@ class Unmodelled:
     """The key below it that counts."""
     unless: tuple[str, str] = ("", "")
     """A key and one below it that, where true, undo it."""
+    only: tuple[str, tuple[object, ...]] = ("", ())
+    """A key and values of it beside which alone it counts."""
     priced: Callable[[Run], bool] | None = None
     """Where the memory model knows it, as the run is read."""
     sharding: bool = False
@@ -45,6 +47,9 @@ class Unmodelled:
         key, inner = self.unless
         beside = config.get(key)
         if isinstance(beside, Mapping) and beside.get(inner) is True:
+            return False
+        key, beside_values = self.only
+        if key and config.get(key) not in beside_values:
             return False
         if self.priced is not None and run is not None and self.priced(run):
             return False
@@ -69,9 +74,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="model_quantization_config", less=75, unless=("model_quantization_config_kwargs", "dequantize")),
     Unmodelled(key="nonexpert_quantization", less=60),
     Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
-    *_all("bfloat16 float16", less=15, more=10),
-    Unmodelled(key="fp32_norms", more=15),
-    Unmodelled(key="relora", more=10),
+    Unmodelled(key="float16", less=15, more=10, only=("bf16", (False, "false"))),
     Unmodelled(key="lisa_n_layers", less=50),
     Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150),
     Unmodelled(key="process_reward_model", less=60, more=10),

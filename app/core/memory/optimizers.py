@@ -138,12 +138,15 @@ def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm, *, ran
     if form.scratch is Scratch.NONE:
         return 0
     if form.scratch is Scratch.FOREACH:
-        groups: dict[tuple[bool, bool, int], int] = {}
+        groups: dict[tuple[bool, bool], dict[int, int]] = {}
         for tensor in tensors:
             apart = form.named_groups and tensor.named
-            key = tensor.decays, apart, 0 if form.mixed else tensor.itemsize
-            groups[key] = groups.get(key, 0) + tensor.bytes
-        return form.scratch_copies * max(groups.values(), default=0)
+            types = groups.setdefault((tensor.decays, apart), {})
+            itemsize = 0 if form.mixed else tensor.itemsize
+            types[itemsize] = types.get(itemsize, 0) + tensor.bytes
+        # one list of the types before is there until the loop's name is bound to the next
+        more = form.scratch_copies - 1
+        return max([more * max(types.values()) + sum(types.values()) for types in groups.values()], default=0)
     if form.scratch is Scratch.COMPILED:
         return max((_compiled(tensor, form.scratch_copies) for tensor in tensors), default=0)
     if form.scratch is Scratch.IN_TURN:

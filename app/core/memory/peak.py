@@ -105,7 +105,13 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
     rank = variable_rank(architecture, run, adapter)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
-    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    steps = stepping(
+        outline.trained,
+        run.optimizer,
+        rank=rank,
+        projection_rank=run.optimizer_rank,
+        more_states=run.optimizer_states,
+    )
     if outline.frozen_states:
         steps = replace(steps, states=steps.states + outline.frozen_states)
     top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
@@ -127,9 +133,11 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
 
 
 def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak:
-    """What lives while the optimizer steps."""
+    """What lives while the optimizer steps, or while an adapter is merged between two steps."""
     slots = [0] * SLOTS
     slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
+    if outline.merging > steps.used + steps.scratch:
+        slots[GRADIENTS], slots[TEMPORARIES] = 0, outline.merging
     phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER
     return Peak(bytes=sum(slots), phase=phase, slots=tuple(slots), lengths=lengths)
 

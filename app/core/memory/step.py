@@ -54,6 +54,7 @@ from app.core.memory.profile import (
     profile_head,
     profile_layer,
 )
+from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.small_inputs import small_inputs
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
@@ -78,7 +79,7 @@ class Step:
     """Lays the layers of one step end to end; all sizes are packed polynomials."""
 
     def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
-        self.architecture, self.run, self.adapter = architecture, run, adapter
+        self.architecture, self.run, self.adapter, self.kernels = architecture, run, adapter, kernels
         self.trained = trained = trained_tensors(architecture, run, adapter)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
@@ -222,6 +223,7 @@ class Step:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         waiting = sum(self.moving.sizes) if self.moving else 0
         weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
+        weights += unpacked_bytes(self.architecture, self.run, self.adapter, self.kernels)
         return Outline(
             weights=weights + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
@@ -232,6 +234,7 @@ class Step:
             evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
             offloaded=self.on_host() if self.offloaded else waiting,
             fetched=self.moving.sizes[0] if self.moving else 0,
+            merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
         )
 

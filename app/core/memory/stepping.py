@@ -39,8 +39,11 @@ class Stepping:
 
 
 @lru_cache(maxsize=KEPT)
-def stepping(trained: Sizes, optimizer: str, *, rank: int, projection_rank: int) -> Stepping:
-    """What ``optimizer`` takes of ``trained`` at an adapter's ``rank``; its own projections have theirs."""
+def stepping(trained: Sizes, optimizer: str, *, rank: int, projection_rank: int, more_states: int = 0) -> Stepping:
+    """What ``optimizer`` takes of ``trained`` at an adapter's ``rank``; its own projections have theirs.
+
+    ``more_states`` are as large as the gradients each.
+    """
     tensors, form = trained.at(rank), form_of(optimizer)
     gradients = gradient_bytes(tensors)
     used, scratch = gradients, 0
@@ -55,7 +58,7 @@ def stepping(trained: Sizes, optimizer: str, *, rank: int, projection_rank: int)
     return Stepping(
         parameters=sum([tensor.elements * tensor.copies for tensor in tensors]),
         gradients=gradients,
-        states=states,
+        states=states + more_states * gradients,
         on_host=host_bytes(tensors, form),
         used=used,
         scratch=scratch,

@@ -317,7 +317,8 @@ class Tape:
     def receive(self, node: Node, index: int, grad: Tensor) -> None:
         """Bring a gradient to where it is waited for; the second is added into the first if that is nobody else's."""
         if isinstance(node, Leaf) and node.parameter:
-            if self.within is not None and grad.elements != self.within.shared:
+            if self.within is not None and grad.storage is not None and grad.elements != self.within.shared:
+                grad.storage.move(GRADIENTS)
                 self._step(self.within, grad)
                 return
             if not self.gradients_present and grad.storage is not None:
@@ -349,8 +350,6 @@ class Tape:
         used = [grad]
         if within.deferred:
             used, self.pending = self.pending, used
-        if grad.storage is not None:
-            grad.storage.move(GRADIENTS)
         if used:
             beside, after = within.of(used[0].elements, used[0].itemsize)
             self.fresh(beside, 1, TEMPORARIES)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.core.findings import Effect
+from app.core.run import LORA_KERNEL_KEYS
 from app.core.run_reader import read_run
 from tests.core.axolotl.rule_cases import FULL, GOOD, MOE, QLORA, findings
 
@@ -21,6 +22,9 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": "flash_adamw"}, "optimizer_full_precision"),
     ({"adapter": None, "optimizer": "galore_adamw"}, "optimizer_targets"),
     ({"optimizer": "galore_adamw_layerwise", "gradient_accumulation_steps": 2}, "optimizer_layerwise"),
+    ({**QLORA, "relora": True, "jagged_restart_steps": 9}, "relora_unpacked"),
+    ({**QLORA, "relora": True, "lora_mlp_kernel": True}, "relora_packed"),
+    ({**QLORA, "relora": True, **dict.fromkeys(LORA_KERNEL_KEYS, False)}, "relora_packed"),
     ({"optimizer": "galore_adafactor_layerwise"}, "optimizer_relative_step"),
     ({"optimizer": "lomo", "bf16": False, "fp16": True}, "optimizer_scaled"),
     ({"optimizer": "adalomo", "bf16": "false", "fp16": True}, "optimizer_scaled"),
@@ -43,6 +47,9 @@ UNSAID: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": "galore_adamw", "optim_target_modules": ["mlp"]}, "optimizer_targets"),
     ({"optimizer": "galore_adamw_layerwise"}, "optimizer_layerwise"),
     ({"optimizer": "galore_adamw_layerwise"}, "optimizer_relative_step"),
+    ({"relora": True, "jagged_restart_steps": 9}, "relora_unpacked"),
+    ({"relora": True, "lora_mlp_kernel": True}, "relora_packed"),
+    ({**QLORA, "relora": True, **dict.fromkeys(LORA_KERNEL_KEYS, True)}, "relora_packed"),
     ({"optimizer": "galore_adafactor_layerwise", "gradient_accumulation_steps": 2}, "optimizer_layerwise"),
     ({"optimizer": "lomo", "fp16": True}, "optimizer_scaled"),
     ({"optimizer": "adamw_8bit", "bf16": False, "fp16": True}, "optimizer_scaled"),

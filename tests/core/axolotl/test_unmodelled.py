@@ -6,7 +6,7 @@ from app.core.axolotl.unmodelled import UNMODELLED, Unmodelled, acting, room
 from tests.core.axolotl.examples import schema
 
 PRICED = frozenset(
-    """gptq quantize_moe_experts activation_offloading adapter attn_implementation bf16 fp16 bnb_config_kwargs load_in_4bit load_in_8bit
+    """gptq quantize_moe_experts activation_offloading adapter attn_implementation bf16 bfloat16 fp16 bnb_config_kwargs load_in_4bit load_in_8bit
     chunked_cross_entropy cpo_alpha cut_cross_entropy dion_rank_fraction eager_attention embedding_lr embedding_lr_scale
     embeddings_skip_upcast eval_batch_size flash_attention flex_attention gradient_accumulation_steps
     gradient_checkpointing gradient_checkpointing_kwargs liger_cross_entropy liger_fused_linear_cross_entropy
@@ -14,7 +14,7 @@ PRICED = frozenset(
     lora_modules_to_save lora_o_kernel lora_qkv_kernel lora_r lora_rank_pattern lora_target_linear lora_target_modules
     lora_target_parameters loraplus_lr_ratio lr_groups micro_batch_size neftune_noise_alpha noisy_embedding_alpha
     optim_args optim_target_modules optimizer peft_autocast_adapter_dtype peft_layers_to_transform peft_use_dora plugins
-    precompute_ref_log_probs reward_model rl sage_attention sample_packing sdp_attention sequence_len test_datasets
+    precompute_ref_log_probs relora reward_model rl sage_attention sample_packing sdp_attention sequence_len test_datasets
     trust_remote_code unfrozen_parameters val_set_size xformers_attention""".split()
 )
 """Keys that ``Run`` reads and the memory model prices."""
@@ -40,7 +40,7 @@ STILL = frozenset(
     eval_causal_lm_metrics eval_max_new_tokens eval_steps eval_strategy eval_table_size evals_per_epoch
     evaluation_strategy excess_length_strategy experimental_skip_move_to_device expert_parallel_backend
     expert_parallel_fallback_on_unsupported expert_parallel_num_nvl_bytes expert_parallel_num_rdma_bytes
-    expert_parallel_token_capacity fix_untrained_tokens flex_attn_compile_kwargs float32 fp32_norm_classes fp8_config
+    expert_parallel_token_capacity fix_untrained_tokens flex_attn_compile_kwargs float32 fp32_norm_classes fp32_norms fp8_config
     fp8_enable_fsdp_float8_all_gather fsdp_final_state_dict_type fsdp_version gc_collect_steps gc_steps
     generation_do_sample generation_max_new_tokens generation_prompt_ratio generation_temperature generation_top_k
     generation_top_p gradio_max_new_tokens gradio_server_name gradio_server_port gradio_share gradio_temperature
@@ -83,7 +83,10 @@ STILL = frozenset(
     wandb_log_model wandb_mode wandb_name wandb_project wandb_run_id wandb_watch warmup_ratio warmup_steps
     weight_decay world_size""".split()
 )
-"""Keys that move nothing on the card, or only say more about a key that is priced or declared."""
+"""Keys that move nothing on the card, or only say more about a key that is priced or declared.
+
+``fp32_norms`` acts where FSDP2 shards a model, and Axolotl refuses it elsewhere: figures are those of one GPU.
+"""
 
 
 def test_every_key_of_the_schema_is_priced_declared_or_still() -> None:
@@ -100,7 +103,8 @@ def test_what_is_declared_acts_and_leaves_room(row: Unmodelled) -> None:
     """Each row is switched on by some value and off by none at all, and widens the band unless it shards."""
 
     def config(value: object) -> dict[str, object]:
-        return {row.key: {row.nested: value} if row.nested else value}
+        key, (beside, *_) = row.only if row.only[0] else (row.key, ("",))
+        return {key: beside} | {row.key: {row.nested: value} if row.nested else value}
 
     value = row.values[0] if row.values else 2
     assert row in acting(config(value))
@@ -110,6 +114,14 @@ def test_what_is_declared_acts_and_leaves_room(row: Unmodelled) -> None:
     less, more = room(config(value))
     assert (less, more) == ((0, 0) if row.sharding else (row.less, row.more))
     assert row.less or row.more
+
+
+def test_an_old_name_of_bf16_is_bf16() -> None:
+    """It moves what ``bf16`` moves; the old name of fp16 is not read at all unless ``bf16`` is off."""
+    assert room({"bfloat16": True}) == room({"bf16": False, "bfloat16": True}) == (0, 0)
+    assert room({"float16": True}) == room({"bf16": True, "float16": True}) == (0, 0)
+    for off in (False, "false"):
+        assert room({"bf16": off, "float16": True}) == (15, 10)
 
 
 def test_room_of_several_keys() -> None:

@@ -37,8 +37,8 @@ def test_every_name_has_a_price() -> None:
 def test_each_is_recorded_in_several_shapes() -> None:
     """At least four cases of each that runs; all within 0.2 % of the simulated peak, half within 0.02 %."""
     found = Counter(case["config"]["optimizer"] for case in CASES)
-    assert set(found) == set(RECORDED)
-    assert min(found.values()) >= 4
+    assert set(found) == {*RECORDED, "sgd", "rmsprop"}
+    assert min(found[name] for name in RECORDED) >= 4
     errors = sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in CASES)
     assert statistics.median(errors) <= 0.0002
     assert errors[-1] <= 0.002
@@ -186,6 +186,40 @@ def test_adalomo_keeps_rows_of_packed_weights() -> None:
     tied = describe(SHAPE | {"tie_word_embeddings": True})
     assert frozen_states(tied, read_run(packed)) == linears + dense - 4 * (32000 + 512)
     assert of(packed).allocated_peak_bytes > of(packed | {"optimizer": "lomo"}).allocated_peak_bytes + linears
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "given", "states"),
+    [
+        ("sgd", {"momentum": 0.9}, 1),
+        ("sgd", "momentum=0.9, nesterov=true", 1),
+        ("sgd", {"momentum": 0}, 0),
+        ("sgd", {"momentum": "much"}, 0),
+        ("sgd", None, 0),
+        ("rmsprop", {"momentum": 0.9, "centered": True}, 2),
+        ("rmsprop", "centered=yes", 1),
+        ("adamw_8bit", {"momentum": 0.9, "centered": True}, 0),
+    ],
+)
+def test_states_that_arguments_add(optimizer: str, given: object, states: int) -> None:
+    """Momentum and an average of gradients, each as large as the gradients."""
+    config = FLASH | {"optimizer": optimizer, "sequence_len": 64, "optim_args": given}
+    assert read_run(config).optimizer_states == states
+    terms, plain = (
+        {term.code: term.bytes for term in of(one).breakdown} for one in (config, config | {"optim_args": None})
+    )
+    architecture = describe(SHAPE)
+    assert terms["optimizer"] - plain["optimizer"] == states * 2 * architecture.total_parameters
+
+
+def test_lists_of_two_types_live_together() -> None:
+    """PyTorch's multi-tensor steps go type by type, and the name of one list holds it until the next is there."""
+    full = Trained(elements=512, copies=2, itemsize=4, shape=(512, 1))
+    half = Trained(elements=2048, copies=1, itemsize=2, shape=(2048, 1))
+    assert step_temporary_bytes((full, half), form_of("adamw_torch")) == 4096 + 4096
+    assert step_temporary_bytes((full, half), form_of("adagrad")) == 2 * 4096 + 4096
+    apart = Trained(elements=512, copies=2, itemsize=4, shape=(512,), decays=False)
+    assert step_temporary_bytes((apart, half), form_of("adamw_torch")) == 4096
 
 
 def test_q_galores_rank_and_targets_are_its_own() -> None:

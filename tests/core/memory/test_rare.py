@@ -225,7 +225,7 @@ def test_schedule_free_steps_mix_types_and_adafactor_casts_nothing_in_fp32() -> 
     half = Trained(elements=1 << 20, copies=1, itemsize=2, shape=(1024, 1024))
     full = Trained(elements=1 << 20, copies=1, itemsize=4, shape=(1024, 1024))
     assert step_temporary_bytes((half, full), form_of("schedule_free_adamw")) == 6 << 20
-    assert step_temporary_bytes((half, full), form_of("adamw_torch")) == 4 << 20
+    assert step_temporary_bytes((half, full), form_of("adamw_torch")) == 6 << 20
     assert step_temporary_bytes((half,), form_of("adafactor")) == 16 << 20
     assert step_temporary_bytes((full,), form_of("adafactor")) == 8 << 20
 

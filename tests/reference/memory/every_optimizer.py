@@ -46,6 +46,13 @@ def _full() -> Iterator[tuple]:
         FLASH | CCE | GC | {"qgalore_rank": 512},
         (1, 256),
     )
+    for label, name, args in (
+        ("sgd-momentum", "sgd", {"momentum": 0.9}),
+        ("rmsprop-momentum", "rmsprop", {"momentum": 0.9}),
+        ("rmsprop-centered", "rmsprop", {"momentum": 0.9, "centered": True}),
+    ):
+        yield f"{label}-full-1b", name, SMALL, FLASH | CCE | GC | {"optim_args": args}, (1, 512)
+        yield f"{label}-full-8b-sdpa", name, LARGE, WIDE | CHUNKED | GC | {"optim_args": args}, (1, 512)
     # the stack refuses these two
     yield "galore_adafactor_layerwise-full-1b", "galore_adafactor_layerwise", SMALL, FLASH | CCE | GC, (1, 512)
     yield "adalomo-full-mixtral", "adalomo", "mixtral-8x7b", FLASH | CCE | GC, (1, 256)

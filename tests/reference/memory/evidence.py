@@ -20,6 +20,7 @@ RECORDINGS: Mapping[str, str] = {
     "wide_held_back": "drawn from the whole catalogue, a second time",
     "layer_offloading": "layers that wait on the host",
     "every_optimizer": "optimizers that step within the backward, or else as no other does",
+    "relora": "ReLoRA from its first restart on",
     "shown": "models in which one trait decides",
     "offloaded_losses": "losses under activation offloading",
     "gptq_chosen": "GPTQ checkpoints, chosen",

@@ -14,7 +14,7 @@ import torch
 
 from .immediate import IMMEDIATE, Immediate
 from .polora import Polora
-from .real_optimizers import REAL, STOOD_IN, StandIn, tensors_of
+from .real_optimizers import REAL, STOOD_IN, StandIn, moving, tensors_of
 
 BNB = {"adamw_8bit": (8, 2), "adamw_bnb_8bit": (8, 2), "paged_adamw_8bit": (8, 2), "paged_adamw_32bit": (32, 2), "paged_adamw": (32, 2),
        "lion_8bit": (8, 1), "lion_32bit": (32, 1), "paged_lion_8bit": (8, 1), "paged_lion_32bit": (32, 1), "rmsprop_bnb_8bit": (8, 1),
@@ -66,6 +66,8 @@ class Optimizer:
             self.real = REAL[name](name, model, cfg or {}, self.groups)
         elif name in BNB:
             self._bitsandbytes(embeddings)
+        elif (built := moving(name, cfg or {})) is not None:
+            self.real = built([{"params": group} for group in self.groups])
         elif name in TORCH:
             for p in self._params():
                 self.states += [torch.zeros_like(p) for _ in range(TORCH[name])]
@@ -124,12 +126,16 @@ class Optimizer:
             self.states = self.stand_in.states
         if self.name in ("adamw_torch", "rmsprop", "adagrad"):
             for group in self.groups:
-                for dtype in {p.dtype for p in group}:
+                held = []
+                for dtype in sorted({p.dtype for p in group}, key=lambda dtype: dtype.itemsize):
                     same = [p for p in group if p.dtype == dtype and p.grad is not None]
-                    held = [torch.empty_like(p) for p in same]
+                    # the list of the type before is there until the loop's name is bound to this one
+                    made = [torch.empty_like(p) for p in same]
                     if self.name == "adagrad":
-                        held += [torch.empty_like(p) for p in same]
-                    del held
+                        more = [torch.empty_like(p) for p in same]
+                        del more
+                    held = made
+                del held, made
         if self.name in BNB:
             for p in self._params():
                 if p.grad is not None:

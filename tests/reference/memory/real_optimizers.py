@@ -15,6 +15,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 
@@ -236,6 +237,17 @@ def _muon(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torch.o
         else:
             sys.modules[base.__name__] = old
     return module.MuonOptimizerFactory()(model, None, lr=1e-4, weight_decay=0.0)
+
+
+def moving(name: str, cfg: dict) -> Callable[[list[dict]], torch.optim.Optimizer] | None:
+    """PyTorch's class, where ``optim_args`` add to what it keeps (``_get_sgd``, ``_get_rmsprop``)."""
+    given = cfg.get("optim_args") or {}
+    if name == "sgd" and given.get("momentum"):
+        return lambda groups: torch.optim.SGD(groups, lr=1e-4, momentum=float(given["momentum"]), foreach=True)
+    if name == "rmsprop" and given:
+        kwargs = {"momentum": float(given.get("momentum", 0)), "centered": bool(given.get("centered"))}
+        return lambda groups: torch.optim.RMSprop(groups, lr=1e-4, foreach=True, **kwargs)
+    return None
 
 
 REAL = {

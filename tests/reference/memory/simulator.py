@@ -27,6 +27,7 @@ from . import (
     liger,
     losses,
     offloading,
+    restarts,
     scans,
 )
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
@@ -193,6 +194,8 @@ class Simulation:
         mode = cfg.get("activation_offloading")
         if checkpointing and (mode in (None, False, "hidden_states")):
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
+        if cfg.get("relora") and restarts.goes_on(cfg):
+            restarts.unpack(model)
         if cfg.get("unfrozen_parameters"):
             self._freeze(cfg["unfrozen_parameters"])
         self.model = model.train()
@@ -371,6 +374,8 @@ class Simulation:
                 )
             optimizer.step()
         self.model.zero_grad(set_to_none=True)
+        if self.cfg.get("relora"):
+            restarts.restart(self.model, self.cfg)
 
     def evaluate(self, rows: int) -> None:
         """``Trainer.prediction_step`` with ``prediction_loss_only``: no graph, `rows` of the same length."""
