@@ -97,6 +97,8 @@ class Trained:
     decays: bool = True
     """Norms and biases stand in a parameter group of their own, without weight decay."""
     targeted: bool = False
+    alike: int = 1
+    """How many of the model's rows these copies come from: gate and up are two of a layer."""
 
     @property
     def bytes(self) -> int:
@@ -385,16 +387,15 @@ def _compiled(tensor: Trained, copies: int) -> int:
 def _in_turn(tensors: tuple[Trained, ...], copies: int) -> int:
     """Adafactor's copies in fp32 of one tensor, beside its last update of the one before it in the same group.
 
-    Tensors are in the model's order, alike ones merged: those that come more often than once a layer follow their like.
+    Tensors are in the model's order, alike ones merged: those of several rows follow their like.
     Source: Transformers 5.16.1 ``optimization.py``, whose loop's variables live until they are bound anew.
     """
-    layers = min((tensor.copies for tensor in tensors if tensor.copies > 1), default=1)
     last: dict[bool, int] = {}
     most = 0
     for tensor in tensors:
         size = tensor.elements * FULL
         own = copies if tensor.itemsize < FULL else copies - 2  # gradient and weight are in fp32 already
-        before = max(last.get(tensor.decays, 0), size if tensor.copies > layers else 0)
+        before = max(last.get(tensor.decays, 0), size if tensor.alike > 1 else 0)
         most = max(most, own * size + before)
         last[tensor.decays] = size
     return most
