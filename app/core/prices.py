@@ -16,7 +16,7 @@ from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTE
 from app.core.estimate import Verdict
 from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware, Vendor
-from app.core.memory.optimizers import form_of
+from app.core.memory.optimizer_forms import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
 from app.core.run import (

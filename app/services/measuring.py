@@ -44,18 +44,22 @@ class _Known:
 
 
 class Meter:
-    """Measures variants of one model's configurations. What a catalogue model takes is kept between requests."""
+    """Measures variants of one model's configurations on one kind of card.
 
-    def __init__(self, architecture: Architecture, *, kept: bool = False) -> None:
+    What a catalogue model takes is kept between requests.
+    """
+
+    def __init__(self, architecture: Architecture, hardware: Hardware | None, *, kept: bool = False) -> None:
         self.architecture = architecture
+        self.hardware = hardware
         self.kept = kept
         self._adapters: dict[Hashable, Adapter] = {}
         self._runs: dict[Hashable, Run] = {}
 
     @classmethod
-    def of(cls, resolved: ResolvedModel) -> "Meter":
+    def of(cls, resolved: ResolvedModel, hardware: Hardware) -> "Meter":
         """For a model as asked for; a pasted one is measured anew each time."""
-        return cls(resolved.architecture, kept=resolved.row is not None and not resolved.pasted)
+        return cls(resolved.architecture, hardware, kept=resolved.row is not None and not resolved.pasted)
 
     def memory(self, config: Mapping[str, Any]) -> Memory:
         """All of it, itemised.
@@ -117,7 +121,8 @@ class Meter:
     def _read(self, key: bytes | str, config: Mapping[str, Any]) -> Run:
         run = self._runs.get(key)
         if run is None:
-            run = self._runs[key] = _kept_run(_Written(key, config)) if len(key) <= LONGEST_KEPT else read_run(config)
+            read = _kept_run(_Written(key, config)) if len(key) <= LONGEST_KEPT else read_run(config)
+            run = self._runs[key] = read.on(self.hardware)
         return run
 
     def _adapter(self, run: Run) -> Adapter:

@@ -41,7 +41,7 @@ def price_knobs(
     or PEFT refuses has no price and is left out.
     """
     found = []
-    meter = meter or Meter(estimate.architecture)
+    meter = meter or Meter(estimate.architecture, hardware)
     for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
         changed = apply_overrides(config, turn.patch)
         try:

@@ -105,9 +105,10 @@ def _words(name: str, texts: Texts) -> tuple[str, str]:
 
 
 def error_summary(asked: Asked, texts: Texts) -> tuple[contexts.ErrorSummaryItem, ...]:
-    """One line per bad value, leading to its field."""
+    """One line per bad value, leading to its field, in the order of the form."""
+    places = {name: place for place, name in enumerate(FIELDS)}
     items = []
-    for error in asked.errors:
+    for error in sorted(asked.errors, key=lambda error: places.get(error.pointer.removeprefix("/form/"), -1)):
         name = error.pointer.removeprefix("/form/")
         label = texts.text(f"web.field.{name}") if name in FIELDS or name == MODEL_JSON else ""
         said = texts.render(error.message)

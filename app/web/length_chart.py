@@ -13,6 +13,9 @@ from app.web.memory_bar import FILLS, gib, parts_of
 TOP, HEIGHT, BOTTOM = 26, 190, 218
 """px: where the drawing begins, how high a full column is, and where the columns stand."""
 
+ABOVE, FIGURE = 5, 11
+"""px: how far above its column a figure stands, and how high it is."""
+
 LEFT_PERCENT, GAP_PERCENT = 9.0, 1.6
 """Per cent of the width: room for the scale, and between columns."""
 
@@ -31,6 +34,7 @@ def length_chart(
     most = max(capacity_bytes, *(point.memory.process_bytes for point in lengths.points))
     scale = HEIGHT / (most * 1.06)
     wide = (100 - LEFT_PERCENT) / len(lengths.points)
+    capacity_y = BOTTOM - capacity_bytes * scale
     stacks = [parts_of(point.memory) for point in lengths.points]
     codes = sorted(dict.fromkeys(code for stack in stacks for code, _ in stack), key=_order)
     columns = []
@@ -48,7 +52,7 @@ def length_chart(
                 x_percent=f"{x + GAP_PERCENT / 2:.3f}%",
                 width_percent=f"{wide - GAP_PERCENT:.3f}%",
                 middle_percent=f"{x + wide / 2:.3f}%",
-                top=f"{BOTTOM - point.memory.process_bytes * scale:.1f}",
+                total_y=f"{_total_y(BOTTOM - point.memory.process_bytes * scale, capacity_y):.1f}",
                 slices=_slices(stack, scale),
                 url=at(point.sequence_len_tokens),
                 values=tuple([gib(sizes[code], texts) if code in sizes else "" for code in codes]),
@@ -57,7 +61,7 @@ def length_chart(
     return LengthChart(
         columns=tuple(columns),
         ticks=_ticks(most, scale, texts),
-        capacity_y=f"{BOTTOM - capacity_bytes * scale:.1f}",
+        capacity_y=f"{capacity_y:.1f}",
         capacity=gib(capacity_bytes, texts),
         description=texts.text(
             "web.lengths.description",
@@ -68,6 +72,11 @@ def length_chart(
         takes=_takes(lengths, own, texts, at),
         parts=tuple(_label(code, texts) for code in codes),
     )
+
+
+def _total_y(top: float, capacity_y: float) -> float:
+    """Where a column's figure stands: on the column, or on the card's line where that would cross it out."""
+    return capacity_y - ABOVE if top - ABOVE - FIGURE < capacity_y < top else top - ABOVE
 
 
 def _slices(stack: Iterable[tuple[str, int]], scale: float) -> tuple[Slice, ...]:

@@ -83,7 +83,7 @@ def present(
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
-    meter = Meter(estimate.architecture, kept=kept)
+    meter = Meter(estimate.architecture, hardware, kept=kept)
     savings = price_savings(
         plan.config,
         estimate,
@@ -105,12 +105,7 @@ def present(
         hardware=hardware.name,
         bar=memory_bar(estimate, texts),
         lengths=length_chart(
-            by_length(
-                architecture=estimate.architecture,
-                config=plan.config,
-                capacity_bytes=hardware.capacity_bytes,
-                meter=meter,
-            ),
+            by_length(meter=meter, config=plan.config, capacity_bytes=hardware.capacity_bytes),
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
             texts=texts,

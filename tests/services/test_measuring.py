@@ -35,7 +35,7 @@ def test_a_configuration_is_read_once(more: dict[str, Any], monkeypatch: pytest.
         return usual(config)
 
     monkeypatch.setattr(measuring, "read_run", counted)
-    meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"))
+    meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"), None)
     config = {**CONFIG, **more}
     sizes = {meter.process_bytes(one) for one in (config, MappingProxyType(dict(config)), dict(config))}
     assert (len(sizes), len(read)) == (1, 1)
@@ -49,7 +49,7 @@ def test_a_configuration_is_read_once(more: dict[str, Any], monkeypatch: pytest.
 @pytest.mark.parametrize("more", [{}, {"val_set_size": 0.1}, {"wandb_name": "w" * 5000}])
 def test_one_reading_serves_every_length(tokens: object, more: dict[str, Any]) -> None:
     """And says what reading anew would say, errors included."""
-    meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"))
+    meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"), None)
     meter.run({**CONFIG, **more, "sequence_len": 777})
     config = {**CONFIG, **more, "sequence_len": tokens}
     try:

@@ -171,7 +171,7 @@ def test_what_saves_is_the_head_of_all_that_is_priced(config: dict[str, Any], gp
     before = estimate(catalog=CATALOG, config=config, hardware=card)
     every = price_knobs(config, before, hardware=card).items
     assert not [knob for knob in every if knob.turn.knob in NEVER_SAVING and knob.saves_bytes >= SAME_BYTES]
-    meter = Meter(before.architecture)
+    meter = Meter(before.architecture, card)
     found = price_savings(config, before, hardware=card, dataset=None, install=Install.DOCKER, meter=meter, most=4)
     saving = [knob for knob in every if knob.saves_bytes >= SAME_BYTES][:4]
     assert [(one.turn, one.saves_bytes, one.verdict, one.time_ratio, one.summary) for one in found] == [
@@ -183,7 +183,7 @@ def test_a_saving_on_a_card_whose_rates_are_not_known_is_untimed() -> None:
     """Its size is said alone."""
     card = replace(CARD, bf16_flops=None, fp16_flops=None)
     before = estimate(catalog=CATALOG, config=QLORA, hardware=card)
-    meter = Meter(before.architecture)
+    meter = Meter(before.architecture, card)
     found = price_savings(QLORA, before, hardware=card, dataset=None, install=Install.DOCKER, meter=meter, most=4)
     assert found
     assert {one.time_ratio for one in found} == {None}

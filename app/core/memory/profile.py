@@ -24,6 +24,7 @@ from app.core.memory.tape import (
     Tensor,
     prune,
 )
+from app.core.memory.within import Within
 from app.core.run import Offloading
 
 CACHED = 1024
@@ -61,6 +62,8 @@ class LayerProfile:
     """What it sends there of its own."""
     lets_go: bool
     """Whether what came back for the layer above is counted in its own moments."""
+    pending: tuple[int, int]
+    """Elements and itemsize of the gradient that waits for the next one when its backward is over (``within``)."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
     lingering: int = 0
@@ -100,6 +103,8 @@ def profile_layer(
     offloading: Offloading = Offloading.NONE,
     waiting: int = -1,
     fetched: int = 0,
+    within: Within | None = None,
+    pending: tuple[int, int] = (0, 0),
 ) -> LayerProfile:
     """Record one layer.
 
@@ -107,19 +112,11 @@ def profile_layer(
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
     where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
     back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
-    other's. ``fetched`` are bytes of weights that come when the layer has been made again.
+    other's. ``fetched`` are bytes of weights that come when the layer has been made again. ``within`` is how an
+    optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
-    quiet = Tape(compute=compute, recording=False, positions=positions)
-    x = quiet.fresh(width, stream)
-    out = run_layer(quiet, spec, x)
-    quiet_stage = Stage(moments=quiet.moments())
-    output = out.itemsize
-    quiet.handed_on = ()
-    del x, out
-    copies = quiet.now
-    quiet.end_autocast()
-
+    quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions)
     t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
@@ -139,6 +136,7 @@ def profile_layer(
     t.handed_on = ()
     kept = t.now - out.bytes
     mark = len(t.log)
+    t.steps(within, pending)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
     weights = t.fresh(fetched, 1, WEIGHTS) if fetched else None
     held = [out.storage, grad] if holding else None
@@ -164,13 +162,13 @@ def profile_layer(
     t.handed_out = None
     del held, given, weights
     gradients = sum(_live(t, GRADIENTS))
-    source.grads = []
-    t.kept.clear()
+    waits = t.forget(source)
     pinned, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
         pinned=pinned,
         moved=moved,
         lets_go=waiting >= 0,
+        pending=waits,
         stuck=sum(storage.bytes for storage in t.stuck),
         lingering=lingering,
         kept=kept,
@@ -179,10 +177,23 @@ def profile_layer(
         differentiable=differentiable,
         saves_input=saves_input,
         gradients=gradients,
-        quiet=quiet_stage,
+        quiet=quiet,
         forward=forward,
         backward=backward,
     )
+
+
+def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tuple[Stage, int, int]:
+    """One layer without a graph: its moments, its output's itemsize, and the bytes that its autocast copies hold."""
+    t = Tape(compute=compute, recording=False, positions=positions)
+    x = t.fresh(spec.hidden * TOKEN, stream)
+    out = run_layer(t, spec, x)
+    stage, output = Stage(moments=t.moments()), out.itemsize
+    t.handed_on = ()
+    del x, out
+    copies = t.now
+    t.end_autocast()
+    return stage, output, copies
 
 
 @lru_cache(maxsize=CACHED)
@@ -237,6 +248,7 @@ def profile_head(
     needs_input: bool,
     offloading: Offloading = Offloading.NONE,
     labels_stay: bool = False,
+    within: Within | None = None,
 ) -> HeadProfile:
     """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
@@ -250,6 +262,7 @@ def profile_head(
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
         t.outer, t.labels_leave = True, not labels_stay
+    t.steps(within)
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
@@ -262,8 +275,7 @@ def profile_head(
     del loss
     backward = Stage(moments=moments_from(t, mark))
     gradients = sum(_live(t, GRADIENTS))
-    source.grads = []
-    t.kept.clear()
+    t.forget(source)
     _, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return HeadProfile(
         moved=moved,

@@ -6,6 +6,8 @@ what is above in gradients. All of it is polynomials in lengths and rank (``tape
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
@@ -19,6 +21,7 @@ from app.core.memory.entering import (
     stands_between,
 )
 from app.core.memory.forms import head_spec, layer_specs, position_elements
+from app.core.memory.frozen import frozen_states
 from app.core.memory.layer_offloading import layers_of
 from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import row_tokens, virtual_tokens
@@ -31,8 +34,9 @@ from app.core.memory.offloading import (
     lets_go_itself,
     streams_held,
 )
-from app.core.memory.optimizers import form_of, gradient_bytes
+from app.core.memory.optimizers import gradient_bytes
 from app.core.memory.outline import Base, Group, Heights, Outline, ends
+from app.core.memory.pairs import pairs_of
 from app.core.memory.preference import (
     PreferenceProfile,
     larger_side,
@@ -52,8 +56,9 @@ from app.core.memory.profile import (
 )
 from app.core.memory.small_inputs import small_inputs
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
-from app.core.memory.trained import merged, sizes_of, trained_tensors
+from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
+from app.core.memory.within import within
 from app.core.methods.settings import PeftType
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Offloading, Preference, Run
 
@@ -73,21 +78,26 @@ class Step:
     """Lays the layers of one step end to end; all sizes are packed polynomials."""
 
     def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
-        self.architecture, self.run = architecture, run
+        self.architecture, self.run, self.adapter = architecture, run, adapter
         self.trained = trained = trained_tensors(architecture, run, adapter)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
-        self.immediate = form_of(run.optimizer).immediate
+        self.within = within(run.optimizer, trained, run.optimizer_rank)
+        self.immediate = self.within is not None
         self.present = run.gradient_accumulation_steps > 1 and not self.immediate
         self.checkpointed = run.checkpointing is not Checkpointing.OFF
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
-        tables = [(t.elements == embedding.weight_parameters, t.elements * t.itemsize) for t in trained if t.embedding]
+        others = {
+            row.weight_parameters for row in architecture.modules if row.kind is Kind.EMBEDDING and row is not embedding
+        }
+        others.discard(embedding.weight_parameters)
+        tables = [(t.elements not in others, t.elements * t.itemsize) for t in trained if t.embedding]
         self.embedding = max((size for main, size in tables if main), default=0)
         self.other_table = max((size for main, size in tables if not main), default=0)
-        """Of another table than the tokens' own: positions, or what is added in every layer."""
+        """Of another table than the tokens' own, or a prompt's: positions, or what is added in every layer."""
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
@@ -116,6 +126,9 @@ class Step:
     def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
         run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        stepping_within = self.within
+        if stepping_within is not None and self.waiting:
+            stepping_within = replace(stepping_within, shared=self.waiting // self.embedding_itemsize)
         if run.preference is not None:
             return profile_preference(
                 spec,
@@ -127,6 +140,7 @@ class Step:
                 refer=refers(run),
                 cached=reference_cache(self.architecture, run),
                 side=larger_side(run),
+                within=stepping_within,
             )
         return profile_head(
             spec,
@@ -136,6 +150,7 @@ class Step:
             needs_input=not self.layers or self.layers[-1].differentiable,
             offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
             labels_stay=labels_stay(run, row_tokens(run)),
+            within=stepping_within,
         )
 
     @property
@@ -183,8 +198,9 @@ class Step:
     def profile(
         self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
     ) -> LayerProfile:
-        """One layer's."""
-        return profile_layer(
+        """One layer's; a gradient that waits below it is taken to wait above it too."""
+        recorded = partial(
+            profile_layer,
             spec,
             stream=stream,
             compute=self.run.itemsize,
@@ -197,7 +213,10 @@ class Step:
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
             waiting=waiting,
             fetched=fetched,
+            within=self.within,
         )
+        found = recorded()
+        return recorded(pending=found.pending) if any(found.pending) else found
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
@@ -206,11 +225,14 @@ class Step:
         return Outline(
             weights=weights + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
-            trained=sizes_of(self.architecture, merged(self.trained)),
+            trained=sizes_of(
+                self.architecture, merged(self.trained), pairs_of(self.adapter, factor_itemsize(self.run))
+            ),
             training=Heights(self.training()),
             evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
             offloaded=self.on_host() if self.offloaded else waiting,
             fetched=self.moving.sizes[0] if self.moving else 0,
+            frozen_states=frozen_states(self.architecture, self.run),
         )
 
     def on_host(self) -> int:

@@ -21,6 +21,7 @@ class Segment:
     x_percent: str
     width_percent: str
     middle_percent: str
+    labelled: bool
     roomy: bool
     share: str
     explanation: str
@@ -42,6 +43,7 @@ class MemoryBar:
     range_width_percent: str
     range_low: str
     range_high: str
+    largest: str
     description: str
 
 
@@ -135,7 +137,7 @@ class Column:
     x_percent: str
     width_percent: str
     middle_percent: str
-    top: str
+    total_y: str
     slices: tuple[Slice, ...]
     url: str
     values: tuple[str, ...]

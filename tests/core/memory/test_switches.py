@@ -12,7 +12,8 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
-from app.core.memory.optimizers import FORMS, Trained, form_of, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.optimizer_forms import FORMS, Trained, form_of
+from app.core.memory.optimizers import host_bytes, state_bytes, step_temporary_bytes
 from app.core.run import LIGER_PLUGIN
 from app.core.run_reader import read_run
 from tests.core.memory.test_laws import TARGETS, memory
@@ -204,7 +205,7 @@ def test_step_temporaries_by_hand() -> None:
     assert step_temporary_bytes(trained, form_of("optimi_adamw")) == table
     assert step_temporary_bytes(trained, form_of("came_pytorch")) == 4 * 2 * table + 2 * 2 * matrix
     assert step_temporary_bytes((), form_of("came_pytorch")) == 0
-    assert step_temporary_bytes(trained, form_of("muon")) == 2 * table
+    assert step_temporary_bytes(trained, form_of("muon")) == 2 * table + matrix
     assert step_temporary_bytes((MATRIX,), form_of("sinkgd")) == 2 * matrix
     assert step_temporary_bytes((MATRIX,), form_of("dion")) > 5 * matrix
 

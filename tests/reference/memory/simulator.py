@@ -118,6 +118,7 @@ class Simulation:
         fused_lora.install()
         fused_lora.restore()
         flash.install()
+        flash.sdpa.before_ampere = bool(cfg.get("before_ampere"))
         grouped.install()
         scans.install()
         arguments = dict(self.config)
@@ -170,7 +171,11 @@ class Simulation:
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        default = not cfg.get("rl") and not cfg.get("unfrozen_parameters") and cfg.get("activation_offloading") != "hidden_states"
+        default = (
+            not cfg.get("rl")
+            and not cfg.get("unfrozen_parameters")
+            and cfg.get("activation_offloading") != "hidden_states"
+        )
         checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default}) | {
             "preserve_rng_state": False
         }
@@ -309,7 +314,11 @@ class Simulation:
                 self.tracker.relabel(tensor.SCB, kind, "int8 statistics")
             if tensor.requires_grad and tensor.is_leaf:  # not so PEFT's copy of trained tokens' rows
                 tensor.register_post_accumulate_grad_hook(
-                    lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                    lambda p, n=name: (
+                        None
+                        if p.grad is None
+                        else self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                    )
                 )
         for module in self.model.modules():
             if isinstance(module, experts.Bnb4bitParametrization):
@@ -352,7 +361,7 @@ class Simulation:
                 self._phase("forward")
                 loss = self._forward(batch, num_items)
                 self._phase("backward")
-                loss.backward()
+                optimizer.backward(loss)
             del loss, batch
         self._phase("optimizer")
         with torch.no_grad():
@@ -385,7 +394,7 @@ class Simulation:
                 self.offloaded = layer_offloading.managed(self.model, self.tracker)
             for tensor in optimizer.states:
                 self.tracker.relabel(tensor, "optimizer")
-            if optimizer.real is not None:  # a real optimizer makes its states in its first step
+            if optimizer.runs:  # a real optimizer makes its states in its first step
                 self.step(optimizer)
                 for tensor in optimizer.states:
                     self.tracker.relabel(tensor, "optimizer")
