@@ -95,7 +95,7 @@ def _projected(tensor: Trained, copies: int) -> list[Trained]:
 
 
 def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:
-    """Like tensors as one with more copies: whatever is asked of them is a sum over copies, or how many kinds it was."""
+    """Like tensors as one with more copies: what is asked of them is a sum over copies, or how many rows it was."""
     copies: dict[Trained, tuple[int, int]] = {}
     for tensor in trained:
         one = replace(tensor, copies=1)
