@@ -285,15 +285,14 @@ def _dequantized(t: Tape, spec: LinearSpec) -> Tensor | None:
 
 
 def fused_product(t: Tape, spec: LinearSpec, rows: int, itemsize: int, *, adapted: bool = True) -> Tensor:
-    """``matmul_lora``: base and update into one result."""
+    """``matmul_lora``: base and update into one result, of autocast's type whatever the input's."""
     weight = _dequantized(t, spec)
-    out = t.fresh(rows * spec.outputs, itemsize)
+    out = t.fresh(rows * spec.outputs, t.compute)
     del weight
     if adapted and spec.rank:
-        a = t.fresh(spec.inputs * spec.rank, itemsize)
-        b = t.fresh(spec.rank * spec.outputs, itemsize)
-        inner = t.fresh(rows * spec.rank, itemsize)
-        del a, b, inner
+        copies = _copies(t, (spec,), itemsize)
+        inner = t.fresh(rows * spec.rank, t.compute)
+        del copies, inner
     return out
 
 
@@ -301,24 +300,24 @@ def fused_dora(t: Tape, spec: LinearSpec, rows: int, itemsize: int, locals_: lis
     """The scaled sum of base and update, both of which are locals of the kernel's forward."""
     locals_.append(fused_product(t, spec, rows, itemsize, adapted=False))
     scaled = t.fresh(rows * spec.inputs, itemsize)
-    inner = t.fresh(rows * spec.rank, itemsize)
+    inner = t.fresh(rows * spec.rank, t.compute)
     del scaled
-    locals_.append(t.fresh(rows * spec.outputs, itemsize))
+    locals_.append(t.fresh(rows * spec.outputs, t.compute))
     del inner
     weight = _dequantized(t, spec)
     del weight
-    total = t.fresh(rows * spec.outputs, itemsize)
+    total = t.fresh(rows * spec.outputs, t.compute)
     out = t.fresh(rows * spec.outputs, itemsize)
     del total
     return out
 
 
 def _copies(t: Tape, specs: Sequence[LinearSpec], itemsize: int) -> list[Tensor]:
-    """A and B in the compute type, which the kernels save."""
+    """A and B in the input's type, which the kernels save; where they are in it, they are no copies."""
     return [
         t.fresh(size, itemsize)
         for spec in specs
-        if spec.rank
+        if spec.rank and spec.adapter_itemsize != itemsize
         for size in (spec.inputs * spec.rank, spec.rank * spec.outputs)
     ]
 
@@ -354,7 +353,7 @@ def fused_group(t: Tape, specs: Sequence[LinearSpec], x: Tensor) -> tuple[Tensor
             outputs.append(fused_dora(t, spec, rows, itemsize, held))
         else:
             outputs.append(fused_product(t, spec, rows, itemsize))
-    combined = [t.fresh(rows * spec.outputs, itemsize) for spec in specs if spec.dora]
+    combined = [t.fresh(rows * spec.outputs, t.compute) for spec in specs if spec.dora]
     copies = _copies(t, specs, itemsize)
     parameters = _parameters(t, specs)
     sizes = [p.elements for p in parameters]
@@ -396,11 +395,11 @@ def fused_feed_forward(t: Tape, gate: LinearSpec, up: LinearSpec, down: LinearSp
         return fused_dora(t, spec, rows, itemsize, held) if spec.dora else fused_product(t, spec, rows, itemsize)
 
     gated, upper = through(gate), through(up)
-    combined = [t.fresh(rows * gate.outputs, itemsize) for _ in range(2)] if gate.dora else []
+    combined = [t.fresh(rows * gate.outputs, t.compute) for _ in range(2)] if gate.dora else []
     hidden = t.fresh(rows * gate.outputs, itemsize)
     out = through(down)
     if gate.dora:
-        combined.append(t.fresh(rows * down.outputs, itemsize))
+        combined.append(t.fresh(rows * down.outputs, t.compute))
     copies = _copies(t, specs, itemsize)
     del hidden
     parameters = _parameters(t, specs)

@@ -95,6 +95,8 @@ class Trained:
     decays: bool = True
     """Norms and biases stand in a parameter group of their own, without weight decay."""
     targeted: bool = False
+    alike: int = 1
+    """How many of the model's rows these copies come from: gate and up are two of a layer."""
 
     @property
     def bytes(self) -> int:

@@ -214,17 +214,16 @@ def _compiled(tensor: Trained, copies: int) -> int:
 def _in_turn(tensors: tuple[Trained, ...], copies: int, spared: int) -> int:
     """Copies in fp32 of one tensor, beside the last one of the tensor before it in the same group.
 
-    Tensors are in the model's order, alike ones merged: those that come more often than once a layer follow their like.
+    Tensors are in the model's order, alike ones merged: those of several rows follow their like.
     Source: Transformers 5.16.1 ``optimization.py``, torchdistx ``anyprecision_optimizer.py``, whose loops' variables
     live until they are bound anew.
     """
-    layers = min((tensor.copies for tensor in tensors if tensor.copies > 1), default=1)
     last: dict[bool, int] = {}
     most = 0
     for tensor in tensors:
         size = tensor.elements * FULL
         own = copies if tensor.itemsize < FULL else copies - spared
-        before = max(last.get(tensor.decays, 0), size if tensor.copies > layers else 0)
+        before = max(last.get(tensor.decays, 0), size if tensor.alike > 1 else 0)
         most = max(most, own * size + before)
         last[tensor.decays] = size
     return most

@@ -67,7 +67,7 @@ class LayerProfile:
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
     lingering: int = 0
-    """What it handed on when it was made again, and what the nodes behind that saved: no backward runs them."""
+    """What the nodes behind what it handed on saved when it was made again: no backward runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ def profile_layer(
         if again.handed_on:
             again.end_autocast()
             again.beside = None
-            lingering = again.now
+            lingering = again.now - sum(each.bytes for each in again.handed_on)  # which take the place of the first
             again.handed_on = ()
     else:
         t.backward(ends.pop(0), ends.pop(0))

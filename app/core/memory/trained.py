@@ -95,12 +95,13 @@ def _projected(tensor: Trained, copies: int) -> list[Trained]:
 
 
 def merged(trained: Iterable[Trained]) -> tuple[Trained, ...]:
-    """Like tensors as one with more copies: whatever is asked of them is a sum over copies."""
-    copies: dict[Trained, int] = {}
+    """Like tensors as one with more copies: what is asked of them is a sum over copies, or how many rows it was."""
+    copies: dict[Trained, tuple[int, int]] = {}
     for tensor in trained:
         one = replace(tensor, copies=1)
-        copies[one] = copies.get(one, 0) + tensor.copies
-    return tuple(replace(one, copies=count) for one, count in copies.items())
+        count, alike = copies.get(one, (0, 0))
+        copies[one] = count + tensor.copies, alike + 1
+    return tuple(replace(one, copies=count, alike=alike) for one, (count, alike) in copies.items())
 
 
 _STAYING = tuple(each.name for each in fields(Trained) if each.name not in {"elements", "shape"})

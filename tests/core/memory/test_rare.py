@@ -27,6 +27,10 @@ from tests.core.memory.test_peaks import errors_of, recorded
 RARE = recorded("rare.jsonl")
 HELD_BACK = recorded("rare_held_back.jsonl")
 THIRD = recorded("rare_third.jsonl")
+FOURTH = recorded("rare_fourth.jsonl")
+CATALOGUE = recorded("wide_third.jsonl")
+OUTSIDE = recorded("outside.jsonl")
+OUTSIDE_AGAIN = recorded("outside_again.jsonl")
 SHOWN = recorded("shown.jsonl")
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
@@ -62,6 +66,26 @@ def test_a_third_draw_is_met() -> None:
     assert statistics.median(errors) <= 0.001
     assert errors[int(0.95 * len(errors))] <= 0.01
     assert errors[-1] <= 0.02
+
+
+def test_later_draws_are_met() -> None:
+    """Nineteen of twenty within half a per cent, none beyond one."""
+    for cases in (FOURTH, CATALOGUE):
+        errors = errors_of(cases)
+        assert len(errors) >= 40
+        assert statistics.median(errors) <= 0.0002
+        assert errors[int(0.95 * len(errors))] <= 0.005
+        assert errors[-1] <= 0.01
+
+
+def test_what_somebody_else_would_pick_is_met() -> None:
+    """Known models and ordinary runs: nineteen of twenty within 1 % at the most, and none beyond."""
+    for cases, near in ((OUTSIDE, 0.0025), (OUTSIDE_AGAIN, 0.008)):
+        errors = errors_of(cases)
+        assert len(errors) >= 40
+        assert statistics.median(errors) <= 0.0002
+        assert errors[int(0.95 * len(errors))] <= near
+        assert errors[-1] <= 0.01
 
 
 def test_models_of_one_trait_are_met() -> None:

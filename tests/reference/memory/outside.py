@@ -189,9 +189,9 @@ def _models() -> dict[str, dict[str, Any]]:
     return {row["id"]: row["config"] for path in paths for row in yaml.safe_load(path.read_text("utf-8"))}
 
 
-def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+def named(label: str, chosen: tuple[tuple[Any, ...], ...]) -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """(name, config.json, keys, [rows, tokens]); a packed batch for attention that takes lengths is one row."""
-    for index, (model, layers, rows, tokens, *parts) in enumerate(CASES):
+    for index, (model, layers, rows, tokens, *parts) in enumerate(chosen):
         config: dict[str, Any] = {}
         for part in parts:
             config |= part
@@ -200,8 +200,13 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
             described = shrunk(described, layers)
         one = config.get("sample_packing") and config.get("attn_implementation") not in (None, "sdpa", "eager")
         yield (
-            f"outside-{index}-{model.rpartition('/')[2].lower()}",
+            f"{label}-{index}-{model.rpartition('/')[2].lower()}",
             described,
             config,
             (1, rows * tokens) if one else (rows, tokens),
         )
+
+
+def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """All cases of this module."""
+    yield from named("outside", CASES)
