@@ -48,7 +48,8 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
     if run.peft is not None:
-        return resolve_peft(architecture, run.peft)
+        method = run.peft
+        return kept(architecture, ("peft", method), lambda: _shared(resolve_peft(architecture, method)))
     if run.method is Method.FULL or run.lora is None:
         patterns = run.unfrozen_parameters
         return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
@@ -66,18 +67,24 @@ def resolve_lora(
 ) -> Adapter:
     """What trains under the LoRA keys of a configuration, worked out once for all ranks and kept for each.
 
+    A pattern of ranks, and a convolution in groups that a rank has to be divided by, are worked out for each.
+
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
-    if trainable_token_indices or lora.rank_pattern:
+    if trainable_token_indices:
         return _resolve_lora(architecture, lora, trainable_token_indices)
     reaching = _reaching(lora)
+    if lora.rank_pattern:
+        amounts = lora.r, tuple(lora.rank_pattern.items())
+        return kept(
+            architecture, ("adapter", reaching, amounts), lambda: _shared(_resolve_lora(architecture, lora, None))
+        )
     found = kept(architecture, ("adapter", reaching), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r))
-    if not found.scales:
-        return _resolve_lora(architecture, lora, None)
-    return kept(architecture, ("adapter", reaching, lora.r), lambda: found.at(lora.r))
+    at_rank = found.at if found.scales else lambda _: _resolve_lora(architecture, lora, None)
+    return kept(architecture, ("adapter", reaching, lora.r), lambda: at_rank(lora.r))
 
 
 def _shared(adapter: Adapter) -> Adapter:

@@ -83,7 +83,7 @@ class _Planner:
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
         self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
-        self.meter = Meter.of(resolved)
+        self.meter = Meter(resolved.architecture)
         self._fits: dict[str, Fitted] = {}
 
     def plan(self) -> Plan:

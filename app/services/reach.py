@@ -87,7 +87,7 @@ def least_bytes(
     Raises:
         InvalidInput: the method or the person's keys cannot be on this model.
     """
-    return Meter.of(resolved).process_bytes(least_config(catalog, resolved, hardware, wish, method, keep))
+    return Meter(resolved.architecture).process_bytes(least_config(catalog, resolved, hardware, wish, method, keep))
 
 
 def smallest_gpu(
@@ -120,7 +120,7 @@ def _smallest_gpu(
     need_bytes: int,
     vendors: Collection[Vendor],
 ) -> Roomier:
-    meter = Meter.of(resolved)
+    meter = Meter(resolved.architecture)
     tight: tuple[GpuRow, int] | None = None
 
     @cache
@@ -255,7 +255,7 @@ def _at_room(
     wish = Wish(goal=goal, install=install, dataset=Dataset(), overrides=KEYS_OF_METHOD.get(method, {}))
     try:
         config = least_config(catalog, resolved, card, wish, method, frozenset(), paid=True)
-        meter = Meter.of(resolved)
+        meter = Meter(resolved.architecture)
         return meter.process_bytes(config), meter.most_bytes(config), int(config["sequence_len"])
     except InvalidInput:
         return None

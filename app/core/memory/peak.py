@@ -5,7 +5,6 @@ switches of a run (``step``) and kept; an estimate puts its numbers in.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from operator import attrgetter
 
@@ -74,56 +73,6 @@ def highest(heights: Heights, lengths: Lengths, before: Peak) -> Peak:
     return peak if peak.bytes > before.bytes else before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """One step with its numbers put in."""
-
-    outline: Outline
-    lengths: Lengths
-    stepping: Stepping
-    top: Peak
-    adapter: int
-    """Bytes of the adapter."""
-    peak: int
-    """Bytes of all that is allocated, at its highest."""
-    expected: int
-    """Bytes of the process while it trains."""
-    range: tuple[int, int]
-
-    @property
-    def process(self) -> int:
-        """Bytes of the process at its largest, which may be while it loads."""
-        return max(self.expected, self.loading)
-
-    @property
-    def loading(self) -> int:
-        """Bytes of the process while it loads."""
-        return self.outline.loading + CONTEXT_BYTES
-
-
-def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> _Measured:
-    rank = variable_rank(architecture, run, adapter)
-    lengths = lengths_of(architecture, run, rank)
-    outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
-    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
-    top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
-    if outline.evaluation is not None:
-        top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)
-    added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
-    peak = outline.weights + added + steps.states - steps.on_host + top.bytes
-    process = Process.of(architecture, run)
-    return _Measured(
-        outline=outline,
-        lengths=lengths,
-        stepping=steps,
-        top=top,
-        adapter=added,
-        peak=peak,
-        expected=process.expected_bytes(peak),
-        range=process.range_bytes(peak, outline.loading, _room(architecture, run)),
-    )
-
-
 def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak:
     """What lives while the optimizer steps."""
     slots = [0] * SLOTS
@@ -135,36 +84,38 @@ def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tupl
     """The model as it runs: under a reward, with a head of its own."""
     if run.preference is not Preference.REWARD:
         return architecture, adapter
-    architecture = kept(architecture, "rewarded", lambda: with_reward_head(architecture))
-    return architecture, trained_head(architecture, adapter)
-
-
-def process_sizes(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> tuple[int, int]:
-    """What the process is expected to take, and at the most: ``estimate_memory`` where nothing is itemised."""
-    architecture, adapter = _as_rewarded(architecture, run, adapter)
-    measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
-    return measured.process, measured.range[1]
+    rewarded = kept(architecture, "rewarded", lambda: with_reward_head(architecture))
+    return rewarded, trained_head(rewarded, adapter)
 
 
 def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> Memory:
-    """Memory per GPU of a steady training step, itemised at its peak.
+    """Memory per GPU of a steady training step, to be itemised at its peak.
 
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
-    measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
-    outline, top = measured.outline, measured.top
+    rank = variable_rank(architecture, run, adapter)
+    lengths = lengths_of(architecture, run, rank)
+    outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
+    steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
+    if outline.evaluation is not None:
+        top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)
+    added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
+    peak = outline.weights + added + steps.states - steps.on_host + top.bytes
+    process = Process.of(architecture, run)
+    training, loading = process.expected_bytes(peak), outline.loading + CONTEXT_BYTES
     return Memory(
-        allocated_peak_bytes=measured.peak,
-        process_bytes=measured.process,
-        range_bytes=measured.range,
-        peak_phase=Phase.LOAD if measured.loading > measured.expected else top.phase,
+        allocated_peak_bytes=peak,
+        process_bytes=max(training, loading),
+        range_bytes=process.range_bytes(peak, outline.loading, _room(architecture, run)),
+        peak_phase=Phase.LOAD if loading > training else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
         itemised=Breakdown(
             weights=outline.weights,
-            adapter=measured.adapter,
-            stepping=measured.stepping,
+            adapter=added,
+            stepping=steps,
             top=top,
             optimizer=run.optimizer,
             total_parameters=architecture.total_parameters,
@@ -173,7 +124,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
             layers=architecture.num_layers,
             vocab_size=architecture.vocab_size,
         ),
-        host_bytes=measured.stepping.on_host + measured.lengths.value(outline.offloaded),
+        host_bytes=steps.on_host + lengths.value(outline.offloaded),
     )
 
 

@@ -10,7 +10,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architecture import Dropouts
 from app.core.architectures import describe
 from app.core.estimate import Memory
-from app.core.memory import estimate_memory, peak
+from app.core.memory import estimate_memory
 from app.core.memory.attending import one_row, rotary_width
 from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
 from app.core.memory.forms import layer_specs
@@ -18,6 +18,7 @@ from app.core.memory.operations import spread
 from app.core.memory.optimizers import Trained, form_of, state_bytes, step_temporary_bytes
 from app.core.memory.preference import larger_side, reference_cache, reference_copies, reference_head
 from app.core.memory.rows import dropouts_of
+from app.core.memory.step import Step
 from app.core.memory.tape import SQUARE, TOKEN, Tape
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, recorded
@@ -186,7 +187,7 @@ def test_a_tied_heads_gradient_waits_through_the_backward(tied: bool, keys: dict
     """Where gradients are there from the start, or used at once, it is not among them before the embedding's."""
     architecture = describe(LLAMA | {"tie_word_embeddings": tied})
     run = read_run({"attn_implementation": "flash_attention_2"} | keys)
-    step = peak._Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
+    step = Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
     assert step.waiting == expected
 
 
@@ -252,7 +253,7 @@ def test_probabilities_beside_sinks_are_dropped_from() -> None:
     kept = []
     for chance in (0.0, 0.1):
         architecture = describe(model | {"attention_dropout": chance})
-        step = peak._Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
+        step = Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
         kept.append(step.layers[0].kept)
     assert kept[1] - kept[0] == 64 * 3 * SQUARE
 
