@@ -21,19 +21,11 @@ class Meter:
         self.architecture = architecture
         self._measured: dict[bytes | str, Measured] = {}
 
-    def run(self, config: Mapping[str, Any]) -> Run:
-        """``config`` read.
-
-        Raises:
-            InvalidInput: the configuration holds values that cannot be.
-        """
-        return read_run(config)
-
     def measured(self, config: Mapping[str, Any]) -> Measured:
         """The configuration read, what of it trains, and its memory.
 
         Raises:
-            InvalidInput: the configuration holds values that cannot be.
+            InvalidInput: the configuration holds values that cannot be, or the adapter reaches nothing.
         """
         written = _written(config)
         found = self._measured.get(written)
@@ -43,6 +35,10 @@ class Meter:
             memory = memory_of(self.architecture, run, adapter)
             found = self._measured[written] = Measured(run=run, adapter=adapter, memory=memory)
         return found
+
+    def run(self, config: Mapping[str, Any]) -> Run:
+        """The configuration read."""
+        return self.measured(config).run
 
     def memory(self, config: Mapping[str, Any]) -> Memory:
         """All of it, itemised where that is asked for."""
