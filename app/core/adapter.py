@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from operator import attrgetter
 from typing import TypeAlias
 
 from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, union
@@ -57,17 +56,10 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
 
 
-_AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
-_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in _AMOUNTS))
-"""What of the settings decides which modules an adapter reaches."""
-
-
 def resolve_lora(
     architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
 ) -> Adapter:
     """What trains under the LoRA keys of a configuration, worked out once for all ranks and kept for each.
-
-    A pattern of ranks, and a convolution in groups that a rank has to be divided by, are worked out for each.
 
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
@@ -76,15 +68,17 @@ def resolve_lora(
     """
     if trainable_token_indices:
         return _resolve_lora(architecture, lora, trainable_token_indices)
-    reaching = _reaching(lora)
+    return kept(architecture, ("adapter", lora.switches, lora.r), lambda: _at_rank(architecture, lora))
+
+
+def _at_rank(architecture: Architecture, lora: LoraSettings) -> Adapter:
+    """A pattern of ranks, and a convolution in groups that a rank has to be divided by, are looked at for each rank."""
     if lora.rank_pattern:
-        amounts = lora.r, tuple(lora.rank_pattern.items())
-        return kept(
-            architecture, ("adapter", reaching, amounts), lambda: _shared(_resolve_lora(architecture, lora, None))
-        )
-    found = kept(architecture, ("adapter", reaching), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r))
-    at_rank = found.at if found.scales else lambda _: _resolve_lora(architecture, lora, None)
-    return kept(architecture, ("adapter", reaching, lora.r), lambda: at_rank(lora.r))
+        return _shared(_resolve_lora(architecture, lora, None))
+    found = kept(
+        architecture, ("adapter", lora.switches), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r)
+    )
+    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora, None)
 
 
 def _shared(adapter: Adapter) -> Adapter:

@@ -4,10 +4,6 @@ Those moments are polynomials in lengths and rank, laid out once for each combin
 switches of a run (``step``) and kept; an estimate puts its numbers in.
 """
 
-from collections.abc import Hashable
-from dataclasses import fields as fields_of
-from operator import attrgetter
-
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture
 from app.core.estimate import Memory, Phase
@@ -24,42 +20,26 @@ from app.core.memory.step import Step, kernels_of
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
 from app.core.memory.trained import by_rank, variable_rank
-from app.core.run import LoraSettings, Method, Preference, Run
-
-_SWEPT = frozenset(
-    ("lora", "sequence_len_tokens", "micro_batch_size", "gradient_accumulation_steps", "optimizer", "eval_batch_size")
-)
-"""What of a run only puts numbers into its outline; the rest decides the outline itself."""
-_switches = attrgetter(*(field.name for field in fields_of(Run) if field.name not in _SWEPT))
-_lora_switches = attrgetter(
-    *(field.name for field in fields_of(LoraSettings) if field.name not in ("r", "alpha", "dropout", "rank_pattern"))
-)
-
-
-def _lora_key(lora: LoraSettings | None, rank: int) -> Hashable:
-    """What of the adapter's settings decides the outline; its rank only where it is not a variable of it."""
-    if lora is None:
-        return None
-    pattern = tuple(sorted(lora.rank_pattern.items())) if lora.rank_pattern else ()
-    return _lora_switches(lora), lora.dropout > 0, pattern, 0 if rank else lora.r
+from app.core.run import Method, Preference, Run
 
 
 def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Lengths, *, fused_lora: bool) -> Outline:
     """The outline of a step, kept by all that decides it: switches, and of numbers which side of a bound they are."""
-    windows = architecture.windows
+    lora, rank, row, windows = run.lora, lengths.rank, lengths.row, architecture.windows
     key = (
         "outline",
         fused_lora,
-        _switches(run),
-        _lora_key(run.lora, lengths.rank),
+        run.switches,
+        None if lora is None else lora.switches,
+        0 if lora is None or rank else lora.r,  # the rank where it is not a variable
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
         form_of(run.optimizer).immediate,
-        labels_stay(run, lengths.row),
-        sum([lengths.row >= window for window in windows]) if windows else 0,
+        labels_stay(run, row),
+        sum([row >= window for window in windows]) if windows else 0,
     )
-    return kept(architecture, key, lambda: _outline(architecture, run, adapter, lengths.rank, fused_lora=fused_lora))
+    return kept(architecture, key, lambda: _outline(architecture, run, adapter, rank, fused_lora=fused_lora))
 
 
 def _outline(architecture: Architecture, run: Run, adapter: Adapter, rank: int, *, fused_lora: bool) -> Outline:
