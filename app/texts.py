@@ -52,25 +52,19 @@ KINDS = "kinds"
 
 
 @cache
-def _parts(template: str) -> tuple[tuple[str, str | None, Callable[[Any], str]], ...]:
-    """A template in pieces, taken apart once: literal text, then a parameter's name, if any, and how it is shown."""
+def _parts(template: str) -> tuple[tuple[str, str | None, Callable[[Any], str] | None], ...]:
+    """A template in pieces, taken apart once: literal text, then a parameter's name, if any, and how it is shown.
+
+    How kinds are shown is the language's own.
+    """
     return tuple(
-        (literal, name, _FORMATS.get(spec or "") or partial(_formatted, spec or ""))
+        (literal, name, None if spec == KINDS else _FORMATS.get(spec or "") or partial(_formatted, spec or ""))
         for literal, name, spec, _ in Formatter().parse(template)
     )
 
 
 def _formatted(spec: str, value: Any) -> str:
     return format(value, spec)
-
-
-def _filled(template: str, params: Mapping[str, Any]) -> str:
-    pieces = []
-    for literal, name, shown in _parts(template):
-        pieces.append(literal)
-        if name is not None:
-            pieces.append(shown(params[name]))
-    return "".join(pieces)
 
 
 class Texts:
@@ -92,14 +86,21 @@ class Texts:
         template = self._catalog.get(code)
         if template is None:
             return code
-        if f":{KINDS}}}" in template:
-            params = {name: self._kinds(value) if isinstance(value, tuple) else value for name, value in params.items()}
-            template = template.replace(f":{KINDS}}}", "}")
-        return _filled(template, params) if params else template
+        return self._filled(template, params) if params else template
 
-    def _kinds(self, items: tuple[str, ...]) -> str:
-        """``("integer", "auto")`` as "a whole number or auto"."""
-        *others, last = [self._catalog.get(f"kind.{item}", item) for item in items] or [""]
+    def _filled(self, template: str, params: Mapping[str, Any]) -> str:
+        pieces = []
+        for literal, name, shown in _parts(template):
+            pieces.append(literal)
+            if name is not None:
+                pieces.append(shown(params[name]) if shown else self._kinds(params[name]))
+        return "".join(pieces)
+
+    def _kinds(self, given: str | tuple[str, ...]) -> str:
+        """``("integer", "auto")`` as "a whole number or auto"; a text stands for itself."""
+        if not isinstance(given, tuple):
+            return str(given)
+        *others, last = [self._catalog.get(f"kind.{item}", item) for item in given] or [""]
         return self.text("list.or", others=", ".join(others), last=last) if others else last
 
     def render(self, message: Message) -> str:

@@ -13,6 +13,7 @@ T = TypeVar("T")
 _SPACED_UNIT = re.compile(r"(\d)\s+(b|m|billion|million|gb)\b")
 _TOKEN = re.compile(r"\d++(?:\.\d++)*+(?:gb|[bmk])?(?![a-z])|\d++(?:\.\d++)*+|[^\W\d_]+")
 _WORDS = {"billion": "b", "million": "m"}
+UNITS = ("b", "m", "k", "gb")
 LONGEST_QUERY = 200
 LEAST_LIKENESS = 0.7
 """Of at most 3; "gtp-oss-20b" is 2.4 like "openai/gpt-oss-20b"."""
@@ -65,9 +66,9 @@ class Entry(Generic[T]):
 
 
 def _begins(name: str, word: str) -> bool:
-    """Whether ``word`` is the beginning of ``name``: "inst" of "instruct", "3" of "3.1" but not of "30b"."""
+    """Whether ``word`` is the beginning of ``name``: "inst" of "instruct", "3" of "3.1" and "3b" but not of "30b"."""
     if word[0].isdigit():
-        return name.startswith(word + ".")
+        return name.startswith(word + ".") or (name.startswith(word) and name[len(word) :] in UNITS)
     return name.startswith(word)
 
 

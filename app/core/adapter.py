@@ -211,7 +211,7 @@ def default_targets(architecture: Architecture) -> tuple[str, ...] | str:
     Attention alone where experts are mixed; a pattern that keeps to the language model where there are other towers;
     nothing that PEFT refuses.
     """
-    return kept(architecture, "targets", lambda: _default_targets(architecture))
+    return kept(architecture, "default targets", lambda: _default_targets(architecture))
 
 
 def _default_targets(architecture: Architecture) -> tuple[str, ...] | str:

@@ -51,11 +51,16 @@ class Knob:
         return next(rule for rule in self.rules if not rule.when or all(one.holds(facts) for one in rule.when))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Advisor:
     """Every knob that there is advice on, by key."""
 
     knobs: Mapping[str, Knob]
+
+    def read(self, own: Mapping[str, Any]) -> Mapping[str, float]:
+        """What advice reads of a person's own keys: the numbers that others are a share of."""
+        given = {knob.of: _number(own.get(knob.of)) for knob in self.knobs.values() if knob.of is not None}
+        return {key: value for key, value in given.items() if value is not None}
 
     def advise(self, keys: Sequence[str], facts: Facts, own: Mapping[str, Any]) -> tuple[Advice, ...]:
         """What these knobs should be. ``own`` is what a person set: what is a share of it follows it."""

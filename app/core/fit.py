@@ -14,7 +14,7 @@ from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import beside, four_bit_keys, fused_loss, skips_embeddings
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
-from app.core.memory.optimizers import form_of
+from app.core.memory.optimizer_forms import form_of
 from app.core.methods.settings import PeftType
 from app.core.plan import Change, Install
 from app.core.run import Checkpointing, Loss, Method, Quantization, Run

@@ -58,6 +58,11 @@ class Hardware:
         return self.count * self.nodes
 
     @property
+    def before_ampere(self) -> bool:
+        """Whether it is known to be of a generation before NVIDIA's Ampere."""
+        return self.compute_capability is not None and self.compute_capability < (8, 0)
+
+    @property
     def flash_attention(self) -> bool:
         """FlashAttention 2 needs NVIDIA Ampere or newer, or AMD CDNA.
 

@@ -16,7 +16,7 @@ from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTE
 from app.core.estimate import Verdict
 from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware, Vendor
-from app.core.memory.optimizers import form_of
+from app.core.memory.optimizer_forms import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
 from app.core.run import (
@@ -79,11 +79,31 @@ class Knob:
     @property
     def summary(self) -> Message:
         """Both prices in a few words."""
-        size = "saves" if self.saves_bytes > 0 else "costs"
-        size = "equal" if abs(self.saves_bytes) < SAME_BYTES else size
-        pace = None if self.time_ratio is None else Pace(ratio=self.time_ratio)
-        said, percent, times = (pace.wording, pace.percent, pace.times) if pace else ("untimed", 0, "")
-        return message(f"knob.price.{size}_{said}", size_bytes=abs(self.saves_bytes), percent=percent, times=times)
+        return _summary(self.saves_bytes, self.time_ratio)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """A turn that saves, as far as a list of savings says it: a ``Knob`` of which nothing is itemised."""
+
+    turn: Turn
+    saves_bytes: int
+    verdict: Verdict
+    """The one word for whether it fits then."""
+    time_ratio: float | None
+
+    @property
+    def summary(self) -> Message:
+        """Both prices in a few words."""
+        return _summary(self.saves_bytes, self.time_ratio)
+
+
+def _summary(saves_bytes: int, time_ratio: float | None) -> Message:
+    size = "saves" if saves_bytes > 0 else "costs"
+    size = "equal" if abs(saves_bytes) < SAME_BYTES else size
+    pace = None if time_ratio is None else Pace(ratio=time_ratio)
+    said, percent, times = (pace.wording, pace.percent, pace.times) if pace else ("untimed", 0, "")
+    return message(f"knob.price.{size}_{said}", size_bytes=abs(saves_bytes), percent=percent, times=times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 
 import re
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from app.core.hardware import Hardware
 from app.core.methods.settings import PeftMethod, VirtualTokens
 from app.core.targets import safe_pattern
 
@@ -182,6 +183,8 @@ class Run:
     half: bool = True
     """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
     double_quantization: bool = True
+    packed_itemsize: int = 2
+    """Bytes of the type that packs 4-bit weights, ``bnb_4bit_quant_storage``."""
     adapter_fp32: bool = True
     """PEFT holds adapters in fp32 unless ``peft_autocast_adapter_dtype`` is false."""
     lora_kernels: tuple[str, ...] = ()
@@ -195,6 +198,8 @@ class Run:
     """``quantize_moe_experts``: 3-D experts are quantised while they load."""
     own_rates: bool = False
     """Learning rates by group make Axolotl build the optimizer itself, which forgets the embeddings' 32-bit states."""
+    ampere: bool = True
+    """Whether the card has the FlashAttention behind SDPA: from Ampere on. No key says it; who knows the card does."""
     room_percent: tuple[int, int] = (0, 0)
     """How far below and above the figure the truth could lie for keys that are not priced (``axolotl.unmodelled``)."""
     liger: frozenset[str] = frozenset()
@@ -208,6 +213,11 @@ class Run:
     """``precompute_ref_log_probs``: the reference runs once before training and not in the step."""
     likelihood: bool = False
     """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
+
+    def on(self, hardware: Hardware | None) -> "Run":
+        """The same on a card: before Ampere SDPA has no FlashAttention behind it."""
+        older = hardware is not None and hardware.before_ampere and self.attention is Attention.SDPA
+        return replace(self, ampere=False) if older else self
 
     @cached_property
     def switches(self) -> Switches:

@@ -77,6 +77,11 @@ OPTIMIZERS = tuple(
     flash_sgdw flash_lion q_galore_adamw8bit""".split()
 )
 """Names that Transformers 5.16.1 and Axolotl 0.19 can build."""
+PACKED_ITEMSIZES = {"uint8": 1, "int8": 1, "float32": 4}
+"""Bytes of a value of ``bnb_4bit_quant_storage``, but for those of two."""
+Q_GALORE = "q_galore_adamw8bit"
+Q_GALORE_TARGETS = ("attn", "mlp")
+"""Where ``optim_target_modules`` is left out: ``check_qgalore`` of ``utils/schemas/validation.py``."""
 
 
 WHOLE: Mapping[str, range] = {
@@ -260,8 +265,8 @@ class _Reader:
             unfrozen_parameters=self.names("unfrozen_parameters"),
             half=self.half(),
             double_quantization=self.double_quantization(),
+            packed_itemsize=self.packed_itemsize(),
             adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
-            room_percent=room(self.config),
             liger=self.liger(),
             optimizer_targets=self.optimizer_targets(),
             optimizer_rank=self.optimizer_rank(),
@@ -276,7 +281,7 @@ class _Reader:
         self.number("num_epochs", 1.0, 0.0, 1e6)
         if self.errors:
             raise InvalidInput(*self.errors)
-        return run
+        return replace(run, room_percent=room(self.config, run))
 
     def peft(self, adapter: str) -> PeftMethod | None:
         """PEFT's method of this name; prefix tuning cannot be with gradient checkpointing, as PEFT says."""
@@ -402,15 +407,20 @@ class _Reader:
 
     def optimizer_targets(self) -> tuple[str, ...] | str:
         value = self.config.get("optim_target_modules")
-        return value if isinstance(value, str) else self.names("optim_target_modules")
+        found = value if isinstance(value, str) else self.names("optim_target_modules")
+        if value is None and self.config.get("optimizer") == Q_GALORE:
+            return Q_GALORE_TARGETS
+        return found
 
     def optimizer_rank(self) -> int:
-        """``optim_args`` is a mapping, or text of ``key=value`` parts."""
-        given = self.config.get("optim_args")
+        """``optim_args`` is a mapping, or text of ``key=value`` parts; Q-GaLore has a key of its own."""
+        given, default = self.config.get("optim_args"), 128
+        if self.config.get("optimizer") == Q_GALORE:
+            given, default = {"rank": self.config.get("qgalore_rank")}, 256
         if isinstance(given, str):
             given = dict(part.split("=", 1) for part in given.replace(" ", "").split(",") if "=" in part)
         rank = str(given.get("rank", "")) if isinstance(given, Mapping) else ""
-        return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else 128
+        return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else default
 
     def preference(self) -> Preference | None:
         if self.flag("reward_model"):
@@ -442,6 +452,11 @@ class _Reader:
         given = self.config.get("bnb_config_kwargs")
         value = given.get("bnb_4bit_use_double_quant", True) if isinstance(given, Mapping) else True
         return value is not False
+
+    def packed_itemsize(self) -> int:
+        given = self.config.get("bnb_config_kwargs")
+        value = given.get("bnb_4bit_quant_storage") if isinstance(given, Mapping) else None
+        return PACKED_ITEMSIZES.get(value, 2) if isinstance(value, str) else 2
 
     def computes_full(self) -> bool:
         given = self.config.get("bnb_config_kwargs")

@@ -20,7 +20,7 @@ from app.core.architecture import Architecture, Kind, Part
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.kept import kept
-from app.core.memory.optimizers import FULL, Scratch, form_of
+from app.core.memory.optimizer_forms import FULL, Scratch, form_of
 from app.core.run import Checkpointing, Method, Quantization, Run
 
 ARITHMETIC_SHARE = 0.5

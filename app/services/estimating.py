@@ -1,7 +1,7 @@
 """The estimate of a configuration: counts, memory, verdict, findings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.library import Catalog
@@ -15,10 +15,8 @@ from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
-from app.core.memory.attending import scores_before_ampere
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
-from app.core.memory.optimizers import MODELLED_OPTIMIZERS
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
@@ -26,6 +24,9 @@ from app.core.run import Run
 from app.core.run_reader import read_run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.services.inputs import ResolvedModel, resolve_model
+
+WORTH_SAYING = 50
+"""What an older card takes besides is said where it is more than this part of the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def estimate_resolved(
     """
     architecture = resolved.architecture
     if measured is None:
-        read = read_run(config)
+        read = read_run(config).on(hardware)
         trains = resolve_adapter(architecture, read)
         measured = Measured(run=read, adapter=trains, memory=memory_of(architecture, read, trains))
     run, adapter, memory = measured.run, measured.adapter, measured.memory
@@ -96,7 +97,7 @@ def estimate_resolved(
         time=time_of(architecture, run, adapter, hardware, config, dataset) if hardware else None,
         findings=(
             *check(config, architecture, hardware, catalog.known_keys if composed else catalog.axolotl),
-            *_own_findings(resolved, run, adapter, hardware),
+            *_own_findings(resolved, measured, hardware),
         )
         if checked
         else (),
@@ -184,9 +185,8 @@ def _approximation(architecture: Architecture) -> Message:
     return message(f"finding.{code}", model_type=outer)
 
 
-def _own_findings(
-    resolved: ResolvedModel, run: Run, adapter: Adapter, hardware: Hardware | None
-) -> tuple[Finding, ...]:
+def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardware | None) -> tuple[Finding, ...]:
+    run, adapter = measured.run, measured.adapter
     found = []
     if resolved.architecture.approximate:
         found.append(Finding(severity=Severity.WARNING, message=_approximation(resolved.architecture)))
@@ -215,19 +215,12 @@ def _own_findings(
                 severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=name)
             )
         )
-    if run.optimizer not in MODELLED_OPTIMIZERS:
-        found.append(
-            Finding(
-                severity=Severity.WARNING,
-                key="optimizer",
-                message=message("finding.optimizer_not_modelled", optimizer=run.optimizer),
-            )
-        )
-    if hardware is not None and hardware.compute_capability is not None and not hardware.flash_attention:
-        scores = scores_before_ampere(resolved.architecture, run)
-        if scores:
-            said = message("finding.scores_before_ampere", hardware=hardware.name, scores_bytes=scores)
-            found.append(Finding(severity=Severity.WARNING, key="attn_implementation", message=said))
+    if hardware is not None and not run.ampere:
+        newer = memory_of(resolved.architecture, replace(run, ampere=True), adapter).process_bytes
+        more = measured.memory.process_bytes - newer
+        if more * WORTH_SAYING >= newer:
+            said = message("finding.scores_before_ampere", hardware=hardware.name, more_bytes=more)
+            found.append(Finding(severity=Severity.INFO, key="attn_implementation", message=said))
     if hardware is not None and hardware.data_parallel > 1:
         found.append(
             Finding(severity=Severity.INFO, message=message("finding.data_parallel", count=hardware.data_parallel))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
-from app.core.architecture import Architecture
 from app.core.estimate import Memory, Verdict
 from app.services.estimating import verdict
 from app.services.measuring import Meter
@@ -43,19 +42,15 @@ class Lengths:
     whole_context: bool
 
 
-def by_length(
-    *, architecture: Architecture, config: Mapping[str, Any], capacity_bytes: int, meter: Meter | None = None
-) -> Lengths:
+def by_length(*, meter: Meter, config: Mapping[str, Any], capacity_bytes: int) -> Lengths:
     """Powers of two up to the first that does not fit, but a few at least, and the configuration's own length.
-
-    ``meter`` is one that keeps what it measured, where the model is one of the catalogue.
 
     Raises:
         InvalidInput: the configuration holds values that cannot be.
     """
     own = int(config.get("sequence_len") or SHORTEST)
-    context = min(architecture.context_tokens or LONGEST, LONGEST)
-    scale = _Scale(meter or Meter(architecture), config, capacity_bytes)
+    context = min(meter.architecture.context_tokens or LONGEST, LONGEST)
+    scale = _Scale(meter, config, capacity_bytes)
     lengths = {own}
     tokens = min(SHORTEST, own)
     while tokens <= max(context, own):
@@ -88,34 +83,25 @@ class _Scale:
         self.known: dict[int, AtLength] = {}
 
     def at(self, tokens: int) -> AtLength:
-        """What ``tokens`` take."""
+        """What ``tokens`` take, measured once: a search comes back to its ends."""
         known = self.known.get(tokens)
         if known is None:
-            known = self.known[tokens] = self._measured(tokens)
+            memory = self.meter.memory({**self.config, "sequence_len": tokens})
+            known = self.known[tokens] = AtLength(
+                sequence_len_tokens=tokens,
+                memory=memory,
+                fits=memory.process_bytes <= self.capacity_bytes,
+                verdict=verdict(memory, self.capacity_bytes),
+            )
         return known
-
-    def _measured(self, tokens: int) -> AtLength:
-        memory = self.meter.memory({**self.config, "sequence_len": tokens})
-        return AtLength(
-            sequence_len_tokens=tokens,
-            memory=memory,
-            fits=memory.process_bytes <= self.capacity_bytes,
-            verdict=verdict(memory, self.capacity_bytes),
-        )
 
     def expected(self, tokens: int) -> int:
         """What ``tokens`` are expected to take."""
-        known = self.known.get(tokens)
-        if known is None:
-            return self.meter.process_bytes({**self.config, "sequence_len": tokens})
-        return known.memory.process_bytes
+        return self.at(tokens).memory.process_bytes
 
     def at_the_most(self, tokens: int) -> int:
         """The upper end of their range."""
-        known = self.known.get(tokens)
-        if known is None:
-            return self.meter.most_bytes({**self.config, "sequence_len": tokens})
-        return known.memory.range_bytes[1]
+        return self.at(tokens).memory.range_bytes[1]
 
     def longest(self, tried: list[int], context: int, takes: Callable[[int], int]) -> int | None:
         """The longest that ``takes`` no more than there is, to ``FINENESS``.

@@ -15,10 +15,11 @@ from app.services.estimating import Measured, memory_of, time_of
 
 
 class Meter:
-    """Measures variants of one model's configurations, each once for as long as the meter lasts: one request."""
+    """Measures variants of one model's configurations on one kind of card, each once while it lasts: in one request."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, hardware: Hardware | None) -> None:
         self.architecture = architecture
+        self.hardware = hardware
         self._measured: dict[bytes | str, Measured] = {}
 
     def measured(self, config: Mapping[str, Any]) -> Measured:
@@ -30,14 +31,14 @@ class Meter:
         written = _written(config)
         found = self._measured.get(written)
         if found is None:
-            run = read_run(config)
+            run = read_run(config).on(self.hardware)
             adapter = resolve_adapter(self.architecture, run)
             memory = memory_of(self.architecture, run, adapter)
             found = self._measured[written] = Measured(run=run, adapter=adapter, memory=memory)
         return found
 
     def run(self, config: Mapping[str, Any]) -> Run:
-        """The configuration read."""
+        """The configuration read, as it runs on the card."""
         return self.measured(config).run
 
     def memory(self, config: Mapping[str, Any]) -> Memory:

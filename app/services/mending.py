@@ -50,7 +50,10 @@ class _Unplaced(Exception):
 
 
 def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
-    """``reading`` with every fix applied, those that touch what another one touched left out."""
+    """``reading`` with every fix applied, those that touch what another one touched left out.
+
+    As it was, where the result would be longer than what is read.
+    """
     if reading.config is None:
         return reading
     config = deepcopy(reading.config)
@@ -80,10 +83,11 @@ def apply(reading: Reading, fixes: Iterable[Fix]) -> Reading:
         for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
             parts += (reading.text[end : edit.start], edit.text)
             end = edit.end
-        mended = read("".join((*parts, reading.text[end:])))
+        mended = read("".join((*parts, reading.text[end:])), mended=True)
     if mended is None or not _same(mended.config, config):
-        mended = read(write_yaml({str(key): value for key, value in config.items()}, texts("en"), comments=False))
-    return mended
+        named = {str(key): value for key, value in config.items()}
+        mended = read(write_yaml(named, texts("en"), comments=False), mended=True)
+    return mended if mended.config is not None else reading
 
 
 def _edits(reading: Reading, layout: _Layout, fix: Fix, config: dict[Any, Any]) -> Iterator[_Edit]:

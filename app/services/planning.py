@@ -84,7 +84,7 @@ class _Planner:
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
         self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
-        self.meter = Meter(resolved.architecture)
+        self.meter = Meter(resolved.architecture, hardware)
         self._fits: dict[str, Fitted] = {}
 
     def plan(self) -> Plan:

@@ -5,10 +5,10 @@ from typing import Any
 
 from app.core.axolotl.overriding import apply_overrides
 from app.core.errors import InvalidInput
-from app.core.estimate import Estimate
+from app.core.estimate import Estimate, Time, Verdict
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Install
-from app.core.prices import SAME_BYTES, Knob, Knobs, Turn, turns
+from app.core.prices import SAME_BYTES, Knob, Knobs, Saving, Turn, turns
 from app.services.estimating import Measured, time_of, verdict
 from app.services.measuring import Meter
 
@@ -41,7 +41,7 @@ def price_knobs(
     or PEFT refuses has no price and is left out.
     """
     found = []
-    meter = meter or Meter(estimate.architecture)
+    meter = meter or Meter(estimate.architecture, hardware)
     for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
         changed = apply_overrides(config, turn.patch)
         try:
@@ -52,7 +52,7 @@ def price_knobs(
     return Knobs(items=tuple(sorted(found, key=lambda knob: -knob.saves_bytes)))
 
 
-def price_saving_knobs(
+def price_savings(
     config: Mapping[str, Any],
     estimate: Estimate,
     *,
@@ -61,26 +61,44 @@ def price_saving_knobs(
     install: Install,
     meter: Meter,
     most: int,
-) -> Knobs:
-    """As ``price_knobs``, but just the ``most`` that save most, of those that save anything to speak of."""
-    found: list[tuple[int, Turn, Mapping[str, Any], Measured]] = []
+) -> tuple[Saving, ...]:
+    """The ``most`` of ``price_knobs`` that save most, of those that save anything to speak of; nothing is itemised."""
+    found: list[tuple[int, Turn, Mapping[str, Any]]] = []
+    now = estimate.memory.process_bytes
     for turn in turns(config, meter.run(config), estimate.architecture, hardware, install):
         if turn.knob in NEVER_SAVING:
             continue
         changed = apply_overrides(config, turn.patch)
         try:
-            measured = meter.measured(changed)
+            saves = now - meter.process_bytes(changed)
         except InvalidInput:
             continue
-        saves = estimate.memory.process_bytes - measured.memory.process_bytes
         if saves >= SAME_BYTES:
-            found.append((saves, turn, changed, measured))
+            found.append((saves, turn, changed))
     found.sort(key=lambda saving: -saving[0])
-    return Knobs(
-        items=tuple(
-            _priced(turn, changed, measured, estimate, hardware, dataset) for _, turn, changed, measured in found[:most]
+    return tuple(
+        Saving(
+            turn=turn,
+            saves_bytes=saves,
+            verdict=_badge(now - saves, meter.most_bytes(changed), hardware.capacity_bytes),
+            time_ratio=_time_ratio(estimate, meter.time(changed, hardware, dataset)),
         )
+        for saves, turn, changed in found[:most]
     )
+
+
+def _badge(process_bytes: int, most_bytes: int, capacity_bytes: int) -> Verdict:
+    """What ``badge`` comes to: no range begins above what is expected."""
+    if process_bytes > capacity_bytes:
+        return Verdict.DOES_NOT_FIT
+    return Verdict.FITS if most_bytes <= capacity_bytes else Verdict.TIGHT
+
+
+def _time_ratio(estimate: Estimate, changed: Time | None) -> float | None:
+    """The time of a token in times of the present one."""
+    if estimate.time is None or changed is None:
+        return None
+    return estimate.time.tokens_per_second / changed.tokens_per_second
 
 
 def _priced(
@@ -92,10 +110,9 @@ def _priced(
     dataset: Dataset | None,
 ) -> Knob:
     memory = measured.memory
-    ratio = None
-    if estimate.time is not None and hardware is not None:
+    time = None
+    if hardware is not None:
         time = time_of(estimate.architecture, measured.run, measured.adapter, hardware, changed, dataset)
-        ratio = estimate.time.tokens_per_second / time.tokens_per_second if time is not None else None
     capacity = estimate.capacity_bytes
     return Knob(
         turn=turn,
@@ -104,5 +121,5 @@ def _priced(
         host_bytes=memory.host_bytes,
         verdict=verdict(memory, capacity),
         fits=memory.process_bytes <= capacity if capacity is not None else None,
-        time_ratio=ratio,
+        time_ratio=_time_ratio(estimate, time),
     )

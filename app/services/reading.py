@@ -89,8 +89,8 @@ class Reading:
         return None
 
 
-def read(given: str | bytes) -> Reading:
-    """What ``given`` says."""
+def read(given: str | bytes, *, mended: bool = False) -> Reading:
+    """What ``given`` says. ``mended`` came of a text that kept the bounds: it is built first and counted then."""
     text = given if isinstance(given, str) else _decoded(given)
     if text is None:
         return Reading(text="", config=None, findings=(rejected("yaml_encoding", None),))
@@ -101,6 +101,8 @@ def read(given: str | bytes) -> Reading:
     if "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         return Reading(text="", config=None, findings=(rejected("yaml_binary", None),))
     try:
+        if not mended:
+            _bounded(text)
         return _read(text)
     except _Bound as bound:
         return Reading(text=text, config=None, findings=(_at(rejected(bound.code, None, most=bound.most), bound.line),))
@@ -128,7 +130,6 @@ def _decoded(given: bytes) -> str | None:
 
 
 def _read(text: str) -> Reading:
-    _bounded(text)
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
@@ -136,10 +137,14 @@ def _read(text: str) -> Reading:
             return Reading(text=text, config=None, findings=(rejected("yaml_empty", None),))
         places: dict[str, Place] = {}
         findings: list[Finding] = []
+        entries = 1
         for name, place, node in _walk(root, (), "", findings):
-            places.setdefault(name, place)
+            entries += 1 if place.key is None else 2
+            places[name] = place  # of a key that stands twice, where the one that counts does
             if isinstance(node, yaml.ScalarNode):
                 findings += (_at(finding, place.line) for finding in _traps(node, name))
+        if entries > MOST_ENTRIES:
+            raise _Bound("yaml_many", MOST_ENTRIES, place.line)
         config = loader.construct_document(root)
     finally:
         loader.dispose()

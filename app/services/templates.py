@@ -1,6 +1,7 @@
 """The configuration that a method starts from, for a model, a card and a wish."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from app.catalog.library import Catalog
@@ -62,7 +63,19 @@ def advise(
 ) -> tuple[Advice, ...]:
     """What the knobs of ``method`` should be, all of them unless ``keys`` are named."""
     known = known_facts(wish, method, hardware=hardware, architecture=resolved.architecture)
-    return advisor.advise(keys or tuple(advisor.knobs), known.get, wish.overrides)
+    own = advisor.read(wish.overrides)
+    return _advised(advisor, tuple(keys or advisor.knobs), tuple(known.items()), tuple(own.items()))
+
+
+@lru_cache(maxsize=1024)
+def _advised(
+    advisor: Advisor,
+    keys: tuple[str, ...],
+    known: tuple[tuple[str, Fact], ...],
+    own: tuple[tuple[str, float], ...],
+) -> tuple[Advice, ...]:
+    """The same for all lengths, batches and most other keys of a plan."""
+    return advisor.advise(keys, dict(known).get, dict(own))
 
 
 def known_facts(

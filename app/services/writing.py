@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -43,9 +44,9 @@ def write_yaml(config: Mapping[str, Any], texts: Texts, *, comments: bool = True
             if lines:
                 lines.append("")
             if comments:
-                lines.append(_comment(texts.text(f"yaml.group.{group}")))
-        if comments and (reason := _reason(key, value, texts, config)):
-            lines.append(_comment(reason))
+                lines.append(_said(f"yaml.group.{group}", texts))
+        if comments:
+            lines += _reason(key, value, texts, config)
         lines += _entry(key, value, 0)
     return "\n".join(lines or ["{}"]) + "\n"
 
@@ -64,15 +65,21 @@ def _comment(text: str) -> str:
     return f"# {Reader.NON_PRINTABLE.sub('', text)}".rstrip()
 
 
-def _reason(key: str, value: object, texts: Texts, config: Mapping[str, Any]) -> str | None:
+@lru_cache(maxsize=4096)
+def _said(code: str, texts: Texts) -> str:
+    """A text of the catalogue as a comment."""
+    return _comment(texts.text(code))
+
+
+def _reason(key: str, value: object, texts: Texts, config: Mapping[str, Any]) -> tuple[str, ...]:
     """The text for this key and value, else for this key, else nothing: most keys speak for themselves."""
     shown = str(value).lower() if isinstance(value, bool | str) else type(value).__name__
     if key == "sample_packing" and value is False:
         shown = f"false.{_why_not_packed(config)}"
     for code in (f"yaml.key.{key}.{shown}", f"yaml.key.{key}"):
         if code in texts:
-            return texts.text(code)
-    return None
+            return (_said(code, texts),)
+    return ()
 
 
 def _why_not_packed(config: Mapping[str, Any]) -> str:

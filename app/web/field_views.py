@@ -1,6 +1,7 @@
 """The fields of the form as shown: labels, values, recommendations, errors and findings at their place."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
 from typing import Any
@@ -13,11 +14,17 @@ from app.core.messages import Message
 from app.core.plan import Plan
 from app.texts import Texts
 from app.web import contexts
-from app.web.fields import FIELDS, PEFT_KEYS, Kind
+from app.web.fields import FIELDS, PEFT_KEYS, Field, Kind
 from app.web.forms import MODEL_JSON, TWICE, Address, Asked, Form
 
 SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
 LISTS = {"model": "model-names", "dataset_type": "dataset-types", "optimizer": "optimizers"}
+LONGEST_KEPT = 300
+"""Characters of a value whose field is kept."""
+RECOMMENDED = frozenset(
+    name for name, field in FIELDS.items() if field.kind is Kind.CHOICE and field.default == "" and name != "file"
+)
+"""Choices one of which leaves it to the plan."""
 DATASET_TYPES = ("chat_template", "alpaca", "completion", "chat_template.default", "llama3.argilla")
 OPTIMIZERS = (
     "adamw_torch_fused",
@@ -43,33 +50,54 @@ def field_views(
 ) -> dict[str, contexts.FieldView]:
     """A view per field. With a plan, blank fields show what it recommends."""
     errors = _errors_by_field(asked, form, texts, address)
+    found = _findings_by_field(findings)
     config = plan.config if plan else {}
     views = {}
     for name in (*FIELDS, MODEL_JSON):
-        field = FIELDS.get(name)
         typed = form.values.get(name, "")
-        options, groups = _choices(name, form, catalog, texts, plan)
-        label, hint = _words(name, texts)
-        views[name] = contexts.FieldView(
-            name=name,
-            id=f"f-{name}",
-            label=label,
-            hint=hint,
-            value=typed,
-            placeholder=_placeholder(name, config, texts),
-            step=field.step if field and field.kind in (Kind.WHOLE, Kind.NUMBER) else "",
-            least=field.least if field else None,
-            list_id=LISTS.get(name, ""),
-            reset_url=address(form.with_values(**{name: None})) if typed and _resettable(name) else None,
-            errors=errors.get(name, ()),
-            findings=tuple(found for found in findings if found.field_id == f"f-{name}"),
-            options=options,
-            groups=groups,
+        resettable = bool(typed) and _resettable(name)
+        made = _view if resettable or len(typed) > LONGEST_KEPT else _kept_view
+        view = made(
+            name,
+            typed,
+            _placeholder(name, config, texts),
+            _recommended(name, texts, None if typed else plan) if name in RECOMMENDED else "",
+            address(form.with_values(**{name: None})) if resettable else None,
+            texts,
+            catalog.gpus,
         )
+        if name in errors or name in found:
+            view = replace(view, errors=errors.get(name, ()), findings=tuple(found.get(name, ())))
+        views[name] = view
     return views
 
 
-@lru_cache(maxsize=256)
+def _view(
+    name: str, typed: str, placeholder: str, recommended: str, reset_url: str | None, texts: Texts, gpus: Gpus
+) -> contexts.FieldView:
+    """A field that nothing is to be said of; ``recommended`` is the label of the choice that leaves it to the plan."""
+    field = FIELDS.get(name)
+    label, hint = _words(name, texts)
+    return contexts.FieldView(
+        name=name,
+        id=f"f-{name}",
+        label=label,
+        hint=hint,
+        value=typed,
+        placeholder=placeholder,
+        step=field.step if field and field.kind in (Kind.WHOLE, Kind.NUMBER) else "",
+        least=field.least if field else None,
+        list_id=LISTS.get(name, ""),
+        reset_url=reset_url,
+        options=_options(field, typed, recommended, texts) if field and field.kind is Kind.CHOICE else (),
+        groups=_gpus(typed, gpus, texts) if name == "gpu" else (),
+    )
+
+
+_kept_view = lru_cache(maxsize=1024)(_view)
+"""Most fields stay as they are from one change to the next. A way back holds all that was typed, and so never does."""
+
+
 def _words(name: str, texts: Texts) -> tuple[str, str]:
     """Label and hint of a field."""
     hint = f"web.field.{name}.hint"
@@ -77,9 +105,10 @@ def _words(name: str, texts: Texts) -> tuple[str, str]:
 
 
 def error_summary(asked: Asked, texts: Texts) -> tuple[contexts.ErrorSummaryItem, ...]:
-    """One line per bad value, leading to its field."""
+    """One line per bad value, leading to its field, in the order of the form."""
+    places = {name: place for place, name in enumerate(FIELDS)}
     items = []
-    for error in asked.errors:
+    for error in sorted(asked.errors, key=lambda error: places.get(error.pointer.removeprefix("/form/"), -1)):
         name = error.pointer.removeprefix("/form/")
         label = texts.text(f"web.field.{name}") if name in FIELDS or name == MODEL_JSON else ""
         said = texts.render(error.message)
@@ -105,6 +134,14 @@ def _errors_by_field(
     for error in asked.errors:
         name = error.pointer.removeprefix("/form/")
         by_field[name] = (*by_field.get(name, ()), _error(name, error, asked, form, texts, address))
+    return by_field
+
+
+def _findings_by_field(findings: Iterable[contexts.FindingView]) -> Mapping[str, list[contexts.FindingView]]:
+    by_field: dict[str, list[contexts.FindingView]] = {}
+    for found in findings:
+        if found.field_id is not None:
+            by_field.setdefault(found.field_id.removeprefix("f-"), []).append(found)
     return by_field
 
 
@@ -162,34 +199,25 @@ def shown_value(value: object) -> str:
     return "" if value is None or isinstance(value, bool | dict | list) else str(value)
 
 
-def _choices(
-    name: str, form: Form, catalog: Catalog, texts: Texts, plan: Plan | None
-) -> tuple[tuple[contexts.Option, ...], tuple[contexts.OptionGroup, ...]]:
-    """Options and groups of a field that offers some."""
-    if name == "gpu":
-        return (), _gpus(form, catalog, texts)
-    field = FIELDS.get(name)
-    if field is None or field.kind is not Kind.CHOICE:
-        return (), ()
-    picked = form[name]
-    offered = _offered(name, picked if picked in PEFT_KEYS else "", texts)
-    if picked and picked not in field.choices:
-        offered = (*offered, contexts.Option(value=picked, label=picked))
-    if field.default == "" and name != "file":
-        return (_recommended(name, picked, texts, plan), *offered), ()
-    return offered, ()
+def _options(field: Field, typed: str, recommended: str, texts: Texts) -> tuple[contexts.Option, ...]:
+    """What a field offers, and what was typed into the address where it is none of it."""
+    offered = _offered(field, typed if typed in PEFT_KEYS else "", texts)
+    if typed and typed not in field.choices:
+        offered = (*offered, contexts.Option(value=typed, label=typed))
+    if field.name not in RECOMMENDED:
+        return offered
+    hint = texts.text("web.method.recommended.hint") if field.name == "method" else ""
+    return (contexts.Option(value="", label=recommended, hint=hint), *offered)
 
 
-@lru_cache(maxsize=256)
-def _offered(name: str, picked: str, texts: Texts) -> tuple[contexts.Option, ...]:
+def _offered(field: Field, picked: str, texts: Texts) -> tuple[contexts.Option, ...]:
     """What a field offers beside what is recommended; of PEFT's methods only the one that is ``picked``."""
-    field = FIELDS[name]
     options = []
     for value in field.choices:
         if value in PEFT_KEYS and value != picked:
             continue
-        label = texts.text(f"method.{value}") if name == "method" else texts.text(f"web.{name}.{value}")
-        hint_code = f"web.{name}.{value}.hint"
+        label = texts.text(f"method.{value}") if field.name == "method" else texts.text(f"web.{field.name}.{value}")
+        hint_code = f"web.{field.name}.{value}.hint"
         options.append(
             contexts.Option(
                 value="" if value == field.default else value,
@@ -200,25 +228,22 @@ def _offered(name: str, picked: str, texts: Texts) -> tuple[contexts.Option, ...
     return tuple(options)
 
 
-def _recommended(name: str, picked: str, texts: Texts, plan: Plan | None) -> contexts.Option:
-    label = texts.text("web.recommended")
-    hint = texts.text("web.method.recommended.hint") if name == "method" else ""
-    if plan is not None and not picked:
-        if name == "method":
-            label = texts.text("web.recommended_value", value=texts.text(f"method.{plan.decision.method}"))
-        elif name == "neftune":
-            state = "on" if plan.config.get("neftune_noise_alpha") else "off"
-            label = texts.text("web.recommended_value", value=texts.text(f"web.neftune.{state}"))
-        elif name == "gradient_checkpointing":
-            state = str(plan.config.get(name) or False).lower()
-            label = texts.text("web.recommended_value", value=texts.text(f"web.gradient_checkpointing.{state}"))
-    return contexts.Option(value="", label=label, hint=hint)
+def _recommended(name: str, texts: Texts, plan: Plan | None) -> str:
+    """What the choice that leaves ``name`` to the plan is called."""
+    if plan is not None and name == "method":
+        return texts.text("web.recommended_value", value=texts.text(f"method.{plan.decision.method}"))
+    if plan is not None and name == "neftune":
+        state = "on" if plan.config.get("neftune_noise_alpha") else "off"
+        return texts.text("web.recommended_value", value=texts.text(f"web.neftune.{state}"))
+    if plan is not None and name == "gradient_checkpointing":
+        state = str(plan.config.get(name) or False).lower()
+        return texts.text("web.recommended_value", value=texts.text(f"web.gradient_checkpointing.{state}"))
+    return texts.text("web.recommended")
 
 
-def _gpus(form: Form, catalog: Catalog, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
+def _gpus(picked: str, gpus: Gpus, texts: Texts) -> tuple[contexts.OptionGroup, ...]:
     """All cards by segment, and what was typed into the address where it is none of them."""
-    groups = gpu_groups(catalog.gpus, texts)
-    picked = form["gpu"]
+    groups = gpu_groups(gpus, texts)
     if not picked or any(option.value == picked for group in groups for option in group.options):
         return groups
     typed = contexts.OptionGroup(

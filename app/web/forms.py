@@ -103,7 +103,7 @@ class Form:
             pairs.append((MODEL_JSON, self.model_json))
         if lang or self.lang:
             pairs.append(("lang", lang or self.lang or ""))
-        return "?" + "&".join(_pair(name, value) for name, value in pairs) if pairs else ""
+        return "?" + "&".join([_pair(name, value) for name, value in pairs]) if pairs else ""
 
 
 def _pair(name: str, value: str) -> str:

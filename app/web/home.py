@@ -32,7 +32,7 @@ def home_page(request: Request, texts: Texts, typed: Mapping[str, str]) -> conte
     path = path_for(request, "plan")
     examples = example_plans(catalog, texts, Form(lang=form.lang), lambda asked: path + asked.query())
     frame = shell(request, texts, here="home", carried={}, form="home-form")
-    there = {link.name: link for group in frame.nav for link in group.links}
+    there = {link.name: link for group in frame.nav.groups for link in group.links}
     return contexts.HomePage(
         shell=frame,
         fields=field_views(asked, Asked(), catalog, texts, lambda asked: path + asked.query(), plan=None),

@@ -1,10 +1,10 @@
 """The picture of memory against sequence length: stacked columns, the card's limit across them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from app.core.estimate import badge
 from app.core.units import GIB
-from app.services.lengths import AtLength, Lengths
+from app.services.lengths import Lengths
 from app.texts import Texts
 from app.web.contexts import Link
 from app.web.contexts.result import Column, LengthChart, Slice, Tick
@@ -13,9 +13,13 @@ from app.web.memory_bar import FILLS, gib, parts_of
 TOP, HEIGHT, BOTTOM = 26, 190, 218
 """px: where the drawing begins, how high a full column is, and where the columns stand."""
 
+ABOVE, FIGURE = 5, 11
+"""px: how far above its column a figure stands, and how high it is."""
+
 LEFT_PERCENT, GAP_PERCENT = 9.0, 1.6
 """Per cent of the width: room for the scale, and between columns."""
 
+_PLACES = {code: place for place, code in enumerate(FILLS)}
 STEPS_GIB = (1, 2, 4, 5, 10, 20, 25, 50, 100, 200, 400)
 MOST_TICKS = 5
 
@@ -30,29 +34,34 @@ def length_chart(
     most = max(capacity_bytes, *(point.memory.process_bytes for point in lengths.points))
     scale = HEIGHT / (most * 1.06)
     wide = (100 - LEFT_PERCENT) / len(lengths.points)
+    capacity_y = BOTTOM - capacity_bytes * scale
+    stacks = [parts_of(point.memory) for point in lengths.points]
+    codes = sorted(dict.fromkeys(code for stack in stacks for code, _ in stack), key=_order)
     columns = []
-    for place, point in enumerate(lengths.points):
+    for place, (point, stack) in enumerate(zip(lengths.points, stacks, strict=True)):
         x = LEFT_PERCENT + place * wide
+        sizes = dict(stack)
+        verdict = badge(point).value
         columns.append(
             Column(
                 tokens=texts.text("web.number", number=point.sequence_len_tokens),
                 total=gib(point.memory.process_bytes, texts),
-                verdict=badge(point).value,
-                verdict_text=texts.text(f"web.verdict.{badge(point).value}.short"),
+                verdict=verdict,
+                verdict_text=texts.text(f"web.verdict.{verdict}.short"),
                 current=point.sequence_len_tokens == own,
                 x_percent=f"{x + GAP_PERCENT / 2:.3f}%",
                 width_percent=f"{wide - GAP_PERCENT:.3f}%",
                 middle_percent=f"{x + wide / 2:.3f}%",
-                top=f"{BOTTOM - point.memory.process_bytes * scale:.1f}",
-                slices=_slices(point, scale),
+                total_y=f"{_total_y(BOTTOM - point.memory.process_bytes * scale, capacity_y):.1f}",
+                slices=_slices(stack, scale),
                 url=at(point.sequence_len_tokens),
+                values=tuple([gib(sizes[code], texts) if code in sizes else "" for code in codes]),
             )
         )
-    parts = _parts(lengths, texts)
     return LengthChart(
         columns=tuple(columns),
         ticks=_ticks(most, scale, texts),
-        capacity_y=f"{BOTTOM - capacity_bytes * scale:.1f}",
+        capacity_y=f"{capacity_y:.1f}",
         capacity=gib(capacity_bytes, texts),
         description=texts.text(
             "web.lengths.description",
@@ -61,36 +70,27 @@ def length_chart(
         ),
         longest=_longest(lengths, texts),
         takes=_takes(lengths, own, texts, at),
-        parts=tuple(label for _, label in parts),
-        rows=tuple(_row(point, parts, texts) for point in lengths.points),
+        parts=tuple(_label(code, texts) for code in codes),
     )
 
 
-def _slices(point: AtLength, scale: float) -> tuple[Slice, ...]:
+def _total_y(top: float, capacity_y: float) -> float:
+    """Where a column's figure stands: on the column, or on the card's line where that would cross it out."""
+    return capacity_y - ABOVE if top - ABOVE - FIGURE < capacity_y < top else top - ABOVE
+
+
+def _slices(stack: Iterable[tuple[str, int]], scale: float) -> tuple[Slice, ...]:
     slices = []
-    below = 0
-    for code, size in parts_of(point.memory):
-        slices.append(
-            Slice(
-                number=FILLS.index(code) if code in FILLS else len(FILLS) - 1,
-                y=f"{BOTTOM - (below + size) * scale:.2f}",
-                height=f"{size * scale:.2f}",
-            )
-        )
-        below += size
+    top = 0
+    for code, size in stack:
+        top += size
+        slices.append(Slice(min(_order(code), len(FILLS) - 1), f"{BOTTOM - top * scale:.2f}", f"{size * scale:.2f}"))
     return tuple(slices)
 
 
-def _parts(lengths: Lengths, texts: Texts) -> tuple[tuple[str, str], ...]:
-    """Every part that some length has, in the order of the bar."""
-    codes = dict.fromkeys(code for point in lengths.points for code, _ in parts_of(point.memory))
-    ordered = sorted(codes, key=lambda code: FILLS.index(code) if code in FILLS else len(FILLS))
-    return tuple((code, _label(code, texts)) for code in ordered)
-
-
-def _row(point: AtLength, parts: tuple[tuple[str, str], ...], texts: Texts) -> tuple[str, ...]:
-    sizes = dict(parts_of(point.memory))
-    return tuple(gib(sizes[code], texts) if code in sizes else "" for code, _ in parts)
+def _order(code: str) -> int:
+    """A part's place in the bar, last where the bar does not know it."""
+    return _PLACES.get(code, len(FILLS))
 
 
 def _label(code: str, texts: Texts) -> str:

@@ -1,13 +1,16 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
+import unicodedata
 from functools import lru_cache
 
 from app.core.estimate import Estimate, Memory, Phase
 from app.texts import Texts
 from app.web.contexts import MemoryBar, Segment
 
-ROOMY_PERCENT = 11
-"""From this share of the bar on, a part has room for its value on a wide screen."""
+NARROW_PX = 560
+"""The bar's width from which on its parts are labelled; the stylesheet hides the labels on a narrower one."""
+LETTER_PX, BURMESE_PX, AROUND_PX = 6.3, 10, 10
+"""px: what a letter takes, Latin and Burmese, whose marks take none of their own; and the room around a label."""
 MARGIN = 1.015
 FILLS = (
     "weights",
@@ -45,6 +48,7 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
         range_width_percent=_percent((high - low) / scale),
         range_low=gib(low, texts),
         range_high=gib(high, texts),
+        largest=_largest(memory, texts) if over else "",
         description=texts.text(
             "web.bar.description" if estimate.capacity_bytes is not None else "web.bar.description.alone",
             process_bytes=memory.process_bytes,
@@ -81,13 +85,25 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
                 x_percent=_percent(start / scale),
                 width_percent=_percent(size / scale),
                 middle_percent=_percent((start + size / 2) / scale),
-                roomy=size / scale >= ROOMY_PERCENT,
+                labelled=has_room(label, size / scale),
+                roomy=has_room(gib(size, texts), size / scale),
                 share=texts.text("web.percent", share=100 * size / memory.process_bytes),
                 explanation=explanation,
             )
         )
         start += size
     return tuple(segments)
+
+
+def has_room(text: str, percent: float) -> bool:
+    """Whether ``text`` stands within a part of ``percent`` of the bar's width."""
+    return _wide_px(text) + AROUND_PX <= percent / 100 * NARROW_PX
+
+
+@lru_cache(maxsize=4096)
+def _wide_px(text: str) -> float:
+    letters = (letter for letter in text if not unicodedata.category(letter).startswith("M"))
+    return sum(BURMESE_PX if "\u1000" <= letter <= "\u109f" else LETTER_PX for letter in letters)
 
 
 def peak_text(memory: Memory, texts: Texts) -> str:
@@ -103,6 +119,16 @@ def parts_of(memory: Memory) -> tuple[tuple[str, int], ...]:
     overhead = memory.process_bytes - memory.allocated_peak_bytes
     terms = [(term.code, term.bytes) for term in memory.breakdown if term.bytes > 0]
     return (*terms, ("overhead", overhead)) if overhead > 0 else tuple(terms)
+
+
+def _largest(memory: Memory, texts: Texts) -> str:
+    """The two parts that take most."""
+    most = sorted(parts_of(memory), key=lambda part: -part[1])[:2]
+    label = {"overhead": "web.bar.overhead"}
+    return texts.text(
+        "web.bar.largest",
+        parts=tuple(f"{texts.text(label.get(code, f'term.{code}'))} {gib(size, texts)}" for code, size in most),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ address may be written with Axolotl's own names, and a whole YAML file may be pa
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from app.core.axolotl.overriding import ruled_out
@@ -20,6 +21,7 @@ from app.web.fields import FIELDS, METHOD_KEYS, NEFTUNE_KEYS, PEFT_KEYS, field_o
 
 METHOD_SAYING = METHOD_SAYING_KEYS | {"peft_config"}
 """What says which method it is: another choice takes it all out of the box."""
+_KEYS_OF_METHOD: Mapping[str, Mapping[str, Any]] = {**METHOD_KEYS, **PEFT_KEYS}
 _SPELLINGS = {"base_model": "model"}
 _SAYS_METHOD = ("adapter", "load_in_4bit", "peft_use_dora", "peft", "relora")
 _KEYS_OF = {
@@ -80,6 +82,12 @@ def parse(text: str) -> dict[str, Any]:
     if twice:
         raise InvalidInput(*(FieldError("/form/keys", said) for said in twice))
     return reading.config
+
+
+@lru_cache(maxsize=8)
+def _in_the_box(text: str) -> Mapping[str, Any]:
+    """``parse`` once for all links of a page: each says the same keys with a change."""
+    return parse(text)
 
 
 def contradictions(keys: Mapping[str, Any], fields: Mapping[str, str], said: Mapping[str, Any]) -> tuple[Twice, ...]:
@@ -146,7 +154,7 @@ def patched(values: Mapping[str, str], patch: Mapping[str, Any]) -> dict[str, st
         elif key not in goes:  # what goes by itself need not be said
             left[key] = None
     try:
-        own = parse(values.get("keys", ""))
+        own = _in_the_box(values.get("keys", ""))
     except InvalidInput:
         own = {}
     gone = {*patch, *(name for key, value in patch.items() for name in ruled_out(key, value))} - left.keys()
@@ -160,7 +168,7 @@ def without(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """``values`` of fields with some keys out of the box; a text that is no YAML stays as it is."""
     result = dict(values)
     try:
-        own = parse(values.get("keys", ""))
+        own = _in_the_box(values.get("keys", ""))
     except InvalidInput:
         return result
     left = {key: value for key, value in own.items() if key not in frozenset(names)}
@@ -179,11 +187,8 @@ def write(keys: Mapping[str, Any]) -> str:
 def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
     """Give ``fields`` what they stand for; the keys that are left, those that a field says otherwise included."""
     left = dict(keys)
-    says_method = {name: left[name] for name in _SAYS_METHOD if left.get(name)}
-    full = "adapter" in left and not left["adapter"] and not says_method
-    known = {**METHOD_KEYS, **PEFT_KEYS}
-    method = "full" if full else next((name for name, own in known.items() if own == says_method), None)
-    if method and "adapter" in left and _given(fields, method=method):
+    method = _method(left) if "adapter" in left else None
+    if method and _given(fields, method=method):
         for name in _SAYS_METHOD:
             left.pop(name, None)
     alpha = NEFTUNE_KEYS["on"]["neftune_noise_alpha"]
@@ -202,6 +207,12 @@ def _moved(keys: Mapping[str, Any], fields: dict[str, str]) -> dict[str, Any]:
             if _given(fields, **{name: text}):
                 del left[key]
     return left
+
+
+def _method(keys: Mapping[str, Any]) -> str | None:
+    """The choice of method that ``keys`` come to, where there is one."""
+    said = {name: keys[name] for name in _SAYS_METHOD if keys.get(name)}
+    return next((name for name, own in _KEYS_OF_METHOD.items() if own == said), None) if said else "full"
 
 
 def _move_dataset(left: dict[str, Any], fields: dict[str, str]) -> None:

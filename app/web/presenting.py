@@ -12,7 +12,7 @@ from app.core.units import GIB
 from app.services.exporting import reasons
 from app.services.lengths import by_length
 from app.services.measuring import Meter
-from app.services.pricing import price_saving_knobs
+from app.services.pricing import price_savings
 from app.services.verdicts import grave
 from app.services.writing import flow_text, write_yaml
 from app.texts import Texts
@@ -82,8 +82,8 @@ def present(
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
-    meter = Meter(estimate.architecture)
-    priced = price_saving_knobs(
+    meter = Meter(estimate.architecture, hardware)
+    savings = price_savings(
         plan.config,
         estimate,
         hardware=hardware,
@@ -104,12 +104,7 @@ def present(
         hardware=hardware.name,
         bar=memory_bar(estimate, texts),
         lengths=length_chart(
-            by_length(
-                architecture=estimate.architecture,
-                config=plan.config,
-                capacity_bytes=hardware.capacity_bytes,
-                meter=meter,
-            ),
+            by_length(meter=meter, config=plan.config, capacity_bytes=hardware.capacity_bytes),
             capacity_bytes=hardware.capacity_bytes,
             own=int(plan.config.get("sequence_len") or 0),
             texts=texts,
@@ -143,7 +138,7 @@ def present(
             for step in plan.decision.path
         ),
         changes=change_views(plan.changes, texts),
-        knobs=knob_views(priced, here, texts, address),
+        knobs=knob_views(savings, here, texts, address),
         alternatives=tuple(_alternative(other, form, texts, address) for other in plan.alternatives),
         alternatives_note=t("planner.alternatives.filled") if form["file"] == File.AS_IS else "",
         findings=findings(plan.findings, form, texts, address),

@@ -13,8 +13,8 @@ from starlette.routing import NoMatchFound
 
 from app import __version__
 from app.texts import LANGUAGES, Texts
-from app.web.contexts import Language, NavGroup, NavLink, Shell
-from app.web.templating import path_for
+from app.web.contexts import Language, Nav, NavGroup, NavLink, Shell
+from app.web.templating import path_below, path_for
 
 PAGES = {
     "work": ("plan", "check", "compare", "fit"),
@@ -26,6 +26,8 @@ PAGES = {
 MAIN = frozenset({"plan", "check", "compare", "methods", "models", "gpus"})
 """Those that stand in the header where there is room."""
 
+LONGEST_KEPT = 300
+"""Characters of a query whose navigation is kept."""
 CARRIED = ("model", "gpu", "vram_gib")
 """What a person chose that goes along from page to page."""
 
@@ -57,6 +59,7 @@ def shell(
     lang = {"lang": asked} if asked in LANGUAGES else {}
     chosen = {name: request.query_params.get(name, "") for name in CARRIED} if carried is None else carried
     query = _query({name: value for name, value in chosen.items() if value} | lang)
+    navigation = _kept_navigation if len(query) <= LONGEST_KEPT else _navigation
     return Shell(
         title=texts.text("web.title.page", page=title) if title else texts.text("web.title"),
         description=description or texts.text("web.description"),
@@ -71,7 +74,7 @@ def shell(
             )
             for code, name in LANGUAGES.items()
         ),
-        nav=_navigation(request, texts, here, query),
+        nav=navigation(request.app, request.scope.get("root_path", ""), texts, here, query),
         home_url=path_for(request, "home") + _query(lang),
         plan_url=path_for(request, "plan") + query,
         here=here,
@@ -95,15 +98,15 @@ def _query(values: dict[str, str]) -> str:
     return f"?{urlencode(values)}" if values else ""
 
 
-def _navigation(request: Request, texts: Texts, here: str, query: str) -> tuple[NavGroup, ...]:
-    there = _existing(request.app)
+def _navigation(app: Starlette, root_path: str, texts: Texts, here: str, query: str) -> Nav:
+    there = _existing(app)
     groups = []
     for group, names in PAGES.items():
         links = tuple(
             NavLink(
                 name=name,
                 text=texts.text(f"web.nav.{name}"),
-                url=path_for(request, name) + ("" if name == "docs" else query),
+                url=path_below(app, root_path, name) + ("" if name == "docs" else query),
                 current=name == here,
                 main=name in MAIN,
             )
@@ -112,7 +115,11 @@ def _navigation(request: Request, texts: Texts, here: str, query: str) -> tuple[
         )
         if links:
             groups.append(NavGroup(label=texts.text(f"web.nav.group.{group}"), links=links))
-    return tuple(groups)
+    return Nav(groups=tuple(groups))
+
+
+_kept_navigation = lru_cache(maxsize=256)(_navigation)
+"""Model and card stay while everything else of a plan changes."""
 
 
 @lru_cache(maxsize=16)

@@ -2,41 +2,38 @@
 
 from collections.abc import Hashable
 from functools import cache, lru_cache, partial
+from weakref import WeakKeyDictionary
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Macro
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import NoMatchFound
 
-from app.assets import TEMPLATES, static_url
+from app.assets import static_url
 from app.texts import Texts, choose_language, texts
-from app.web.contexts import PageContext
+from app.web.compiling import Templates
+from app.web.contexts import FieldView, Nav, PageContext
 from app.web.hypermedia import VARY
 
-KEPT = 1024
-"""Drawn controls: a kilobyte or two each, a list of all cards eight."""
+_drawings: WeakKeyDictionary[FieldView | Nav, dict[Hashable, str]] = WeakKeyDictionary()
 
 
-@lru_cache(maxsize=KEPT)
-def _drawn(macro: Macro, *args: Hashable, **kwargs: Hashable) -> str:
-    """What ``macro`` gives, kept by what it is given: most of a form stays as it is from one change to the next."""
-    return macro(*args, **kwargs)
+def _drawn(macro: Macro, view: FieldView | Nav, *args: Hashable, **kwargs: Hashable) -> str:
+    """What ``macro`` gives for ``view``, kept as long as that is: most of a form stays as it is between changes."""
+    drawings = _drawings.setdefault(view, {})
+    key = (macro, args, tuple(kwargs.items()))
+    drawing = drawings.get(key)
+    if drawing is None:
+        drawing = drawings[key] = macro(view, *args, **kwargs)
+    return drawing
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals["drawn"] = _drawn
-    return environment
+def _templates(language: Texts) -> Templates:
+    templates = Templates(language)
+    templates.globals["drawn"] = _drawn
+    return templates
 
 
 def reader(request: Request) -> Texts:
@@ -50,7 +47,7 @@ def path_for(request: Request, name: str) -> str:
     Raises:
         NoMatchFound: there is no such route.
     """
-    return _path(request.app, request.scope.get("root_path", ""), name)
+    return path_below(request.app, request.scope.get("root_path", ""), name)
 
 
 def path_if_any(request: Request, name: str, **parts: str) -> str | None:
@@ -64,7 +61,8 @@ def path_if_any(request: Request, name: str, **parts: str) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _path(app: Starlette, root_path: str, name: str) -> str:
+def path_below(app: Starlette, root_path: str, name: str) -> str:
+    """The address of the route ``name`` below ``root_path``."""
     return root_path.rstrip("/") + str(app.url_path_for(name))
 
 
@@ -78,7 +76,7 @@ def render(
 ) -> HTMLResponse:
     """``template`` filled with ``page``, in ``language``; what extends ``base.html`` needs a ``PageContext``."""
     body = (
-        _environment()
+        _templates(language)
         .get_template(template)
         .render(
             page=page,

@@ -68,6 +68,8 @@ def test_rows_are_sourced() -> None:
         ("phi 4", "microsoft/phi-4"),
         ("meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B"),
         ("lama 3.1 8b", "meta-llama/Llama-3.1-8B"),
+        ("llama 3.1 8", "meta-llama/Llama-3.1-8B"),
+        ("qwen3 8", "Qwen/Qwen3-8B"),
     ],
 )
 def test_daily_speech_finds_the_model_first(catalog: Catalog, query: str, found: str) -> None:

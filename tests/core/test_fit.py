@@ -53,7 +53,7 @@ def ladder(catalog: Catalog, card: Hardware, config: Mapping[str, Any] = LORA, *
 
 def meter(catalog: Catalog, config: Mapping[str, Any] = LORA) -> Meter:
     """Measures variants of ``config``."""
-    return Meter(catalog.architecture(str(config["base_model"])))
+    return Meter(catalog.architecture(str(config["base_model"])), None)
 
 
 def test_the_ladder_stands_in_the_stated_order(catalog: Catalog, card: Hardware) -> None:

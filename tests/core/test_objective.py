@@ -64,7 +64,7 @@ def test_a_rank_without_an_adapter_is_only_written() -> None:
 @pytest.mark.parametrize("rungs", [(), (Rung.LOSS, Rung.OPTIMIZER)])
 def test_the_most_is_the_most(gib: int, key: str, rungs: tuple[Rung, ...]) -> None:
     """Going through every value one by one finds no larger one."""
-    measure = Meter(LLAMA).process_bytes
+    measure = Meter(LLAMA, None).process_bytes
     made = ladder(LORA, *rungs)
     values = candidates(key, LLAMA, read_run(LORA))[:200]
     found = most(key, made, values=values, measure=measure, capacity_bytes=gib * GIB)

@@ -7,6 +7,7 @@ from app.core.estimate import Memory, Verdict
 from app.services.estimating import estimate_resolved
 from app.services.inputs import resolve_hardware, resolve_model
 from app.services.lengths import FINENESS, MOST, by_length
+from app.services.measuring import Meter
 
 CATALOG = load_catalog()
 QLORA = {
@@ -43,7 +44,7 @@ def memory(model: str, gpu: str, tokens: int) -> Memory:
 def test_every_point_is_what_the_estimate_says(model: str, gpu: str, own: int) -> None:
     architecture = CATALOG.architecture(model)
     capacity = CATALOG.gpus.get(gpu).memory_bytes
-    found = by_length(architecture=architecture, config={**QLORA, "sequence_len": own}, capacity_bytes=capacity)
+    found = by_length(meter=Meter(architecture, None), config={**QLORA, "sequence_len": own}, capacity_bytes=capacity)
     tokens = [point.sequence_len_tokens for point in found.points]
     assert own in tokens
     assert tokens == sorted(set(tokens))
@@ -65,14 +66,16 @@ def test_every_point_is_what_the_estimate_says(model: str, gpu: str, own: int) -
 
 def test_where_nothing_fits_there_is_no_longest() -> None:
     architecture = CATALOG.architecture("meta-llama/Llama-3.3-70B-Instruct")
-    found = by_length(architecture=architecture, config={**QLORA, "sequence_len": 2048}, capacity_bytes=8 * 2**30)
+    found = by_length(meter=Meter(architecture, None), config={**QLORA, "sequence_len": 2048}, capacity_bytes=8 * 2**30)
     assert (found.longest, found.at_most) == (None, None)
     assert [point.sequence_len_tokens for point in found.points] == [512, 1024, 2048]
 
 
 def test_a_roomy_card_takes_the_whole_context() -> None:
     architecture = CATALOG.architecture("HuggingFaceTB/SmolLM2-135M")
-    found = by_length(architecture=architecture, config={**QLORA, "sequence_len": 1024}, capacity_bytes=140 * 2**30)
+    found = by_length(
+        meter=Meter(architecture, None), config={**QLORA, "sequence_len": 1024}, capacity_bytes=140 * 2**30
+    )
     assert found.whole_context
     assert found.longest is not None
     assert found.longest == found.at_most

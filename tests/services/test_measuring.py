@@ -27,7 +27,7 @@ CONFIG: dict[str, Any] = {
 @pytest.mark.parametrize("more", [{}, {"wandb_name": date(2026, 1, 1)}, {"datasets": [{"path": "a"}]}])
 def test_a_configuration_is_measured_once(more: dict[str, Any]) -> None:
     """Whatever its mapping and its values are made of."""
-    meter = Meter(QWEN)
+    meter = Meter(QWEN, None)
     config = {**CONFIG, **more}
     found = [meter.measured(one) for one in (config, MappingProxyType(dict(config)), dict(config))]
     assert all(one is found[0] for one in found)
@@ -38,7 +38,7 @@ def test_a_configuration_is_measured_once(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize("more", [{}, {"sequence_len": 4096}, {"lora_rank_pattern": {"q_proj": 8}}, {"adapter": None}])
 def test_what_is_measured_is_the_estimate(more: dict[str, Any]) -> None:
     """Of what is asked for, though more was asked for before."""
-    meter, config = Meter(QWEN), {**CONFIG, **more}
+    meter, config = Meter(QWEN, None), {**CONFIG, **more}
     meter.process_bytes(CONFIG)
     run = read_run(config)
     memory = memory_of(QWEN, run, resolve_adapter(QWEN, run))
@@ -47,7 +47,7 @@ def test_what_is_measured_is_the_estimate(more: dict[str, Any]) -> None:
 
 
 def test_what_cannot_be_is_refused_each_time() -> None:
-    meter = Meter(QWEN)
+    meter = Meter(QWEN, None)
     for _ in range(2):
         with pytest.raises(InvalidInput):
             meter.process_bytes({**CONFIG, "sequence_len": 0})

@@ -28,6 +28,21 @@ learning_rate: 2e-4
 """
 
 
+def test_of_a_key_that_stands_twice_the_one_that_counts_is_mended() -> None:
+    text = "# tried first\nlearning_rate: 1e-5\nadapter: lora\nlearning_rate: 2e-4  # better\n"
+    mended = apply(read(text), [Fix(set={"learning_rate": 0.0002})])
+    assert mended.text == text.replace("2e-4", "0.0002")
+    assert mended.line("learning_rate") == 4
+
+
+def test_what_fixes_would_make_longer_than_is_read_stays_as_it_is() -> None:
+    text = "datasets:\n" + "- {path: a, type: alpaca}\n" * 198  # 995 entries
+    before = read(text)
+    assert before.config is not None
+    more = {f"datasets[{position}].split": "train" for position in range(9)}
+    assert apply(before, [Fix(set=more)]) is before
+
+
 @pytest.mark.parametrize(
     ("fix", "gone", "come"),
     [

@@ -1,4 +1,4 @@
-"""What a card before Ampere does that newer ones do not is said with the estimate."""
+"""What a card before Ampere takes for SDPA that newer ones do not is counted, and said where it is much."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,32 +6,50 @@ from typing import Any
 import pytest
 
 from app.catalog.library import Catalog
+from app.core.estimate import Estimate
 from app.services.estimating import estimate
+from app.services.inputs import resolve_model
+from app.services.measuring import Meter
 
-GROUPED, WHOLE = "Qwen/Qwen3-0.6B", "microsoft/phi-2"
+GROUPED, WHOLE = "meta-llama/Llama-3.1-8B", "microsoft/phi-2"
 CONFIG: Mapping[str, Any] = {
     "base_model": GROUPED,
-    "adapter": "lora",
+    "adapter": "qlora",
+    "load_in_4bit": True,
     "lora_r": 8,
     "lora_target_linear": True,
     "fp16": True,
     "bf16": False,
+    "gradient_checkpointing": True,
     "attn_implementation": "sdpa",
-    "sequence_len": 2048,
-    "micro_batch_size": 2,
+    "sequence_len": 4096,
+    "micro_batch_size": 1,
 }
 
 
-def _said(catalog: Catalog, card: str, **changes: Any) -> list[int]:
-    """The bytes of each such warning."""
-    found = estimate(catalog=catalog, config={**CONFIG, **changes}, hardware=catalog.gpus.get(card).hardware()).findings
-    return [f.message.params["scores_bytes"] for f in found if f.code == "scores_before_ampere"]
+def _on(catalog: Catalog, card: str, **changes: Any) -> Estimate:
+    return estimate(catalog=catalog, config={**CONFIG, **changes}, hardware=catalog.gpus.get(card).hardware())
+
+
+def _said(found: Estimate) -> list[int]:
+    """The bytes of each such finding."""
+    return [f.message.params["more_bytes"] for f in found.findings if f.code == "scores_before_ampere"]
 
 
 def test_grouped_keys_make_scores_of_every_pair_there(catalog: Catalog) -> None:
-    """In fp32, for each of 16 heads; by the square of the length."""
-    assert _said(catalog, "t4") == [4 * 16 * 2 * 2048 * 2048]
-    assert _said(catalog, "t4", sequence_len=4096) == [4 * 16 * 2 * 4096 * 4096]
+    """The figure is larger by what is said, which is of the size of the scores in fp32."""
+    old, new = _on(catalog, "t4"), _on(catalog, "rtx-4090")
+    more = old.memory.process_bytes - new.memory.process_bytes
+    assert _said(old) == [more]
+    assert more > 4 * 32 * 4096 * 4096
+
+
+def test_a_search_measures_on_the_card_that_it_is_for(catalog: Catalog) -> None:
+    resolved = resolve_model(catalog=catalog, base_model=GROUPED, model=None)
+    for card in ("t4", "v100-16gb", "rtx-4090"):
+        hardware = catalog.gpus.get(card).hardware()
+        meter = Meter(resolved.architecture, hardware)
+        assert meter.process_bytes(CONFIG) == _on(catalog, card).memory.process_bytes
 
 
 @pytest.mark.parametrize(
@@ -41,9 +59,9 @@ def test_grouped_keys_make_scores_of_every_pair_there(catalog: Catalog) -> None:
         ("t4", {"attn_implementation": "eager"}),
         ("t4", {"sample_packing": True}),
         ("t4", {"fp16": False}),
-        ("t4", {"base_model": WHOLE}),
+        ("t4", {"base_model": WHOLE, "sequence_len": 2048}),
     ],
-    ids=["newer card", "eager", "packed", "fp32, which is priced", "keys of every head"],
+    ids=["newer card", "eager", "packed", "fp32, which takes it everywhere", "keys of every head"],
 )
 def test_elsewhere_it_is_not_said(catalog: Catalog, card: str, changes: Mapping[str, Any]) -> None:
-    assert _said(catalog, card, **changes) == []
+    assert _said(_on(catalog, card, **changes)) == []

@@ -1,5 +1,6 @@
 """Prices of knobs: each is the difference of two estimates, and every one has its words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,13 +9,14 @@ from app.catalog.library import load_catalog
 from app.core.axolotl.fixing import GRAVE
 from app.core.axolotl.overriding import apply_overrides
 from app.core.axolotl.rules import check
+from app.core.estimate import badge
 from app.core.plan import Install
 from app.core.prices import SAME_BYTES, Knobs, Trains, turns
 from app.core.run import LIGER_PLUGIN
 from app.core.run_reader import read_run
 from app.services.estimating import estimate
 from app.services.measuring import Meter
-from app.services.pricing import NEVER_SAVING, price_knobs, price_saving_knobs
+from app.services.pricing import NEVER_SAVING, price_knobs, price_savings
 from app.texts import LANGUAGES, texts
 
 CATALOG = load_catalog()
@@ -161,12 +163,28 @@ def test_a_change_brings_nothing_that_axolotl_refuses_or_that_fails(config: dict
         assert not {finding.code for finding in after if finding.effect in GRAVE} - before, (knob.turn, changed)
 
 
+@pytest.mark.parametrize("gpu", ["rtx-4090", "rtx-4060", "h100-sxm"])
 @pytest.mark.parametrize("config", CONFIGS)
-def test_what_saves_is_the_head_of_all_that_is_priced(config: dict[str, Any]) -> None:
-    """What a page leaves out unmeasured is known to save nothing."""
-    every = priced(config)
-    assert not [knob for knob in every.items if knob.turn.knob in NEVER_SAVING and knob.saves_bytes >= SAME_BYTES]
-    before = estimate(catalog=CATALOG, config=config, hardware=CARD)
-    meter = Meter(before.architecture)
-    found = price_saving_knobs(config, before, hardware=CARD, dataset=None, install=Install.DOCKER, meter=meter, most=4)
-    assert found.items == tuple(knob for knob in every.items if knob.saves_bytes >= SAME_BYTES)[:4]
+def test_what_saves_is_the_head_of_all_that_is_priced(config: dict[str, Any], gpu: str) -> None:
+    """What a page leaves out unmeasured is known to save nothing; what it shows is said as of the whole price."""
+    card = CATALOG.gpus.get(gpu).hardware()
+    before = estimate(catalog=CATALOG, config=config, hardware=card)
+    every = price_knobs(config, before, hardware=card).items
+    assert not [knob for knob in every if knob.turn.knob in NEVER_SAVING and knob.saves_bytes >= SAME_BYTES]
+    meter = Meter(before.architecture, card)
+    found = price_savings(config, before, hardware=card, dataset=None, install=Install.DOCKER, meter=meter, most=4)
+    saving = [knob for knob in every if knob.saves_bytes >= SAME_BYTES][:4]
+    assert [(one.turn, one.saves_bytes, one.verdict, one.time_ratio, one.summary) for one in found] == [
+        (knob.turn, knob.saves_bytes, badge(knob), knob.time_ratio, knob.summary) for knob in saving
+    ]
+
+
+def test_a_saving_on_a_card_whose_rates_are_not_known_is_untimed() -> None:
+    """Its size is said alone."""
+    card = replace(CARD, bf16_flops=None, fp16_flops=None)
+    before = estimate(catalog=CATALOG, config=QLORA, hardware=card)
+    meter = Meter(before.architecture, card)
+    found = price_savings(QLORA, before, hardware=card, dataset=None, install=Install.DOCKER, meter=meter, most=4)
+    assert found
+    assert {one.time_ratio for one in found} == {None}
+    assert all(one.summary.code == "knob.price.saves_untimed" for one in found)

@@ -162,3 +162,13 @@ def test_a_rows_plan_has_the_rows_figures(
             key: value for key, value in plain(found.plan.config).items() if key not in free
         }
     assert linked >= (2 if "v" in asked else 8)
+
+
+def test_what_suits_is_said_in_words(get: Get) -> None:
+    page = get("/compare", {"model": MODEL, "gpu": GPU})
+    plan = get("/plan", {"model": MODEL, "gpu": GPU})
+    said = page.text(".advice")
+    assert plan.text(".facts div:first-child strong") in said
+    assert any(reason.text in said for reason in plan.document.select(".path-reason"))
+    of_a_plan = get("/compare", {"model": MODEL, "gpu": GPU, "v": "lora_r: 64"})
+    assert not of_a_plan.document.select(".advice")

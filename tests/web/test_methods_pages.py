@@ -200,3 +200,9 @@ def test_no_style_or_script_is_inline(client: TestClient) -> None:
         text = client.get(path).text
         assert " style=" not in text
         assert "<style" not in text
+
+
+@pytest.mark.parametrize("id_", ["lora", "ia3", "bottleneck"])
+def test_whether_axolotl_runs_it_is_said_at_the_top(get: Get, id_: str) -> None:
+    page = get(f"/methods/{id_}")
+    assert page.text(".page-head .support") == page.text("section[aria-labelledby=truth-title] .support")

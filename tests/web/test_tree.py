@@ -36,7 +36,7 @@ def test_the_tree_is_drawn_whole_and_listed(get: Get, catalog: Catalog, language
     for i, (x, y, width, height) in enumerate(places):
         for other_x, other_y, other_width, other_height in places[i + 1 :]:
             apart = x + width <= other_x or other_x + other_width <= x
-            assert apart or y + height <= other_y or other_y + other_height <= y
+            assert apart or y + height + 16 <= other_y or other_y + other_height + 16 <= y, "the letters need room"
 
 
 def test_the_wizards_query_lights_the_plans_path(get: Get) -> None:

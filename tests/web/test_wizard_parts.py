@@ -9,6 +9,7 @@ from starlette.datastructures import QueryParams
 from app.texts import LANGUAGES, texts
 from app.web.durations import duration
 from app.web.forms import Form, turned
+from app.web.memory_bar import has_room
 
 from .conftest import GPU, MODEL, Get
 
@@ -116,6 +117,31 @@ def test_columns_stand_on_the_line_and_reach_their_total(get: Get) -> None:
     capacity = number(page.text(".bar-capacity-label").split(":")[1])
     foot = 218
     assert foot - float(str(page.one(".lengths-capacity")["y1"])) == pytest.approx(capacity * scale, abs=scale * 0.1)
+
+
+def test_what_takes_most_is_said_where_it_does_not_fit(get: Get) -> None:
+    page = get("/plan", PLAN | {"method": "full"})
+    rows = page.document.select(".parts tbody tr")
+    most = max(rows, key=lambda row: number(row.select_one("td").get_text()))
+    assert most.select_one(".part-name").get_text(strip=True) in page.text(".largest")
+    assert not get("/plan", PLAN).document.select(".largest")
+
+
+@pytest.mark.parametrize("gpu", ["rtx-4090", "rtx-3060-12gb", "a100-80gb-sxm"])
+def test_the_card_s_line_crosses_out_no_figure(get: Get, gpu: str) -> None:
+    page = get("/plan", PLAN | {"gpu": gpu})
+    line = float(str(page.one(".lengths-capacity")["y1"]))
+    for figure in page.document.select(".column-total"):
+        foot = float(str(figure["y"]))
+        assert not foot - 11 < line < foot + 1, figure
+
+
+def test_a_part_says_only_what_stands_in_it() -> None:
+    assert has_room("Weights", 11)
+    assert has_room("2.1 GiB", 11)
+    assert not has_room("Loading, CUDA, reserve", 11)
+    assert not has_room("Load လုပ်ချိန်၊ CUDA နဲ့ reserve", 20)
+    assert has_room("မှတ်ချက်", 11), "marks sit on their letters"
 
 
 @pytest.mark.parametrize("query", [PLAN, PLAN | {"method": "qlora"}, {"model": "Qwen/Qwen3-30B-A3B", "gpu": GPU}])

@@ -5,16 +5,21 @@ Transformers 5.16.1 ``trainer_optimizer.py``; flashoptim 0.1.4; axolotl-contribs
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
+from app.core.architecture import Architecture, Part
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.axolotl.unmodelled import acting
+from app.core.errors import InvalidInput
 from app.core.findings import Finding, Fix
-from app.core.memory.optimizers import FUSED_FROM_FULL
+from app.core.memory.optimizer_forms import FUSED_FROM_FULL
 from app.core.run import LORA_KERNEL_KEYS
+from app.core.run_reader import read_run
 
 TRL_WRAPPED = ("dpo", "ipo", "kto")
 """Where TRL, not Axolotl, puts the adapter into the model."""
 LOW_RANK = ("galore", "apollo")
+LOMO = ("lomo", "adalomo")
 FUSED_LOSSES = (
     "cut_cross_entropy",
     "chunked_cross_entropy",
@@ -25,7 +30,11 @@ FUSED_LOSSES = (
 
 def not_priced(subject: Subject) -> Iterator[Finding]:
     """Keys that move memory in ways the model does not know: never passed over in silence."""
-    for row in acting(subject.config):
+    run = None
+    if subject.given("layer_offloading"):
+        with suppress(InvalidInput):
+            run = read_run(subject.config)
+    for row in acting(subject.config, run):
         if row.sharding:
             yield info("memory_not_sharded", row.key, key=row.key)
         elif row.less and row.more:
@@ -87,7 +96,9 @@ def optimizer_needs(subject: Subject) -> Iterator[Finding]:
     if name.startswith(LOW_RANK) and not subject.on("optim_target_modules"):
         fix = Fix(set={"optim_target_modules": ["self_attn", "mlp"]})
         yield fails("optimizer_targets", "optim_target_modules", fix=fix, optimizer=name)
-    if name.endswith("_layerwise") and (subject.number("gradient_accumulation_steps") or 1) > 1:
+    if name == "galore_adafactor_layerwise":
+        yield fails("optimizer_relative_step", "optimizer", fix=Fix(set={"optimizer": "galore_adafactor"}))
+    elif name.endswith("_layerwise") and (subject.number("gradient_accumulation_steps") or 1) > 1:
         fix = Fix(set={"gradient_accumulation_steps": 1})
         yield fails("optimizer_layerwise", "gradient_accumulation_steps", fix=fix, optimizer=name)
     if name == "dion" and not (subject.on("dion_lr") and subject.on("dion_momentum")):
@@ -98,8 +109,18 @@ def optimizer_needs(subject: Subject) -> Iterator[Finding]:
     if name == "adamw_anyprecision" and not subject.on("torchdistx_path"):
         fix = Fix(set={"optimizer": "adamw_torch_fused"})
         yield fails("optimizer_anyprecision", "optimizer", fix=fix)
+    if name in LOMO and subject.flag("fp16") and subject.config.get("bf16") in (False, "false"):
+        yield fails("optimizer_scaled", "optimizer", fix=Fix(set={"optimizer": "adamw_8bit"}), optimizer=name)
+    if name == "adalomo" and not subject.on("adapter") and _deep(subject.architecture):
+        yield fails("optimizer_adalomo_matrices", "optimizer", fix=Fix(set={"optimizer": "lomo"}))
     if name == "muon" and not subject.lora:
         yield info("optimizer_muon_norms", "optimizer")
+
+
+def _deep(architecture: Architecture | None) -> bool:
+    """Whether a weight of the text model has more than two dimensions: fused experts, a convolution."""
+    modules = architecture.modules if architecture is not None else ()
+    return any(module.part is Part.TEXT and len(module.shape) > 2 for module in modules)
 
 
 def offloading(subject: Subject) -> Iterator[Finding]:

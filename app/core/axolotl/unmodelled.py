@@ -8,6 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.memory.layer_offloading import offloads_layers
+from app.core.run import Run
+
+OFF_WORDS = ("", "false", "no", "off", "0")
+"""What reads as no."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unmodelled:
@@ -24,34 +30,27 @@ class Unmodelled:
     """The key below it that counts."""
     unless: tuple[str, str] = ("", "")
     """A key and one below it that, where true, undo it."""
-    priced: Callable[[Mapping[str, Any]], bool] | None = None
-    """Where it is modelled beside other keys."""
+    priced: Callable[[Run], bool] | None = None
+    """Where the memory model knows it, as the run is read."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
 
-    def acts(self, config: Mapping[str, Any]) -> bool:
-        """Whether the configuration switches it on."""
+    def acts(self, config: Mapping[str, Any], run: Run | None = None) -> bool:
+        """Whether the configuration, which reads as this run, switches it on."""
         value = config.get(self.key)
         if self.nested:
             value = value.get(self.nested) if isinstance(value, Mapping) else None
-        if value in (None, False, 0, "", [], {}, "false"):
+        if value in (None, False, 0, "", [], {}) or (isinstance(value, str) and value.strip().lower() in OFF_WORDS):
             return False
         key, inner = self.unless
         beside = config.get(key)
         if isinstance(beside, Mapping) and beside.get(inner) is True:
             return False
-        if self.priced is not None and self.priced(config):
+        if self.priced is not None and run is not None and self.priced(run):
             return False
         if self.values:
             return value in self.values
         return value not in self.but
-
-
-def _layers_priced(config: Mapping[str, Any]) -> bool:
-    """Layer offloading, as ``memory.layer_offloading`` knows it: LoRA in supervised training with checkpoints."""
-    others = ("activation_offloading", "load_in_8bit", "gptq", "rl", "reward_model")
-    checkpoints = config.get("gradient_checkpointing") in (True, "true")
-    return config.get("adapter") in ("lora", "qlora") and checkpoints and not any(map(config.get, others))
 
 
 def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
@@ -62,7 +61,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="torch_compile", less=20, more=20),
     Unmodelled(key="deepcompile", less=20, more=20),
     Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
-    Unmodelled(key="layer_offloading", less=90, priced=_layers_priced),
+    Unmodelled(key="layer_offloading", less=90, priced=offloads_layers),
     Unmodelled(key="tiled_mlp", less=40),
     Unmodelled(key="selective_checkpointing", more=40),
     Unmodelled(key="fp8", less=25, more=15),
@@ -70,30 +69,6 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="model_quantization_config", less=75, unless=("model_quantization_config_kwargs", "dequantize")),
     Unmodelled(key="nonexpert_quantization", less=60),
     Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
-    Unmodelled(
-        key="optimizer",
-        values=(
-            "lomo",
-            "adalomo",
-            "galore_adamw_layerwise",
-            "apollo_adamw_layerwise",
-        ),
-        less=15,
-        more=15,
-    ),
-    Unmodelled(
-        key="optimizer",
-        values=(
-            "galore_adamw_8bit",
-            "galore_adamw_8bit_layerwise",
-            "galore_adafactor_layerwise",
-            "q_galore_adamw8bit",
-            "polora",
-            "adamw_anyprecision",
-        ),
-        less=50,
-        more=25,
-    ),
     *_all("bfloat16 float16", less=15, more=10),
     Unmodelled(key="fp32_norms", more=15),
     Unmodelled(key="relora", more=10),
@@ -153,19 +128,19 @@ for _place, _row in enumerate(UNMODELLED):
 """Where the rows of each key stand: a configuration has few of them."""
 
 
-def acting(config: Mapping[str, Any]) -> Iterator[Unmodelled]:
-    """Those that this configuration switches on, in the order of the rows."""
+def acting(config: Mapping[str, Any], run: Run | None = None) -> Iterator[Unmodelled]:
+    """Those that this configuration, which reads as this run, switches on, in the order of the rows."""
     places = sorted([place for key in config if key in _PLACES for place in _PLACES[key]])
-    return (UNMODELLED[place] for place in places if UNMODELLED[place].acts(config))
+    return (UNMODELLED[place] for place in places if UNMODELLED[place].acts(config, run))
 
 
-def room(config: Mapping[str, Any]) -> tuple[int, int]:
+def room(config: Mapping[str, Any], run: Run | None = None) -> tuple[int, int]:
     """How many per cent the figure could lie above and below the truth, all of them together.
 
     Sharding is left out: the figures say what one GPU would take.
     """
     less = more = 0
-    for row in acting(config):
+    for row in acting(config, run):
         if not row.sharding:
             less, more = max(less, row.less), more + row.more
     return less, more

@@ -8,7 +8,6 @@ from app.core.memory.attention import SDPA_WIDTH, Heads, Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.operations import FULL
 from app.core.memory.rows import LayerRows
 from app.core.memory.traits import (
     ATTENTION_HOLDERS,
@@ -63,25 +62,8 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool
             return Kernel.SDPA_MASKED
         if run.sample_packing:
             return Kernel.SDPA_PACKED if by_lengths else Kernel.SDPA_MASKED
-        return Kernel.SDPA
+        return Kernel.SDPA if run.ampere else Kernel.SDPA_BEFORE_AMPERE
     return Kernel.FLASH
-
-
-def scores_before_ampere(architecture: Architecture, run: Run) -> int:
-    """Bytes of one square of scores that SDPA makes on a card before Ampere; 0 where it has a kernel there too.
-
-    FlashAttention wants Ampere, and the memory-efficient kernel takes no grouped keys, which Transformers leaves
-    grouped where no mask is needed: PyTorch's mathematics is left, in fp32. What is all in fp32 comes to that on any
-    card, and is priced. Sources: ATen ``sdp_utils.cpp``; Transformers ``use_gqa_in_sdpa``; seen on an H100 in fp32.
-    """
-    if run.attention is not Attention.SDPA or run.sample_packing or run.itemsize == FULL:
-        return 0
-    heads = [
-        block.attention_heads
-        for block in architecture.blocks
-        if block.attention_heads != block.key_value_heads and block.head_dim == block.value_head_dim <= SDPA_WIDTH
-    ]
-    return FULL * max(heads, default=0) * run.tokens * run.sequence_len_tokens
 
 
 def rotary_width(architecture: Architecture, head_dim: int) -> int:

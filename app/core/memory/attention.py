@@ -37,6 +37,8 @@ class Kernel(StrEnum):
     FLASH = "flash"
     SDPA = "sdpa"
     """SDPA without a mask, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
+    SDPA_BEFORE_AMPERE = "sdpa_before_ampere"
+    """The same on a card that has no FlashAttention."""
     SDPA_MASKED = "sdpa_masked"
     SDPA_PACKED = "sdpa_packed"
     EAGER = "eager"
@@ -137,36 +139,42 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
         case Kernel.FLASH:
             q, k, v = (cast(t, x, 2) for x in (q, k, v))
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
-        case Kernel.SDPA:
-            return _unmasked(t, shape, q, k, v)
+        case Kernel.SDPA | Kernel.SDPA_BEFORE_AMPERE:
+            return _unmasked(t, shape, q, k, v, ampere=kernel is Kernel.SDPA)
         case _:
             assert_never(kernel)
 
 
-def _unmasked(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _unmasked(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, ampere: bool) -> Tensor:
     """SDPA without a mask: PyTorch's FlashAttention where it can.
 
-    That takes 16 bits, and heads of one width up to 256. The memory-efficient kernel takes the rest, but not grouped
-    keys, which Transformers leaves grouped for heads of such a width: PyTorch's own mathematics is left for these.
-    Sources: ATen ``sdp_utils.cpp``; Transformers ``use_gqa_in_sdpa``.
+    That takes 16 bits, heads of one width up to 256, and a card from Ampere on. The memory-efficient kernel takes the
+    rest, but not grouped keys, which Transformers leaves grouped for heads of such a width: PyTorch's own mathematics
+    is left for these. Sources: ATen ``sdp_utils.cpp``; Transformers ``use_gqa_in_sdpa``.
     """
     even = shape.head_dim == shape.value_dim <= SDPA_WIDTH
     grouped = shape.key_value_heads != shape.heads
-    if even and t.compute < FULL:
+    if even and t.compute < FULL and ampere:
         q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
         return flash(t, shape, q, k, v, grouped=grouped)
     return _mathematics(t, shape, q, k, v) if even and grouped else _efficient(t, shape, q, k, v, masked=False)
 
 
 def _mathematics(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """``_scaled_dot_product_attention_math`` in fp32: scores of every pair of tokens, queries and keys scaled apart."""
-    pairs = shape.heads * SQUARE
+    """``_scaled_dot_product_attention_math``: scores of every pair of tokens in fp32, queries and keys scaled apart.
+
+    What comes in 16 bits is widened first, and the output narrowed (ATen ``attention.cpp``).
+    """
+    taken = tuple(cast(t, x, t.compute) for x in (q, k, v))
+    q, k, v = (cast(t, x, FULL) for x in taken)
     k, v = _widened(t, shape, k, v)
     q = scale(t, q)
-    k = scale(t, k)
-    scores = _matmul(t, q, k, pairs)
+    hidden = t.fresh(SQUARE, FULL)
+    scores = _matmul(t, q, scale(t, k), shape.heads * SQUARE, FULL)
+    del hidden
     scores = _softmax(t, scores)
-    return copy(t, _matmul(t, scores, v, shape.heads * shape.value_dim * TOKEN))
+    out = _matmul(t, scores, v, shape.heads * shape.value_dim * TOKEN, FULL)
+    return copy(t, cast(t, out, t.compute))
 
 
 def _packed(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -239,10 +247,11 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
     return out
 
 
-def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int) -> Tensor:
-    """``torch.matmul`` of two activations."""
-    a, b = cast(t, a, t.compute), cast(t, b, t.compute)
-    (out,) = custom(t, ((elements, t.compute),), (a, b), (b if a.node else None, a if b.node else None))
+def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int, itemsize: int = 0) -> Tensor:
+    """``torch.matmul`` of two activations, in what autocast computes in unless told otherwise."""
+    itemsize = itemsize or t.compute
+    a, b = cast(t, a, itemsize), cast(t, b, itemsize)
+    (out,) = custom(t, ((elements, itemsize),), (a, b), (b if a.node else None, a if b.node else None))
     return out
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.core.estimate import Term
-from app.core.memory.optimizers import form_of
+from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Peak
 from app.core.memory.stepping import Stepping
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, LOGITS, LOSS, TEMPORARIES, WEIGHTS

@@ -21,6 +21,7 @@ from app.core.memory.norms import NormSpec
 from app.core.memory.rows import LayerRows, linear_spec, norm_form
 from app.core.memory.traits import (
     EXPERT_NORMS,
+    GEMMA4,
     MULTIPLIERS,
     OWN_LOSS,
     SCALED_LOGITS,
@@ -40,8 +41,23 @@ def layer_specs(
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     lengths = takes_lengths(architecture, run)
     kernels = [(window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths)) for window in windows]
-    specs = _layer_specs(architecture, run, adapter, fused, dict(kernels))
+    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, dict(kernels)))
     return layers_under_liger(specs, architecture.model_type, run.liger)
+
+
+def _storing(architecture: Architecture, specs: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
+    """Gemma 4's last layer of each kind that has keys and values of its own hands them on, whoever takes them.
+
+    Source: Transformers 5.16.1, ``Gemma4TextAttention``, ``store_full_length_kv``.
+    """
+    if architecture.computes_as not in GEMMA4:
+        return specs
+    last: dict[int | None, int] = {}
+    for block in architecture.blocks:
+        for layer in block.layers:
+            if not specs[layer].reuses:
+                last[block.sliding_window] = max(layer, last.get(block.sliding_window, 0))
+    return tuple(replace(spec, stores=True) if place in last.values() else spec for place, spec in enumerate(specs))
 
 
 def _layer_specs(

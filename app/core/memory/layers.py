@@ -111,6 +111,8 @@ class LayerSpec:
     """The attention's input and result stay locals of the layer until it returns (StableLM)."""
     reuses: bool = False
     """Keys and values are those of an earlier layer."""
+    stores: bool = False
+    """They are held by the model beside the layer's own code (Gemma 4, of the last layer of each kind)."""
     norms_first: bool = False
     """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool
@@ -242,6 +244,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     q, k = _normed(t, spec.query_norm, q), _normed(t, spec.key_norm, k)
     v = _normed(t, spec.value_norm, v)
     q, k = rotate(t, heads, q, k)
+    if spec.stores:
+        t.handed_on = (k, v)
     if spec.prefix is not None:
         k, v = prefixed(t, spec.prefix, k, v)
     out = attend(t, heads, spec.kernel, q, k, v)

@@ -55,6 +55,8 @@ FORMS = {
         ("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"), Mixer.GATED_DELTA_NET
     ),
 }
+SCAN_CHUNK = 2048
+"""Tokens after which a selective scan's kernel keeps its states."""
 DELTA_CHUNK = 64
 """Tokens that a gated delta net's kernel takes together."""
 
@@ -144,7 +146,10 @@ def _convolve_in_kernel(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
 
 
 def _selective_scan(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
-    """Jamba's: a scan in one kernel, which keeps its inputs, its result before the gate and a state a 2,048 tokens."""
+    """Jamba's: a scan in one kernel, which keeps its inputs, its result before the gate and two states a 2,048 tokens.
+
+    It wants tokens side by side: of what has its channels so, it keeps copies. Decays come in fp32.
+    """
     into, middle, step = spec.named("in_proj"), spec.named("x_proj"), spec.named("dt_proj")
     inner = spec.inner * TOKEN
     projected = linear(t, into, x)
@@ -156,7 +161,10 @@ def _selective_scan(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     weight = t.parameter(step.elements, step.itemsize, trained=step.trained)
     time = product(t, time, weight, step.outputs, key="dt_proj")
     itemsize = hidden.itemsize
+    decays = t.fresh(spec.inner * (spec.state + 2), FULL)
+    turned = [t.fresh(one.elements, one.itemsize) for one in (b, c, gate, hidden)]
     out = t.fresh(inner, itemsize)
+    borders = t.fresh(ceil_div(2 * spec.inner * spec.state, SCAN_CHUNK) * TOKEN, FULL)
     gated = t.fresh(inner, itemsize)
     inputs = (hidden, time, b, c, gate)
     sizes = [(one.elements, one.itemsize) for one in inputs]
@@ -164,8 +172,8 @@ def _selective_scan(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     def run(_: list[Tensor | None]) -> Gradients:
         return [t.fresh(*size) for size in sizes]
 
-    t.join((gated,), inputs, (*inputs, out), run)
-    del out, hidden, time, b, c, gate, inputs
+    t.join((gated,), inputs, (time, *turned, decays, borders, out), run)
+    del out, hidden, time, b, c, gate, inputs, turned, decays, borders
     return linear(t, spec.named("out_proj"), cast(t, gated, x.itemsize))
 
 

@@ -136,6 +136,8 @@ class Outline:
     offloaded: int
     fetched: int = 0
     """Bytes of weights that are on the card between steps though the others of their kind wait on the host."""
+    frozen_states: int = 0
+    """Bytes of states that an optimizer keeps of weights that do not train."""
 
 
 def ends(bases: Iterable[Base]) -> list[Base]:

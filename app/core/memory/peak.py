@@ -4,6 +4,8 @@ Those moments are polynomials in lengths and rank, laid out once for each combin
 switches of a run (``step``) and kept; an estimate puts its numbers in.
 """
 
+from dataclasses import replace
+
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture
 from app.core.estimate import Memory, Phase
@@ -12,7 +14,7 @@ from app.core.memory.breakdown import Breakdown
 from app.core.memory.confirmed import doubt_percent
 from app.core.memory.lengths import evaluation_lengths, lengths_of
 from app.core.memory.offloading import labels_stay
-from app.core.memory.optimizers import form_of
+from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import CONTEXT_BYTES, Process
@@ -35,7 +37,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
-        form_of(run.optimizer).immediate,
+        run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, row),
         sum([row >= window for window in windows]) if windows else 0,
     )
@@ -57,7 +59,8 @@ def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak
     """What lives while the optimizer steps."""
     slots = [0] * SLOTS
     slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
-    return Peak(bytes=sum(slots), phase=Phase.OPTIMIZER, slots=tuple(slots), lengths=lengths)
+    phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER
+    return Peak(bytes=sum(slots), phase=phase, slots=tuple(slots), lengths=lengths)
 
 
 def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Architecture, Adapter]:
@@ -78,6 +81,8 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
     steps = stepping(outline.trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    if outline.frozen_states:
+        steps = replace(steps, states=steps.states + outline.frozen_states)
     top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
     if outline.evaluation is not None:
         top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)

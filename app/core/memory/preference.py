@@ -23,6 +23,7 @@ from app.core.memory.operations import FULL, cast, copy, custom, keeping_output,
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
 from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Leaf, Tape, Tensor
 from app.core.memory.weights import Storing, base_bytes
+from app.core.memory.within import Within
 from app.core.run import Method, Preference, Run
 
 REFERRING = frozenset((Preference.DPO, Preference.IPO, Preference.KTO))
@@ -126,6 +127,7 @@ def profile_preference(
     refer: bool,
     cached: int = 0,
     side: Fraction = HALF,
+    within: Within | None = None,
 ) -> PreferenceProfile:
     """Record final norm, head, log-probabilities, metrics and their backward.
 
@@ -145,6 +147,7 @@ def profile_preference(
     del logits
 
     t = Tape(compute=compute, gradients_present=gradients_present)
+    t.steps(within)
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source
@@ -166,8 +169,7 @@ def profile_preference(
     del loss
     backward = Stage(moments=moments_from(t, mark))
     gradients = sum(size for slot, size in t.log if slot == GRADIENTS)
-    source.grads = []
-    t.kept.clear()
+    t.forget(source)
     return PreferenceProfile(
         quiet=quiet_stage,
         quiet_casting=quiet_casting,

@@ -29,7 +29,7 @@ LOGITS_ITEMSIZE = {Loss.PLAIN: 4, Loss.LIGER: 4, Loss.CHUNKED: 2}
 """Bytes of a logit in the largest tensor of a loss; the fused ones make none."""
 
 SCORE_ITEMSIZE = 4
-"""Bytes of one of eager attention's scores."""
+"""Bytes of a score, where attention makes those of every pair of tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,9 @@ class Process:
             widest = LOGITS_ITEMSIZE.get(run.loss, 0) * run.tokens * architecture.vocab_size
         elif run.preference is not Preference.REWARD:  # all logits in fp32, whatever loss is set
             widest = LOGITS_ITEMSIZE[Loss.PLAIN] * run.tokens * architecture.vocab_size
-        if run.attention is Attention.EAGER:
-            heads: int = kept(architecture, "heads", lambda: max(b.attention_heads for b in architecture.blocks))
+        if run.attention is Attention.EAGER or _mathematics(run):
+            key = ("heads", run.attention)
+            heads: int = kept(architecture, key, lambda: _scoring_heads(architecture, run.attention))
             widest = max(widest, SCORE_ITEMSIZE * heads * run.tokens * run.sequence_len_tokens)
         full = run.method is Method.FULL
         return cls(
@@ -82,3 +83,20 @@ class Process:
             max(lowest, load_bytes) + CONTEXT_BAND_BYTES[0],
             max(highest, load_bytes) + CONTEXT_BAND_BYTES[1],
         )
+
+
+def _mathematics(run: Run) -> bool:
+    """Whether SDPA without a mask has no FlashAttention behind it (``attention._unmasked``)."""
+    return run.attention is Attention.SDPA and not run.sample_packing and not (run.ampere and run.half)
+
+
+def _scoring_heads(architecture: Architecture, attention: Attention) -> int:
+    """The most heads of a layer that makes scores: under SDPA one with grouped keys."""
+    return max(
+        (
+            block.attention_heads
+            for block in architecture.blocks
+            if attention is Attention.EAGER or block.attention_heads != block.key_value_heads
+        ),
+        default=0,
+    )

@@ -24,6 +24,7 @@ from app.core.memory.tape import (
     Tensor,
     prune,
 )
+from app.core.memory.within import Within
 from app.core.run import Offloading
 
 CACHED = 1024
@@ -61,8 +62,12 @@ class LayerProfile:
     """What it sends there of its own."""
     lets_go: bool
     """Whether what came back for the layer above is counted in its own moments."""
+    pending: tuple[int, int]
+    """Elements and itemsize of the gradient that waits for the next one when its backward is over (``within``)."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
+    lingering: int = 0
+    """What it handed on when it was made again, and what the nodes behind that saved: no backward runs them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,8 @@ def profile_layer(
     offloading: Offloading = Offloading.NONE,
     waiting: int = -1,
     fetched: int = 0,
+    within: Within | None = None,
+    pending: tuple[int, int] = (0, 0),
 ) -> LayerProfile:
     """Record one layer.
 
@@ -105,7 +112,8 @@ def profile_layer(
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
     where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
     back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
-    other's. ``fetched`` are bytes of weights that come when the layer has been made again.
+    other's. ``fetched`` are bytes of weights that come when the layer has been made again. ``within`` is how an
+    optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
     quiet = Tape(compute=compute, recording=False, positions=positions)
@@ -113,6 +121,7 @@ def profile_layer(
     out = run_layer(quiet, spec, x)
     quiet_stage = Stage(moments=quiet.moments())
     output = out.itemsize
+    quiet.handed_on = ()
     del x, out
     copies = quiet.now
     quiet.end_autocast()
@@ -133,8 +142,10 @@ def profile_layer(
     del x
     forward = Stage(moments=t.moments())
     t.end_autocast()
+    t.handed_on = ()
     kept = t.now - out.bytes
     mark = len(t.log)
+    t.steps(within, pending)
     grad = incoming or t.fresh(width, output, TEMPORARIES)
     weights = t.fresh(fetched, 1, WEIGHTS) if fetched else None
     held = [out.storage, grad] if holding else None
@@ -144,24 +155,31 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
+    lingering = 0
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
+        if again.handed_on:
+            again.end_autocast()
+            again.beside = None
+            lingering = again.now
+            again.handed_on = ()
     else:
-        t.backward(*(ends.pop(0) for _ in range(2)))
+        t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
     backward = Stage(moments=moments)
     t.handed_out = None
     del held, given, weights
     gradients = sum(_live(t, GRADIENTS))
-    source.grads = []
-    t.kept.clear()
+    waits = t.forget(source)
     pinned, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return LayerProfile(
         pinned=pinned,
         moved=moved,
         lets_go=waiting >= 0,
+        pending=waits,
         stuck=sum(storage.bytes for storage in t.stuck),
+        lingering=lingering,
         kept=kept,
         copies=copies,
         output=output,
@@ -192,7 +210,7 @@ def _not_reentrant(
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True
-    t.backward(*(ends.pop(0) for _ in range(2)), reading=lambda: read.append((len(t.log), t.now)))
+    t.backward(ends.pop(0), ends.pop(0), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
     return prune((*made, *moments_from(t, mark)))
@@ -226,6 +244,7 @@ def profile_head(
     needs_input: bool,
     offloading: Offloading = Offloading.NONE,
     labels_stay: bool = False,
+    within: Within | None = None,
 ) -> HeadProfile:
     """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
@@ -239,6 +258,7 @@ def profile_head(
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
         t.outer, t.labels_leave = True, not labels_stay
+    t.steps(within)
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
     x.node = source if needs_input else None
@@ -251,8 +271,7 @@ def profile_head(
     del loss
     backward = Stage(moments=moments_from(t, mark))
     gradients = sum(_live(t, GRADIENTS))
-    source.grads = []
-    t.kept.clear()
+    t.forget(source)
     _, moved = t.let_go() if isinstance(t, OffloadingTape) else (0, 0)
     return HeadProfile(
         moved=moved,

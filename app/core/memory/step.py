@@ -6,6 +6,8 @@ what is above in gradients. All of it is polynomials in lengths and rank (``tape
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
@@ -19,6 +21,7 @@ from app.core.memory.entering import (
     stands_between,
 )
 from app.core.memory.forms import head_spec, layer_specs, position_elements
+from app.core.memory.frozen import frozen_states
 from app.core.memory.layer_offloading import layers_of
 from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import row_tokens, virtual_tokens
@@ -31,8 +34,9 @@ from app.core.memory.offloading import (
     lets_go_itself,
     streams_held,
 )
-from app.core.memory.optimizers import form_of, gradient_bytes
+from app.core.memory.optimizers import gradient_bytes
 from app.core.memory.outline import Base, Group, Heights, Outline, ends
+from app.core.memory.pairs import pairs_of
 from app.core.memory.preference import (
     PreferenceProfile,
     larger_side,
@@ -50,9 +54,11 @@ from app.core.memory.profile import (
     profile_head,
     profile_layer,
 )
+from app.core.memory.small_inputs import small_inputs
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
-from app.core.memory.trained import merged, sizes_of, trained_tensors
+from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
+from app.core.memory.within import within
 from app.core.methods.settings import PeftType
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Offloading, Preference, Run
 
@@ -72,24 +78,31 @@ class Step:
     """Lays the layers of one step end to end; all sizes are packed polynomials."""
 
     def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
-        self.architecture, self.run = architecture, run
+        self.architecture, self.run, self.adapter = architecture, run, adapter
         self.trained = trained = trained_tensors(architecture, run, adapter)
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
         self.gradients = gradient_bytes(trained)
-        self.immediate = form_of(run.optimizer).immediate
+        self.within = within(run.optimizer, trained, run.optimizer_rank)
+        self.immediate = self.within is not None
         self.present = run.gradient_accumulation_steps > 1 and not self.immediate
         self.checkpointed = run.checkpointing is not Checkpointing.OFF
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
-        self.embedding = max((t.elements * t.itemsize for t in trained if t.embedding), default=0)
+        tables = [(t.elements == embedding.weight_parameters, t.elements * t.itemsize) for t in trained if t.embedding]
+        self.embedding = max((size for main, size in tables if main), default=0)
+        self.other_table = max((size for main, size in tables if not main), default=0)
+        """Of another table than the tokens' own: positions, or what is added in every layer."""
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
         self.prompt = prompt_copies(adapter, run)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient()
+        self.small = small_inputs(
+            architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs
+        )
         self.found = self.present or self.penalised
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
         self.moving = layers_of(architecture, run, adapter, kernels)
@@ -109,6 +122,9 @@ class Step:
     def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
         run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        stepping_within = self.within
+        if stepping_within is not None and self.waiting:
+            stepping_within = replace(stepping_within, shared=self.waiting // self.embedding_itemsize)
         if run.preference is not None:
             return profile_preference(
                 spec,
@@ -120,6 +136,7 @@ class Step:
                 refer=refers(run),
                 cached=reference_cache(self.architecture, run),
                 side=larger_side(run),
+                within=stepping_within,
             )
         return profile_head(
             spec,
@@ -129,6 +146,7 @@ class Step:
             needs_input=not self.layers or self.layers[-1].differentiable,
             offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
             labels_stay=labels_stay(run, row_tokens(run)),
+            within=stepping_within,
         )
 
     @property
@@ -176,8 +194,9 @@ class Step:
     def profile(
         self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
     ) -> LayerProfile:
-        """One layer's."""
-        return profile_layer(
+        """One layer's; a gradient that waits below it is taken to wait above it too."""
+        recorded = partial(
+            profile_layer,
             spec,
             stream=stream,
             compute=self.run.itemsize,
@@ -190,7 +209,10 @@ class Step:
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
             waiting=waiting,
             fetched=fetched,
+            within=self.within,
         )
+        found = recorded()
+        return recorded(pending=found.pending) if any(found.pending) else found
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
@@ -199,11 +221,14 @@ class Step:
         return Outline(
             weights=weights + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
-            trained=sizes_of(self.architecture, merged(self.trained)),
+            trained=sizes_of(
+                self.architecture, merged(self.trained), pairs_of(self.adapter, factor_itemsize(self.run))
+            ),
             training=Heights(self.training()),
             evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
             offloaded=self.on_host() if self.offloaded else waiting,
             fetched=self.moving.sizes[0] if self.moving else 0,
+            frozen_states=frozen_states(self.architecture, self.run),
         )
 
     def on_host(self) -> int:
@@ -236,7 +261,16 @@ class Step:
     def batch(self) -> int:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
-        return self.tables + self.leaf + self.prompt + between + self.stuck
+        small = self.small.held if self.small is not None else 0
+        return self.tables + self.leaf + self.prompt + between + self.stuck + small + self.shared
+
+    @property
+    def shared(self) -> int:
+        """Keys and values that Gemma 4 holds for layers to come, beside what a checkpoint keeps."""
+        if not self.checkpointed:
+            return 0
+        stored = [spec.heads for spec in self.specs if spec.stores and spec.heads is not None]
+        return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
 
     @property
     def stuck(self) -> int:
@@ -352,6 +386,9 @@ class Step:
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
+            below += layer.lingering
+            if place == len(self.layers) - 1 and self.small is not None:
+                below += self.small.gradient
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
             moments = self.distinct[key].backward.moments
             yield Group(phase=Phase.BACKWARD, moments=moments, bases=tuple(ends(bases[key])))
@@ -361,6 +398,20 @@ class Step:
         if self.rowed:
             base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.rowed),), bases=(base,))
+        made = 0 if self.immediate else self.gradients
+        if self.small is not None and self.small.moments:
+            own = self.embedding * (0 if self.architecture.tie_word_embeddings else 1) + self.other_table
+            base = Base(
+                gradients=before or max(0, made - own - self.small.trained),
+                activations=self.batch - self.small.held + self.lingering + self.embedded,
+            )
+            yield Group(phase=Phase.BACKWARD, moments=self.small.moments, bases=(base,))
+        if self.other_table:
+            base = Base(
+                gradients=before or max(0, made - self.other_table),
+                activations=self.batch + self.lingering + self.embedded,
+            )
+            yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.other_table),), bases=(base,))
         if not self.embedding:
             return
         tied_copies = 0
@@ -369,12 +420,19 @@ class Step:
             tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
         moment = _temporary(self.embedding * (1 + tied_copies))
         others = 0 if self.immediate else before or self.gradients - self.embedding
-        base = Base(gradients=others, activations=self.batch + self.embedded)
+        small = self.small.held if self.small is not None else 0
+        base = Base(gradients=others, activations=self.batch - small + self.lingering + self.embedded)
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
+
+    @property
+    def lingering(self) -> int:
+        """What layers left behind that hand out keys and values, made again outside of the backward's own graph."""
+        return sum(layer.lingering for layer in self.layers)
 
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
-        held = self.tables + self.masks + self.copies + self.cached + (0 if self.alone else self.embedded)
+        given = self.small.given if self.small is not None else 0
+        held = self.tables + self.masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
         itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
         rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}

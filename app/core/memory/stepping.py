@@ -6,7 +6,15 @@ All of it follows from the outline's tensors, a rank and an optimizer, whatever 
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.core.memory.optimizers import form_of, gradient_bytes, host_bytes, state_bytes, step_temporary_bytes
+from app.core.memory.optimizer_forms import Family, OptimizerForm, Trained, form_of
+from app.core.memory.optimizers import (
+    gradient_bytes,
+    host_bytes,
+    state_bytes,
+    step_temporary_bytes,
+    step_within,
+)
+from app.core.memory.pairs import step_bytes
 from app.core.memory.trained import Sizes
 
 KEPT = 4096
@@ -17,7 +25,8 @@ KEPT = 4096
 class Stepping:
     """What one optimizer takes: ``gradients`` and ``states`` in bytes, ``on_host`` those of the states that may leave.
 
-    ``used`` and ``scratch`` are the gradients that are there while it steps, and its temporaries.
+    ``used`` and ``scratch`` are the gradients that are there while it steps, and its temporaries; ``within`` whether it
+    steps within the backward.
     """
 
     parameters: int
@@ -26,6 +35,7 @@ class Stepping:
     on_host: int
     used: int
     scratch: int
+    within: bool = False
 
 
 @lru_cache(maxsize=KEPT)
@@ -33,11 +43,31 @@ def stepping(trained: Sizes, optimizer: str, *, rank: int, projection_rank: int)
     """What ``optimizer`` takes of ``trained`` at an adapter's ``rank``; its own projections have theirs."""
     tensors, form = trained.at(rank), form_of(optimizer)
     gradients = gradient_bytes(tensors)
+    used, scratch = gradients, 0
+    states = state_bytes(tensors, form, rank=projection_rank)
+    if form.immediate:
+        used, scratch = _last(tensors, form, projection_rank)
+    elif form.family is Family.PAIRED:
+        pairs = trained.pairs_at(rank)
+        states, scratch = sum(group.states for group in pairs), step_bytes(pairs)
+    else:
+        scratch = step_temporary_bytes(tensors, form, rank=projection_rank)
     return Stepping(
         parameters=sum([tensor.elements * tensor.copies for tensor in tensors]),
         gradients=gradients,
-        states=state_bytes(tensors, form, rank=projection_rank),
+        states=states,
         on_host=host_bytes(tensors, form),
-        used=max([each.elements * each.itemsize for each in tensors], default=0) if form.immediate else gradients,
-        scratch=step_temporary_bytes(tensors, form),
+        used=used,
+        scratch=scratch,
+        within=form.immediate,
     )
+
+
+def _last(tensors: tuple[Trained, ...], form: OptimizerForm, rank: int) -> tuple[int, int]:
+    """The largest gradient and its step, as where it comes last: what it finds within the backward is counted there."""
+    found = [(0, 0)]
+    for tensor in tensors:
+        size = tensor.elements * tensor.itemsize
+        beside, after = step_within(tensor, form, rank=rank)
+        found.append((size, max(beside, after - size)))
+    return max(found, key=sum)

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from weakref import ReferenceType, ref
 
+from app.core.memory.within import Within
+
 FIELD = 64
 TOKEN = 1 << FIELD
 """One for each token of the micro batch."""
@@ -197,6 +199,10 @@ class Tape:
         self.positions = positions
         self.reentrant = reentrant
         self.training = training
+        self.within: Within | None = None
+        """How an optimizer steps within the backward, if it does."""
+        self.pending: list[Tensor] = []
+        """The gradient that waits there for the next."""
         self.saving = 0
         """Nodes so far that save something."""
         self.stops_at = 0
@@ -211,6 +217,8 @@ class Tape:
         """What nodes hold beside what they save, which goes with the graph and leaves with no hook."""
         self.handed_out: Tensor | None = None
         """What a layer hands out beside its output."""
+        self.handed_on: tuple[Tensor, ...] = ()
+        """What the model keeps of a layer for others, and with it the nodes that made it."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
@@ -309,6 +317,9 @@ class Tape:
     def receive(self, node: Node, index: int, grad: Tensor) -> None:
         """Bring a gradient to where it is waited for; the second is added into the first if that is nobody else's."""
         if isinstance(node, Leaf) and node.parameter:
+            if self.within is not None and grad.elements != self.within.shared:
+                self._step(self.within, grad)
+                return
             if not self.gradients_present and grad.storage is not None:
                 grad.storage.move(GRADIENTS)
                 self.kept.append(grad.storage)
@@ -320,6 +331,31 @@ class Tape:
         node.grads[index] = None
         alone = sys.getrefcount(held) <= ALONE and sys.getrefcount(held.storage) <= ALONE
         node.grads[index] = held if alone else self.fresh(held.elements, max(held.itemsize, grad.itemsize))
+
+    def steps(self, within: Within | None, pending: tuple[int, int] = (0, 0)) -> None:
+        """Step within the backward, where a gradient of so many elements and this itemsize waits from above."""
+        self.within = within
+        self.pending = [self.fresh(*pending, GRADIENTS)] if any(pending) else []
+
+    def forget(self, source: Leaf) -> tuple[int, int]:
+        """Let go of all gradients; elements and itemsize of the one that waits for the next."""
+        source.grads = []
+        self.kept.clear()
+        waiting = self.pending.pop() if self.pending else None
+        return (waiting.elements, waiting.itemsize) if waiting is not None else (0, 0)
+
+    def _step(self, within: Within, grad: Tensor) -> None:
+        """The optimizer's step of a gradient that has come, or of the one before it; it goes with its step."""
+        used = [grad]
+        if within.deferred:
+            used, self.pending = self.pending, used
+        if grad.storage is not None:
+            grad.storage.move(GRADIENTS)
+        if used:
+            beside, after = within.of(used[0].elements, used[0].itemsize)
+            self.fresh(beside, 1, TEMPORARIES)
+            used.clear()
+            self.fresh(after, 1, TEMPORARIES)
 
     def end_autocast(self) -> None:
         """Leave the autocast region: its copies of weights go, unless a node saved them."""

@@ -8,7 +8,8 @@ from math import prod
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.kept import kept
-from app.core.memory.optimizers import Trained
+from app.core.memory.optimizer_forms import Trained
+from app.core.memory.pairs import Pairs
 from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -27,7 +28,7 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
     """
     rows: list[Trained] = []
     storing = Storing.of(run)
-    lora_itemsize = 4 if run.adapter_fp32 else run.itemsize
+    lora_itemsize = factor_itemsize(run)
     for adapted in adapter.modules:
         module = adapted.module
         copies = adapted.copies
@@ -82,6 +83,11 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
     return tuple(rows)
 
 
+def factor_itemsize(run: Run) -> int:
+    """Bytes of a value of an adapter's factors."""
+    return 4 if run.adapter_fp32 else run.itemsize
+
+
 def _projected(tensor: Trained, copies: int) -> list[Trained]:
     """A tensor of which so many copies are the targets of a low-rank optimizer."""
     found = [replace(tensor, copies=copies, targeted=True)] if copies else []
@@ -103,8 +109,9 @@ _STAYING = tuple(each.name for each in fields(Trained) if each.name not in {"ele
 class Sizes:
     """Tensors whose packed elements a rank is put into; those without it stay as they are."""
 
-    def __init__(self, trained: Iterable[Trained]) -> None:
+    def __init__(self, trained: Iterable[Trained], pairs: Iterable[Pairs] = ()) -> None:
         found = tuple(trained)
+        self.pairs = tuple(pairs)
         self.fixed = tuple(tensor for tensor in found if tensor.elements < RANK)
         self.growing = [
             (
@@ -126,10 +133,14 @@ class Sizes:
             ],
         )
 
+    def pairs_at(self, rank: int) -> tuple[Pairs, ...]:
+        """Factors of an adapter, at one rank."""
+        return tuple([replace(each, rank=each.rank // RANK * rank + each.rank % RANK) for each in self.pairs])
 
-def sizes_of(architecture: Architecture, trained: tuple[Trained, ...]) -> Sizes:
+
+def sizes_of(architecture: Architecture, trained: tuple[Trained, ...], pairs: tuple[Pairs, ...]) -> Sizes:
     """One object for the same tensors, whatever else differs: what an optimizer takes of them is kept by it."""
-    return kept(architecture, ("sizes", trained), lambda: Sizes(trained))
+    return kept(architecture, ("sizes", trained, pairs), lambda: Sizes(trained, pairs))
 
 
 def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:

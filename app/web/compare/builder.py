@@ -116,6 +116,7 @@ class Builder:
             state=self.found.state.value,
             variants=self.variant_views(),
             settings=self.settings(),
+            recommended=self.advice(),
             items=tuple(self.item(position, item) for position, item in enumerate(self.items)),
             parts=tuple(self.t(f"term.{code}") for code in self.codes()),
             picture=self.picture() if self.items else None,
@@ -179,6 +180,15 @@ class Builder:
         """Whether it is the method that the decision tree takes for this model and card."""
         plan = self.found.plan
         return plan is not None and item.method is not None and item.method.id == plan.decision.method
+
+    def advice(self) -> str:
+        """Which of the methods the tree takes and why, in words; nothing where variants of a plan are compared."""
+        plan = self.found.plan
+        if plan is None or self.typed or not self.items:
+            return ""
+        *_, chosen, _switch = plan.decision.path
+        name = self.t(f"method.{plan.decision.method}")
+        return self.t("compare.advice", method=name, reason=self.texts.render(chosen.reason))
 
     def settings(self) -> str:
         """What is compared, in a line; the form above may be far away, and is not printed."""

@@ -104,6 +104,7 @@ class ComparePage:
     state: str
     variants: tuple[VariantView, ...]
     settings: str
+    recommended: str
     items: tuple[ItemView, ...]
     parts: tuple[str, ...]
     picture: PictureView | None

@@ -12,7 +12,7 @@ from app.web.contexts.form import (
     OptionGroup,
     PastedModel,
 )
-from app.web.contexts.frame import ErrorPage, Language, Link, NavGroup, NavLink, PageContext, Shell
+from app.web.contexts.frame import ErrorPage, Language, Link, Nav, NavGroup, NavLink, PageContext, Shell
 from app.web.contexts.home import HomePage, Sample
 from app.web.contexts.result import (
     AlternativeView,
@@ -52,6 +52,7 @@ __all__ = [
     "ModelChoice",
     "ModelChoices",
     "ModuleView",
+    "Nav",
     "NavGroup",
     "NavLink",
     "Option",

@@ -41,9 +41,12 @@ class FindingView:
     fix: Link | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class FieldView:
-    """One field as shown. ``reset_url`` is set where the value differs from what is recommended."""
+    """One field as shown. ``reset_url`` is set where the value differs from what is recommended.
+
+    Told apart by which it is: what was drawn of one is kept as long as it is.
+    """
 
     name: str
     id: str

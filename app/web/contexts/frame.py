@@ -42,6 +42,13 @@ class NavGroup:
     links: tuple[NavLink, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
+class Nav:
+    """The way to every page. Told apart by which it is: what was drawn of one is kept as long as it is."""
+
+    groups: tuple[NavGroup, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shell:
     """What surrounds every page. ``here`` is the name of its route, or of the section that it belongs to.
@@ -53,7 +60,7 @@ class Shell:
     description: str
     lang: str
     languages: tuple[Language, ...]
-    nav: tuple[NavGroup, ...]
+    nav: Nav
     home_url: str
     plan_url: str
     here: str

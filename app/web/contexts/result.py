@@ -1,6 +1,7 @@
 """A plan in words and figures: what the result region shows."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -20,6 +21,7 @@ class Segment:
     x_percent: str
     width_percent: str
     middle_percent: str
+    labelled: bool
     roomy: bool
     share: str
     explanation: str
@@ -41,6 +43,7 @@ class MemoryBar:
     range_width_percent: str
     range_low: str
     range_high: str
+    largest: str
     description: str
 
 
@@ -114,9 +117,8 @@ class TakeAlong:
     yaml: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """One part of a column: ``y`` and ``height`` in px of the drawing."""
+class Slice(NamedTuple):
+    """One part of a column: ``y`` and ``height`` in px of the drawing. A tuple: a chart has some fifty."""
 
     number: int
     y: str
@@ -135,9 +137,11 @@ class Column:
     x_percent: str
     width_percent: str
     middle_percent: str
-    top: str
+    total_y: str
     slices: tuple[Slice, ...]
     url: str
+    values: tuple[str, ...]
+    """A text for each of the chart's parts, blank where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +156,8 @@ class Tick:
 class LengthChart:
     """Memory by part against sequence length, with the card's limit as a line: the drawing and its table.
 
-    ``parts`` are the labels of the table's columns; ``rows`` hold a text for each of them, blank where there is none.
-    ``takes`` lead to the longest with headroom and the longest at all, each with the verdict that follows.
+    ``parts`` are the labels of the table's columns. ``takes`` lead to the longest with headroom and the longest at
+    all, each with the verdict that follows.
     """
 
     columns: tuple[Column, ...]
@@ -164,7 +168,6 @@ class LengthChart:
     longest: str
     takes: tuple[Link, ...]
     parts: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

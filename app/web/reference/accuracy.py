@@ -1,7 +1,7 @@
 """How near the memory estimate comes, drawn and in tables."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import floor, log10
+from math import log10
 
 from starlette.requests import Request
 
@@ -16,7 +16,7 @@ LEFT, TOP, RIGHT, BOTTOM = 56, 12, 548, 376
 """The drawing's field in its own units."""
 OVERALL = ("peaks", "drawn")
 """Recordings that go through methods, models and settings at large; each of the others looks into one thing."""
-TICKS_GIB = (1, 2, 5, 10, 20, 50, 100, 200)
+TICKS_GIB = (0.001, 0.01, 0.1, 1, 10, 100, 1000)
 
 
 def accuracy_page(request: Request, texts: Texts) -> AccuracyPage:
@@ -192,8 +192,8 @@ def _scatter(cases: Sequence[AccuracyCase], texts: Texts) -> Scatter:
         description=texts.text(
             "reference.accuracy.drawing",
             count=len(cases),
-            low=10 ** (floor(low * 10) / 10),
-            high=10**high,
+            low_bytes=min(sizes),
+            high_bytes=max(sizes),
             worst=100 * shown.worst if shown else 0,
         ),
     )

@@ -55,7 +55,7 @@ class Builder:
         nodes = tuple(self.node(node) for node in self.tree.nodes.values())
         leaves = tuple(self.leaf(leaf) for leaf in self.tree.leaves.values())
         reached = next((leaf for leaf in leaves if leaf.reached), None)
-        walked = ", ".join(step.answer for step in self.steps())
+        walked = " → ".join(step.answer for step in self.steps())
         described = self.t("tree.page.drawn", path=walked, end=reached.name if reached else "…") if walked else ""
         plan_path = path_for(self.request, "plan")
         title, about = self.t("tree.page.title"), self.t("tree.page.lead")

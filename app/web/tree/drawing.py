@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 from app.core.decision import Tree
 from app.core.units import ceil_div
@@ -9,6 +10,8 @@ from app.web.tree.context import Box, Drawing, Edge, LeafView, NodeView
 
 COLUMN = 197
 ROW = {"en": 172, "my": 288}
+"""px: from one row to the next, more where a box would reach the one below it."""
+BETWEEN = 28
 WIDTH = 183
 """Six columns of boxes, which a window of 1280 px shows whole."""
 PADDING = 14
@@ -24,16 +27,16 @@ def draw(
 ) -> Drawing:
     """Every question and method in its place."""
     boxes: dict[str, Box] = {}
+    heights = {view.id: _height(view, language) for view in nodes}
+    row = _row(tree, heights, ROW[language])
     for view in nodes:
         place = tree.nodes[view.id].place
         if place is not None:
-            rows = [view.question, *(answer.text for answer in view.answers)]
-            height = 2 * PADDING + sum(_lines(text, language) for text in rows) * LINE[language] + 3 * len(rows) + PORT
             boxes[view.id] = Box(
                 x=_x(place),
-                y=_y(place, language),
+                y=_y(place, row),
                 width=WIDTH,
-                height=height,
+                height=heights[view.id],
                 title=view.question,
                 answers=tuple((answer.letter, answer.text, answer.taken) for answer in view.answers),
                 number=view.number,
@@ -47,7 +50,7 @@ def draw(
         if place is not None:
             boxes[f"leaf {leaf.id}"] = Box(
                 x=_x(place),
-                y=_y(place, language) + ROW[language] // 4,
+                y=_y(place, row) + ROW[language] // 4,
                 width=WIDTH,
                 height=LEAF_HEIGHT,
                 title=leaf.name,
@@ -72,8 +75,28 @@ def _x(place: tuple[float, float]) -> int:
     return PADDING + round(place[0] * COLUMN)
 
 
-def _y(place: tuple[float, float], language: str) -> int:
-    return PADDING + round(place[1] * ROW[language])
+def _y(place: tuple[float, float], row: int) -> int:
+    return PADDING + round(place[1] * row)
+
+
+def _height(view: NodeView, language: str) -> int:
+    rows = [view.question, *(answer.text for answer in view.answers)]
+    return 2 * PADDING + sum(_lines(text, language) for text in rows) * LINE[language] + 3 * len(rows) + PORT
+
+
+def _row(tree: Tree, heights: Mapping[str, int], least: int) -> int:
+    """How far rows are apart, so that every box ends above what is below it."""
+    places = [(node.place, heights[name]) for name, node in tree.nodes.items() if node.place is not None]
+    ends = [node.place for node in tree.nodes.values()] + [leaf.place for leaf in tree.leaves.values()]
+    return max(
+        (
+            ceil((height + BETWEEN) / (below[1] - place[1]))
+            for place, height in places
+            for below in ends
+            if below is not None and below[1] > place[1] and abs(below[0] - place[0]) * COLUMN < WIDTH
+        ),
+        default=least,
+    )
 
 
 def _lines(text: str, language: str) -> int:

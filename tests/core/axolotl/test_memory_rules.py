@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.core.axolotl.rule_cases import findings
+from app.core.findings import Effect
+from app.core.run_reader import read_run
+from tests.core.axolotl.rule_cases import FULL, GOOD, MOE, QLORA, findings
 
 SAID: list[tuple[dict[str, Any], str]] = [
     ({"torch_compile": True}, "memory_not_priced"),
@@ -19,6 +21,9 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"optimizer": "flash_adamw"}, "optimizer_full_precision"),
     ({"adapter": None, "optimizer": "galore_adamw"}, "optimizer_targets"),
     ({"optimizer": "galore_adamw_layerwise", "gradient_accumulation_steps": 2}, "optimizer_layerwise"),
+    ({"optimizer": "galore_adafactor_layerwise"}, "optimizer_relative_step"),
+    ({"optimizer": "lomo", "bf16": False, "fp16": True}, "optimizer_scaled"),
+    ({"optimizer": "adalomo", "bf16": "false", "fp16": True}, "optimizer_scaled"),
     ({"optimizer": "dion"}, "optimizer_dion"),
     ({"optimizer": "dion", "dion_lr": 0.01, "dion_momentum": 0.9, "dion_rank_fraction": 0.5}, "optimizer_dion_rank"),
     ({"optimizer": "adamw_anyprecision"}, "optimizer_anyprecision"),
@@ -37,6 +42,11 @@ UNSAID: list[tuple[dict[str, Any], str]] = [
     ({"adapter": None, "optimizer": "flash_adamw"}, "optimizer_full_precision"),
     ({"optimizer": "galore_adamw", "optim_target_modules": ["mlp"]}, "optimizer_targets"),
     ({"optimizer": "galore_adamw_layerwise"}, "optimizer_layerwise"),
+    ({"optimizer": "galore_adamw_layerwise"}, "optimizer_relative_step"),
+    ({"optimizer": "galore_adafactor_layerwise", "gradient_accumulation_steps": 2}, "optimizer_layerwise"),
+    ({"optimizer": "lomo", "fp16": True}, "optimizer_scaled"),
+    ({"optimizer": "adamw_8bit", "bf16": False, "fp16": True}, "optimizer_scaled"),
+    ({"optimizer": "adalomo", "adapter": None}, "optimizer_adalomo_matrices"),
 ]
 
 
@@ -55,3 +65,36 @@ def test_said(changes: dict[str, Any], code: str) -> None:
 def test_unsaid(changes: dict[str, Any], code: str) -> None:
     """Nothing is said of what is well."""
     assert code not in findings(changes)
+
+
+def test_adalomo_needs_matrices() -> None:
+    """Its first step fails at fused experts; adapters and vectors are no matter, nor is a model that nobody knows."""
+    whole = {**FULL, "optimizer": "adalomo"}
+    found = findings(whole, MOE)["optimizer_adalomo_matrices"]
+    assert found.effect is Effect.FAILS_AT_RUN
+    assert "optimizer_adalomo_matrices" not in findings({**whole, "optimizer": "lomo"}, MOE)
+    assert "optimizer_adalomo_matrices" not in findings({"optimizer": "adalomo"}, MOE)
+    assert "optimizer_adalomo_matrices" not in findings(whole, None)
+
+
+@pytest.mark.parametrize("yes", [True, "true", "yes", "On", 1])
+def test_layer_offloading_is_priced_however_it_is_spelled(yes: object) -> None:
+    """The finding, the band and the figure ask the same reader."""
+    given = {**QLORA, "layer_offloading": yes, "gradient_checkpointing": yes}
+    assert "memory_not_priced_less" not in findings(given)
+    assert read_run({**GOOD, **given}).room_percent == (0, 0)
+    for change in ({"gradient_checkpointing": "False"}, {"activation_offloading": True}, {"rl": "orpo"}):
+        assert findings(given | change)["memory_not_priced_less"].key == "layer_offloading"
+        assert read_run({**GOOD, **given, **change}).room_percent == (90, 0)
+
+
+@pytest.mark.parametrize("no", [None, False, "False", "no", "off", 0])
+def test_layer_offloading_that_is_off(no: object) -> None:
+    """However that is spelled."""
+    assert "memory_not_priced_less" not in findings({**FULL, "layer_offloading": no})
+    assert read_run({**GOOD, **FULL, "layer_offloading": no}).room_percent == (0, 0)
+
+
+def test_layer_offloading_of_a_run_that_cannot_be_read() -> None:
+    """Nothing is known of it, so it is said."""
+    assert "memory_not_priced_less" in findings({**QLORA, "layer_offloading": True, "lora_r": "many"})

@@ -9,7 +9,8 @@ from app.core.architectures import describe
 from app.core.memory.attending import kernel_of, takes_lengths
 from app.core.memory.attention import Heads, Kernel, attend
 from app.core.memory.linears import LinearSpec, base, fused_product
-from app.core.memory.optimizers import Trained, form_of, step_temporary_bytes
+from app.core.memory.optimizer_forms import Trained, form_of
+from app.core.memory.optimizers import step_temporary_bytes
 from app.core.memory.step import Step
 from app.core.memory.tape import SQUARE, TOKEN, Leaf, Tape
 from app.core.run import Quantization

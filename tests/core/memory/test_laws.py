@@ -10,7 +10,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory, peak
-from app.core.memory.optimizers import FORMS
+from app.core.memory.optimizer_forms import FORMS
 from app.core.memory.profile import profile_head, profile_layer
 from app.core.run_reader import OPTIMIZERS, read_run
 

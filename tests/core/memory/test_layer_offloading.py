@@ -4,6 +4,7 @@ import pytest
 
 from app.core.axolotl.unmodelled import room
 from app.core.memory.layer_offloading import OTHER_NAMES
+from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, estimated, recorded
 
 CASES = recorded("layer_offloading.jsonl")
@@ -41,8 +42,8 @@ def test_what_is_not_priced_keeps_its_room(change: dict) -> None:
     without = estimated(case | {"config": case["config"] | change | {"layer_offloading": False}})
     changed = case | {"config": case["config"] | change}
     assert estimated(changed).allocated_peak_bytes == without.allocated_peak_bytes
-    assert room(changed["config"]) == (90, 0)
-    assert room(case["config"]) == (0, 0)
+    assert room(changed["config"], read_run(changed["config"])) == (90, 0)
+    assert room(case["config"], read_run(case["config"])) == (0, 0)
 
 
 def test_evaluation_finds_the_layers_around() -> None:

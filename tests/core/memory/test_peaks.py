@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def described(case: dict[str, Any]) -> tuple[Architecture, Run]:
         plugins.append(CCE_PLUGIN)
     if any(key.startswith("liger") for key in config):
         plugins.append(LIGER_PLUGIN)
-    return describe(case["model"]), read_run(config | {"plugins": plugins})
+    run = read_run(config | {"plugins": plugins})
+    return describe(case["model"]), replace(run, ampere=not config.get("before_ampere"))
 
 
 def estimated(case: dict[str, Any]) -> Memory:

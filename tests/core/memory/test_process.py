@@ -91,3 +91,32 @@ def test_a_reward_makes_no_logits() -> None:
     assert not Process.of(
         describe(model), read_run({"adapter": "lora", "lora_r": 8, "reward_model": True})
     ).widest_bytes
+
+
+@pytest.mark.parametrize(
+    ("changes", "key_value_heads", "makes"),
+    [
+        ({"bf16": False}, 2, True),
+        ({"bf16": False}, 4, False),
+        ({"bf16": False, "sample_packing": True}, 2, False),
+        ({}, 2, False),
+        ({"before_ampere": True}, 2, True),
+        ({"attn_implementation": "eager"}, 4, True),
+    ],
+)
+def test_scores_of_every_pair_are_a_block_where_they_are_made(
+    changes: dict[str, Any], key_value_heads: int, makes: bool
+) -> None:
+    """Under SDPA with grouped keys alone, in fp32 or before Ampere; under eager attention always."""
+    model = {
+        "model_type": "llama",
+        "hidden_size": 256,
+        "intermediate_size": 512,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": key_value_heads,
+        "vocab_size": 1000,
+    }
+    config = {"attn_implementation": "sdpa", "adapter": "lora", "lora_r": 8, "lora_target_linear": True} | changes
+    found = Process.of(*described({"model": model, "config": config, "rows": [1, 2048]}))
+    assert found.widest_bytes == (4 * 4 * 2048 * 2048 if makes else 4 * 1000 * 2048)

@@ -15,7 +15,8 @@ from app.core.memory.attending import one_row, rotary_width
 from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
 from app.core.memory.forms import layer_specs
 from app.core.memory.operations import spread
-from app.core.memory.optimizers import Trained, form_of, state_bytes, step_temporary_bytes
+from app.core.memory.optimizer_forms import Trained, form_of
+from app.core.memory.optimizers import state_bytes, step_temporary_bytes
 from app.core.memory.preference import larger_side, reference_cache, reference_copies, reference_head
 from app.core.memory.rows import dropouts_of
 from app.core.memory.step import Step

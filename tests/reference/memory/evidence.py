@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.core.memory.optimizers import form_of
+from app.core.memory.optimizer_forms import form_of
 from app.core.run import LORA_KERNEL_KEYS
 from tests.core.memory.test_peaks import DATA, estimated, recorded
 
@@ -19,6 +19,7 @@ RECORDINGS: Mapping[str, str] = {
     "rare_third": "rare switches, drawn a third time",
     "wide_held_back": "drawn from the whole catalogue, a second time",
     "layer_offloading": "layers that wait on the host",
+    "every_optimizer": "optimizers that step within the backward, or else as no other does",
     "shown": "models in which one trait decides",
     "offloaded_losses": "losses under activation offloading",
     "gptq_chosen": "GPTQ checkpoints, chosen",

@@ -12,6 +12,8 @@ import contextlib
 
 import torch
 
+from .immediate import IMMEDIATE, Immediate
+from .polora import Polora
 from .real_optimizers import REAL, STOOD_IN, StandIn, tensors_of
 
 BNB = {"adamw_8bit": (8, 2), "adamw_bnb_8bit": (8, 2), "paged_adamw_8bit": (8, 2), "paged_adamw_32bit": (32, 2), "paged_adamw": (32, 2),
@@ -19,14 +21,14 @@ BNB = {"adamw_8bit": (8, 2), "adamw_bnb_8bit": (8, 2), "paged_adamw_8bit": (8, 2
        "rmsprop_bnb": (32, 1), "rmsprop_bnb_32bit": (32, 1), "ademamix": (32, 3), "ademamix_8bit": (8, 3), "paged_ademamix_32bit": (32, 3),
        "paged_ademamix_8bit": (8, 3)}  # fmt: skip
 TORCH = {"adamw_torch": 2, "adamw_torch_fused": 2, "sgd": 0, "rmsprop": 1, "adagrad": 1}
-SUPPORTED = (*BNB, *TORCH, "adafactor", *REAL, *STOOD_IN)
+SUPPORTED = (*BNB, *TORCH, "adafactor", *REAL, *STOOD_IN, *IMMEDIATE, "polora")
 
 
 @contextlib.contextmanager
-def _items():
-    """Counters of steps and norms are read as numbers; fake ones say ten, and no when asked which is larger."""
+def _items(*, truth: bool = False):
+    """Counters of steps and norms are read as numbers; fake ones say ten, and ``truth`` when asked which is larger."""
     kept = torch.Tensor.item, torch.Tensor.__bool__
-    torch.Tensor.item, torch.Tensor.__bool__ = lambda self: 10.0, lambda self: False
+    torch.Tensor.item, torch.Tensor.__bool__ = lambda self: 10.0, lambda self: truth
     try:
         yield
     finally:
@@ -50,8 +52,14 @@ class Optimizer:
         self.groups = [g for g in groups if g]
         self.states: list[torch.Tensor] = []
         self.host_bytes = 0
-        self.real = self.stand_in = None
-        if name in STOOD_IN:
+        self.real = self.stand_in = self.immediate = None
+        if name in IMMEDIATE:
+            self.immediate = Immediate(name, model, cfg or {})
+            self.states = self.immediate.states
+        elif name == "polora":
+            self.stand_in = Polora(model)
+            self.states = self.stand_in.states
+        elif name in STOOD_IN:
             self.stand_in = StandIn(name, model, cfg or {})
             self.states, self.host_bytes = self.stand_in.states, self.stand_in.host_bytes
         elif name in REAL:
@@ -88,14 +96,32 @@ class Optimizer:
                 if not small:
                     self.states.append(torch.zeros(-(-p.numel() // 256), dtype=torch.float32))
 
+    @property
+    def runs(self) -> bool:
+        """Whether an optimizer's own code makes its states, in its first step."""
+        return self.real is not None or self.immediate is not None or self.name == "polora"
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """The backward of a micro batch, which for some is the step too."""
+        if self.immediate is None:
+            loss.backward()
+            return
+        with _items():
+            self.immediate.backward(loss)
+
     def step(self) -> None:
+        if self.immediate is not None:
+            self.immediate.collect()
+            self.states = self.immediate.states
+            return
         if self.real is not None:
-            with _items():
+            with _items(truth=self.name == "q_galore_adamw8bit"):  # which asserts that nothing is no number
                 self.real.step()
             self.states = tensors_of(dict(enumerate(self.real.state.values())))
             return
         if self.stand_in is not None:
             self.stand_in.step()
+            self.states = self.stand_in.states
         if self.name in ("adamw_torch", "rmsprop", "adagrad"):
             for group in self.groups:
                 for dtype in {p.dtype for p in group}:

@@ -9,11 +9,13 @@ its compiled step, flashoptim's states (their steps are one fused kernel a tenso
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
 import sys
 import types
+from functools import wraps
 from pathlib import Path
 
 import torch
@@ -96,19 +98,107 @@ def _axolotl(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torc
     return module.ADOPT(axolotl_groups(model), lr=1e-4, decouple=True, foreach=True)
 
 
-def _low_rank(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torch.optim.Optimizer:
-    rank = int((cfg.get("optim_args") or {}).get("rank", 128))
+APOLLO = {"proj": "random", "scale_type": "channel", "update_proj_gap": 200, "scale": 1.0, "proj_type": "std"}
+
+
+def galore_settings() -> dict:
+    """Transformers' of the projected group, its rank apart."""
+    return {"update_proj_gap": 200, "scale": 0.25, "proj_type": "std"}
+
+
+def rank_of(cfg: dict) -> int:
+    """Of the projections of GaLore and APOLLO."""
+    return int((cfg.get("optim_args") or {}).get("rank", 128))
+
+
+def galore_class(name: str) -> type[torch.optim.Optimizer]:
+    """The class that Transformers builds for an optimizer of low rank."""
     if name.startswith("apollo"):
-        groups_ = low_rank_groups(
-            model, cfg, rank=rank, proj="random", scale_type="channel", update_proj_gap=200, scale=1.0, proj_type="std"
-        )
-        return _module("apollo_torch", "apollo").AdamW(groups_, lr=1e-4)
-    groups_ = low_rank_groups(model, cfg, rank=rank, update_proj_gap=200, scale=0.25, proj_type="std")
-    module = _module("galore_torch", "adafactor" if name.startswith("galore_adafactor") else "adamw")
+        return _module("apollo_torch", "apollo").AdamW
+    if "8bit" in name:
+        with real_bitsandbytes():
+            module = _module("galore_torch", "adamw8bit")
+    else:
+        module = _module("galore_torch", "adafactor" if name.startswith("galore_adafactor") else "adamw")
     module.GaLoreProjector.get_orthogonal_matrix = _orthogonal
-    if name.startswith("galore_adafactor"):
-        return module.Adafactor(groups_, lr=1e-4, scale_parameter=False, relative_step=False)
-    return module.AdamW(groups_, lr=1e-4)
+    return (
+        module.Adafactor
+        if name.startswith("galore_adafactor")
+        else module.AdamW8bit
+        if "8bit" in name
+        else module.AdamW
+    )
+
+
+def _low_rank(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torch.optim.Optimizer:
+    if name.startswith("apollo"):
+        return galore_class(name)(low_rank_groups(model, cfg, rank=rank_of(cfg), **APOLLO), lr=1e-4)
+    groups_ = low_rank_groups(model, cfg, rank=rank_of(cfg), **galore_settings())
+    more = {"scale_parameter": False, "relative_step": False} if name == "galore_adafactor" else {}
+    return galore_class(name)(groups_, lr=1e-4, **more)
+
+
+def _bitsandbytes() -> dict[str, types.ModuleType]:
+    return {key: module for key, module in sys.modules.items() if key.partition(".")[0] == "bitsandbytes"}
+
+
+_LOADED = _bitsandbytes()
+"""What Transformers has loaded before the stand-in took its place."""
+
+
+@contextlib.contextmanager
+def real_bitsandbytes():
+    """bitsandbytes itself, whose optimizers are Python; its kernels do nothing, its wait for the card neither."""
+
+    kept = _bitsandbytes()
+    for key in kept:
+        del sys.modules[key]
+    sys.modules.update(_LOADED)  # its operators can be defined once
+    try:
+        functional = importlib.import_module("bitsandbytes.functional")
+        for kernel in ("optimizer_update_8bit_blockwise", "optimizer_update_32bit"):
+            setattr(functional, kernel, wraps(getattr(functional, kernel))(lambda *_, **__: None))
+        torch.cuda.synchronize = lambda *_: None
+        yield
+    finally:
+        for key, module in _bitsandbytes().items():
+            _LOADED[key] = module
+            del sys.modules[key]
+        sys.modules.update(kept)
+
+
+def _q_galore(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torch.optim.Optimizer:
+    """``_configure_custom_optimizer``, with the defaults of Axolotl's ``qgalore_*`` keys."""
+    from axolotl.utils.optimizers import qgalore
+
+    with real_bitsandbytes():
+        module = _module("q_galore_torch", "q_galore_adamw8bit")
+        sys.modules["q_galore_torch"].QGaLoreAdamW8bit = module.AdamW8bit
+        qgalore.patch_q_galore_for_modern_bnb()
+    module.GaLoreProjector.get_orthogonal_matrix = _orthogonal
+    groups_ = qgalore.build_qgalore_param_groups(
+        model,
+        cfg.get("optim_target_modules") or ["attn", "mlp"],
+        rank=cfg.get("qgalore_rank", 256),
+        update_proj_gap=200,
+        scale=0.25,
+        proj_type="std",
+        proj_quant=cfg.get("qgalore_proj_quant", True),
+        proj_bits=4,
+        proj_group_size=cfg.get("qgalore_proj_group_size", 256),
+        cos_threshold=0.4,
+        gamma_proj=2,
+        queue_size=5,
+    )
+    return module.AdamW8bit(groups_, lr=1e-4, weight_decay=0.0)
+
+
+def _anyprecision(name: str, model: nn.Module, cfg: dict, groups: list[list]) -> torch.optim.Optimizer:
+    """``_get_adamw_anyprecision``, which asks for fp32 in both states."""
+    from torchdistx.optimizers import AnyPrecisionAdamW
+
+    full = {"momentum_dtype": torch.float32, "variance_dtype": torch.float32}
+    return AnyPrecisionAdamW([{"params": g} for g in groups], lr=1e-4, use_kahan_summation=False, **full)
 
 
 def _module(package: str, name: str):
@@ -159,7 +249,10 @@ REAL = {
     "adamc": _axolotl,
     "galore_adamw": _low_rank,
     "galore_adafactor": _low_rank,
+    "galore_adamw_8bit": _low_rank,
     "apollo_adamw": _low_rank,
+    "q_galore_adamw8bit": _q_galore,
+    "adamw_anyprecision": _anyprecision,
     "muon": _muon,
 }
 

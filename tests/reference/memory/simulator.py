@@ -118,6 +118,7 @@ class Simulation:
         fused_lora.install()
         fused_lora.restore()
         flash.install()
+        flash.sdpa.before_ampere = bool(cfg.get("before_ampere"))
         grouped.install()
         scans.install()
         arguments = dict(self.config)
@@ -170,7 +171,11 @@ class Simulation:
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        default = not cfg.get("rl") and cfg.get("activation_offloading") != "hidden_states"
+        default = (
+            not cfg.get("rl")
+            and not cfg.get("unfrozen_parameters")
+            and cfg.get("activation_offloading") != "hidden_states"
+        )
         checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default}) | {
             "preserve_rng_state": False
         }
@@ -188,6 +193,8 @@ class Simulation:
         mode = cfg.get("activation_offloading")
         if checkpointing and (mode in (None, False, "hidden_states")):
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
+        if cfg.get("unfrozen_parameters"):
+            self._freeze(cfg["unfrozen_parameters"])
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
@@ -199,6 +206,12 @@ class Simulation:
             from transformers.integrations.neftune import activate_neftune
 
             activate_neftune(base, cfg["neftune_noise_alpha"])
+
+    def _freeze(self, patterns: list[str]) -> None:
+        """``axolotl/utils/freeze.py`` ``freeze_layers_except``: a dot is a dot, and names match from their start."""
+        wanted = [re.compile(re.sub(r"\.(?!\+)", r"\.", pattern)) for pattern in patterns]
+        for name, parameter in self.base.named_parameters():
+            parameter.requires_grad = any(pattern.match(name) for pattern in wanted)
 
     def _offload(self, mode: str | bool, checkpoint_kwargs: dict) -> None:
         """What ``activation_offloading`` does: see ``offloading``."""
@@ -247,6 +260,7 @@ class Simulation:
         lora = LoraConfig(
             r=cfg["lora_r"], lora_alpha=cfg.get("lora_alpha", cfg["lora_r"]), target_modules=targets, lora_dropout=cfg.get("lora_dropout", 0.0),
             target_parameters=cfg.get("lora_target_parameters") or [], modules_to_save=cfg.get("lora_modules_to_save") or None, bias="none",
+            rank_pattern=cfg.get("lora_rank_pattern") or {}, layers_to_transform=cfg.get("peft_layers_to_transform"),
             task_type=TaskType.SEQ_CLS if cfg.get("reward_model") else TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
         )  # fmt: skip
         extra = {}
@@ -300,7 +314,11 @@ class Simulation:
                 self.tracker.relabel(tensor.SCB, kind, "int8 statistics")
             if tensor.requires_grad and tensor.is_leaf:  # not so PEFT's copy of trained tokens' rows
                 tensor.register_post_accumulate_grad_hook(
-                    lambda p, n=name: self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                    lambda p, n=name: (
+                        None
+                        if p.grad is None
+                        else self.tracker.relabel(p.grad, "gradients", f"{_short(n)}.grad {p.grad.dtype}")
+                    )
                 )
         for module in self.model.modules():
             if isinstance(module, experts.Bnb4bitParametrization):
@@ -343,7 +361,7 @@ class Simulation:
                 self._phase("forward")
                 loss = self._forward(batch, num_items)
                 self._phase("backward")
-                loss.backward()
+                optimizer.backward(loss)
             del loss, batch
         self._phase("optimizer")
         with torch.no_grad():
@@ -376,7 +394,7 @@ class Simulation:
                 self.offloaded = layer_offloading.managed(self.model, self.tracker)
             for tensor in optimizer.states:
                 self.tracker.relabel(tensor, "optimizer")
-            if optimizer.real is not None:  # a real optimizer makes its states in its first step
+            if optimizer.runs:  # a real optimizer makes its states in its first step
                 self.step(optimizer)
                 for tensor in optimizer.states:
                     self.tracker.relabel(tensor, "optimizer")
