@@ -231,7 +231,8 @@ def _matrix_scratch(tensors: tuple[Trained, ...], family: Family) -> int:
     """Of the optimizers that make a matrix orthogonal or balanced, and of AdamW for what is none.
 
     Muon's Newton-Schulz iteration runs in bf16: four copies of the matrix beside two of its smaller square, and the
-    update before it lives until it is there; the last one lives through AdamW's steps, which follow. SinkGD writes one iterate while it reads the last, and steps as torchao's 8-bit AdamW does through the rest.
+    update before it lives until it is there; the last one lives through AdamW's steps, which follow. SinkGD writes one
+    iterate while it reads the last, and steps as torchao's 8-bit AdamW does through the rest.
     """
     most = 0
     last = next((tensor.elements for tensor in reversed(tensors) if tensor.matrix), 0)

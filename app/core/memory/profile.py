@@ -116,16 +116,7 @@ def profile_layer(
     optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
-    quiet = Tape(compute=compute, recording=False, positions=positions)
-    x = quiet.fresh(width, stream)
-    out = run_layer(quiet, spec, x)
-    quiet_stage = Stage(moments=quiet.moments())
-    output = out.itemsize
-    quiet.handed_on = ()
-    del x, out
-    copies = quiet.now
-    quiet.end_autocast()
-
+    quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions)
     t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
@@ -186,10 +177,23 @@ def profile_layer(
         differentiable=differentiable,
         saves_input=saves_input,
         gradients=gradients,
-        quiet=quiet_stage,
+        quiet=quiet,
         forward=forward,
         backward=backward,
     )
+
+
+def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tuple[Stage, int, int]:
+    """One layer without a graph: its moments, its output's itemsize, and the bytes that its autocast copies hold."""
+    t = Tape(compute=compute, recording=False, positions=positions)
+    x = t.fresh(spec.hidden * TOKEN, stream)
+    out = run_layer(t, spec, x)
+    stage, output = Stage(moments=t.moments()), out.itemsize
+    t.handed_on = ()
+    del x, out
+    copies = t.now
+    t.end_autocast()
+    return stage, output, copies
 
 
 @lru_cache(maxsize=CACHED)

@@ -90,10 +90,14 @@ class Step:
         self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
-        tables = [(t.elements == embedding.weight_parameters, t.elements * t.itemsize) for t in trained if t.embedding]
+        others = {
+            row.weight_parameters for row in architecture.modules if row.kind is Kind.EMBEDDING and row is not embedding
+        }
+        others.discard(embedding.weight_parameters)
+        tables = [(t.elements not in others, t.elements * t.itemsize) for t in trained if t.embedding]
         self.embedding = max((size for main, size in tables if main), default=0)
         self.other_table = max((size for main, size in tables if not main), default=0)
-        """Of another table than the tokens' own: positions, or what is added in every layer."""
+        """Of another table than the tokens' own, or a prompt's: positions, or what is added in every layer."""
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
