@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import partial
-from operator import attrgetter
 from typing import TypeAlias
 
 from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, union
@@ -48,17 +47,13 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
     if run.peft is not None:
-        return resolve_peft(architecture, run.peft)
+        method = run.peft
+        return kept(architecture, ("peft", method), lambda: _shared(resolve_peft(architecture, method)))
     if run.method is Method.FULL or run.lora is None:
         patterns = run.unfrozen_parameters
         return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
     indices = getattr(run.lora, "trainable_token_indices", None)
     return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
-
-
-_AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
-_reaching = attrgetter(*(each.name for each in fields(LoraSettings) if each.name not in _AMOUNTS))
-"""What of the settings decides which modules an adapter reaches."""
 
 
 def resolve_lora(
@@ -71,13 +66,19 @@ def resolve_lora(
     Raises:
         InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
     """
-    if trainable_token_indices or lora.rank_pattern:
+    if trainable_token_indices:
         return _resolve_lora(architecture, lora, trainable_token_indices)
-    reaching = _reaching(lora)
-    found = kept(architecture, ("adapter", reaching), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r))
-    if not found.scales:
-        return _resolve_lora(architecture, lora, None)
-    return kept(architecture, ("adapter", reaching, lora.r), lambda: found.at(lora.r))
+    return kept(architecture, ("adapter", lora.switches, lora.r), lambda: _at_rank(architecture, lora))
+
+
+def _at_rank(architecture: Architecture, lora: LoraSettings) -> Adapter:
+    """A pattern of ranks, and a convolution in groups that a rank has to be divided by, are looked at for each rank."""
+    if lora.rank_pattern:
+        return _shared(_resolve_lora(architecture, lora, None))
+    found = kept(
+        architecture, ("adapter", lora.switches), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r)
+    )
+    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora, None)
 
 
 def _shared(adapter: Adapter) -> Adapter:

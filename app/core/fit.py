@@ -8,7 +8,7 @@ then one that pages them to the host; shorter sequences; a lower rank; a 4-bit b
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import beside, four_bit_keys, fused_loss, skips_embeddings
@@ -262,121 +262,136 @@ def _offloading(config: Mapping[str, Any], run: Run) -> Sequence[Mapping[str, An
     return ({"gradient_checkpointing": True, "activation_offloading": True},)
 
 
-def climb(ladder: Ladder, *, measure: Measure, capacity_bytes: int, at_most: Measure | None = None) -> Fitted:
+def climb(
+    ladder: Ladder,
+    *,
+    measure: Measure,
+    capacity_bytes: int,
+    at_most: Measure | None = None,
+    reserved_bytes: int = 0,
+) -> Fitted:
     """The least change that fits: down the ladder to the first rung where it does, then back up as far as it may.
 
     Each rung's patches shrink, so a bisection finds the first that fits. ``at_most`` is what a configuration may take
-    at the most, where that must fit and not only what it is expected to take (``measure``).
+    at the most, where that must fit and not only what it is expected to take (``measure``). ``reserved_bytes`` are left
+    over where that can be.
     """
-    search = _Search(ladder, measure, at_most or measure, capacity_bytes)
-    positions: dict[Rung, int] = {}
-    if not search.fits(positions):
-        if not search.fits_somewhere():
-            return search.fitted(search.smallest(), fits=False)
-        positions = search.descend()
-        for rung in reversed([rung for rung in ladder.rungs if positions.get(rung)]):
-            positions |= {rung: search.first(positions, rung, positions[rung])}
-    return search.fitted(positions, fits=True)
+    search = _Search(ladder, measure, at_most or measure)
+    limits = (capacity_bytes - reserved_bytes, capacity_bytes) if reserved_bytes else (capacity_bytes,)
+    found = next((place for limit in limits if (place := search.least(limit)) is not None), None)
+    return search.fitted(search.smallest(), fits=False) if found is None else search.fitted(found, fits=True)
+
+
+def reach(ladder: Ladder, *, measure: Measure, at_most: Measure, capacity_bytes: int) -> Fitted | None:
+    """As ``climb``, but None where nothing fits: what is smallest then is of no use."""
+    search = _Search(ladder, measure, at_most)
+    found = search.least(capacity_bytes)
+    return None if found is None else search.fitted(found, fits=True)
 
 
 def fits_somewhere(ladder: Ladder, measure: Measure, capacity_bytes: int) -> bool:
     """Whether anything on the ladder fits."""
-    return _Search(ladder, measure, measure, capacity_bytes).fits_somewhere()
+    return _Search(ladder, measure, measure).fits_somewhere(capacity_bytes)
 
 
-def _place(positions: Mapping[Rung, int]) -> tuple[int, ...]:
-    return tuple([positions.get(rung, 0) for rung in RUNGS])
+Place: TypeAlias = tuple[int, ...]
+"""A position on each rung that a ladder has; 0 changes nothing."""
 
 
 class _Search:
-    """Positions on one ladder, each put together and measured once."""
+    """Places on one ladder, each put together and measured once."""
 
-    def __init__(self, ladder: Ladder, measure: Measure, at_most: Measure, capacity_bytes: int) -> None:
+    def __init__(self, ladder: Ladder, measure: Measure, at_most: Measure) -> None:
         self.ladder = ladder
+        self.rungs = ladder.rungs
         self.measure = measure
         self.at_most = at_most
-        self.capacity_bytes = capacity_bytes
-        self.configs: dict[tuple[int, ...], Mapping[str, Any]] = {}
-        self.sizes: dict[tuple[Measure, tuple[int, ...]], int] = {}
+        self.top: Place = (0,) * len(self.rungs)
+        self.floor: Place = tuple([len(ladder.patches[rung]) for rung in self.rungs])
+        self.configs: dict[Place, Mapping[str, Any]] = {}
+        self.sizes: dict[Place, int] = {}
+        self.most: dict[Place, int] = self.sizes if at_most is measure else {}
 
-    def at(self, positions: Mapping[Rung, int]) -> Mapping[str, Any]:
-        return self._at(_place(positions), positions)
-
-    def bytes(self, positions: Mapping[Rung, int]) -> int:
-        return self._measured(self.measure, positions)
-
-    def fits(self, positions: Mapping[Rung, int]) -> bool:
-        return self._measured(self.at_most, positions) <= self.capacity_bytes
-
-    def _at(self, place: tuple[int, ...], positions: Mapping[Rung, int]) -> Mapping[str, Any]:
+    def at(self, place: Place) -> Mapping[str, Any]:
         found = self.configs.get(place)
         if found is None:
-            found = self.configs[place] = self.ladder.at(positions)
+            found = self.configs[place] = self.ladder.at(dict(zip(self.rungs, place, strict=True)))
         return found
 
-    def _measured(self, measure: Measure, positions: Mapping[Rung, int]) -> int:
-        place = _place(positions)
-        found = self.sizes.get((measure, place))
+    def bytes(self, place: Place) -> int:
+        found = self.sizes.get(place)
         if found is None:
-            found = self.sizes[measure, place] = measure(self._at(place, positions))
+            found = self.sizes[place] = self.measure(self.at(place))
         return found
 
-    def fits_somewhere(self) -> bool:
+    def fits(self, place: Place, capacity_bytes: int) -> bool:
+        found = self.most.get(place)
+        if found is None:
+            found = self.most[place] = self.at_most(self.at(place))
+        return found <= capacity_bytes
+
+    def least(self, capacity_bytes: int) -> Place | None:
+        """The least change that fits, None where nothing does."""
+        if self.fits(self.top, capacity_bytes):
+            return self.top
+        if not self.fits_somewhere(capacity_bytes):
+            return None
+        place = self.descend(capacity_bytes)
+        for rung in reversed(range(len(place))):
+            if place[rung]:
+                place = self.first(place, rung, place[rung], capacity_bytes)
+        return place
+
+    def fits_somewhere(self, capacity_bytes: int) -> bool:
         """With every rung at its smallest, or without those that cost memory here: transfers to the host may."""
-        return self.fits(self.ladder.floor()) or self.fits(self.smallest())
+        return self.fits(self.floor, capacity_bytes) or self.fits(self.smallest(), capacity_bytes)
 
-    def descend(self) -> dict[Rung, int]:
+    def descend(self, capacity_bytes: int) -> Place:
         """Rung by rung to its smallest, until one fits; there, to the first patch that does."""
-        positions: dict[Rung, int] = {}
-        for rung in self.ladder.rungs:
-            last = len(self.ladder.patches[rung])
-            below = {**positions, rung: last}
-            if self.fits(below):
-                return {**positions, rung: self.first(positions, rung, last)}
-            if self.bytes(below) < self.bytes(positions):
-                positions = below
-        return self.ladder.floor()
+        place = self.top
+        for rung, last in enumerate(self.floor):
+            below = _with(place, rung, last)
+            if self.fits(below, capacity_bytes):
+                return self.first(place, rung, last, capacity_bytes)
+            if self.bytes(below) < self.bytes(place):
+                place = below
+        return self.floor
 
-    def first(self, positions: Mapping[Rung, int], rung: Rung, last: int) -> int:
+    def first(self, place: Place, rung: int, last: int, capacity_bytes: int) -> Place:
         """The first position on ``rung`` that fits, ``last`` being known to."""
         low, high = 0, last
         while low < high:
             middle = (low + high) // 2
-            if self.fits({**positions, rung: middle}):
+            if self.fits(_with(place, rung, middle), capacity_bytes):
                 high = middle
             else:
                 low = middle + 1
-        return low
+        return _with(place, rung, low)
 
-    def smallest(self) -> dict[Rung, int]:
+    def smallest(self) -> Place:
         """Every rung at its smallest where that saves anything."""
-        positions: dict[Rung, int] = {}
-        for rung, last in self.ladder.floor().items():
-            below = {**positions, rung: last}
-            if self.bytes(below) < self.bytes(positions):
-                positions = below
-        return positions
+        place = self.top
+        for rung, last in enumerate(self.floor):
+            below = _with(place, rung, last)
+            if self.bytes(below) < self.bytes(place):
+                place = below
+        return place
 
-    def fitted(self, positions: Mapping[Rung, int], *, fits: bool) -> Fitted:
-        return Fitted(
-            config=self.at(positions),
-            process_bytes=self.bytes(positions),
-            fits=fits,
-            changes=self.changes(positions),
-        )
+    def fitted(self, place: Place, *, fits: bool) -> Fitted:
+        return Fitted(config=self.at(place), process_bytes=self.bytes(place), fits=fits, changes=self.changes(place))
 
-    def changes(self, positions: Mapping[Rung, int]) -> tuple[Change, ...]:
+    def changes(self, place: Place) -> tuple[Change, ...]:
         """Each key that differs, with what its rung saves after those before it; keys that go along save nothing."""
         found: list[Change] = []
-        reached: dict[Rung, int] = {}
-        for rung in self.ladder.rungs:
-            if not positions.get(rung):
+        reached = self.top
+        for rung, position in enumerate(place):
+            if not position:
                 continue
             before, size = self.at(reached), self.bytes(reached)
-            reached = {**reached, rung: positions[rung]}
+            reached = _with(reached, rung, position)
             after = self.at(reached)
             saves = size - self.bytes(reached)
-            patch = self.ladder.patches[rung][positions[rung] - 1]
+            patch = self.ladder.patches[self.rungs[rung]][position - 1]
             own: str | None = None
             for key in (*patch, *(key for key in before if key not in after and key not in patch)):
                 if before.get(key) != after.get(key) and key != "plugins":
@@ -384,3 +399,7 @@ class _Search:
                     found.append(made)
                     own, saves = own or key, 0
         return tuple(found)
+
+
+def _with(place: Place, rung: int, position: int) -> Place:
+    return (*place[:rung], position, *place[rung + 1 :])

@@ -5,14 +5,18 @@ configuration leaves out (0.19 sources: ``axolotl/utils/schemas``).
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from app.core.hardware import Hardware
 from app.core.methods.settings import PeftMethod, VirtualTokens
 from app.core.targets import safe_pattern
+
+T = TypeVar("T")
 
 
 class Method(StrEnum):
@@ -105,9 +109,24 @@ CCE_PLUGIN = "axolotl.integrations.cut_cross_entropy.CutCrossEntropyPlugin"
 LIGER_PLUGIN = "axolotl.integrations.liger.LigerPlugin"
 
 
+class Switches:
+    """Values that are compared as often as anything is asked of a run: their hash is worked out once."""
+
+    __slots__ = ("_hash", "values")
+
+    def __init__(self, values: tuple[Hashable, ...]) -> None:
+        self.values, self._hash = values, hash(values)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Switches) and self.values == other.values
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoraSettings:
-    """The LoRA keys of a configuration. Without slots, as ``Run`` is, for ``varied``."""
+    """The LoRA keys of a configuration."""
 
     r: int
     alpha: int
@@ -122,10 +141,19 @@ class LoraSettings:
     idle_dropout: bool = False
     """Whether there are dropout modules that drop nothing, as TRL's ``disable_dropout`` leaves them."""
 
+    @cached_property
+    def switches(self) -> Switches:
+        """All but amounts, of which only whether anything is dropped out."""
+        return Switches((_lora_switches(self), self.dropout > 0, tuple(self.rank_pattern.items())))
+
+    def at(self, *, r: int, alpha: int) -> "LoraSettings":
+        """The same with other amounts."""
+        return _with(self, switches=self.switches, r=r, alpha=alpha)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What one process does in one optimizer step. Without slots, so that ``varied`` can make another of it."""
+    """What one process does in one optimizer step."""
 
     method: Method
     quantization: Quantization
@@ -193,6 +221,31 @@ class Run:
         older = hardware is not None and hardware.before_ampere and self.attention is Attention.SDPA
         return replace(self, ampere=False) if older else self
 
+    @cached_property
+    def switches(self) -> Switches:
+        """All but the adapter's settings, the optimizer's name and what ``at`` changes."""
+        return Switches(_switches(self))
+
+    def at(
+        self,
+        *,
+        lora: LoraSettings | None,
+        sequence_len_tokens: int,
+        micro_batch_size: int,
+        eval_batch_size: int,
+        gradient_accumulation_steps: int,
+    ) -> "Run":
+        """The same run with other numbers."""
+        return _with(
+            self,
+            switches=self.switches,
+            lora=lora,
+            sequence_len_tokens=sequence_len_tokens,
+            micro_batch_size=micro_batch_size,
+            eval_batch_size=eval_batch_size,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+        )
+
     @property
     def itemsize(self) -> int:
         """Bytes of a stored weight and of what autocast computes in."""
@@ -235,6 +288,21 @@ class Run:
     def rows_per_sample(self) -> int:
         """Rows of the batch that one sample makes."""
         return 2 if self.preference is not None and self.preference.paired else 1
+
+
+_NUMBERS = frozenset(
+    ("lora", "sequence_len_tokens", "micro_batch_size", "gradient_accumulation_steps", "optimizer", "eval_batch_size")
+)
+_AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
+_switches = attrgetter(*(field.name for field in fields(Run) if field.name not in _NUMBERS))
+_lora_switches = attrgetter(*(field.name for field in fields(LoraSettings) if field.name not in _AMOUNTS))
+
+
+def _with(one: T, **values: Any) -> T:
+    """``dataclasses.replace`` in one step, however many fields there are, for data without slots."""
+    other = object.__new__(type(one))
+    vars(other).update(vars(one), **values)
+    return other
 
 
 @lru_cache(maxsize=64)

@@ -32,7 +32,6 @@ from app.core.run import (
     Run,
 )
 from app.core.shown import shown
-from app.core.varying import varied
 
 ATTENTION_OF = {
     "eager": Attention.EAGER,
@@ -127,9 +126,8 @@ def _at(said: Run, numbers: Mapping[str, int]) -> Run:
     """The run at numbers that stand in the same places."""
     rows, lora = numbers.get("micro_batch_size", said.micro_batch_size), said.lora
     if lora is not None:
-        lora = varied(lora, r=numbers["lora_r"], alpha=numbers.get("lora_alpha", 2 * numbers["lora_r"]))
-    return varied(
-        said,
+        lora = lora.at(r=numbers["lora_r"], alpha=numbers.get("lora_alpha", 2 * numbers["lora_r"]))
+    return said.at(
         lora=lora,
         sequence_len_tokens=numbers.get("sequence_len", said.sequence_len_tokens),
         micro_batch_size=rows,

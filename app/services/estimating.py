@@ -14,7 +14,7 @@ from app.core.findings import Finding, Severity
 from app.core.formula import formula_of
 from app.core.hardware import Hardware
 from app.core.kept import kept
-from app.core.memory import beside_rule, estimate_memory, process_sizes, rule_of_thumb_bytes
+from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.mixers import scans
 from app.core.memory.updates import unwritten
@@ -107,11 +107,6 @@ def estimate_resolved(
 def memory_of(architecture: Architecture, run: Run, adapter: Adapter) -> Memory:
     """The memory alone, Axolotl's own choice of kernels made."""
     return estimate_memory(architecture, run, adapter, fused_lora=_fuses_lora(architecture, run))
-
-
-def sizes_of(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[int, int]:
-    """Of ``memory_of`` what the process is expected to take, and the upper end of its range."""
-    return process_sizes(architecture, run, adapter, fused_lora=_fuses_lora(architecture, run))
 
 
 def _fuses_lora(architecture: Architecture, run: Run) -> bool:

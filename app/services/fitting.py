@@ -177,7 +177,7 @@ class _Fitting:
         self.hardware = hardware
         self.install = install
         self.dataset = dataset
-        self.meter = Meter.of(resolved, hardware)
+        self.meter = Meter(resolved.architecture, hardware)
 
     def search(self, vary: Sequence[str] | None, objective: Objective) -> Fitted:
         """What fits, as the objective has it: with headroom, and without where that cannot be had."""

@@ -9,7 +9,7 @@ does not do, a plan is tight rather than crippled, and still leaves a small rese
 
 from collections.abc import Callable
 
-from app.core.fit import LOSSLESS, Fitted, Ladder, Rung, climb
+from app.core.fit import LOSSLESS, Fitted, Ladder, Rung, climb, reach
 from app.services.measuring import Meter
 
 PAID_FOR_HEADROOM = (*LOSSLESS, Rung.SEQUENCE)
@@ -29,12 +29,9 @@ def least_change(meter: Meter, capacity_bytes: int, *, paid: Ladder, whole: Call
 
     ``paid`` holds the rungs that headroom may cost, ``whole`` every rung there is.
     """
-    found = climb(paid, measure=meter.process_bytes, at_most=meter.most_bytes, capacity_bytes=capacity_bytes)
-    if found.fits:
+    measure = meter.process_bytes
+    found = reach(paid, measure=measure, at_most=meter.most_bytes, capacity_bytes=capacity_bytes)
+    if found is not None:
         return found
-    ladder = whole()
-    for limit in (with_reserve(capacity_bytes), capacity_bytes):
-        found = climb(ladder, measure=meter.process_bytes, capacity_bytes=limit)
-        if found.fits:
-            break
-    return found
+    reserved = capacity_bytes - with_reserve(capacity_bytes)
+    return climb(whole(), measure=measure, capacity_bytes=capacity_bytes, reserved_bytes=reserved)

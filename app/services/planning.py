@@ -17,6 +17,7 @@ from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Message, Param, message
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
+from app.core.run_reader import read_run
 from app.core.timing import Pace, Samples, steps_of
 from app.services.estimating import estimate_resolved
 from app.services.headroom import PAID_FOR_HEADROOM, least_change
@@ -83,7 +84,7 @@ class _Planner:
             frozenset({"sequence_len"}) if wish.sequence_len_tokens is not None else frozenset()
         )
         self.template = cache(lambda method: template(catalog, resolved, hardware, wish, method))
-        self.meter = Meter.of(resolved, hardware)
+        self.meter = Meter(resolved.architecture, hardware)
         self._fits: dict[str, Fitted] = {}
 
     def plan(self) -> Plan:
@@ -149,7 +150,7 @@ class _Planner:
         """Optimizer steps that the data comes to under ReLoRA, None where its size is not known."""
         dataset, config = self.wish.dataset, self.template("relora")
         return steps_of(
-            self.meter.run(config),
+            read_run(config),
             Samples(rows=dataset.rows, mean_tokens=dataset.mean_tokens),
             epochs=float(config.get("num_epochs") or 1),
             max_steps=None,

@@ -87,7 +87,8 @@ def least_bytes(
     Raises:
         InvalidInput: the method or the person's keys cannot be on this model.
     """
-    return Meter.of(resolved, hardware).process_bytes(least_config(catalog, resolved, hardware, wish, method, keep))
+    meter = Meter(resolved.architecture, hardware)
+    return meter.process_bytes(least_config(catalog, resolved, hardware, wish, method, keep))
 
 
 def smallest_gpu(
@@ -129,7 +130,7 @@ def _smallest_gpu(
     @cache
     def at_room(card: Hardware) -> tuple[int, int]:
         config = least_config(catalog, resolved, card, wish, method, keep, paid=True)
-        meter = Meter.of(resolved, card)
+        meter = Meter(resolved.architecture, card)
         return meter.process_bytes(config), meter.most_bytes(config)
 
     for row in sorted(catalog.gpus.rows, key=lambda row: (row.memory_bytes, row.name)):
@@ -255,7 +256,7 @@ def _at_room(
     wish = Wish(goal=goal, install=install, dataset=Dataset(), overrides=KEYS_OF_METHOD.get(method, {}))
     try:
         config = least_config(catalog, resolved, card, wish, method, frozenset(), paid=True)
-        meter = Meter.of(resolved, card)
+        meter = Meter(resolved.architecture, card)
         return meter.process_bytes(config), meter.most_bytes(config), int(config["sequence_len"])
     except InvalidInput:
         return None

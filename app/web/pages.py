@@ -41,7 +41,6 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
             address=address,
             download_url=path_for(request, "download") + form.query(texts.language),
             export_path=path_for(request, "plan") + "/take",
-            kept=found.asked.model is None,
             check_url=path_for(request, "check") + "?from=plan&" + form.query(texts.language).removeprefix("?"),
             onward=_onward(request, texts, form),
         )

@@ -74,16 +74,15 @@ def present(
     address: Address,
     download_url: str,
     export_path: str = "",
-    kept: bool = False,
     check_url: str = "",
     onward: tuple[contexts.Link, ...] = (),
 ) -> contexts.Result:
-    """Everything that the result region shows. ``kept``: the model is a row of the catalogue as it stands."""
+    """Everything that the result region shows."""
     t = texts.text
     estimate = plan.estimate
     method = t(f"method.{plan.method}")
     own = plan.method != plan.decision.method
-    meter = Meter(estimate.architecture, hardware, kept=kept)
+    meter = Meter(estimate.architecture, hardware)
     savings = price_savings(
         plan.config,
         estimate,

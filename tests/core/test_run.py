@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import FieldError, InvalidInput
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Quantization, Run
-from app.core.run_reader import LONGEST_SAID, WHOLE, _Reader, read_run
+from app.core.run_reader import LONGEST_SAID, LONGEST_SEQUENCE, WHOLE, _Reader, read_run
 
 LORA = {"adapter": "lora", "lora_r": 16}
 
@@ -135,7 +135,20 @@ def test_every_fault_is_reported_at_once() -> None:
 def test_numbers_are_put_into_what_was_read_before() -> None:
     """Whatever stood there: another number, none, or none that is written as one."""
     plain = LORA | {"sequence_len": 512, "micro_batch_size": 2, "lora_alpha": 8, "eval_batch_size": 3}
-    values = (*range(1, 40, 13), 1 << 13, None, "16", 8.0, True, 0, -1, 1 << 24, 1 << 25, "x")
+    values = (
+        *range(1, 40, 13),
+        1 << 13,
+        None,
+        "16",
+        8.0,
+        True,
+        0,
+        -1,
+        LONGEST_SEQUENCE,
+        LONGEST_SEQUENCE + 1,
+        "x",
+        [1],
+    )
     for key, value in product(WHOLE, values):
         for config in (plain | {key: value}, {key: value, "adapter": ""}, LORA | {key: value}):
             assert _outcome(read_run, config) == _outcome(lambda given: _Reader(given).run(), config), config

@@ -1,6 +1,5 @@
 """One model's variants, measured: a configuration that says the same is the same."""
 
-from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Any
@@ -8,13 +7,14 @@ from typing import Any
 import pytest
 
 from app.catalog.library import load_catalog
+from app.core.adapter import resolve_adapter
 from app.core.errors import InvalidInput
-from app.core.run import Run
-from app.core.run_reader import LONGEST_SEQUENCE, read_run
-from app.services import measuring
+from app.core.run_reader import read_run
+from app.services.estimating import memory_of
 from app.services.measuring import Meter
 
 CATALOG = load_catalog()
+QWEN = CATALOG.architecture("Qwen/Qwen3-8B")
 CONFIG: dict[str, Any] = {
     "adapter": "lora",
     "lora_r": 16,
@@ -25,39 +25,29 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("more", [{}, {"wandb_name": date(2026, 1, 1)}, {"datasets": [{"path": "a"}]}])
-def test_a_configuration_is_read_once(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_is_measured_once(more: dict[str, Any]) -> None:
     """Whatever its mapping and its values are made of."""
-    read: list[Mapping[str, Any]] = []
-    usual = read_run
-
-    def counted(config: Mapping[str, Any]) -> Run:
-        read.append(config)
-        return usual(config)
-
-    monkeypatch.setattr(measuring, "read_run", counted)
-    meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"), None)
+    meter = Meter(QWEN, None)
     config = {**CONFIG, **more}
-    sizes = {meter.process_bytes(one) for one in (config, MappingProxyType(dict(config)), dict(config))}
-    assert (len(sizes), len(read)) == (1, 1)
-    assert meter.process_bytes({**config, "lora_r": 17}) > sizes.pop()
-    assert len(read) == 2
+    found = [meter.measured(one) for one in (config, MappingProxyType(dict(config)), dict(config))]
+    assert all(one is found[0] for one in found)
+    assert meter.memory(config) is found[0].memory
+    assert meter.process_bytes({**config, "lora_r": 17}) > meter.process_bytes(config)
 
 
-@pytest.mark.parametrize(
-    "tokens", [1, 512, 4096, LONGEST_SEQUENCE, LONGEST_SEQUENCE + 1, 0, -8, True, "2048", 64.0, None, [1]]
-)
-@pytest.mark.parametrize("more", [{}, {"val_set_size": 0.1}, {"wandb_name": "w" * 5000}])
-def test_one_reading_serves_every_length(tokens: object, more: dict[str, Any]) -> None:
-    """And says what reading anew would say, errors included."""
-    meter = Meter(CATALOG.architecture("Qwen/Qwen3-8B"), None)
-    meter.run({**CONFIG, **more, "sequence_len": 777})
-    config = {**CONFIG, **more, "sequence_len": tokens}
-    try:
-        expected: Run | list[Any] = read_run(config)
-    except InvalidInput as error:
-        expected = list(error.errors)
-    try:
-        found: Run | list[Any] = meter.run(config)
-    except InvalidInput as error:
-        found = list(error.errors)
-    assert found == expected
+@pytest.mark.parametrize("more", [{}, {"sequence_len": 4096}, {"lora_rank_pattern": {"q_proj": 8}}, {"adapter": None}])
+def test_what_is_measured_is_the_estimate(more: dict[str, Any]) -> None:
+    """Of what is asked for, though more was asked for before."""
+    meter, config = Meter(QWEN, None), {**CONFIG, **more}
+    meter.process_bytes(CONFIG)
+    run = read_run(config)
+    memory = memory_of(QWEN, run, resolve_adapter(QWEN, run))
+    assert (meter.run(config), meter.memory(config)) == (run, memory)
+    assert (meter.process_bytes(config), meter.most_bytes(config)) == (memory.process_bytes, memory.range_bytes[1])
+
+
+def test_what_cannot_be_is_refused_each_time() -> None:
+    meter = Meter(QWEN, None)
+    for _ in range(2):
+        with pytest.raises(InvalidInput):
+            meter.process_bytes({**CONFIG, "sequence_len": 0})

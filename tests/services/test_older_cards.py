@@ -48,7 +48,7 @@ def test_a_search_measures_on_the_card_that_it_is_for(catalog: Catalog) -> None:
     resolved = resolve_model(catalog=catalog, base_model=GROUPED, model=None)
     for card in ("t4", "v100-16gb", "rtx-4090"):
         hardware = catalog.gpus.get(card).hardware()
-        meter = Meter.of(resolved, hardware)
+        meter = Meter(resolved.architecture, hardware)
         assert meter.process_bytes(CONFIG) == _on(catalog, card).memory.process_bytes
 
 

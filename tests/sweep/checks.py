@@ -98,7 +98,7 @@ def needless(catalog: Catalog, case: Case, made: Plan, hardware: Hardware) -> It
     What it has is headroom; where it is tight a reserve, where it has not even that the card.
     """
     resolved = resolve_model(catalog=catalog, base_model=case.model, model=None)
-    meter, capacity = Meter.of(resolved, hardware), hardware.capacity_bytes
+    meter, capacity = Meter(resolved.architecture, hardware), hardware.capacity_bytes
     start = template(catalog, resolved, hardware, case.wish, made.method)
     ladder = build_ladder(
         start,
@@ -141,7 +141,7 @@ def not_reproduced(catalog: Catalog, case: Case, made: Plan) -> Iterator[str]:
 def would_fit(catalog: Catalog, case: Case, hardware: Hardware) -> Iterator[str]:
     """Configurations of any method that fit after all: an exhaustive search of everything that a plan may change."""
     resolved = resolve_model(catalog=catalog, base_model=case.model, model=None)
-    meter = Meter.of(resolved, hardware)
+    meter = Meter(resolved.architecture, hardware)
     for method in METHODS:
         if method in ("qlora", "qdora") and case.model.startswith("openai/gpt-oss"):
             continue

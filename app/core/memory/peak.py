@@ -4,10 +4,7 @@ Those moments are polynomials in lengths and rank, laid out once for each combin
 switches of a run (``step``) and kept; an estimate puts its numbers in.
 """
 
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
-from dataclasses import fields as fields_of
-from operator import attrgetter
+from dataclasses import replace
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture
@@ -25,42 +22,26 @@ from app.core.memory.step import Step, kernels_of
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
 from app.core.memory.trained import by_rank, variable_rank
-from app.core.run import LoraSettings, Method, Preference, Run
-
-_SWEPT = frozenset(
-    ("lora", "sequence_len_tokens", "micro_batch_size", "gradient_accumulation_steps", "optimizer", "eval_batch_size")
-)
-"""What of a run only puts numbers into its outline; the rest decides the outline itself."""
-_switches = attrgetter(*(field.name for field in fields_of(Run) if field.name not in _SWEPT))
-_lora_switches = attrgetter(
-    *(field.name for field in fields_of(LoraSettings) if field.name not in ("r", "alpha", "dropout", "rank_pattern"))
-)
-
-
-def _lora_key(lora: LoraSettings | None, rank: int) -> Hashable:
-    """What of the adapter's settings decides the outline; its rank only where it is not a variable of it."""
-    if lora is None:
-        return None
-    pattern = tuple(sorted(lora.rank_pattern.items())) if lora.rank_pattern else ()
-    return _lora_switches(lora), lora.dropout > 0, pattern, 0 if rank else lora.r
+from app.core.run import Method, Preference, Run
 
 
 def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Lengths, *, fused_lora: bool) -> Outline:
     """The outline of a step, kept by all that decides it: switches, and of numbers which side of a bound they are."""
-    windows = architecture.windows
+    lora, rank, row, windows = run.lora, lengths.rank, lengths.row, architecture.windows
     key = (
         "outline",
         fused_lora,
-        _switches(run),
-        _lora_key(run.lora, lengths.rank),
+        run.switches,
+        None if lora is None else lora.switches,
+        0 if lora is None or rank else lora.r,  # the rank where it is not a variable
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
         run.gradient_accumulation_steps > 1,
         run.optimizer if form_of(run.optimizer).immediate else "",
-        labels_stay(run, lengths.row),
-        sum([lengths.row >= window for window in windows]) if windows else 0,
+        labels_stay(run, row),
+        sum([row >= window for window in windows]) if windows else 0,
     )
-    return kept(architecture, key, lambda: _outline(architecture, run, adapter, lengths.rank, fused_lora=fused_lora))
+    return kept(architecture, key, lambda: _outline(architecture, run, adapter, rank, fused_lora=fused_lora))
 
 
 def _outline(architecture: Architecture, run: Run, adapter: Adapter, rank: int, *, fused_lora: bool) -> Outline:
@@ -74,34 +55,30 @@ def highest(heights: Heights, lengths: Lengths, before: Peak) -> Peak:
     return peak if peak.bytes > before.bytes else before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Measured:
-    """One step with its numbers put in."""
-
-    outline: Outline
-    lengths: Lengths
-    stepping: Stepping
-    top: Peak
-    adapter: int
-    """Bytes of the adapter."""
-    peak: int
-    """Bytes of all that is allocated, at its highest."""
-    expected: int
-    """Bytes of the process while it trains."""
-    range: tuple[int, int]
-
-    @property
-    def process(self) -> int:
-        """Bytes of the process at its largest, which may be while it loads."""
-        return max(self.expected, self.loading)
-
-    @property
-    def loading(self) -> int:
-        """Bytes of the process while it loads."""
-        return self.outline.loading + CONTEXT_BYTES
+def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak:
+    """What lives while the optimizer steps, or while an adapter is merged between two steps."""
+    slots = [0] * SLOTS
+    slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
+    if outline.merging > steps.used + steps.scratch:
+        slots[GRADIENTS], slots[TEMPORARIES] = 0, outline.merging
+    phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER
+    return Peak(bytes=sum(slots), phase=phase, slots=tuple(slots), lengths=lengths)
 
 
-def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> _Measured:
+def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Architecture, Adapter]:
+    """The model as it runs: under a reward, with a head of its own."""
+    if run.preference is not Preference.REWARD:
+        return architecture, adapter
+    rewarded = kept(architecture, "rewarded", lambda: with_reward_head(architecture))
+    return rewarded, trained_head(rewarded, adapter)
+
+
+def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> Memory:
+    """Memory per GPU of a steady training step, to be itemised at its peak.
+
+    ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
+    """
+    architecture, adapter = _as_rewarded(architecture, run, adapter)
     rank = variable_rank(architecture, run, adapter)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
@@ -120,62 +97,18 @@ def _measure(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lo
     added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
     peak = outline.weights + added + steps.states - steps.on_host + top.bytes
     process = Process.of(architecture, run)
-    return _Measured(
-        outline=outline,
-        lengths=lengths,
-        stepping=steps,
-        top=top,
-        adapter=added,
-        peak=peak,
-        expected=process.expected_bytes(peak),
-        range=process.range_bytes(peak, outline.loading, _room(architecture, run)),
-    )
-
-
-def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak:
-    """What lives while the optimizer steps, or while an adapter is merged between two steps."""
-    slots = [0] * SLOTS
-    slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
-    if outline.merging > steps.used + steps.scratch:
-        slots[GRADIENTS], slots[TEMPORARIES] = 0, outline.merging
-    phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER
-    return Peak(bytes=sum(slots), phase=phase, slots=tuple(slots), lengths=lengths)
-
-
-def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Architecture, Adapter]:
-    """The model as it runs: under a reward, with a head of its own."""
-    if run.preference is not Preference.REWARD:
-        return architecture, adapter
-    architecture = kept(architecture, "rewarded", lambda: with_reward_head(architecture))
-    return architecture, trained_head(architecture, adapter)
-
-
-def process_sizes(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> tuple[int, int]:
-    """What the process is expected to take, and at the most: ``estimate_memory`` where nothing is itemised."""
-    architecture, adapter = _as_rewarded(architecture, run, adapter)
-    measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
-    return measured.process, measured.range[1]
-
-
-def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, fused_lora: bool) -> Memory:
-    """Memory per GPU of a steady training step, itemised at its peak.
-
-    ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
-    """
-    architecture, adapter = _as_rewarded(architecture, run, adapter)
-    measured = _measure(architecture, run, adapter, fused_lora=fused_lora)
-    outline, top = measured.outline, measured.top
+    training, loading = process.expected_bytes(peak), outline.loading + CONTEXT_BYTES
     return Memory(
-        allocated_peak_bytes=measured.peak,
-        process_bytes=measured.process,
-        range_bytes=measured.range,
-        peak_phase=Phase.LOAD if measured.loading > measured.expected else top.phase,
+        allocated_peak_bytes=peak,
+        process_bytes=max(training, loading),
+        range_bytes=process.range_bytes(peak, outline.loading, _room(architecture, run)),
+        peak_phase=Phase.LOAD if loading > training else top.phase,
         step_phase=top.phase,
         load_bytes=outline.loading,
         itemised=Breakdown(
             weights=outline.weights,
-            adapter=measured.adapter,
-            stepping=measured.stepping,
+            adapter=added,
+            stepping=steps,
             top=top,
             optimizer=run.optimizer,
             total_parameters=architecture.total_parameters,
@@ -184,7 +117,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
             layers=architecture.num_layers,
             vocab_size=architecture.vocab_size,
         ),
-        host_bytes=measured.stepping.on_host + measured.lengths.value(outline.offloaded),
+        host_bytes=steps.on_host + lengths.value(outline.offloaded),
     )
 
 

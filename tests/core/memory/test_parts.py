@@ -211,6 +211,8 @@ def test_what_the_rule_leaves_out_by_hand(method: Method, expected: dict[str, in
     )
     peak = sum(term.bytes for term in itemised.terms())
     assert peak == 90 + 5 + 14 - 3 + top.bytes
+    assert {itemised, replace(itemised)} == {itemised}  # told apart by what they say
+    assert itemised != replace(itemised, weights=91)
     memory = Memory(
         allocated_peak_bytes=peak,
         process_bytes=peak + 30,
