@@ -79,7 +79,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
-    rank = variable_rank(architecture, run, adapter)
+    rank = variable_rank(run)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
     steps = stepping(

@@ -144,20 +144,9 @@ def sizes_of(architecture: Architecture, trained: tuple[Trained, ...], pairs: tu
     return kept(architecture, ("sizes", trained, pairs), lambda: Sizes(trained, pairs))
 
 
-def variable_rank(architecture: Architecture, run: Run, adapter: Adapter) -> int:
-    """The rank that all of the adapter's sizes are multiples of, 0 where there is none."""
-    if run.lora is None or run.lora.rank_pattern:
-        return 0
-    rank = run.lora.r
-    if adapter.shared_layout is not None:
-        return rank
-    multiples = kept(architecture, ("multiples", adapter.layout), lambda: _multiples(adapter, rank))
-    return rank if multiples else 0
-
-
-def _multiples(adapter: Adapter, rank: int) -> bool:
-    sizes = (size for m in adapter.modules if m.rank for size in (m.rank, m.lora_a_parameters, m.lora_b_parameters))
-    return all(size % rank == 0 for size in sizes)
+def variable_rank(run: Run) -> int:
+    """The rank that all of an adapter's sizes are multiples of; 0 without one, or where modules have their own."""
+    return 0 if run.lora is None or run.lora.rank_pattern else run.lora.r
 
 
 def by_rank(adapter: Adapter, rank: int) -> Adapter:
