@@ -12,6 +12,7 @@ from math import prod
 from app.core.adapted import AdaptedModule, Row, row_of
 from app.core.architecture import Architecture, Kind, Module
 from app.core.errors import FieldError, InvalidInput
+from app.core.kept import kept
 from app.core.messages import Param, message
 from app.core.methods.matching import ALL_LINEAR, LINEARS
 from app.core.run import LoraSettings
@@ -81,6 +82,17 @@ def _reached(
     return rows, next(holders, None)
 
 
+def _parts(architecture: Architecture) -> frozenset[str]:
+    """Every word that stands between the dots of a row's paths."""
+    return kept(
+        architecture,
+        "parts",
+        lambda: frozenset(
+            part for row in architecture.modules for path in (row.path, row.outer_path) for part in path.split(".")
+        ),
+    )
+
+
 class LoraTargets:
     """Collects what the targets of one configuration reach."""
 
@@ -94,7 +106,11 @@ class LoraTargets:
         self.ranks = [
             (compiled("lora_rank_pattern", rf"(.*\.)?({key})$"), rank) for key, rank in lora.rank_pattern.items()
         ]
-        self.excluded = [compiled("lora_modules_to_save", rf"(^|.*\.){name}($|\..*)") for name in lora.modules_to_save]
+        self.excluded = [
+            compiled("lora_modules_to_save", rf"(^|.*\.){name}($|\..*)")
+            for name in lora.modules_to_save
+            if not name.isidentifier() or name in _parts(architecture)  # a word that is none of them matches nothing
+        ]
 
     def take_modules(self) -> None:
         """Resolve ``lora_target_modules`` and ``lora_target_linear``."""
