@@ -1,7 +1,7 @@
 """The nearest right thing to what was typed."""
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
+from difflib import SequenceMatcher
 from functools import lru_cache
 
 LONGEST = 100
@@ -39,5 +39,27 @@ def akin(given: str, other: str) -> bool:
 @lru_cache(maxsize=4096)
 def _nearest(given: str, allowed: frozenset[str], count: int) -> tuple[str, ...]:
     by_lower = {name.lower(): name for name in sorted(allowed)}
-    matches = get_close_matches(given, by_lower, n=count, cutoff=0.5 if len(given) > SHORT else 0.65)
+    matches = closest(given, by_lower, count, 0.5 if len(given) > SHORT else 0.65)
     return tuple(by_lower[match] for match in matches)
+
+
+def closest(given: str, names: Iterable[str], count: int, cutoff: float) -> list[str]:
+    """``difflib.get_close_matches``, which compares all; here those first that could be nearest, till none is left.
+
+    How many letters two texts share, in any order, bounds how alike they are, and is found in a tenth of the time.
+    """
+    matcher = SequenceMatcher()
+    matcher.set_seq2(given)
+    bounds = []
+    for name in names:
+        matcher.set_seq1(name)
+        if matcher.real_quick_ratio() >= cutoff and (bound := matcher.quick_ratio()) >= cutoff:
+            bounds.append((bound, name))
+    best: list[tuple[float, str]] = []
+    for bound, name in sorted(bounds, reverse=True):
+        if len(best) == count and bound < best[-1][0]:
+            break
+        matcher.set_seq1(name)
+        if (alike := matcher.ratio()) >= cutoff:
+            best = sorted((*best, (alike, name)), reverse=True)[:count]
+    return [name for _, name in best]

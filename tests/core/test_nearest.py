@@ -1,8 +1,12 @@
 """The nearest right thing to what was typed."""
 
-import pytest
+from difflib import get_close_matches
 
-from app.core.nearest import LONGEST, akin, nearest
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.core.nearest import LONGEST, akin, closest, nearest
 
 KEYS = ("adapter", "lora_r", "lora_alpha", "qat", "trl", "rl", "learning_rate")
 
@@ -42,3 +46,12 @@ def test_only_the_beginning_of_a_long_text_is_compared() -> None:
 )
 def test_a_name_that_only_shares_letters_is_not_mentioned(given: str, other: str, is_akin: bool) -> None:
     assert akin(given, other) is is_akin
+
+
+WORDS = st.text("abl_ro", max_size=9)
+
+
+@given(typed=WORDS, names=st.lists(WORDS, max_size=12, unique=True), count=st.integers(1, 4))
+@example(typed="lora", names=["loar", "orla", "rola"], count=1)
+def test_the_closest_are_those_of_comparing_all(typed: str, names: list[str], count: int) -> None:
+    assert closest(typed, names, count, 0.5) == get_close_matches(typed, names, n=count, cutoff=0.5)
