@@ -28,7 +28,7 @@ from app.texts import texts
 
 MOST_ROUNDS = 4
 """Times that safe fixes are applied: a mended key may bring another to light."""
-MOST_READ_AGAIN = 1_000
+MOST_READ_AGAIN = 800
 """Entries that are read again for that, all rounds together; what is left in a long file is fixed the next time."""
 MOST_FINDINGS = 200
 
