@@ -52,8 +52,7 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     if run.method is Method.FULL or run.lora is None:
         patterns = run.unfrozen_parameters
         return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
-    indices = getattr(run.lora, "trainable_token_indices", None)
-    return resolve_lora(architecture, run.lora, trainable_token_indices=indices)
+    return resolve_lora(architecture, run.lora)
 
 
 def resolve_lora(

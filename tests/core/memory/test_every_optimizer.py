@@ -18,7 +18,7 @@ from app.core.memory.optimizers import state_bytes, step_temporary_bytes, step_w
 from app.core.memory.pairs import Pairs, pairs_of, step_bytes
 from app.core.memory.within import Within, within
 from app.core.run_reader import OPTIMIZERS, read_run
-from tests.core.memory.test_peaks import DATA, estimated, recorded
+from tests.core.memory.test_peaks import DATA, estimated, recorded, static_bytes
 from tests.core.memory.test_switches import FLASH, LORA, SHAPE, of
 
 CASES = recorded("every_optimizer.jsonl")
@@ -48,11 +48,9 @@ def test_each_is_recorded_in_several_shapes() -> None:
 def test_what_lives_between_steps(case: dict[str, Any]) -> None:
     """Weights and states to a thousandth, and the phase of the peak."""
     memory = estimated(case)
-    terms = {term.code: term.bytes for term in memory.breakdown}
-    static = terms["weights"] + terms["optimizer"] + terms["adapter"]
-    assert static == pytest.approx(case["static_bytes"], rel=0.001)
+    assert static_bytes(memory) == pytest.approx(case["static_bytes"], rel=0.001)
     assert memory.step_phase.value == case["phase"]
-    assert sum(terms.values()) == memory.allocated_peak_bytes
+    assert sum(term.bytes for term in memory.breakdown) == memory.allocated_peak_bytes
 
 
 def test_what_cannot_be_built_is_refused_in_the_recording() -> None:

@@ -57,6 +57,11 @@ def estimated(case: dict[str, Any]) -> Memory:
     return estimate_memory(architecture, run, adapter, fused_lora=run.fused_lora is not False)
 
 
+def static_bytes(memory: Memory) -> int:
+    """What lives between steps."""
+    return sum(term.bytes for term in memory.breakdown if term.code in ("weights", "optimizer", "adapter"))
+
+
 def errors_of(cases: list[dict[str, Any]]) -> list[float]:
     """How far off each estimate is, ascending."""
     return sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in cases)
