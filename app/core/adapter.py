@@ -153,7 +153,11 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
     """
     rows: list[AdaptedModule] = []
     if not patterns:
-        rows = [own(module, module.layers or ()) for module in architecture.modules if module.parameters]
+        rows = [
+            own(module, module.layers or ())
+            for module in architecture.modules
+            if module.parameters and not module.frozen
+        ]
     compiled = [_unfreezing(text) for text in patterns]
     for module in architecture.modules if compiled else ():
         names = parameter_names(module)

@@ -49,6 +49,8 @@ class Part(StrEnum):
     """Where in the model a module sits."""
 
     TEXT = "text"
+    CROSS = "cross"
+    """Layers among the text's that attend to an image alone, and that text without one passes by."""
     VISION = "vision"
     AUDIO = "audio"
     PROJECTOR = "projector"
@@ -63,7 +65,8 @@ class Module:
     ``Kind``. ``bias_parameters`` counts the bias, 0 without. ``tied_to`` names the path whose weight this
     one shares: it then counts for nothing. ``wrapped`` marks a linear inside a module of the same role
     (Gemma 4's ``q_proj.linear``): Axolotl lets it be targeted by the outer name too. ``groups`` is a
-    convolution's, as many as channels where it is depthwise.
+    convolution's, as many as channels where it is depthwise. ``frozen`` is what the model's own code leaves untrained
+    (Whisper's positions).
     """
 
     path: str
@@ -75,6 +78,7 @@ class Module:
     tied_to: str | None = None
     wrapped: bool = False
     groups: int = 1
+    frozen: bool = False
 
     @property
     def outer_path(self) -> str:

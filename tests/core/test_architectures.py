@@ -29,6 +29,7 @@ LLAMA = {
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
+CROSS = "/model/text_config/cross_attention_layers"
 GEMMA3 = {"model_type": "gemma3", "text_config": LLAMA | {"model_type": "gemma3_text"}}
 
 
@@ -139,6 +140,17 @@ def test_default_targets_exist(model_type: str) -> None:
             "/model/vision_config/num_key_value_heads",
         ),
         ({"model_type": "lfm2", "block_ffn_dim_multiplier": "wide"}, "/model/block_ffn_dim_multiplier"),
+        ({"model_type": "lfm2_moe"}, "/model/layer_types"),
+        ({"model_type": "lfm2_vl", "text_config": {"model_type": "lfm2_moe"}}, "/model/text_config/model_type"),
+        ({"model_type": "granitemoehybrid", "mamba_n_heads": 7}, "/model/mamba_n_heads"),
+        ({"model_type": "granitemoehybrid", "mamba_d_head": 65}, "/model/mamba_d_head"),
+        ({"model_type": "mllama", "text_config": {"cross_attention_layers": 3}}, CROSS),
+        ({"model_type": "glm46v", "text_config": {"model_type": "glm4"}}, "/model/text_config/model_type"),
+        ({"model_type": "voxtral", "text_config": {"model_type": "bert"}}, "/model/text_config/model_type"),
+        (
+            {"model_type": "voxtral", "audio_config": {"num_attention_heads": 7}},
+            "/model/audio_config/num_attention_heads",
+        ),
     ],
 )
 def test_nonsense_is_refused_by_name(model: dict[str, Any], pointer: str) -> None:

@@ -83,6 +83,8 @@ def _rotary(config: ConfigReader, architecture: Architecture) -> int | None:
     """Elements of a head that take positions, None where the file leaves it to the type's default."""
     if architecture.computes_as == "gptj":
         return config.size("rotary_dim", default=64)
+    if architecture.computes_as == "granitemoehybrid":
+        return None if config.text("position_embedding_type", default="") == "rope" else 0
     places = (config, config.sub("rope_parameters"))
     stated = next((place.number(key, 1.0) for place in places for key in SHARES if place.has(key)), None)
     widths = [block.head_dim for block in architecture.blocks if block.attention_heads]

@@ -1,6 +1,6 @@
-"""Layers of several kinds in one model: LFM2 (convolutions), Jamba, Falcon-H1 and Nemotron-H (state spaces).
+"""Layers of several kinds in one model, most of them state spaces: Jamba, Falcon-H1 and Nemotron-H.
 
-Source: Transformers 5.16.1, ``models/lfm2``, ``jamba``, ``falcon_h1`` and ``nemotron_h``; Mamba, arXiv:2312.00752.
+Source: Transformers 5.16.1, ``models/jamba``, ``falcon_h1`` and ``nemotron_h``; Mamba, arXiv:2312.00752.
 """
 
 from dataclasses import replace
@@ -18,7 +18,6 @@ from app.core.architectures.decoder import (
     fused_experts,
     gated,
     layer_kinds,
-    layer_types,
     norms,
     of_kind,
     plain_block,
@@ -31,66 +30,6 @@ from app.core.config_json import LARGEST_LAYERS, ConfigReader
 from app.core.shown import shown
 
 Layers: TypeAlias = tuple[int, ...]
-
-
-def lfm2(config: ConfigReader) -> Architecture:
-    """LFM2: short convolutions, attention in a few layers."""
-    sizes = read_sizes(
-        config,
-        hidden=2560,
-        intermediate=12288,
-        vocab=65536,
-        heads=32,
-        key_value_heads=8,
-        layers=32,
-        context=128000,
-        tied=True,
-    )
-    sizes = replace(
-        sizes,
-        intermediate=_lfm2_width(config, config.size("block_ff_dim", default=sizes.intermediate)),
-        tied=config.flag("tie_embedding", default=sizes.tied),
-    )
-    attending = config.values.get("full_attn_idxs")
-    if attending is not None and not isinstance(attending, list | tuple):
-        raise config.fault("full_attn_idxs", "error.config_json.per_layer", given=shown(attending), length=1)
-    chosen = sizes.layers if attending is None else attending
-    kinds = layer_types(config, sizes, lambda layer: FULL if layer in chosen else LINEAR)
-    full, short = of_kind(kinds, FULL), of_kind(kinds, LINEAR)
-    bias = config.flag("conv_bias", default=False)
-    conv = LAYER + "conv."
-    feed = LAYER + "feed_forward."
-    taps = config.size("conv_L_cache", default=3)
-    rows = (
-        *attention(sizes, out="out_proj", layers=full),
-        *norms(sizes, "self_attn.q_layernorm", "self_attn.k_layernorm", width=sizes.head_dim, layers=full),
-        depthwise(conv + "conv", sizes.hidden, taps, bias=bias, layers=short),
-        linear(conv + "in_proj", sizes.hidden, 3 * sizes.hidden, bias=bias, layers=short),
-        linear(conv + "out_proj", sizes.hidden, sizes.hidden, bias=bias, layers=short),
-        linear(feed + "w1", sizes.hidden, sizes.intermediate, layers=sizes.layers),
-        linear(feed + "w3", sizes.hidden, sizes.intermediate, layers=sizes.layers),
-        linear(feed + "w2", sizes.intermediate, sizes.hidden, layers=sizes.layers),
-        *norms(sizes, "operator_norm", "ffn_norm"),
-    )
-    return decoder(
-        "lfm2",
-        sizes,
-        rows,
-        (
-            plain_block(sizes, layers=full),
-            plain_block(sizes, layers=short, **without_attention(3 * sizes.hidden)),
-        ),
-        final_norm="model.embedding_norm",
-    )
-
-
-def _lfm2_width(config: ConfigReader, given: int) -> int:
-    """Two thirds of what is given, scaled and rounded up, unless the file says to take it as it is."""
-    if not config.flag("block_auto_adjust_ff_dim", default=True):
-        return given
-    width = 2 * given // 3
-    multiple = config.size("block_multiple_of", default=256)
-    return -(-int(config.number("block_ffn_dim_multiplier", 1.0) * width) // multiple) * multiple
 
 
 def jamba(config: ConfigReader) -> Architecture:

@@ -136,24 +136,36 @@ def deepseek(config: ConfigReader) -> Architecture:
 
 def glm4_moe(config: ConfigReader) -> Architecture:
     """GLM 4.5 to 4.7: plain attention, the first layers dense."""
+    head_norms = config.flag("use_qk_norm", default=False)
+    return _glm4_moe_shaped("glm4_moe", config, 151552, 131072, bias=False, head_norms=head_norms)
+
+
+def glm4v_moe_text(config: ConfigReader) -> Architecture:
+    """GLM 4.5V's and 4.6V's language model."""
+    return _glm4_moe_shaped("glm4v_moe_text", config, 151424, 65536, bias=True, head_norms=False)
+
+
+def _glm4_moe_shaped(
+    model_type: str, config: ConfigReader, vocab: int, context: int, *, bias: bool, head_norms: bool
+) -> Architecture:
+    """What both share; the numbers and ``bias`` are a model's defaults."""
     sizes = read_sizes(
         config,
         hidden=4096,
         intermediate=10944,
-        vocab=151552,
+        vocab=vocab,
         heads=96,
         key_value_heads=8,
         layers=46,
-        context=131072,
+        context=context,
     )
     dense, sparse = _first_dense(config, sizes, 1)
-    head_norms = config.flag("use_qk_norm", default=False)
     feed_forward, mixture = routed(config, sizes, dense, sparse, count=128, width=1408, shared=1, per_token=8)
     return decoder(
-        "glm4_moe",
+        model_type,
         sizes,
         (
-            *attention(sizes, bias=config.flag("attention_bias", default=False), out_bias=False),
+            *attention(sizes, bias=config.flag("attention_bias", default=bias), out_bias=False),
             *(norms(sizes, "self_attn.q_norm", "self_attn.k_norm", width=sizes.head_dim) if head_norms else ()),
             *feed_forward,
             *norms(sizes, *BEFORE_BOTH),

@@ -1,6 +1,6 @@
 """Vision and audio towers in front of a language model.
 
-Source: Transformers 5.16.1, ``models/siglip``, ``pixtral``, ``qwen3_5``, ``llama4`` and ``gemma4``.
+Source: Transformers 5.16.1, ``models/siglip``, ``siglip2``, ``pixtral``, ``qwen3_5``, ``llama4`` and ``gemma4``.
 """
 
 from dataclasses import replace
@@ -85,11 +85,30 @@ def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
         *encoder_layers(TOWER, width, middle, layers),
         norm(TOWER + "post_layernorm", width, bias=True),
     )
+    return (*rows, *_pooling_head(sight, width, middle))
+
+
+def siglip2(sight: ConfigReader, width: int) -> tuple[Module, ...]:
+    """SigLIP 2's, whose patches pass a linear and whose positions are a number of patches."""
+    middle = sight.size("intermediate_size", default=3072)
+    heads_of(sight, "num_attention_heads", width, 12)
+    seen = sight.size("num_channels", default=3) * sight.size("patch_size", default=16) ** 2
+    layers = tuple(range(sight.layers("num_hidden_layers", default=12)))
+    return (
+        linear(TOWER + "embeddings.patch_embedding", seen, width, bias=True),
+        embedding(TOWER + "embeddings.position_embedding", sight.size("num_patches", default=256), width),
+        *encoder_layers(TOWER, width, middle, layers),
+        norm(TOWER + "post_layernorm", width, bias=True),
+        *_pooling_head(sight, width, middle),
+    )
+
+
+def _pooling_head(sight: ConfigReader, width: int, middle: int) -> tuple[Module, ...]:
+    """Attention of one learned query, unless ``vision_use_head`` is false."""
     if not sight.flag("vision_use_head", default=True):
-        return rows
+        return ()
     pool = TOWER + "head."
     return (
-        *rows,
         parameter(pool + "probe", 1, 1, width),
         parameter(pool + "attention.in_proj_weight", 3 * width, width),
         parameter(pool + "attention.in_proj_bias", 3 * width),

@@ -73,7 +73,9 @@ class ExpertsSpec:
     """gpt-oss's gate: clamped, in elementary operations."""
     shared_gate: LinearSpec | None
     sigmoid: bool
-    """Chances by a sigmoid of logits that are computed from an fp32 copy of the input (DeepSeek V3 and its kin)."""
+    """Chances by a sigmoid (DeepSeek V3 and its kin)."""
+    half_router: bool
+    """Of logits that no fp32 copy of the input is made for (LFM2)."""
     best_first: bool
     """The softmax is over the chosen experts alone (gpt-oss, Granite)."""
     router_norm: NormSpec | None
@@ -108,7 +110,9 @@ def route(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
         chances = keeping_output(t, logits if spec.sigmoid else cast(t, logits, FULL))
         chosen = gather(t, chances, few)
     del indices
-    return cast(t, scale(t, chosen), x.itemsize) if spec.half_scores else scale(t, chosen)
+    if spec.half_scores:
+        return cast(t, scale(t, chosen), x.itemsize)
+    return scale(t, chosen, FULL)  # what they are divided by is a sum, which autocast makes in fp32
 
 
 def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
@@ -116,7 +120,8 @@ def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
         scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
         x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
     weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
-    return product(t, cast(t, x, FULL) if spec.sigmoid else x, weight, spec.count, key="router")
+    widened = spec.sigmoid and not spec.half_router
+    return product(t, cast(t, x, FULL) if widened else x, weight, spec.count, key="router")
 
 
 def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:

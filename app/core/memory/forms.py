@@ -74,6 +74,8 @@ def _layer_specs(
         for layer in block.layers:
             adapted_here = by_layer.get(layer, {})
             mine = rows.get(layer, ())
+            if not mine:  # text passes it by
+                continue
             key = (
                 id(block),
                 id(mine),

@@ -1,9 +1,10 @@
 """Mixers other than softmax attention: short convolutions, state spaces, gated delta nets.
 
-Sources: Transformers 5.16.1, ``models/{lfm2,jamba,falcon_h1,nemotron_h,qwen3_next,qwen3_5}``; the kernels that they
-call where installed: mamba-ssm's ``ops/triton/ssd_combined.py`` and ``ops/selective_scan_interface.py`` with
-causal-conv1d (Mamba), flash-linear-attention's ``ops/gated_delta_rule/chunk.py`` (an Axolotl dependency). Without
-mamba-ssm Transformers scans in PyTorch, which takes many times more: that is not what is counted here.
+Sources: Transformers 5.16.1, ``models/{lfm2,jamba,falcon_h1,granitemoehybrid,nemotron_h,qwen3_next,qwen3_5}``; the
+kernels that they call where installed: mamba-ssm's ``ops/triton/ssd_combined.py`` and
+``ops/selective_scan_interface.py`` with causal-conv1d (Mamba), flash-linear-attention's
+``ops/gated_delta_rule/chunk.py`` (an Axolotl dependency). Without mamba-ssm Transformers scans in PyTorch, which takes
+many times more: that is not what is counted here.
 """
 
 from dataclasses import dataclass
@@ -41,15 +42,17 @@ class Mixer(StrEnum):
     SELECTIVE_SCAN = "selective_scan"
     """Mamba, as Jamba has it."""
     STATE_SPACE_DUAL = "state_space_dual"
-    """Mamba 2, as Falcon-H1 and Nemotron-H have it."""
+    """Mamba 2, as Falcon-H1, Granite 4 and Nemotron-H have it."""
     GATED_DELTA_NET = "gated_delta_net"
     """Qwen 3 Next's and 3.5's."""
 
 
 FORMS = {
     "lfm2": Mixer.SHORT_CONVOLUTION,
+    "lfm2_moe": Mixer.SHORT_CONVOLUTION,
     "jamba": Mixer.SELECTIVE_SCAN,
     "falcon_h1": Mixer.STATE_SPACE_DUAL,
+    "granitemoehybrid": Mixer.STATE_SPACE_DUAL,
     "nemotron_h": Mixer.STATE_SPACE_DUAL,
     **dict.fromkeys(
         ("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"), Mixer.GATED_DELTA_NET
@@ -98,7 +101,8 @@ class MixerSpec:
 
 def scans(architecture: Architecture) -> bool:
     """Whether layers of this model scan their tokens with a state, in kernels that have to be installed."""
-    return any(block.mixer_width for block in architecture.blocks) and architecture.computes_as != "lfm2"
+    short = FORMS.get(architecture.computes_as) is Mixer.SHORT_CONVOLUTION
+    return any(block.mixer_width for block in architecture.blocks) and not short
 
 
 def run_mixer(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:

@@ -9,16 +9,18 @@ ATTENTION_IN = frozenset(
 ATTENTION_OUT = frozenset(("o_proj", "out_proj", "dense", "c_proj"))
 ATTENTION_HOLDERS = frozenset(("self_attn", "attn", "attention", "self_attention"))
 MIXER_HOLDERS = frozenset(("mamba", "conv", "linear_attn", "mixer"))
-TOGETHER = frozenset(("gate_up_proj",))
+TOGETHER = frozenset(("gate_up_proj", "input_linear"))
 GATES = ("gate_proj", "w1")
-UPS = ("up_proj", "w3", "fc1", "c_fc", "dense_h_to_4h", "fc_in", "gate_up_proj")
-DOWNS = ("down_proj", "w2", "fc2", "c_proj", "dense_4h_to_h", "fc_out")
+UPS = ("up_proj", "w3", "fc1", "c_fc", "dense_h_to_4h", "fc_in", "gate_up_proj", "input_linear")
+DOWNS = ("down_proj", "w2", "fc2", "c_proj", "dense_4h_to_h", "fc_out", "output_linear")
 PARTIAL_ROTARY = {
     "phi": (1, 2),
     "gpt_neox": (1, 4),
     "glm": (1, 2),
     "glm4": (1, 2),
     "glm4_moe": (1, 2),
+    "glm4v_text": (1, 1),
+    "glm4v_moe_text": (1, 2),
     "stablelm": (1, 4),
     "nemotron": (1, 2),
     "gptj": (1, 4),
@@ -29,7 +31,7 @@ PARTIAL_ROTARY = {
     "qwen3_5_moe_text": (1, 4),
 }
 """The share of a head that takes positions, where a configuration leaves it out."""
-STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "phi3"))
+STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "granitemoehybrid", "phi3"))
 """Which read the share from their configuration."""
 NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
@@ -38,14 +40,17 @@ PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "q
 OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
-SCALED_LOGITS = frozenset(("granite", "granitemoe", "cohere", "cohere2", "falcon_h1"))
-MULTIPLIERS = frozenset(("granite", "granitemoe"))
-SIGMOID_ROUTERS = frozenset(("deepseek_v3", "glm4_moe", "glm4_moe_lite", "nemotron_h"))
-BEST_FIRST = frozenset(("gpt_oss", "granitemoe"))
+SCALED_LOGITS = frozenset(("granite", "granitemoe", "granitemoehybrid", "cohere", "cohere2", "falcon_h1"))
+MULTIPLIERS = frozenset(("granite", "granitemoe", "granitemoehybrid"))
+SIGMOID_ROUTERS = frozenset("deepseek_v3 glm4_moe glm4_moe_lite glm4v_moe_text lfm2_moe nemotron_h".split())
+HALF_ROUTERS = frozenset(("lfm2_moe",))
+"""Of which logits are computed in the hidden states' own type."""
+BEST_FIRST = frozenset(("gpt_oss", "granitemoe", "granitemoehybrid"))
 HALF_SCORES = frozenset(
     (
         "gpt_oss",
         "granitemoe",
+        "granitemoehybrid",
         "olmoe",
         "phimoe",
         "qwen2_moe",
@@ -58,7 +63,7 @@ HALF_SCORES = frozenset(
 )
 EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
 GEMMA4 = frozenset(("gemma4", "gemma4_text"))
-SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "falcon_h1"))
+SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "granitemoehybrid", "falcon_h1"))
 """Whose model multiplies the embedding's output, which an adapter has made a leaf that lives on."""
 ADDED_POSITIONS = frozenset(("bloom", "gpt2", "opt"))
 """Whose model adds learned positions to it, or norms it, before the first layer."""

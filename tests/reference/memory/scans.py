@@ -203,6 +203,11 @@ REPLACED = {
         "mamba2_chunk_scan": chunk_scan,
         "causal_conv1d_fn": causal_conv1d_fn,
     },
+    "granitemoehybrid": {
+        "mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined,
+        "mamba2_chunk_scan": chunk_scan,
+        "causal_conv1d_fn": causal_conv1d_fn,
+    },
     "nemotron_h": {
         "mamba2_split_conv1d_scan_combined": split_conv1d_scan_combined,
         "mamba2_chunk_scan": chunk_scan,

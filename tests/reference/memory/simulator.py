@@ -38,6 +38,8 @@ KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embeddin
 TOWERS = re.compile(
     r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio|connector|image_newline)\b"
 )
+PASSED_BY = ("MllamaCrossAttentionDecoderLayer",)
+"""Layers that a batch of text does not run."""
 FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
 
 
@@ -108,6 +110,7 @@ class Simulation:
             AutoConfig,
             AutoModelForCausalLM,
             AutoModelForImageTextToText,
+            AutoModelForMultimodalLM,
             AutoModelForSequenceClassification,
         )
         from transformers.initialization import no_init_weights
@@ -148,6 +151,7 @@ class Simulation:
             fused_lora.patch_attention(config)
         sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        auto = AutoModelForMultimodalLM if config.model_type == "voxtral" else auto
         if cfg.get("reward_model"):
             auto, config.num_labels, config.pad_token_id = AutoModelForSequenceClassification, 1, 0
         with no_init_weights():
@@ -295,7 +299,12 @@ class Simulation:
         """Transformers' two groups, weight decay and none; nn.Embedding weights are told apart for 8-bit states."""
         embeddings = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Embedding)}
         # a batch of text gives the towers no gradients, so that no optimizer makes states for them
-        trained = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad and not TOWERS.search(n)]
+        passed = {id(p) for m in self.model.modules() if type(m).__name__ in PASSED_BY for p in m.parameters()}
+        trained = [
+            (n, p)
+            for n, p in self.model.named_parameters()
+            if p.requires_grad and not TOWERS.search(n) and id(p) not in passed
+        ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
         kept = {id(p) for p in decays}
         return Optimizer(

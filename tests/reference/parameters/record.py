@@ -50,6 +50,20 @@ SIGHT = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "nu
 CLIP = SIGHT | {"model_type": "clip_vision_model"}
 SIGLIP = SIGHT | {"model_type": "siglip_vision_model", "vision_use_head": False}
 EYES = {"hidden_size": 32, "intermediate_size": 48, "depth": 2, "num_heads": 4, "out_hidden_size": 64}
+LOOKING = SIGHT | {
+    "num_global_layers": 2,
+    "image_size": 56,
+    "vision_output_dim": 96,
+    "intermediate_layers_indices": [0, 1],
+}
+HEARING = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_mel_bins": 20,
+}
+GRANITE4 = {"mamba_n_heads": 8, "mamba_d_state": 6, "shared_intermediate_size": 56}
 GEMMA4 = {"head_dim": 16, "global_head_dim": 24, "vocab_size_per_layer_input": 320, "hidden_size_per_layer_input": 8}
 HALVED = {"num_key_value_heads": 4}
 PAD = {"pad_token_id": 0}
@@ -81,11 +95,31 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "glm4_moe": (ROUTED | {"use_qk_norm": True, "attention_bias": True}, ROUTED | {"num_attention_heads": 6}),
     "glm4_moe_lite": (LATENT | ROUTED | HALVED,),
+    "glm46v": (
+        {"text_config": PLAIN | {"model_type": "glm4v_text"}, "vision_config": EYES | {"attention_bias": True}},
+        {"text_config": PLAIN | ROUTED | {"model_type": "glm4v_moe_text"}, "vision_config": EYES, "tie_word_embeddings": True},
+    ),
+    "glm4v": (
+        {"text_config": PLAIN, "vision_config": EYES | {"image_size": 56, "patch_size": 14, "spatial_merge_size": 4}},
+        {"text_config": PLAIN | {"tie_word_embeddings": True, "num_attention_heads": 5, "num_key_value_heads": 5,
+         "hidden_size": 60}, "vision_config": EYES | {"out_hidden_size": 60}},
+    ),
+    "glm4v_moe": (
+        {"text_config": PLAIN | ROUTED, "vision_config": EYES},
+        {"text_config": PLAIN | ROUTED | {"attention_bias": False, "head_dim": 24, "first_k_dense_replace": 2}, "vision_config": EYES},
+    ),
     "gpt2": ({"n_embd": 64, "n_layer": 4, "n_head": 4, "n_positions": 128},),
     "gpt_neox": ({}, {"attention_bias": False}),
     "gpt_oss": ({"head_dim": 24, "num_local_experts": 4, "num_experts_per_tok": 2},),
     "gptj": ({"n_embd": 64, "n_layer": 4, "n_head": 4, "rotary_dim": 8},),
     "granitemoe": ({"num_local_experts": 4, "num_experts_per_tok": 2},),
+    "granitemoehybrid": (
+        GRANITE4 | {"num_local_experts": 4, "layer_types": ["mamba", "attention", "mamba", "mamba"]},
+        GRANITE4 | {"num_local_experts": 0, "layer_types": ["mamba", "mamba", "attention", "attention"],
+         "mamba_d_head": "auto", "mamba_n_groups": 2, "mamba_proj_bias": True, "mamba_conv_bias": False},
+        GRANITE4 | {"num_local_experts": 0, "layer_types": ["attention"] * 4, "position_embedding_type": "rope"},
+        GRANITE4 | {"num_local_experts": 4, "attention_bias": True},
+    ),
     "hunyuan_v1_dense": ({"head_dim": 24},),
     "idefics3": ({"text_config": PLAIN | {"model_type": "llama"}, "vision_config": SIGHT},),
     "internvl": (
@@ -103,6 +137,15 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
         {"full_attn_idxs": [1, 3]},
         {"layer_types": ["conv", "conv", "full_attention", "conv"], "conv_bias": True, "block_auto_adjust_ff_dim": False},
         {"layer_types": ["conv", "conv", "full_attention", "conv"], "block_ffn_dim_multiplier": None},
+    ),
+    "lfm2_moe": (
+        MIXED | {"num_dense_layers": 1, "layer_types": ["conv", "full_attention", "conv", "full_attention"]},
+        MIXED | {"num_dense_layers": 3, "layer_types": ["conv", "conv", "full_attention", "conv"], "conv_bias": True, "tie_embedding": True},
+    ),
+    "lfm2_vl": (
+        {"text_config": PLAIN | {"layer_types": ["conv", "conv", "full_attention", "conv"]}, "vision_config": SIGHT},
+        {"text_config": PLAIN | {"full_attn_idxs": [1, 3]}, "vision_config": SIGHT | {"vision_use_head": False, "num_patches": 16},
+         "projector_use_layernorm": False, "projector_bias": False, "projector_hidden_size": 40, "tie_word_embeddings": False},
     ),
     "llama": ({}, {"attention_bias": True, "mlp_bias": True}, {"head_dim": 24}, {"tie_word_embeddings": True}),
     "llama4": (
@@ -125,6 +168,10 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
          "multimodal_projector_bias": True, "tie_word_embeddings": False},
     ),
     "mixtral": ({"num_local_experts": 4},),
+    "mllama": (
+        {"text_config": PLAIN | {"cross_attention_layers": [1, 3], "pad_token_id": 0}, "vision_config": LOOKING},
+        {"text_config": PLAIN | {"pad_token_id": 0, "cross_attention_layers": []}, "vision_config": LOOKING | {"supported_aspect_ratios": [[1, 1], [1, 2]], "max_num_tiles": 2}},
+    ),
     "mpt": ({"d_model": 64, "n_heads": 4, "n_layers": 4, "max_seq_len": 128},),
     "nemotron_h": (
         {"hybrid_override_pattern": "M-*E", "mamba_num_heads": 8, "mamba_head_dim": 12, "ssm_state_size": 6, "n_groups": 2,
@@ -178,6 +225,11 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
          "scale_factor": 4},
     ),
     "seed_oss": ({"head_dim": 24, "mlp_bias": True},),
+    "voxtral": (
+        {"text_config": PLAIN, "audio_config": HEARING | {"max_source_positions": 50}},
+        {"text_config": PLAIN | {"model_type": "mistral", "tie_word_embeddings": True}, "audio_config": {"d_model": 32,
+         "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 48}},
+    ),
     "stablelm": ({}, {"qk_layernorm": True, "use_qkv_bias": True}, {"use_parallel_residual": True}),
 }  # fmt: skip
 """What to set beside ``PLAIN`` for each type; a type not named here is tried with ``PLAIN`` alone."""
@@ -204,10 +256,19 @@ def small_configs(model_type: str) -> Iterator[dict[str, Any]]:
             yield {"model_type": model_type} | plain | facts
 
 
+HEARS = ("voxtral",)
+"""Types that Axolotl loads by their own class (``axolotl/loaders/constants.py``), which the last of the three finds."""
+
+
 def build(config_json: dict[str, Any]) -> Any:
     """The model as Axolotl loads it: ``AutoModelForImageTextToText`` where it knows the type, else ``AutoModelForCausalLM``."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForImageTextToText,
+        AutoModelForMultimodalLM,
+    )
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
     facts = json.loads(json.dumps(config_json))
@@ -215,7 +276,8 @@ def build(config_json: dict[str, Any]) -> Any:
     sees = model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
     with torch.device("meta"):
         config = AutoConfig.for_model(model_type, **facts)
-        return (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(config)
+        loader = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        return (AutoModelForMultimodalLM if model_type in HEARS else loader).from_config(config)
 
 
 def total(model: Any) -> int:
@@ -269,14 +331,14 @@ def loras(config_json: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {"adapter": "lora", "lora_target_modules": list(names), "lora_r": 8}
 
 
-def points(catalogue: Path) -> Iterator[dict[str, Any]]:
-    """Every point: the small configurations with their adapters, then the catalogue's rows."""
+def points(catalogue: Path, only: list[str] | None) -> Iterator[dict[str, Any]]:
+    """Every point: the small configurations with their adapters, then the catalogue's rows; of ``only`` these types."""
     import yaml
 
     from app.core.adapter import default_targets
     from app.core.architectures import describe, supported_model_types
 
-    for model_type in supported_model_types():
+    for model_type in only or supported_model_types():
         for config_json in small_configs(model_type):
             try:
                 whole = total(build(config_json))
@@ -295,6 +357,8 @@ def points(catalogue: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(catalogue.glob("*.yaml")):
         for row in yaml.safe_load(path.read_text(encoding="utf-8")):
             config_json = row["config"]
+            if only and config_json["model_type"] not in only:
+                continue
             whole = total(build(config_json))
             yield {"model": config_json, "lora": None, "total": whole, "trainable": None}
             if config_json["model_type"] not in seen:
@@ -314,12 +378,18 @@ def main() -> None:
     """Write the points."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=POINTS)
+    parser.add_argument("--only", nargs="*", help="record these model types anew and keep the others")
     given = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
     lines = [json.dumps({"versions": {package: version(package) for package in PACKAGES}})]
-    lines += [json.dumps(point) for point in points(ROOT / "app" / "data" / "models")]
+    if given.only:
+        first, *kept = given.out.read_text(encoding="utf-8").splitlines()
+        if lines != [first]:
+            raise SystemExit("the others were recorded with other versions")
+        lines += [line for line in kept if json.loads(line)["model"]["model_type"] not in given.only]
+    lines += [json.dumps(point) for point in points(ROOT / "app" / "data" / "models", given.only)]
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     print(len(lines) - 1, "points")

@@ -12,6 +12,7 @@ count, "all": PEFT's count with the frozen, "names": adapted instances by the la
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib.util
 import json
@@ -222,18 +223,37 @@ def point(functions: dict[str, Any], config_json: dict[str, Any], config: dict[s
         return {"refused": True}
 
 
+def kept(first: str, anew: list[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Models and points of the types that are not recorded anew, as the file holds them."""
+    heading, listed, *points = POINTS.read_text(encoding="utf-8").splitlines()
+    if heading != first:
+        raise SystemExit("the others were recorded with other versions")
+    models: list[dict[str, Any]] = []
+    places: dict[int, int] = {}
+    for place, model in enumerate(json.loads(listed)):
+        if model["model_type"] not in anew:
+            places[place] = len(models)
+            models.append(model)
+    found = [json.loads(line) for line in points]
+    lines = [json.dumps(one | {"model": places[one["model"]]}) for one in found if one["model"] in places]
+    return models, lines
+
+
 def main() -> None:
     """Write the points."""
     from app.core.architectures import supported_model_types
 
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="*", help="record these model types anew and keep the others")
+    given = parser.parse_args()
     os.environ["HF_HUB_OFFLINE"] = "1"
     warnings.filterwarnings("ignore")
     logging.disable(logging.CRITICAL)
     functions = axolotl()
     functions["_patch_peft_clippable_linear"]()
-    models: list[dict[str, Any]] = []
-    lines: list[str] = []
-    for model_type in supported_model_types():
+    first = json.dumps({"versions": {package: version(package) for package in (*PACKAGES, "axolotl")}})
+    models, lines = kept(first, given.only) if given.only else ([], [])
+    for model_type in given.only or supported_model_types():
         for config_json in small_configs(model_type):
             try:
                 build(config_json)
@@ -247,7 +267,6 @@ def main() -> None:
         print(model_type, len(lines), flush=True)
     for reason, count in REASONS.most_common():
         print(count, "refused:", reason, file=sys.stderr)
-    first = json.dumps({"versions": {package: version(package) for package in (*PACKAGES, "axolotl")}})
     POINTS.parent.mkdir(parents=True, exist_ok=True)
     POINTS.write_text("".join(f"{line}\n" for line in (first, json.dumps(models), *lines)), encoding="utf-8")
 
