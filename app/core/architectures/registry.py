@@ -51,6 +51,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "gemma3_text": gemma.gemma3_text,
     "gemma4": wrappers.gemma4_with_towers,
     "gemma4_text": gemma4.gemma4_text,
+    "gemma4_unified": wrappers.gemma4_unified,
     "glm": glm.glm,
     "glm4": glm.glm,
     "glm46v": glm_vl.glm46v,

@@ -221,6 +221,24 @@ def gemma4_vision(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     )
 
 
+def gemma4_patches(sight: ConfigReader, out: int) -> tuple[Module, ...]:
+    """What Gemma 4 12B has in the place of a tower: merged patches through one linear, with positions by axis."""
+    side = sight.size("patch_size", default=16) * sight.size("pooling_kernel_size", default=3)
+    width = sight.size("mm_embed_dim", default=3840)
+    start = "model.embed_vision."
+    patch = 3 * side**2
+    projected = sight.size("output_proj_dims", default=3840)
+    rows_of = (
+        norm(start + "patch_ln1", patch, bias=True),
+        linear(start + "patch_dense", patch, width, bias=True),
+        norm(start + "patch_ln2", width, bias=True),
+        parameter(start + "pos_embedding", sight.size("mm_posemb_size", default=1120), 2, width),
+        norm(start + "pos_norm", width, bias=True),
+        linear(start + "multimodal_embedder.embedding_projection", projected, out),
+    )
+    return tuple(replace(row, part=Part.PROJECTOR) for row in rows_of)
+
+
 def gemma4_audio(sound: ConfigReader, out: int) -> tuple[Module, ...]:
     """Gemma 4's audio tower, a conformer."""
     width = sound.size("hidden_size", default=1024)

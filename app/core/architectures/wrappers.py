@@ -24,6 +24,7 @@ MISTRAL3_TEXT: Mapping[str, Any] = {
     "num_key_value_heads": 8,
     "vocab_size": 131072,
 }
+GEMMA4_UNIFIED_TEXT: Mapping[str, Any] = {"sliding_window": 1024, "max_position_embeddings": 262144}
 MISTRAL3_VISION: Mapping[str, Any] = {"patch_size": 14, "image_size": 1540}
 
 
@@ -119,6 +120,20 @@ def gemma4_with_towers(config: ConfigReader) -> Architecture:
             linear("model.embed_audio.embedding_projection", out, text.hidden_size, part=Part.PROJECTOR),
         )
     return wrap("gemma4", text, others, tied=config.flag("tie_word_embeddings", default=True))
+
+
+def gemma4_unified(config: ConfigReader) -> Architecture:
+    """Gemma 4 12B: no towers, a projection of raw patches and one of raw sound instead."""
+    inner = config.sub("text_config")
+    given = {**GEMMA4_UNIFIED_TEXT, **inner.values, "hidden_size_per_layer_input": 0, "enable_moe_block": False}
+    text = replace(gemma4.gemma4_text(ConfigReader(given, inner.pointer)), language_type="gemma4_text")
+    others: tuple[Module, ...] = ()
+    if config.has("vision_config"):
+        others += towers.gemma4_patches(config.sub("vision_config"), text.hidden_size)
+    if config.has("audio_config"):
+        width = config.sub("audio_config").size("audio_embed_dim", default=640)
+        others += (linear("model.embed_audio.embedding_projection", width, text.hidden_size, part=Part.PROJECTOR),)
+    return wrap("gemma4_unified", text, others, tied=config.flag("tie_word_embeddings", default=True))
 
 
 def _qwen3_5(config: ConfigReader, model_type: str, text: Callable[[ConfigReader], Architecture]) -> Architecture:

@@ -18,6 +18,7 @@ from app.core.memory.process import Process
 from app.core.run import CCE_PLUGIN
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import DRAWN, EXPERTS, PEAKS, WIDE
+from tests.core.memory.test_practice import NEWCOMERS
 from tests.core.memory.test_towers import CASES as TOWERS
 
 LORA = {"lora_r": 16, "lora_alpha": 32, "lora_target_linear": True}
@@ -70,7 +71,7 @@ def test_every_model_is_estimated_under_every_method(method: str) -> None:
 
 def test_architectures_without_a_recorded_peak_are_named() -> None:
     """Every other type has one, or the language model within it, or the wrapper around it."""
-    seen = {case["model"]["model_type"] for case in (*PEAKS, *DRAWN, *WIDE, *EXPERTS, *TOWERS)}
+    seen = {case["model"]["model_type"] for case in (*PEAKS, *DRAWN, *WIDE, *EXPERTS, *TOWERS, *NEWCOMERS)}
     kin = seen | {kind.removesuffix("_text") for kind in seen} | {f"{kind}_text" for kind in seen}
     missing = {kind for kind in supported_model_types() if kind not in kin}
     assert missing == UNRECORDED

@@ -77,13 +77,13 @@ def _fused_rms_norm_noscale(x, eps=1e-6):
     return _NormRope.apply(x.reshape(-1, x.shape[-1]).contiguous(), None).view(x.shape)
 
 
-def patch_gemma4(checkpointing: bool) -> None:
-    """``patch_gemma4_fused_attn``, which Axolotl applies to every Gemma 4 (``loaders/patch_manager.py``)."""
-    from axolotl.monkeypatch.models.gemma4 import fused_attn
-    from transformers.models.gemma4.modeling_gemma4 import Gemma4TextAttention
-
-    if Gemma4TextAttention.forward.__name__ != "fused_forward":
-        fused_attn.patch_gemma4_fused_attn()
+def patch_gemma4(family: str, checkpointing: bool) -> None:
+    """``patch_gemma4_fused_attn``, which Axolotl applies to every Gemma 4 (``loaders/patch_manager.py``); 12B has its own."""
+    fused_attn = importlib.import_module(f"axolotl.monkeypatch.models.{family}.fused_attn")
+    modeling = importlib.import_module(f"transformers.models.{family}.modeling_{family}")
+    attention = modeling.Gemma4TextAttention if family == "gemma4" else modeling.Gemma4UnifiedTextAttention
+    if attention.forward.__name__ != "fused_forward":
+        getattr(fused_attn, f"patch_{family}_fused_attn")()
     if checkpointing:
         fused_attn._patch_decoder_layer_call()
     else:

@@ -50,6 +50,9 @@ MODELS: dict[str, dict[str, Any]] = {
     "llama-3.2-11b-vision": {"model_type": "mllama", "text_config": _model("mllama_text_model", 4096, 14336, 40, 32, 8, 128256,
                              cross_attention_layers=[3, 8, 13, 18, 23, 28, 33, 38], pad_token_id=0),
                              "vision_config": {"hidden_size": 1280, "image_size": 560, "num_hidden_layers": 32}},
+    "gemma-4-12b": {"model_type": "gemma4_unified", "text_config": _model("gemma4_unified_text", 3840, 15360, 48, 16, 8, 262144, head_dim=256,
+                    sliding_window=1024, attention_k_eq_v=True, num_global_key_value_heads=1, tie_word_embeddings=True,
+                    final_logit_softcapping=30.0), "vision_config": {}, "audio_config": {}},
     "voxtral-mini-3b": {"model_type": "voxtral", "text_config": _model("llama", 3072, 8192, 30, 32, 8, 131072, head_dim=128),
                         "audio_config": {}},
 }  # fmt: skip
@@ -86,6 +89,7 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         model, targets = small(name), OWN.get(name, ALL)
         kernels = {"lora_qkv_kernel": True, "lora_o_kernel": True} if name.startswith("granite") else OFF
         cut = CCE
+        fused = CCE if model.get("text_config", {}).get("final_logit_softcapping") else LIGER
         yield f"new-full-{name}", model, FLASH | cut | GC | ADAM8, (2, 1024)
         yield f"new-full-plain-{name}", model, SDPA, (1, 1024)
         yield f"new-lora-{name}", model, FLASH | cut | lora(16, targets) | kernels, (2, 1024)
@@ -96,10 +100,10 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
             (1, 1500),
         )
         yield f"new-dora-{name}", model, FLASH | CHUNKED | lora(8, targets, **DORA) | OFF | GC, (1, 2048)
-        yield f"new-eager-{name}", model, EAGER | LIGER | lora(8, targets) | OFF | GC | evaluated(2), (1, 700)
+        yield f"new-eager-{name}", model, EAGER | fused | lora(8, targets) | OFF | GC | evaluated(2), (1, 700)
         yield f"new-long-{name}", model, FLASH | PACK | cut | lora(16, targets) | OFF | GC | PAGED, (1, 8192)
         if name not in SCANNED:
-            yield f"new-qlora-{name}", model, FLASH | LIGER | GC | qlora(16, targets) | OFF | accumulated(2), (1, 2048)
+            yield f"new-qlora-{name}", model, FLASH | fused | GC | qlora(16, targets) | OFF | accumulated(2), (1, 2048)
             yield f"new-int8-{name}", model, FLASH | cut | GC | lora(16, targets, **INT8) | OFF, (2, 512)
         if name in EXPERTS:
             quantized = {"quantize_moe_experts": True}

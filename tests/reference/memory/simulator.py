@@ -144,8 +144,8 @@ class Simulation:
         if varlen:
             implementation = "simulated_varlen"
         fused = kernels(cfg)
-        if config.model_type in ("gemma4", "gemma4_text"):
-            fused_lora.patch_gemma4(bool(cfg.get("gradient_checkpointing")))
+        if config.model_type in ("gemma4", "gemma4_text", "gemma4_unified"):
+            fused_lora.patch_gemma4(config.model_type.removesuffix("_text"), bool(cfg.get("gradient_checkpointing")))
         liger.patch_module(config.model_type, cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)

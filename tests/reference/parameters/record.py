@@ -64,6 +64,8 @@ HEARING = {
     "num_mel_bins": 20,
 }
 GRANITE4 = {"mamba_n_heads": 8, "mamba_d_state": 6, "shared_intermediate_size": 56}
+UNIFIED = {"head_dim": 16, "global_head_dim": 24}
+PATCHED = {"patch_size": 4, "mm_embed_dim": 32, "mm_posemb_size": 20, "output_proj_dims": 32}
 GEMMA4 = {"head_dim": 16, "global_head_dim": 24, "vocab_size_per_layer_input": 320, "hidden_size_per_layer_input": 8}
 HALVED = {"num_key_value_heads": 4}
 PAD = {"pad_token_id": 0}
@@ -92,6 +94,11 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
         GEMMA4 | {"num_kv_shared_layers": 2, "use_double_wide_mlp": True},
         GEMMA4 | MIXED | {"enable_moe_block": True, "top_k_experts": 2, "attention_k_eq_v": True, "num_global_key_value_heads": 1},
         GEMMA4 | {"hidden_size_per_layer_input": 0},
+    ),
+    "gemma4_unified": (
+        {"text_config": PLAIN | UNIFIED | {"num_kv_shared_layers": 2, "use_double_wide_mlp": True}, "vision_config": PATCHED,
+         "audio_config": {"audio_embed_dim": 20}},
+        {"text_config": PLAIN | UNIFIED | {"attention_k_eq_v": True, "num_global_key_value_heads": 1}, "tie_word_embeddings": False},
     ),
     "glm4_moe": (ROUTED | {"use_qk_norm": True, "attention_bias": True}, ROUTED | {"num_attention_heads": 6}),
     "glm4_moe_lite": (LATENT | ROUTED | HALVED,),
