@@ -75,7 +75,10 @@ class ExpertsSpec:
     sigmoid: bool
     """Chances by a sigmoid (DeepSeek V3 and its kin)."""
     half_router: bool
-    """Of logits that no fp32 copy of the input is made for (LFM2)."""
+    """Of logits that no fp32 copy of the input is made for, divided by their sum, which autocast makes in fp32 (LFM2).
+
+    The others divide in place, which leaves the type as it is.
+    """
     best_first: bool
     """The softmax is over the chosen experts alone (gpt-oss, Granite)."""
     router_norm: NormSpec | None
@@ -112,7 +115,7 @@ def route(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     del indices
     if spec.half_scores:
         return cast(t, scale(t, chosen), x.itemsize)
-    return scale(t, chosen, FULL)  # what they are divided by is a sum, which autocast makes in fp32
+    return scale(t, chosen, FULL if spec.half_router else 0)
 
 
 def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:

@@ -324,6 +324,13 @@ class Step:
         return sum((spec.heads.key + spec.heads.value) * self.run.itemsize for spec in self.specs if spec.heads)
 
     @property
+    def flying(self) -> int:
+        """Inputs of offloaded layers that are on the card all the same while the loss is made and differentiated."""
+        if not self.offloaded:
+            return 0
+        return (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
+
+    @property
     def alone(self) -> bool:
         """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
         return len(self.layers) == 1 and not self.apart
@@ -354,9 +361,7 @@ class Step:
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others - kept[-2], weights=there)
-        held = self.batch + everything + (self.masks if self.checkpointed else 0)
-        if self.offloaded:
-            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
+        held = self.batch + everything + (self.masks if self.checkpointed else 0) + self.flying
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
@@ -370,7 +375,7 @@ class Step:
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
-        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        held = self.batch + everything + (self.masks if self.checkpointed else 0) + self.flying
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
