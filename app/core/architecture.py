@@ -247,6 +247,8 @@ class Architecture:
     dropouts: Dropouts = Dropouts()
     rotary: int | None = None
     """Elements of a head that take positions, where the config.json says it."""
+    own_scale: bool = False
+    """Whether scores are scaled by another number than one over the root of a head's width."""
 
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""

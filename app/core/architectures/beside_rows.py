@@ -1,4 +1,4 @@
-"""What a config.json says of a decoder's forward that no row of its modules shows: dropouts, and partial positions.
+"""What a config.json says of a decoder's forward that no row of its modules shows: dropouts, positions, a scale.
 
 Source: Transformers 5.16.1, ``models/<model_type>/configuration_<model_type>.py`` for keys and defaults and
 ``modeling_...`` for where they act.
@@ -6,6 +6,7 @@ Source: Transformers 5.16.1, ``models/<model_type>/configuration_<model_type>.py
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isclose
 
 from app.core.architecture import Architecture, Dropouts
 from app.core.config_json import ConfigReader
@@ -59,6 +60,11 @@ KEYS: Mapping[str, Keys] = {
     "stablelm": Keys(feed_forward="hidden_dropout"),
 }
 SHARES = ("partial_rotary_factor", "rotary_pct")
+ROOTED = frozenset(("gemma2", "gemma3", "gemma3_text"))
+"""Whose scores are scaled by the root of ``query_pre_attn_scalar``."""
+MULTIPLIED = frozenset(("granite", "granitemoe", "granitemoehybrid"))
+"""Whose scores are scaled by ``attention_multiplier``."""
+UNSCALED = frozenset(("gemma4", "gemma4_text"))
 
 
 def read_beside(config: ConfigReader, architecture: Architecture) -> Architecture:
@@ -76,7 +82,19 @@ def read_beside(config: ConfigReader, architecture: Architecture) -> Architectur
         scores=drops(keys.scores, keys.scores_default),
         modules=keys.modules,
     )
-    return replace(architecture, dropouts=dropouts, rotary=_rotary(config, architecture))
+    scaled = _own_scale(config, architecture)
+    return replace(architecture, dropouts=dropouts, rotary=_rotary(config, architecture), own_scale=scaled)
+
+
+def _own_scale(config: ConfigReader, architecture: Architecture) -> bool:
+    """Whether scores are scaled by another number than one over the root of a head's width."""
+    kind = architecture.computes_as
+    width = next((block.head_dim for block in architecture.blocks if block.attention_heads), 1)
+    if kind in ROOTED:
+        return config.number("query_pre_attn_scalar", 256.0) != width
+    if kind in MULTIPLIED:
+        return not isclose(config.number("attention_multiplier", 1.0), width**-0.5, abs_tol=1e-9)
+    return kind in UNSCALED
 
 
 def _rotary(config: ConfigReader, architecture: Architecture) -> int | None:

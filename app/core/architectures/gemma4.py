@@ -94,17 +94,15 @@ def gemma4_text(config: ConfigReader) -> Architecture:
             "shared_intermediate_size": sizes.intermediate,
             "intermediate_size": width,
         }
-    before: tuple[Module, ...] = ()
     small = config.size("hidden_size_per_layer_input", default=256, least=0)
     if small:
         whole = small * len(sizes.layers)
-        before = (
-            embedding("model.embed_tokens_per_layer", config.size("vocab_size_per_layer_input", default=262144), whole),
-        )
+        table = config.size("vocab_size_per_layer_input", default=262144)
         rows += (
             linear(LAYER + "per_layer_input_gate", sizes.hidden, small, layers=sizes.layers),
             linear(LAYER + "per_layer_projection", small, sizes.hidden, layers=sizes.layers),
             *norms(sizes, "post_per_layer_input_norm"),
+            embedding("model.embed_tokens_per_layer", table, whole),
             linear("model.per_layer_model_projection", sizes.hidden, whole),
             norm("model.per_layer_projection_norm", small),
         )
@@ -125,7 +123,6 @@ def gemma4_text(config: ConfigReader) -> Architecture:
             plain_block(wide, **(wide_facts | {"layers": common(full, plain_mlp)})),
             plain_block(wide, **(wide_facts | doubled | {"layers": common(full, wide_mlp)})),
         ),
-        before=before,
         logit_softcap=config.has("final_logit_softcapping"),
     )
 

@@ -147,6 +147,21 @@ def quantized_experts(subject: Subject) -> Iterator[Finding]:
             yield misleads("experts_16bit", "quantize_moe_experts", fix=mend)
 
 
+def kept_experts(subject: Subject) -> Iterator[Finding]:
+    """Experts in 8 bits, which a checkpoint that is not reentrant leaves unpacked where they end their layer.
+
+    Axolotl's hook lets go of them when their forward returns; such a checkpoint leaves it by an exception, once it has
+    made again what was saved (``monkeypatch/moe_quant.py``; PyTorch, ``torch/utils/checkpoint.py``).
+    """
+    eight = subject.lora and subject.on("load_in_8bit") and subject.on("quantize_moe_experts")
+    if not eight or not subject.on("gradient_checkpointing") or subject.architecture is None:
+        return
+    key = "gradient_checkpointing_kwargs"
+    last = any(block.experts and not block.shared_intermediate_size for block in subject.architecture.blocks)
+    if last and subject.mapping(key).get("use_reentrant") is False:
+        yield misleads("experts_kept", key, fix=Fix(set={f"{key}.use_reentrant": True}))
+
+
 def quantized_heads(subject: Subject) -> Iterator[Finding]:
     """A fused loss multiplies with the head's weight itself, which is packed where the head is quantised."""
     architecture = subject.architecture
@@ -293,6 +308,7 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     quantized_full,
     lora_needs,
     quantized_experts,
+    kept_experts,
     quantized_heads,
     packed_checkpoint,
     kernels,

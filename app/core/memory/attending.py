@@ -38,9 +38,11 @@ def one_row(run: Run) -> bool:
 def takes_lengths(architecture: Architecture, run: Run) -> bool:
     """Whether Axolotl's variable-length attention takes the place of SDPA for packed rows.
 
-    It does in 16 bits, for heads of one width up to 256 and without sliding windows. Source: Axolotl 0.19.0,
-    ``_apply_sdpa_varlen_patch``.
+    It does in 16 bits, for heads of one width up to 256 and without sliding windows; of a model with towers the
+    wrapper's config.json is asked, which says nothing of these. Source: Axolotl 0.19.0, ``_apply_sdpa_varlen_patch``.
     """
+    if architecture.multimodal:
+        return run.half
     return run.half and all(
         block.sliding_window is None and block.head_dim == block.value_head_dim <= SDPA_WIDTH
         for block in architecture.blocks
@@ -58,10 +60,10 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool
     if run.attention is Attention.FLEX:
         return Kernel.FLEX
     if run.attention is Attention.SDPA:
-        if window is not None and row_tokens >= window:
+        if run.sample_packing and by_lengths:
+            return Kernel.SDPA_PACKED
+        if run.sample_packing or (window is not None and row_tokens >= window):
             return Kernel.SDPA_MASKED
-        if run.sample_packing:
-            return Kernel.SDPA_PACKED if by_lengths else Kernel.SDPA_MASKED
         return Kernel.SDPA if run.ampere else Kernel.SDPA_BEFORE_AMPERE
     return Kernel.FLASH
 
@@ -101,6 +103,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         sinks=sink_itemsize(layer),
         biased=layer.model_type == "mpt",
         drops=layer.drops.scores,
+        own_scale=layer.architecture.own_scale,
         fp16=layer.run.half and not layer.run.bf16,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )

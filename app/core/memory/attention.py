@@ -67,6 +67,8 @@ class Heads:
     """Liger's kernel turns queries and keys where they are."""
     drops: bool = False
     """Probabilities are dropped from, under eager attention."""
+    own_scale: bool = False
+    """Scores are scaled in a way that kernels which take lengths do not know."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -178,8 +180,11 @@ def _mathematics(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tens
 
 
 def _packed(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Axolotl's variable-length attention behind SDPA, which takes 16 bits: queries in fp32 get a mask of documents."""
-    if q.itemsize > t.compute:
+    """Axolotl's variable-length attention behind SDPA.
+
+    It takes 16 bits, heads up to 256 and the usual scale; the others get a mask of documents.
+    """
+    if q.itemsize > t.compute or shape.own_scale or shape.head_dim > SDPA_WIDTH:
         same = t.fresh(SQUARE, 1)
         mask = t.fresh(SQUARE, 1)
         del same

@@ -3,7 +3,9 @@
 Source: Transformers 5.16.1, ``integrations/moe.py`` (``grouped_mm_experts_forward``) and the routers of
 ``models/*_moe``; PEFT 0.20.0 ``tuners/lora/layer.py`` (``ParamWrapper``), whose update is added to the whole parameter;
 Axolotl 0.19 ``monkeypatch/moe_quant.py`` and bitsandbytes 0.50 ``nn/parametrize.py`` for quantised experts, all of
-which are unpacked whenever their layer runs and live until its experts are done.
+which are unpacked whenever their layer runs and live until its experts are done. In 8 bits Axolotl's hook lets go of
+them, which an exception passes by: a checkpoint that is not reentrant stops a layer with one once it has made again
+what was saved, and where that is within the experts, they stay for ever.
 """
 
 from collections.abc import Callable
@@ -147,6 +149,7 @@ def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
     del sorted_ids, order, picked, made, weighted
     out = cast(t, out, itemsize)
     del held
+    t.unpacked = 0
     return out
 
 
@@ -203,6 +206,7 @@ def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Te
     made = _gate(t, spec, made)
     made = _batched(t, down, made, held, everyone)
     del held
+    t.unpacked = 0
     out = _added(t, shared(x), _summed(t, made, spec.hidden * TOKEN))
     del entering, made
     return out
@@ -252,6 +256,7 @@ def _unpacked(t: Tape, spec: RoutedLinear) -> Tensor:
         return t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     if spec.quantization is Quantization.INT8:
         beside = t.fresh(spec.elements, FULL, TEMPORARIES)
+        t.unpacked += spec.elements * spec.unpacked_itemsize
     else:
         beside = t.fresh(ceil_div(spec.elements, NF4_BLOCK), FULL, TEMPORARIES)
     weight = t.fresh(spec.elements, spec.unpacked_itemsize, TEMPORARIES)

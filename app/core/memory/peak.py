@@ -21,7 +21,7 @@ from app.core.memory.process import CONTEXT_BYTES, Process
 from app.core.memory.step import Step, kernels_of
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
-from app.core.memory.trained import by_rank, variable_rank
+from app.core.memory.trained import by_rank, idle_bytes, variable_rank
 from app.core.run import Method, Preference, Run
 
 
@@ -94,7 +94,9 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
     if outline.evaluation is not None:
         top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)
-    added = 0 if run.method is Method.FULL else steps.gradients + adapter.buffer_bytes
+    added = 0
+    if run.method is not Method.FULL:
+        added = steps.gradients + adapter.buffer_bytes + idle_bytes(architecture, run, adapter)
     peak = outline.weights + added + steps.states - steps.on_host + top.bytes
     process = Process.of(architecture, run)
     training, loading = process.expected_bytes(peak), outline.loading + CONTEXT_BYTES

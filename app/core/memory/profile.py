@@ -67,7 +67,8 @@ class LayerProfile:
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
     lingering: int = 0
-    """What the nodes behind what it handed on saved when it was made again: no backward runs them."""
+    """What the nodes behind what it handed on saved when it was made again, which no backward runs; and experts in 8
+    bits whose forward, made again, did not come to the end at which their cache lets go of them (``experts``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,11 +151,7 @@ def profile_layer(
     if checkpointed and not holding and type(t) is Tape:
         again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
         moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
-        if again.handed_on:
-            again.end_autocast()
-            again.beside = None
-            lingering = again.now - sum(each.bytes for each in again.handed_on)  # which take the place of the first
-            again.handed_on = ()
+        lingering = _left_behind(again)
     else:
         t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
@@ -181,6 +178,17 @@ def profile_layer(
         forward=forward,
         backward=backward,
     )
+
+
+def _left_behind(t: Tape) -> int:
+    """What a layer that was made again leaves: experts in a cache, and what is behind keys and values handed on."""
+    left = t.unpacked
+    if t.handed_on:
+        t.end_autocast()
+        t.beside = None
+        left += t.now - sum(each.bytes for each in t.handed_on)  # which take the place of the first
+        t.handed_on = ()
+    return left
 
 
 def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tuple[Stage, int, int]:

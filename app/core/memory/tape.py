@@ -219,6 +219,8 @@ class Tape:
         """What a layer hands out beside its output."""
         self.handed_on: tuple[Tensor, ...] = ()
         """What the model keeps of a layer for others, and with it the nodes that made it."""
+        self.unpacked = 0
+        """Bytes of experts in 8 bits that a cache holds until their module's forward ends (``experts``)."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:

@@ -32,9 +32,9 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
     for adapted in adapter.modules:
         module = adapted.module
         copies = adapted.copies
+        if module.part is not Part.TEXT:
+            continue
         if adapted.own_parameters:
-            if module.part is not Part.TEXT:
-                continue
             itemsize = stored(architecture, module, storing)
             embedding = module.kind is Kind.EMBEDDING
             decays = module.kind is not Kind.NORM
@@ -81,6 +81,14 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
             each = adapted.magnitude_parameters // copies
             rows.append(Trained(elements=each, copies=copies, itemsize=lora_itemsize, decays=False))
     return tuple(rows)
+
+
+def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter) -> int:
+    """Factors within towers, which are there although nothing is made for them."""
+    if not architecture.multimodal:
+        return 0
+    idle = [row for row in adapter.modules if row.module.part is not Part.TEXT and not row.own_parameters]
+    return factor_itemsize(run) * sum(row.trainable_parameters for row in idle)
 
 
 def factor_itemsize(run: Run) -> int:
