@@ -4,6 +4,8 @@ PEFT has none; the placements are those of the papers, arXiv:1902.00751 (Houlsby
 without the norms of their own that the latter leaves out too.
 """
 
+from collections.abc import Iterable, Mapping
+
 from app.core.adapted import AdaptedModule
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.messages import message
@@ -15,8 +17,13 @@ FEED_FORWARD = "adapter_feed_forward"
 
 def count_bottleneck(architecture: Architecture, settings: Bottleneck) -> tuple[AdaptedModule, ...]:
     """One adapter for each sublayer that has a place for it, in every decoder layer."""
+    looking = {layer for m in architecture.modules if m.part is Part.CROSS for layer in m.layers or ()}
     mixing = tuple(
-        layer for block in architecture.blocks if block.attention_heads or block.mixer_width for layer in block.layers
+        layer
+        for block in architecture.blocks
+        if block.attention_heads or block.mixer_width
+        for layer in block.layers
+        if layer not in looking
     )
     feeding = _feeding(architecture)
     places = [(FEED_FORWARD, feeding)]
@@ -68,14 +75,18 @@ def places_of(architecture: Architecture, settings: Bottleneck) -> tuple[str, tu
     at: dict[str, set[int]] = {}
     for m in linears:
         at.setdefault(m.path.partition("{}.")[2].partition(".")[0], set()).update(m.layers or ())
-    attending: tuple[str, ...] = ()
-    for name, layers in at.items():
-        # parts side by side are one place (Falcon-H1)
-        if name in ATTENDING and layers.isdisjoint(layer for other in attending for layer in at[other]):
-            attending = (*attending, name)
+    attending = _apart(at, [name for name in at if name in ATTENDING])
     feeding = tuple(name for name in at if name not in ATTENDING)
     if not feeding:  # a layer is one part, of whatever kind (Nemotron-H)
         return root, attending, _feeding(architecture) if settings.placement is Placement.PFEIFFER else None
-    if inside[-1] == feeding[-1]:
-        feeding = feeding[-1:]
+    feeding = feeding[-1:] if inside[-1] == feeding[-1] else _apart(at, feeding)
     return root, feeding if settings.placement is Placement.PFEIFFER else (*attending, *feeding), None
+
+
+def _apart(at: Mapping[str, set[int]], names: Iterable[str]) -> tuple[str, ...]:
+    """The names but those beside an earlier one: parts side by side are one place (Falcon-H1, Granite 4)."""
+    found: tuple[str, ...] = ()
+    for name in names:
+        if at[name].isdisjoint(layer for other in found for layer in at[other]):
+            found = (*found, name)
+    return found

@@ -125,7 +125,7 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
         GRANITE4 | {"num_local_experts": 0, "layer_types": ["mamba", "mamba", "attention", "attention"],
          "mamba_d_head": "auto", "mamba_n_groups": 2, "mamba_proj_bias": True, "mamba_conv_bias": False},
         GRANITE4 | {"num_local_experts": 0, "layer_types": ["attention"] * 4, "position_embedding_type": "rope"},
-        GRANITE4 | {"num_local_experts": 4, "attention_bias": True},
+        GRANITE4 | {"num_local_experts": 4, "layer_types": ["attention", "mamba"] * 2, "attention_bias": True},
     ),
     "hunyuan_v1_dense": ({"head_dim": 24},),
     "idefics3": ({"text_config": PLAIN | {"model_type": "llama"}, "vision_config": SIGHT},),
