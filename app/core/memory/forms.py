@@ -10,7 +10,7 @@ from dataclasses import replace
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Block, Kind, Module, Part
 from app.core.kept import kept
-from app.core.memory.attending import has_attention, kernel_of, one_row, rotary_width, takes_lengths, with_attention
+from app.core.memory.attending import has_attention, kernels_by_window, rotary_width, with_attention
 from app.core.memory.attention import Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec
 from app.core.memory.feeding import dense_feed_forward, experts_spec, mixer_spec, shared_feed_forward
@@ -38,10 +38,8 @@ def layer_specs(
     architecture: Architecture, run: Run, adapter: Adapter, *, fused: frozenset[str], row_tokens: int
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
-    windows = frozenset(block.sliding_window for block in architecture.blocks)
-    lengths = takes_lengths(architecture, run)
-    kernels = [(window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths)) for window in windows]
-    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, dict(kernels)))
+    kernels = kernels_by_window(architecture, run, row_tokens)
+    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, kernels))
     return layers_under_liger(specs, architecture.model_type, run.liger)
 
 
@@ -251,7 +249,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         loss=loss_of(architecture, run),
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
-        rows=run.micro_batch_size > 1 and not one_row(run),
+        rows=run.micro_batch_size > 1 and not run.one_row,
         wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )

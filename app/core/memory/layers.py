@@ -284,7 +284,7 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) 
     q_turn, k_turn = rotate(t, replace(heads, rotary_dim=heads.head_dim), q_turn, k_turn)
     q = join(t, (q_pass, q_turn))
     k = join(t, (k_pass, repeat(t, k_turn, heads.heads * turned)))
-    if spec.kernel is Kernel.FLASH and heads.value_dim < heads.head_dim:
+    if spec.kernel in (Kernel.FLASH, Kernel.FLASH_PADDED) and heads.value_dim < heads.head_dim:
         v = join(t, (v, Tensor(None, heads.query - heads.value, v.itemsize)))
         heads = replace(heads, value_dim=heads.head_dim)
         return linear(t, out, attend(t, heads, spec.kernel, q, k, v).view(out.inputs * TOKEN))
