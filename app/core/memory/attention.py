@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
     FULL,
     add,
@@ -266,8 +267,20 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
         del held
         return made
 
-    t.join((out,), (q, k, v), (q, k, v, mask, out, sums), run)
+    t.join((out,), (q, k, v), _as_saved(t, shape, (q, k, v, mask, out, sums)), run)
     return out
+
+
+def _as_saved(t: Tape, shape: Heads, saved: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    """What the kernel saves, its heads before its tokens: queries, keys, values, a mask, the output and log-sums.
+
+    Widened keys and values lie so; the others are views, of which the hooks of offloading make copies.
+    """
+    if not isinstance(t, OffloadingTape) or not t.streams:
+        return saved
+    widened = shape.key_value_heads not in (1, shape.heads)
+    views = (saved[0], saved[4]) if widened else (*saved[:3], saved[4])
+    return tuple(t.part(x) if x is not None and x in views else x for x in saved)
 
 
 def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int, itemsize: int = 0) -> Tensor:

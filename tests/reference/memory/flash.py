@@ -187,14 +187,22 @@ def _unpadded(query, key, value, mask):
 
 
 def flash_attention(module, query, key, value, attention_mask, documents=1, **kwargs):
-    """``flash_attention_forward`` of Transformers: [batch, heads, tokens, dim] in, [batch, tokens, heads, dim] out."""
+    """``flash_attention_forward`` of Transformers: [batch, heads, tokens, dim] in, [batch, tokens, heads, dim] out.
+
+    Values narrower than keys are filled up to their width, and the output is cut to its own.
+    """
     query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+    width = value.shape[-1]
+    if width != query.shape[-1]:
+        value = torch.nn.functional.pad(value, [0, query.shape[-1] - width])
     if query.dtype == torch.float32:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.bfloat16
         query, key, value = (t.to(dtype) for t in (query, key, value))
     if attention_mask is not None:
-        return _unpadded(query, key, value, attention_mask), None
-    return FlashAttention.apply(query, key, value, flash_attention.documents), None
+        out = _unpadded(query, key, value, attention_mask)
+    else:
+        out = FlashAttention.apply(query, key, value, flash_attention.documents)
+    return out if width == query.shape[-1] else out[..., :width], None
 
 
 flash_attention.documents = None

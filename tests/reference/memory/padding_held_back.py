@@ -27,7 +27,7 @@ from .outside import (
     offloaded,
     qlora,
 )
-from .padding import DPO, JAMBA, KTO, ORPO, PADDED, REWARD, SIMPO
+from .padding import DPO, KTO, ORPO, PADDED, REWARD, SIMPO
 
 CASES: tuple[tuple[Any, ...], ...] = (
     ("Qwen/Qwen2.5-7B", 4, 4, 2048, qlora(32, lora_dropout=0.05), SDPA, CCE, PADDED),
@@ -47,7 +47,7 @@ CASES: tuple[tuple[Any, ...], ...] = (
     ("HuggingFaceTB/SmolLM2-1.7B-Instruct", 8, 4, 1024, lora(64), FLEX, GC, CCE, PADDED),
     ("Qwen/Qwen3.5-4B", 8, 2, 2048, qlora(32, LANGUAGE), OFF, SDPA, GC, CCE, PADDED),
     ("LiquidAI/LFM2-1.2B", 0, 4, 1024, FLASH, GC, CCE, PADDED),
-    ("nvidia/Nemotron-H-4B-Base-8K", 12, 2, 1024, lora(16, JAMBA), OFF, SDPA, CCE, PADDED),
+    ("nvidia/Nemotron-H-4B-Base-8K", 12, 2, 1024, lora(16, ["in_proj", "down_proj"]), OFF, SDPA, CCE, PADDED),
     ("Qwen/Qwen2.5-1.5B-Instruct", 8, 2, 1024, qlora(16), FLASH, GC, DPO, PADDED),
     ("Qwen/Qwen3-0.6B", 0, 1, 2048, lora(16), SDPA, ORPO, PADDED),
     ("meta-llama/Llama-3.2-1B-Instruct", 8, 2, 1024, SDPA, GC, SIMPO, PADDED),
