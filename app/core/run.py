@@ -278,15 +278,15 @@ class Run:
     @property
     def row_tokens(self) -> int:
         """Tokens of a row as it is filled up; of one that packing makes of a micro batch see ``tokens``."""
-        return round_up(self.sequence_len_tokens, self.row_multiple)
+        return -(-self.sequence_len_tokens // self.row_multiple) * self.row_multiple
 
     @property
     def tokens(self) -> int:
         """Tokens in one micro batch, padding among them; a pair of answers is two rows."""
-        rows = self.micro_batch_size * self.rows_per_sample
-        if self.one_row and self.row_multiple > 1:
-            return round_up(rows * self.sequence_len_tokens, self.row_tokens)
-        return rows * self.row_tokens
+        rows, row = self.micro_batch_size * self.rows_per_sample, self.row_tokens
+        if row != self.sequence_len_tokens and self.one_row:
+            return round_up(rows * self.sequence_len_tokens, row)
+        return rows * row
 
     @property
     def padded(self) -> bool:
