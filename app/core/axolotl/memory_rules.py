@@ -30,11 +30,11 @@ FUSED_LOSSES = (
 
 def not_priced(subject: Subject) -> Iterator[Finding]:
     """Keys that move memory in ways the model does not know: never passed over in silence."""
-    run = None
-    if subject.given("layer_offloading"):
+    found = tuple(acting(subject.config))
+    if any(row.priced is not None for row in found):
         with suppress(InvalidInput):
-            run = read_run(subject.config)
-    for row in acting(subject.config, run):
+            found = tuple(acting(subject.config, read_run(subject.config)))
+    for row in found:
         if row.sharding:
             yield info("memory_not_sharded", row.key, key=row.key)
         elif row.less and row.more:
