@@ -10,8 +10,10 @@ from app.core.architecture import Architecture, Part
 from app.core.axolotl.coverage import NO_TILED_MLP
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.findings import Finding, Fix
+from app.core.memory.norms import Norm
+from app.core.memory.rows import norm_form
 from app.core.memory.tiles import TILE_TOKENS
-from app.core.run import LORA_KERNEL_KEYS
+from app.core.run import CCE_PLUGIN, LORA_KERNEL_KEYS
 
 OFF = (False, None, "false")
 RESIDUAL_IN_FP32 = ("", "sdpa", "eager")
@@ -72,6 +74,8 @@ def tiled_mlp(subject: Subject) -> Iterator[Finding]:
     if subject.model_type in NO_TILED_MLP:
         yield fails("tiled_mlp_type", "tiled_mlp", fix=Fix(unset=("tiled_mlp",), safe=True))
         return
+    if _feeds_fp32(subject):
+        yield fails("tiled_mlp_types", "tiled_mlp", fix=Fix(unset=("tiled_mlp",)))
     kernels = any(subject.config.get(key) is not None for key in LORA_KERNEL_KEYS)
     fused = subject.flag("lora_mlp_kernel") if kernels else not subject.on("load_in_8bit")
     if subject.lora and fused and not subject.on("rl"):
@@ -86,6 +90,19 @@ def tiled_mlp(subject: Subject) -> Iterator[Finding]:
     elif rows > 1 and not one:
         fix = Fix(set={"micro_batch_size": 1})
         yield misleads("tiled_mlp_rows", "micro_batch_size", fix=fix, rows=int(rows))
+
+
+def _feeds_fp32(subject: Subject) -> bool:
+    """Whether feed-forwards read fp32 while their weights are in 16 bits, which nothing but autocast makes one.
+
+    So it is in full fine-tuning whose norms stay in fp32, and with layer norms, which autocast computes in fp32.
+    """
+    if subject.on("load_in_4bit") or subject.on("load_in_8bit"):
+        return False
+    if not subject.on("adapter") and _residual_in_fp32(subject) and CCE_PLUGIN not in subject.names("plugins"):
+        return True
+    known = subject.architecture
+    return known is not None and any(norm_form(known, block) is Norm.LAYER for block in known.blocks)
 
 
 STEP_RULES: tuple[Rule, ...] = (weights_type_alone, lisa, tiled_mlp)

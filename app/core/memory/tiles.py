@@ -2,8 +2,9 @@
 
 Forward the tiles run one after the other without a graph, and their results are joined; the input alone is saved.
 Backward each tile runs again, outside of autocast, and then backwards; what it gives for the weights is added up beside
-it, in tensors as large as they are. A tile's result is a local until the next one's is there. Source: Axolotl 0.19.0
-``monkeypatch/tiled_mlp/base.py``, ``TiledMLP``, and ``patch.py`` for how many tiles there are.
+it, in tensors as large as they are. A tile's result is a local until the next one's is there, and with it what its
+nodes hold; so is the gradient of the last weight. Source: Axolotl 0.19.0 ``monkeypatch/tiled_mlp/base.py``,
+``TiledMLP``, and ``patch.py`` for how many tiles there are.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -32,20 +33,22 @@ def tiled(
 ) -> Tensor:
     """What ``feed`` makes of ``x``, tile by tile; ``linears`` are those that it is made of."""
     out = _forward(t, tiles, x, feed)
-    whole, itemsize, result = x.elements, x.itemsize, out.bytes
+    whole, itemsize = x.elements, x.itemsize
     sizes = _trained(linears)
 
     def run(_: list[Tensor | None]) -> Gradients:
         x_grad = t.fresh(whole, itemsize)
         sums = [t.fresh(*size) for size in sizes]
-        again, back = _one_tile(t, tiles, (whole, itemsize), feed)
+        again, back, lasting = _one_tile(t, tiles, (whole, itemsize), feed)
         t.log += again + back
+        held = [t.fresh(*size) for size in sizes[-1:]]
         if tiles > 1:
-            before = t.fresh(_share(result, tiles), 1)
+            before = t.fresh(lasting, 1)
             t.log += again
             del before
             t.log += back
         _write_back(t, sums)
+        del held
         return (x_grad,)
 
     t.join((out,), (x,), (x,), run)
@@ -69,18 +72,19 @@ def _forward(t: Tape, tiles: int, x: Tensor, feed: Callable[[Tape, Tensor], Tens
     return out
 
 
-def _one_tile(t: Tape, tiles: int, x: tuple[int, int], feed: Callable[[Tape, Tensor], Tensor]) -> tuple[Log, Log]:
-    """A tile made again, and its backward, through which its result is held."""
+def _one_tile(t: Tape, tiles: int, x: tuple[int, int], feed: Callable[[Tape, Tensor], Tensor]) -> tuple[Log, Log, int]:
+    """A tile made again, and its backward; bytes of its result, and of what its nodes hold, which last beyond it."""
     one, leaf = t.apart(recording=True, autocast=False), Leaf(parameter=False)
     tile = feed(one, Tensor(None, *x, leaf))
     mark, held = len(one.log), Tensor(tile.storage, tile.elements, tile.itemsize)
-    grad = Tensor(None, tile.elements, tile.itemsize)
-    given = [tile, grad]
-    del tile, grad
+    given = [tile, Tensor(None, tile.elements, tile.itemsize)]
+    del tile
     one.backward(given.pop(0), given.pop())
     one.forget(leaf)
+    lasting = held.bytes + sum(storage.bytes for storage in one.stuck)
+    one.stuck.clear()
     del held
-    return _shares(one.log[:mark], tiles), _shares(one.log[mark:], tiles)
+    return _shares(one.log[:mark], tiles), _shares(one.log[mark:], tiles), _share(lasting, tiles)
 
 
 def _shares(log: Log, tiles: int) -> Log:

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.core.architecture import Architecture
+from app.core.architecture import Architecture, NormForm
 from app.core.findings import Effect
 from app.core.hardware import Hardware
+from app.core.run import CCE_PLUGIN
 from tests.core.axolotl.examples import TURING
 from tests.core.axolotl.rule_cases import FULL, LLAMA, MOE, findings
 
@@ -24,6 +25,7 @@ SAID: list[tuple[str, dict[str, Any], Effect]] = [
     ("lisa_layers", {**TURNS, "lisa_layers_attribute": "transformer.h"}, Effect.FAILS_AT_RUN),
     ("lisa_many", {**TURNS, "lisa_n_layers": 1000}, Effect.FAILS_AT_RUN),
     ("lisa_states", TURNS, Effect.OK),
+    ("tiled_mlp_types", TILED, Effect.FAILS_AT_RUN),
     ("tiled_mlp_kernel", ADAPTED, Effect.MISLEADS),
     ("tiled_mlp_kernel", {**ADAPTED, "lora_mlp_kernel": True}, Effect.MISLEADS),
     ("tiled_mlp_one", {**TILED, "tiled_mlp_num_shards": None}, Effect.OK),
@@ -45,6 +47,8 @@ UNSAID: list[tuple[str, dict[str, Any]]] = [
     ("lisa_many", TURNS),
     ("tiled_mlp_kernel", {**ADAPTED, "lora_mlp_kernel": False}),
     ("tiled_mlp_kernel", {**ADAPTED, "load_in_8bit": True}),
+    ("tiled_mlp_types", {**TILED, **FLASH}),
+    ("tiled_mlp_types", {**TILED, "plugins": [CCE_PLUGIN]}),
     ("tiled_mlp_one", TILED),
     ("tiled_mlp_rows", TILED),
     ("tiled_mlp_rows", {**TILED, "micro_batch_size": 2, "tiled_mlp_num_shards": 1}),
@@ -86,6 +90,16 @@ def test_of_a_model_that_nobody_knows_no_layers_are_asked_for(model: Architectur
     """A path that is wrong in a known one is right somewhere."""
     found = findings({**TURNS, "lisa_layers_attribute": "backbone.layers"}, model)
     assert ("lisa_layers" in found) is said
+
+
+def test_layer_norms_feed_tiles_in_fp32() -> None:
+    """But a packed base casts what it reads."""
+    block = replace(LLAMA.blocks[0], norm=NormForm.LAYER)
+    normed = replace(LLAMA, model_type="phi", blocks=(block,))
+    given = {**TILED, **FLASH, "plugins": [CCE_PLUGIN]}
+    assert "tiled_mlp_types" in findings(given, normed)
+    assert "tiled_mlp_types" not in findings(given, None)
+    assert "tiled_mlp_types" not in findings({**ADAPTED, "load_in_8bit": True}, normed)
 
 
 def test_a_model_without_an_mlp_to_patch() -> None:
