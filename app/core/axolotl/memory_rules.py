@@ -43,6 +43,8 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
             yield info("memory_not_priced_more", row.key, key=row.key, more=row.more)
         else:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
+        if row.why:
+            yield info(f"not_priced_{row.why}", row.key, key=row.key)
 
 
 def kto_batch(subject: Subject) -> Iterator[Finding]:

@@ -34,6 +34,8 @@ class Unmodelled:
     """A key and values of it beside which alone it counts."""
     priced: Callable[[Run], bool] | None = None
     """Where the memory model knows it, as the run is read."""
+    why: str = ""
+    """Why no figure can be held to anything: part of a message's code."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
 
@@ -89,14 +91,14 @@ def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
 
 
 UNMODELLED: tuple[Unmodelled, ...] = (
-    Unmodelled(key="torch_compile", less=20, more=20),
-    Unmodelled(key="deepcompile", less=20, more=20),
+    Unmodelled(key="torch_compile", less=20, more=20, why="compiled"),
+    Unmodelled(key="deepcompile", less=20, more=20, why="compiled"),
     Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
     Unmodelled(key="layer_offloading", less=90, priced=offloads_layers),
-    Unmodelled(key="tiled_mlp", less=15, priced=runs_tiles_as_written),
+    Unmodelled(key="tiled_mlp", less=15, priced=runs_tiles_as_written, why="compiled"),
     Unmodelled(key="selective_checkpointing", more=40, priced=keeps_attention),
-    Unmodelled(key="fp8", less=25, more=15),
-    Unmodelled(key="qat", more=50),
+    Unmodelled(key="fp8", less=25, more=15, why="torchao"),
+    Unmodelled(key="qat", more=50, why="torchao"),
     Unmodelled(key="model_quantization_config", less=75, unless=("model_quantization_config_kwargs", "dequantize")),
     Unmodelled(key="nonexpert_quantization", less=60),
     Unmodelled(
@@ -104,7 +106,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     ),
     Unmodelled(key="float16", less=15, more=10, only=("bf16", (False, "false")), priced=computes_in_weights_type),
     Unmodelled(key="lisa_n_layers", less=50, priced=trains_by_turns),
-    Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150),
+    Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150, why="generating"),
     Unmodelled(key="process_reward_model", less=60, more=10),
     Unmodelled(key="dpo_use_liger_kernel", less=60),
     Unmodelled(key="dpo_use_weighting", more=30),
