@@ -66,6 +66,15 @@ class Checkpointing(StrEnum):
     OFFLOAD = "offload"
 
 
+class KeptAttention(StrEnum):
+    """Of which layers the attention's results are kept beside a checkpoint (``selective_checkpointing``)."""
+
+    NONE = "none"
+    WHOLE = "whole"
+    """Of those whose tokens see all that came before."""
+    ALL = "all"
+
+
 class Offloading(StrEnum):
     """Which saved tensors wait on the host, and how (``activation_offloading``)."""
 
@@ -178,12 +187,24 @@ class Run:
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
     offloading: Offloading = Offloading.NONE
+    checkpoint_every: int = 1
+    """Every how manieth layer is checkpointed (``gradient_checkpointing_kwargs.every_n_layers``)."""
+    kept_attention: KeptAttention = KeptAttention.NONE
+    tiled: bool = False
+    """Whether feed-forwards are taken in tiles of tokens (``tiled_mlp``), ``tiles`` how many where it is said."""
+    tiles: int = 0
+    tiles_compiled: bool = False
+    """Whether a tile runs what ``torch.compile`` makes of it (without ``tiled_mlp_use_original_mlp``)."""
+    lisa_layers: int = 0
+    """How many layers train at a time, 0 for all (``lisa_n_layers``)."""
     layer_offloading: bool = False
     """Frozen parameters of the layers wait on the host (``memory.layer_offloading``)."""
     reentrant: bool = True
     """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True
-    """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
+    """Weights in 16 bits (bf16 or fp16), and autocast; otherwise everything in fp32."""
+    autocast: bool = True
+    """Whether products are computed in the weights' 16 bits whatever comes: not by ``float16`` or 8 bits alone."""
     double_quantization: bool = True
     packed_itemsize: int = 2
     """Bytes of the type that packs 4-bit weights, ``bnb_4bit_quant_storage``."""

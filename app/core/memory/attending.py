@@ -22,9 +22,10 @@ from app.core.memory.traits import (
     ROTARY_FULL,
     SLICED,
     STATED_ROTARY,
+    TYPED_WINDOWS,
 )
 from app.core.memory.weights import Storing, stored
-from app.core.run import Attention, Run
+from app.core.run import Attention, KeptAttention, Run
 
 
 def takes_lengths(architecture: Architecture, run: Run) -> bool:
@@ -88,6 +89,18 @@ def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool
     return Kernel.FLASH_PADDED if padded else Kernel.FLASH
 
 
+def keeps_results(architecture: Architecture, run: Run, *, row_tokens: int, window: int | None) -> bool:
+    """Whether selective checkpointing keeps what attention makes in a layer of this window.
+
+    A window is known by the layer's own word, or by what FlashAttention is told of it where the row is longer.
+    Source: Axolotl 0.19.0 ``monkeypatch/selective_checkpointing.py``.
+    """
+    if run.kept_attention is not KeptAttention.WHOLE or window is None:
+        return run.kept_attention is not KeptAttention.NONE
+    told = architecture.computes_as in TYPED_WINDOWS or (run.attention is Attention.FLASH and row_tokens > window)
+    return not told
+
+
 def rotary_width(architecture: Architecture, head_dim: int) -> int:
     """Elements of a head that take positions: as its config.json says, or the share that its type is left with."""
     if architecture.computes_as in NO_ROTARY:
@@ -124,6 +137,8 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         biased=layer.model_type == "mpt",
         drops=layer.drops.scores,
         fp16=layer.run.half and not layer.run.bf16,
+        kept=block.sliding_window in layer.kept,
+        rows=layer.run.micro_batch_size * layer.run.rows_per_sample > 1 and not layer.run.one_row,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )
     latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}

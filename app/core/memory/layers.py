@@ -29,6 +29,7 @@ from app.core.memory.operations import (
     split,
 )
 from app.core.memory.tape import TOKEN, Tape, Tensor
+from app.core.memory.tiles import tiled
 
 
 class Residual(StrEnum):
@@ -54,6 +55,8 @@ class FeedForward:
     fused: bool
     liger: bool = False
     """Liger's kernel makes the product and writes both gradients over what it saved (``liger``)."""
+    tiles: int = 0
+    """In how many tiles of tokens it is taken, 0 where it is not (``tiles``)."""
     scaled: bool
     """The gate and the result are multiplied by a number (Falcon-H1)."""
 
@@ -323,6 +326,13 @@ def _fed(t: Tape, spec: LayerSpec, x: Tensor, residual: Tensor) -> Tensor:
 def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
     if spec is None:
         raise ValueError("a layer without a feed-forward")
+    if spec.tiles:
+        return tiled(t, spec.tiles, x, spec.linears, lambda tape, part: _whole(tape, spec, part))
+    return _whole(t, spec, x)
+
+
+def _whole(t: Tape, spec: FeedForward, x: Tensor) -> Tensor:
+    """All tokens at once."""
     if spec.fused:
         gate, up, down = spec.linears
         return fused_feed_forward(t, gate, up, down, x)

@@ -35,6 +35,8 @@ CHUNK = 1 << (5 * FIELD)
 RANK = 1 << (6 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 MASK = TOKEN - 1
+WHOLE = 4
+"""Bytes of a value in fp32, which no autocast computes in."""
 
 Slot: TypeAlias = int
 ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
@@ -181,9 +183,10 @@ class Moment:
 class Tape:
     """Records lives and runs the backward.
 
-    ``recording`` is autograd's grad mode, ``compute`` the itemsize of autocast (4: none), ``gradients_present``
-    whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of the tables of
-    positions and masks, which follow the embedding's output, ``training`` whether dropout drops.
+    ``recording`` is autograd's grad mode, ``compute`` the itemsize that it computes in (4: no autocast),
+    ``gradients_present`` whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of
+    the tables of positions and masks, which follow the embedding's output, ``training`` whether dropout drops,
+    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so.
     """
 
     def __init__(
@@ -195,12 +198,14 @@ class Tape:
         positions: int = 2,
         reentrant: bool = False,
         training: bool = True,
+        autocast: bool = True,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
         self.cache: dict[str, Tensor] = {}
         self.kept: list[Storage | None] = []
         self.compute = compute
+        self.autocast = autocast and compute < WHOLE
         self.gradients_present = gradients_present
         self.recording = recording
         self.positions = positions
@@ -226,6 +231,10 @@ class Tape:
         """What a layer hands out beside its output."""
         self.handed_on: tuple[Tensor, ...] = ()
         """What the model keeps of a layer for others, and with it the nodes that made it."""
+        self.attended: list[Tensor] = []
+        """What attention's kernels made that a checkpoint keeps."""
+        self.given: list[Tensor] = []
+        """The same where a layer is made again, which finds them."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
@@ -339,6 +348,18 @@ class Tape:
         node.grads[index] = None
         alone = sys.getrefcount(held) <= ALONE and sys.getrefcount(held.storage) <= ALONE
         node.grads[index] = held if alone else self.fresh(held.elements, max(held.itemsize, grad.itemsize))
+
+    def apart(self, *, recording: bool, autocast: bool) -> "Tape":
+        """A tape of its own for what runs within an operation of this one, forward or backward."""
+        inner = Tape(
+            compute=self.compute,
+            positions=self.positions,
+            training=self.training,
+            recording=recording,
+            autocast=autocast,
+        )
+        inner.slot = self.slot
+        return inner
 
     def steps(self, within: Within | None, pending: tuple[int, int] = (0, 0)) -> None:
         """Step within the backward, where a gradient of so many elements and this itemsize waits from above."""

@@ -16,6 +16,26 @@ def _round(value: int, to: int) -> int:
     return -(-value // to) * to
 
 
+@torch.library.custom_op("simulated::flash_attn_forward", mutates_args=())
+def _forward(
+    q: torch.Tensor, out: list[int], sums: list[int], window_size_left: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a kernel's forward makes, as one operation of the dispatcher's: selective checkpointing knows it by its name."""
+    raise NotImplementedError
+
+
+@_forward.register_fake
+def results(
+    q: torch.Tensor, out: list[int], sums: list[int], window_size_left: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Output, log-sum-exp and random state."""
+    return (
+        torch.empty(out, dtype=q.dtype),
+        torch.empty(sums, dtype=torch.float32),
+        torch.empty((2,), dtype=torch.int64),
+    )
+
+
 class FlashAttention(torch.autograd.Function):
     """q, k, v of shape [batch, tokens, heads, head_dim]; `packed` is the number of documents in a varlen call, None for a dense one."""
 
@@ -23,9 +43,8 @@ class FlashAttention(torch.autograd.Function):
     def forward(ctx, q, k, v, packed):
         q, k, v = (t if t.stride(-1) == 1 else t.contiguous() for t in (q, k, v))
         batch, tokens, heads, dim = q.shape
-        out = torch.empty((batch, tokens, heads, v.shape[-1]), dtype=q.dtype)
-        lse = torch.empty((batch, heads, tokens), dtype=torch.float32)
-        rng = torch.empty((2,), dtype=torch.int64)
+        made = results if FlashAttention.apart else _forward
+        out, lse, rng = made(q, [batch, tokens, heads, v.shape[-1]], [batch, heads, tokens], FlashAttention.window)
         ctx.save_for_backward(q, k, v, out, lse, rng)
         ctx.packed = packed
         return out
@@ -46,6 +65,12 @@ class FlashAttention(torch.autograd.Function):
             del wide_k, wide_v
         del softmax_d, accumulator
         return dq, dk, dv, None
+
+
+FlashAttention.apart = True
+"""Whether nobody asks for its results by the operation's name, so that each of them is made by itself."""
+FlashAttention.window = -1
+"""How far back the call sees, as FlashAttention's operation is told; SDPA's is not."""
 
 
 class FlexAttention(torch.autograd.Function):
@@ -84,8 +109,9 @@ class EfficientAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q, k, v, bias):
         batch, heads, tokens, dim = q.shape
-        out = torch.empty((batch, tokens, heads, v.shape[-1]), dtype=q.dtype).transpose(1, 2)
-        lse = torch.empty((batch, heads, _round(tokens, 32)), dtype=torch.float32)
+        made = results if FlashAttention.apart else _forward
+        out, lse, _ = made(q, [batch, tokens, heads, v.shape[-1]], [batch, heads, _round(tokens, 32)], -1)
+        out = out.transpose(1, 2)
         ctx.save_for_backward(q, k, v, bias, out, lse)
         return out
 
@@ -198,10 +224,15 @@ def flash_attention(module, query, key, value, attention_mask, documents=1, **kw
     if query.dtype == torch.float32:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.bfloat16
         query, key, value = (t.to(dtype) for t in (query, key, value))
-    if attention_mask is not None:
-        out = _unpadded(query, key, value, attention_mask)
-    else:
-        out = FlashAttention.apply(query, key, value, flash_attention.documents)
+    window = kwargs.get("sliding_window")
+    FlashAttention.window = window if window is not None and key.shape[1] > window else -1
+    try:
+        if attention_mask is not None:
+            out = _unpadded(query, key, value, attention_mask)
+        else:
+            out = FlashAttention.apply(query, key, value, flash_attention.documents)
+    finally:
+        FlashAttention.window = -1
     return out if width == query.shape[-1] else out[..., :width], None
 
 
@@ -217,7 +248,14 @@ def flash_mask(*args, attention_mask=None, **kwargs):
 def _varlen_attn(query, key, value, starts_q, starts_k, longest_q, longest_k, *, window_size):
     """``torch.nn.attention.varlen.varlen_attn``: FlashAttention 2 over [tokens of all documents, heads, head_dim]."""
     query, key, value = _cast(query, key, value)
-    return FlashAttention.apply(query[None], key[None], value[None], flash_attention.documents)[0]
+    apart, FlashAttention.apart = (
+        FlashAttention.apart,
+        True,
+    )  # ``torch_attn::_varlen_attn``, which is no name that counts
+    try:
+        return FlashAttention.apply(query[None], key[None], value[None], flash_attention.documents)[0]
+    finally:
+        FlashAttention.apart = apart
 
 
 def sdpa_varlen():
