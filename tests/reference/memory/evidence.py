@@ -34,6 +34,8 @@ RECORDINGS: Mapping[str, str] = {
     "lisa": "layers that train by turns",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
+    "padding": "batches with padding, and rows",
+    "padding_held_back": "batches with padding, and rows, held back",
 }
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
