@@ -89,9 +89,9 @@ class LayerSpec:
     latent_norms: tuple[NormSpec | None, ...] = ()
     """Multi-head latent attention: norms of the compressed queries (where they are compressed) and keys and values."""
     sliced: bool = False
+    """Whether one projection is cut by indexing rather than in one operation."""
     indexed: bool = False
     """Whether keys and values are copied out of it by a list of indices (Falcon)."""
-    """Whether one projection is cut by indexing rather than in one operation."""
     out: LinearSpec | None = None
     fused_attention: bool = False
     fused_out: bool = False

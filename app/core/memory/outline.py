@@ -137,11 +137,11 @@ class Outline:
     training: Heights
     evaluation: Heights | None
     offloaded: int
-    fetched: int = 0
+    fetched: int
     """Bytes of weights that are on the card between steps though the others of their kind wait on the host."""
-    merging: int = 0
+    merging: int
     """Bytes that merging an adapter makes between two steps."""
-    frozen_states: int = 0
+    frozen_states: int
     """Bytes of states that an optimizer keeps of weights that do not train."""
 
 
