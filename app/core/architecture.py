@@ -275,6 +275,11 @@ class Architecture:
         return sum(len(block.layers) for block in self.blocks)
 
     @cached_property
+    def passed_by(self) -> frozenset[int]:
+        """Decoder layers that look at images alone, which text passes by."""
+        return frozenset(layer for module in self.modules if module.part is Part.CROSS for layer in module.layers or ())
+
+    @cached_property
     def windows(self) -> frozenset[int]:
         """Tokens of the sliding windows that its layers attend in."""
         return frozenset(block.sliding_window for block in self.blocks if block.sliding_window is not None)

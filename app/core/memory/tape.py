@@ -9,8 +9,8 @@ run, then what it saved; two gradients meeting are added into the first where no
 (``input_buffer.cpp``).
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C and the
-adapter's rank R, ``c + t T + s T S + k C + r R + q T R``, packed into one integer of 64-bit fields, so that one
-recorded tape serves every length and rank.
+adapter's rank R, ``c + t T + s T S + u S + w S S + k C + r R + q T R``, packed into one integer of 64-bit fields, so
+that one recorded tape serves every length and rank.
 """
 
 import sys
@@ -26,19 +26,25 @@ TOKEN = 1 << FIELD
 """One for each token of the micro batch."""
 SQUARE = 1 << (2 * FIELD)
 """One for each pair of tokens in the same row."""
-CHUNK = 1 << (3 * FIELD)
+ROW = 1 << (3 * FIELD)
+"""One for each token of a row, however many rows there are."""
+ROW_SQUARE = 1 << (4 * FIELD)
+"""One for each pair of tokens of a row, however many rows there are."""
+CHUNK = 1 << (5 * FIELD)
 """One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
-RANK = 1 << (4 * FIELD)
+RANK = 1 << (6 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 MASK = TOKEN - 1
+WHOLE = 4
+"""Bytes of a value in fp32, which no autocast computes in."""
 
 Slot: TypeAlias = int
 ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int]
-"""Of 1, T, T S, C, R and T R."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, S, S S, C, R and T R."""
 
 
 def fields(size: int) -> Coefficients:
@@ -49,7 +55,9 @@ def fields(size: int) -> Coefficients:
         (size >> (2 * FIELD)) & MASK,
         (size >> (3 * FIELD)) & MASK,
         (size >> (4 * FIELD)) & MASK,
-        size >> (5 * FIELD),
+        (size >> (5 * FIELD)) & MASK,
+        (size >> (6 * FIELD)) & MASK,
+        size >> (7 * FIELD),
     )
 
 
@@ -63,17 +71,18 @@ class Lengths:
     rank: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
-        return self.tokens, self.tokens * self.row, self.chunk, self.rank, self.tokens * self.rank
+        tokens, row = self.tokens, self.row
+        return tokens, tokens * row, row, row * row, self.chunk, self.rank, tokens * self.rank
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, k, r, q = fields(size)
-        tokens, rank = self.tokens, self.rank
-        return c + t * tokens + s * tokens * self.row + k * self.chunk + r * rank + q * tokens * rank
+        c, t, s, u, w, k, r, q = fields(size)
+        tokens, row, rank = self.tokens, self.row, self.rank
+        return c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
 
 
 class Storage:
@@ -174,9 +183,10 @@ class Moment:
 class Tape:
     """Records lives and runs the backward.
 
-    ``recording`` is autograd's grad mode, ``compute`` the itemsize of autocast (4: none), ``gradients_present``
-    whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of the tables of
-    positions and masks, which follow the embedding's output, ``training`` whether dropout drops.
+    ``recording`` is autograd's grad mode, ``compute`` the itemsize that it computes in (4: no autocast),
+    ``gradients_present`` whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of
+    the tables of positions and masks, which follow the embedding's output, ``training`` whether dropout drops,
+    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so.
     """
 
     def __init__(
@@ -188,12 +198,14 @@ class Tape:
         positions: int = 2,
         reentrant: bool = False,
         training: bool = True,
+        autocast: bool = True,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
         self.cache: dict[str, Tensor] = {}
         self.kept: list[Storage | None] = []
         self.compute = compute
+        self.autocast = autocast and compute < WHOLE
         self.gradients_present = gradients_present
         self.recording = recording
         self.positions = positions
@@ -221,6 +233,10 @@ class Tape:
         """What the model keeps of a layer for others, and with it the nodes that made it."""
         self.unpacked = 0
         """Bytes of experts in 8 bits that a cache holds until their module's forward ends (``experts``)."""
+        self.attended: list[Tensor] = []
+        """What attention's kernels made that a checkpoint keeps."""
+        self.given: list[Tensor] = []
+        """The same where a layer is made again, which finds them."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
@@ -334,6 +350,18 @@ class Tape:
         node.grads[index] = None
         alone = sys.getrefcount(held) <= ALONE and sys.getrefcount(held.storage) <= ALONE
         node.grads[index] = held if alone else self.fresh(held.elements, max(held.itemsize, grad.itemsize))
+
+    def apart(self, *, recording: bool, autocast: bool) -> "Tape":
+        """A tape of its own for what runs within an operation of this one, forward or backward."""
+        inner = Tape(
+            compute=self.compute,
+            positions=self.positions,
+            training=self.training,
+            recording=recording,
+            autocast=autocast,
+        )
+        inner.slot = self.slot
+        return inner
 
     def steps(self, within: Within | None, pending: tuple[int, int] = (0, 0)) -> None:
         """Step within the backward, where a gradient of so many elements and this itemsize waits from above."""

@@ -17,13 +17,12 @@ FEED_FORWARD = "adapter_feed_forward"
 
 def count_bottleneck(architecture: Architecture, settings: Bottleneck) -> tuple[AdaptedModule, ...]:
     """One adapter for each sublayer that has a place for it, in every decoder layer."""
-    looking = {layer for m in architecture.modules if m.part is Part.CROSS for layer in m.layers or ()}
     mixing = tuple(
         layer
         for block in architecture.blocks
         if block.attention_heads or block.mixer_width
         for layer in block.layers
-        if layer not in looking
+        if layer not in architecture.passed_by
     )
     feeding = _feeding(architecture)
     places = [(FEED_FORWARD, feeding)]
