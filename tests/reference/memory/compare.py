@@ -106,7 +106,7 @@ _HEAD = ("", "cases", "median", "95th percentile", "worst")
 
 
 def _line(name: str, one: Summary) -> tuple[str, ...]:
-    return (name, str(one.cases), f"{one.median:.2%}", f"{one.p95:.2%}", f"{one.worst:.2%}")
+    return (name, str(one.cases), f"{one.median:.3%}", f"{one.p95:.2%}", f"{one.worst:.2%}")
 
 
 def _on_card() -> list[str]:
@@ -258,7 +258,7 @@ def main() -> None:
     parts = [f"{json.dumps(key)}: {_rows(value)}" for key, value in data.items()]
     FACTS.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
     summary = Summary.of(row.error for row in found)
-    print(f"{summary.cases} cases: median {summary.median:.2%}, 95 % {summary.p95:.2%}, worst {summary.worst:.2%}")
+    print(f"{summary.cases} cases: median {summary.median:.3%}, 95 % {summary.p95:.2%}, worst {summary.worst:.2%}")
 
 
 def _rows(value: Any) -> str:
