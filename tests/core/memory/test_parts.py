@@ -64,6 +64,13 @@ def test_what_the_loss_does_not_use_gets_no_gradient() -> None:
     assert all(grad is None for grad in unused_weight.node.grads)
 
 
+def test_a_tensor_is_counted_where_it_is_said_to_be() -> None:
+    """A weight made whole in the forward is no activation, though it lives beside them."""
+    tape = Tape()
+    kept, made = tape.fresh(4, 2), tape.fresh(3, 2, TEMPORARIES)
+    assert tape.log == [(ACTIVATIONS, kept.bytes), (TEMPORARIES, made.bytes)]
+
+
 @pytest.mark.parametrize(
     ("model", "left_out", "said"),
     [
