@@ -407,7 +407,9 @@ class _Reader:
         kwargs = self.config.get("gradient_checkpointing_kwargs")
         if kwargs is None and self.config.get("activation_offloading") != "hidden_states":
             return not self.config.get("rl") and not self.config.get("unfrozen_parameters")
-        return isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
+        if not isinstance(kwargs, Mapping) or not kwargs.keys() - {"every_n_layers"}:
+            return False
+        return kwargs.get("use_reentrant") in (True, None)  # PyTorch's own default, beside other settings
 
     def checkpoint_every(self) -> int:
         """Every how manieth layer, where Transformers' own checkpoints run and nothing is moved to the host."""

@@ -1,13 +1,25 @@
-"""Which layers are checkpointed: every one, or every n-th, those of towers counted with them.
+"""Which layers are checkpointed, and how: every one, or every n-th, those of towers counted with them.
 
-Source: Transformers 5.16.1 ``modeling_utils.py``, ``_set_gradient_checkpointing``, which goes through all modules of a
-model in their order; ``trainer.py`` takes ``every_n_layers`` out of ``gradient_checkpointing_kwargs``.
+Sources: Transformers 5.16.1 ``modeling_utils.py``, ``_set_gradient_checkpointing``, which goes through all modules of a
+model in their order; ``trainer.py`` takes ``every_n_layers`` out of ``gradient_checkpointing_kwargs``. Axolotl 0.19.0
+``utils/config``, ``normalize_config``, for what Gemma 4 is not asked.
 """
+
+from dataclasses import replace
 
 from app.core.architecture import Architecture, Part
 from app.core.run import Checkpointing, Run
 
 TOWERS = (Part.VISION, Part.AUDIO)
+NEVER_REENTRANT = ("gemma4",)
+
+
+def as_checkpointed(architecture: Architecture, run: Run) -> Run:
+    """The run as Axolotl trains this model: Gemma 4's checkpoints are not reentrant, whatever is set."""
+    if architecture.model_type not in NEVER_REENTRANT or not run.reentrant:
+        return run
+    kept = run.checkpointing is Checkpointing.REENTRANT
+    return replace(run, reentrant=False, checkpointing=Checkpointing.NON_REENTRANT if kept else run.checkpointing)
 
 
 def checkpointed_layers(architecture: Architecture, run: Run) -> tuple[bool, ...]:

@@ -11,6 +11,7 @@ from app.core.architecture import Architecture
 from app.core.estimate import Memory, Phase
 from app.core.kept import kept
 from app.core.memory.breakdown import Breakdown
+from app.core.memory.checkpointing import as_checkpointed
 from app.core.memory.confirmed import doubt_percent
 from app.core.memory.lengths import evaluation_lengths, lengths_of
 from app.core.memory.offloading import labels_stay
@@ -50,6 +51,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
 
 def _outline(architecture: Architecture, run: Run, adapter: Adapter, rank: int, *, fused_lora: bool) -> Outline:
     kernels = kernels_of(run, fused_lora=fused_lora)
+    run = as_checkpointed(architecture, run)
     return Step(architecture, run, by_rank(adapter, rank) if rank else adapter, kernels=kernels).outline()
 
 

@@ -94,7 +94,7 @@ def on_card() -> list[Row]:
     Of those that evaluate the training step was measured, so the evaluation is left out of the estimate. Rows that were
     packed for SDPA held a document each, where Axolotl leaves SDPA as it is for rows that are not packed.
     """
-    cases = {case["case"]: case for name in recordings() for case in recorded(f"{name}.jsonl")}
+    cases = {case["case"]: case for name in reversed(recordings()) for case in recorded(f"{name}.jsonl")}  # first wins
     found = []
     for row in recorded(CARD):
         case = cases[row["case"]]

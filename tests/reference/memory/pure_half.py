@@ -22,9 +22,9 @@ def _full() -> Iterator[tuple]:
     yield "llama-3.2-1b-full", "llama-3.2-1b", HALF | FLASH, (1, 1024)
     yield "llama-3.2-1b-full-gc-chunked", "llama-3.2-1b", HALF | FLASH | GC | CHUNKED, (2, 1500)
     yield "qwen2.5-0.5b-full-liger", "qwen2.5-0.5b", HALF | FLASH | LIGER | {"optimizer": "adamw_8bit"}, (1, 2048)
-    yield "gemma-2b-full-gc", "gemma-2b", HALF | FLASH | GC | {"gradient_accumulation_steps": 2}, (1, 777)
+    yield "gemma-2b-full-gc-fp16", "gemma-2b", HALF | FLASH | GC | {"gradient_accumulation_steps": 2}, (1, 777)
     yield "phi-2-full", "phi-2", HALF | FLASH, (1, 1024)
-    yield "pythia-1.4b-full-gc", "pythia-1.4b", HALF | FLASH | GC, (2, 1024)
+    yield "pythia-1.4b-full-gc-fp16", "pythia-1.4b", HALF | FLASH | GC, (2, 1024)
     yield "llama-3.2-1b-full-sdpa", "llama-3.2-1b", HALF | SDPA, (1, 1024)
 
 
@@ -48,7 +48,7 @@ def _adapters() -> Iterator[tuple]:
     yield "mistral-7b-lora-8bit", "mistral-7b", lora("mistral-7b") | EIGHT | FLASH | GC, (1, 2048)
     yield "llama-2-7b-lora-8bit-kept", "llama-2-7b", lora("llama-2-7b") | EIGHT | SDPA | LIGER, (1, 1024)
     yield "gemma-2b-lora-gc", "gemma-2b", lora("gemma-2b") | HALF | FLASH | GC, (1, 1024)
-    yield "gemma-2-9b-qlora-gc", "gemma-2-9b", qlora("gemma-2-9b") | HALF | EAGER | GC, (1, 900)
+    yield "gemma-2-9b-qlora-gc-fp16", "gemma-2-9b", qlora("gemma-2-9b") | HALF | EAGER | GC, (1, 900)
     yield "phi-2-lora-peft", "phi-2", lora("phi-2") | HALF | FLASH, (1, 1024)
     yield (
         "qwen3-4b-dora-gc-peft",
@@ -57,9 +57,9 @@ def _adapters() -> Iterator[tuple]:
         (1, 1024),
     )
     yield "qwen3-4b-qdora", "qwen3-4b", qlora("qwen3-4b", peft_use_dora=True) | HALF | FLASH | LIGER, (1, 512)
-    yield "phi-4-qlora-gc", "phi-4", qlora("phi-4") | HALF | FLASH | GC, (1, 2048)
+    yield "phi-4-qlora-gc-fp16", "phi-4", qlora("phi-4") | HALF | FLASH | GC, (1, 2048)
     yield "nemotron-4b-lora-gc", "nemotron-4b", lora("nemotron-4b") | HALF | SDPA | GC, (1, 1500)
-    yield "cohere2-7b-qlora-gc", "cohere2-7b", qlora("cohere2-7b") | HALF | SDPA | GC, (1, 512)
+    yield "cohere2-7b-qlora-gc-fp16", "cohere2-7b", qlora("cohere2-7b") | HALF | SDPA | GC, (1, 512)
     yield "starcoder2-3b-lora-gc", "starcoder2-3b", lora("starcoder2-3b") | HALF | FLASH | GC | LIGER, (2, 1024)
 
 

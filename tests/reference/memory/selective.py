@@ -18,9 +18,9 @@ EVERY = KEPT | {"gradient_checkpointing_kwargs": {"every_n_layers": 2}}
 
 def _chosen() -> Iterator[tuple]:
     small, large = "llama-3.2-1b", "llama-3.1-8b"
-    yield f"{small}-full", small, FLASH | CCE | KEPT, (1, 8192)
-    yield f"{small}-full-sdpa", small, SDPA | CCE | KEPT | {"gradient_accumulation_steps": 2}, (1, 4096)
-    yield f"{small}-lora", small, lora(small) | FLASH | CCE | KEPT, (1, 4096)
+    yield f"{small}-full-kept", small, FLASH | CCE | KEPT, (1, 8192)
+    yield f"{small}-full-sdpa-kept", small, SDPA | CCE | KEPT | {"gradient_accumulation_steps": 2}, (1, 4096)
+    yield f"{small}-lora-kept", small, lora(small) | FLASH | CCE | KEPT, (1, 4096)
     yield f"{small}-lora-plain", small, lora(small) | FLASH | KEPT, (2, 1024)
     yield f"{large}-qlora", large, qlora(large) | FLASH | CCE | KEPT, (1, 8192)
     yield f"{large}-qlora-peft", large, qlora(large) | SDPA | CCE | KEPT | OFF, (1, 4096)
@@ -42,7 +42,7 @@ def _chosen() -> Iterator[tuple]:
 def _held_back() -> Iterator[tuple]:
     """Not looked at until the formulas stood."""
     yield "held-qwen3-4b-lora", "qwen3-4b", lora("qwen3-4b") | FLASH | CCE | KEPT, (2, 3000)
-    yield "held-qwen2.5-0.5b-full", "qwen2.5-0.5b", SDPA | CHUNKED | KEPT, (1, 4096)
+    yield "held-qwen2.5-0.5b-full-kept", "qwen2.5-0.5b", SDPA | CHUNKED | KEPT, (1, 4096)
     yield "held-gpt-oss-20b-lora", "gpt-oss-20b", lora("gpt-oss-20b") | FLASH | CCE | KEPT, (1, 4096)
     yield "held-cohere2-7b-qlora", "cohere2-7b", qlora("cohere2-7b") | FLASH | CCE | KEPT, (1, 8192)
     yield "held-starcoder2-3b-full", "starcoder2-3b", FLASH | LIGER | KEPT | {"optimizer": "adamw_8bit"}, (1, 6000)

@@ -199,8 +199,11 @@ class Simulation:
             and cfg.get("activation_offloading") != "hidden_states"
         )
         checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default})
+        if config.model_type in ("gemma4", "gemma4_unified"):  # ``normalize_config``
+            checkpoint_kwargs["use_reentrant"] = False
         every = checkpoint_kwargs.pop("every_n_layers", 1)  # as the Trainer, whose call is the last one
         checkpoint_kwargs = (checkpoint_kwargs or {"use_reentrant": False}) | {"preserve_rng_state": False}
+        checkpoint_kwargs.setdefault("use_reentrant", True)  # PyTorch's own, which warns of it
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)

@@ -62,7 +62,7 @@ def _chosen() -> Iterator[tuple]:
     yield f"{small}-full-gcnr-4", small, FLASH | CCE | GC_NON_REENTRANT | tiled(4), (1, 8192)
     yield f"{small}-full-default", small, FLASH | CCE | GC | tiled(), (1, 65536)
     yield (
-        f"{small}-full-accumulated",
+        f"{small}-full-accumulated-tiled",
         small,
         FLASH | CCE | GC | tiled(4) | {"gradient_accumulation_steps": 2},
         (1, 8192),
@@ -77,7 +77,7 @@ def _chosen() -> Iterator[tuple]:
         (1, 8192),
     )
     yield "phi-2-full-gc", "phi-2", FLASH | CCE | GC | tiled(4), (1, 8192)
-    yield "qwen3-4b-full-gc", "qwen3-4b", FLASH | CCE | GC | tiled(8) | {"optimizer": "adamw_8bit"}, (1, 32768)
+    yield "qwen3-4b-full-gc-tiled", "qwen3-4b", FLASH | CCE | GC | tiled(8) | {"optimizer": "adamw_8bit"}, (1, 32768)
 
 
 def _held_back() -> Iterator[tuple]:
