@@ -12,6 +12,7 @@ from app.core.memory.breakdown import Breakdown
 from app.core.memory.forms import layer_specs
 from app.core.memory.layers import LayerSpec, Residual, run_layer
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import keeping_output, scale
 from app.core.memory.outline import Peak
 from app.core.memory.preference import reference_bytes
@@ -69,6 +70,15 @@ def test_a_tensor_is_counted_where_it_is_said_to_be() -> None:
     tape = Tape()
     kept, made = tape.fresh(4, 2), tape.fresh(3, 2, TEMPORARIES)
     assert tape.log == [(ACTIVATIONS, kept.bytes), (TEMPORARIES, made.bytes)]
+
+
+def test_what_is_saved_waits_on_the_host_to_the_byte() -> None:
+    """Nothing before the first node; then what it saves, which is on the card again for its backward."""
+    tape = OffloadingTape(streams=False)
+    assert tape.let_go() == (0, 0)
+    weight, x, out = tape.parameter(TOKEN, 2, trained=True), tape.fresh(7 * TOKEN, 2), tape.fresh(TOKEN, 2)
+    tape.join((out,), (weight,), (x,), lambda _: (None,))
+    assert tape.let_go() == (0, x.bytes)
 
 
 @pytest.mark.parametrize(
