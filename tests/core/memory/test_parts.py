@@ -32,7 +32,9 @@ from app.core.memory.tape import (
     Tape,
 )
 from app.core.memory.trained import trained_tensors
+from app.core.memory.updates import Update, rotated
 from app.core.memory.weights import Storing, quantizes, stored
+from app.core.methods.settings import PeftType
 from app.core.run import Method
 from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA
@@ -79,6 +81,16 @@ def test_what_is_saved_waits_on_the_host_to_the_byte() -> None:
     weight, x, out = tape.parameter(TOKEN, 2, trained=True), tape.fresh(7 * TOKEN, 2), tape.fresh(TOKEN, 2)
     tape.join((out,), (weight,), (x,), lambda _: (None,))
     assert tape.let_go() == (0, x.bytes)
+
+
+@pytest.mark.parametrize(("blocks", "copies"), [(1, 2), (2, 3), (4, 3)])
+def test_turned_blocks_are_put_side_by_side(blocks: int, copies: int) -> None:
+    """OFT in autocast's type: the input, what its blocks become, and that once more where they are several."""
+    tape, size = Tape(), 64 // blocks
+    shape = (blocks, size * (size - 1) // 2)
+    update = Update(type=PeftType.OFT, name="q", inputs=64, outputs=64, tensors=(shape,), itemsize=4, blocks=blocks)
+    rotated(tape, update, tape.fresh(64 * TOKEN, 4))
+    assert tape.log.count((ACTIVATIONS, 64 * TOKEN * 2)) == copies
 
 
 @pytest.mark.parametrize(
