@@ -243,7 +243,7 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
         del held
         return made
 
-    t.join((out,), (q, k, v), (q, k, v, mask, out, sums), run)
+    t.join((out,), (q, k, v), (q, k, v, mask, t.turned(out), sums), run)
     return out
 
 

@@ -262,6 +262,10 @@ class Tape:
                 self.log.pop()
                 storage.bytes = 0
 
+    def turned(self, x: Tensor) -> Tensor:
+        """What is saved of a tensor that is another's transpose: itself, where no hook wants it in one piece."""
+        return x
+
     def saves(self, x: Tensor) -> bool:
         """Whether a node keeps this tensor's storage for its backward."""
         return any(node is not None and x.storage in node.saved for node in (made() for made in self.nodes))
