@@ -48,17 +48,17 @@ def takes_lengths(architecture: Architecture, run: Run) -> bool:
     )
 
 
-def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool) -> Kernel:
+def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool, masked: bool = False) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA.
 
-    So do documents that nothing else keeps apart.
+    So do documents that nothing else keeps apart, and a model that is always ``masked``.
     """
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
     if run.attention is Attention.FLEX:
         return Kernel.FLEX
     if run.attention is Attention.SDPA:
-        if window is not None and row_tokens >= window:
+        if masked or (window is not None and row_tokens >= window):
             return Kernel.SDPA_MASKED
         if run.sample_packing:
             return Kernel.SDPA_PACKED if by_lengths else Kernel.SDPA_MASKED

@@ -20,6 +20,7 @@ from app.core.memory.loss import HeadSpec
 from app.core.memory.norms import NormSpec
 from app.core.memory.rows import LayerRows, linear_spec, norm_form
 from app.core.memory.traits import (
+    ALWAYS_MASKED,
     EXPERT_NORMS,
     GEMMA4,
     MULTIPLIERS,
@@ -40,7 +41,11 @@ def layer_specs(
     """One specification a layer, in the model's order; equal ones are the same object."""
     windows = frozenset(block.sliding_window for block in architecture.blocks)
     lengths = takes_lengths(architecture, run)
-    kernels = [(window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths)) for window in windows]
+    masked = architecture.computes_as in ALWAYS_MASKED
+    kernels = [
+        (window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths, masked=masked))
+        for window in windows
+    ]
     specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, dict(kernels)))
     return layers_under_liger(specs, architecture.model_type, run.liger)
 
