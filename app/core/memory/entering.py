@@ -15,8 +15,8 @@ from app.core.memory.attention import Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.operations import FULL
 from app.core.memory.rows import dropouts_of
-from app.core.memory.tape import SQUARE, TOKEN
-from app.core.memory.traits import ADDED_POSITIONS, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
+from app.core.memory.tape import PLANE, SQUARE, TOKEN
+from app.core.memory.traits import ADDED_POSITIONS, ALWAYS_MASKED, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
 
@@ -54,17 +54,19 @@ def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int,
     return masked + FULL * width
 
 
-def mask_bytes(architecture: Architecture, specs: Iterable[LayerSpec], itemsize: int) -> int:
+def mask_bytes(architecture: Architecture, run: Run, specs: Iterable[LayerSpec], itemsize: int) -> int:
     """Packed bytes of the masks that are made once for all layers: numbers for eager attention, else truth values.
 
     ``itemsize`` is the embedding's output's. Models whose layers attend in two ways make both masks, whichever layers
-    there are; SDPA needs none for the whole row.
+    there are; SDPA needs none for the whole row, and one for all rows unless each has documents of its own.
     """
     attending = [spec for spec in specs if spec.heads is not None]
     kernels = {spec.kernel for spec in attending}
     if Kernel.EAGER in kernels:
         return (2 if architecture.computes_as in BOTH_MASKS else 1) * SQUARE * itemsize
-    return SQUARE if Kernel.SDPA_MASKED in kernels else 0
+    if Kernel.SDPA_MASKED not in kernels:
+        return 0
+    return SQUARE if run.sample_packing and architecture.computes_as not in ALWAYS_MASKED else PLANE
 
 
 def prompt_copies(adapter: Adapter, run: Run) -> int:

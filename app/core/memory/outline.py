@@ -89,8 +89,11 @@ class Heights:
 
     def highest(self, lengths: Lengths) -> Peak:
         """The first of the highest at these lengths."""
-        tokens, pairs, chunk, rank, both = lengths.values
-        sizes = [c + t * tokens + s * pairs + k * chunk + r * rank + q * both for c, t, s, k, r, q in self.rows]
+        tokens, pairs, chunk, rank, both, plane, scanned = lengths.values
+        sizes = [
+            c + t * tokens + s * pairs + k * chunk + r * rank + q * both + p * plane + g * scanned
+            for c, t, s, k, r, q, p, g in self.rows
+        ]
         most = max(sizes)
         top = self.tops[sizes.index(most)]
         return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths)

@@ -101,7 +101,7 @@ class Step:
         """Of another table than the tokens' own, or a prompt's: positions, or what is added in every layer."""
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
-        self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
+        self.masks = mask_bytes(architecture, run, self.specs, self.embedding_itemsize)
         self.prompt = prompt_copies(adapter, run)
         self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient()

@@ -8,9 +8,9 @@ local, argument, saved tensor or gradient buffer lets go of it. The backward fol
 run, then what it saved; two gradients meeting are added into the first where nothing else holds it
 (``input_buffer.cpp``).
 
-Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C and the
-adapter's rank R, ``c + t T + s T S + k C + r R + q T R``, packed into one integer of 64-bit fields, so that one
-recorded tape serves every length and rank.
+Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
+adapter's rank R and the tokens G that a scan takes in whole chunks, ``c + t T + s T S + k C + r R + q T R + p S S + g G``,
+packed into one integer of 64-bit fields, so that one recorded tape serves every length and rank.
 """
 
 import sys
@@ -30,6 +30,10 @@ CHUNK = 1 << (3 * FIELD)
 """One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
 RANK = 1 << (4 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
+PLANE = 1 << (6 * FIELD)
+"""One for each pair of tokens of a row, however many rows there are."""
+SCANNED = 1 << (7 * FIELD)
+"""One for each token that a scan takes: the last chunk of each row counts whole."""
 MASK = TOKEN - 1
 
 Slot: TypeAlias = int
@@ -37,8 +41,8 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int]
-"""Of 1, T, T S, C, R and T R."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, C, R, T R, S S and G."""
 
 
 def fields(size: int) -> Coefficients:
@@ -49,31 +53,36 @@ def fields(size: int) -> Coefficients:
         (size >> (2 * FIELD)) & MASK,
         (size >> (3 * FIELD)) & MASK,
         (size >> (4 * FIELD)) & MASK,
-        size >> (5 * FIELD),
+        (size >> (5 * FIELD)) & MASK,
+        (size >> (6 * FIELD)) & MASK,
+        size >> (7 * FIELD),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens of the micro batch, of a row, and of a chunk of the loss, and the adapter's rank."""
+    """Tokens of the micro batch, of a row, and of a chunk of the loss, the adapter's rank, and tokens that are scanned."""
 
     tokens: int
     row: int
     chunk: int = 0
     rank: int = 0
+    scanned: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
-        return self.tokens, self.tokens * self.row, self.chunk, self.rank, self.tokens * self.rank
+        tokens, row, rank = self.tokens, self.row, self.rank
+        return tokens, tokens * row, self.chunk, rank, tokens * rank, row * row, self.scanned
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, k, r, q = fields(size)
-        tokens, rank = self.tokens, self.rank
-        return c + t * tokens + s * tokens * self.row + k * self.chunk + r * rank + q * tokens * rank
+        c, t, s, k, r, q, p, g = fields(size)
+        tokens, row, rank = self.tokens, self.row, self.rank
+        found = c + t * tokens + s * tokens * row + k * self.chunk + r * rank + q * tokens * rank
+        return found + p * row * row + g * self.scanned
 
 
 class Storage:

@@ -20,7 +20,7 @@ from app.core.memory.optimizers import state_bytes, step_temporary_bytes
 from app.core.memory.preference import larger_side, reference_cache, reference_copies, reference_head
 from app.core.memory.rows import dropouts_of
 from app.core.memory.step import Step
-from app.core.memory.tape import SQUARE, TOKEN, Tape
+from app.core.memory.tape import PLANE, SQUARE, TOKEN, Tape
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, recorded
 
@@ -156,18 +156,20 @@ def test_packing_leaves_rows_apart_where_attention_takes_no_lengths() -> None:
     [
         ("llama", {"attn_implementation": "eager"}, SQUARE * 2),
         ("gemma2", {"attn_implementation": "eager"}, 2 * SQUARE * 2),
-        ("mistral", {"attn_implementation": "sdpa"}, SQUARE),
+        ("mistral", {"attn_implementation": "sdpa"}, PLANE),
+        ("mistral", {"attn_implementation": "sdpa", "sample_packing": True}, SQUARE),
+        ("falcon", {"attn_implementation": "sdpa", "sample_packing": True}, PLANE),
         ("llama", {"attn_implementation": "sdpa"}, 0),
         ("mistral", {"attn_implementation": "flash_attention_2"}, 0),
     ],
 )
 def test_masks_by_hand(model_type: str, keys: dict[str, Any], expected: int) -> None:
-    """A number or a truth value for each pair of tokens, once or for each way of attending."""
+    """A number or a truth value for each pair of tokens, once or for each way of attending; of one row where all are alike."""
     architecture, run = describe({"model_type": model_type}), read_run({"sequence_len": 8192} | keys)
     specs = layer_specs(
         architecture, run, resolve_adapter(architecture, run), fused=frozenset(), row_tokens=run.sequence_len_tokens
     )
-    assert mask_bytes(architecture, specs, 2) == expected
+    assert mask_bytes(architecture, run, specs, 2) == expected
 
 
 def test_what_stands_between_embedding_and_layers_by_hand() -> None:
