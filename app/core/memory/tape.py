@@ -9,8 +9,9 @@ run, then what it saved; two gradients meeting are added into the first where no
 (``input_buffer.cpp``).
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
-adapter's rank R and the tokens G that a scan takes in whole chunks, ``c + t T + s T S + k C + r R + q T R + p S S + g G``,
-packed into one integer of 64-bit fields, so that one recorded tape serves every length and rank.
+adapter's rank R and the tokens G that a scan takes in whole chunks,
+``c + t T + s T S + k C + r R + q T R + p S S + g G``, packed into one integer of 64-bit fields, so that one recorded
+tape serves every length and rank.
 """
 
 import sys
@@ -61,7 +62,7 @@ def fields(size: int) -> Coefficients:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens of the micro batch, of a row, and of a chunk of the loss, the adapter's rank, and tokens that are scanned."""
+    """Tokens of the micro batch, of a row, of a chunk of the loss and of what is scanned, and the adapter's rank."""
 
     tokens: int
     row: int

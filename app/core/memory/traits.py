@@ -70,7 +70,7 @@ BOTH_MASKS = frozenset(
 )
 """Whose model makes a mask for the whole row and one for a window."""
 ALWAYS_MASKED = frozenset(("falcon",))
-"""Whose model makes a mask under SDPA whatever stands in the row (``allow_is_causal_skip=False``), and calls SDPA itself."""
+"""Whose model makes a mask under SDPA whatever stands in the row (``allow_is_causal_skip=False``)."""
 TWO_POSITIONS = frozenset(("gemma3", "gemma3_text", "gemma4", "gemma4_text"))
 """Whose windowed layers have positions of their own."""
 DROPPED_IN_MODULES = frozenset(("gpt2", "gptj", "bloom", "falcon"))
