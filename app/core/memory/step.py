@@ -206,7 +206,7 @@ class Step:
             stream=stream,
             compute=self.run.itemsize,
             checkpointed=self.checkpointed,
-            keeping_input=self.checkpointed and not self.offloaded,
+            keeping_input=self.checkpointed and (not self.offloaded or hooks_see_layers(self.run)),
             holding=self.checkpointed and (self.run.reentrant or hooks_see_layers(self.run)),
             gradients_present=self.found,
             needs_input=needs_input,
