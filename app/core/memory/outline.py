@@ -89,10 +89,10 @@ class Heights:
 
     def highest(self, lengths: Lengths) -> Peak:
         """The first of the highest at these lengths."""
-        tokens, pairs, chunk, rank, both, plane, scanned = lengths.values
+        tokens, pairs, chunk, rank, both, plane, scanned, row = lengths.values
         sizes = [
-            c + t * tokens + s * pairs + k * chunk + r * rank + q * both + p * plane + g * scanned
-            for c, t, s, k, r, q, p, g in self.rows
+            c + t * tokens + s * pairs + k * chunk + r * rank + q * both + p * plane + g * scanned + w * row
+            for c, t, s, k, r, q, p, g, w in self.rows
         ]
         most = max(sizes)
         top = self.tops[sizes.index(most)]

@@ -56,7 +56,7 @@ from app.core.memory.profile import (
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.small_inputs import small_inputs
-from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
+from app.core.memory.tape import ROW, SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.memory.within import within
@@ -103,7 +103,8 @@ class Step:
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, run, self.specs, self.embedding_itemsize)
         self.prompt = prompt_copies(adapter, run)
-        self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
+        places = TOKEN if run.sample_packing else ROW  # of all rows alike, where none holds several documents
+        self.tables = BATCH + position_elements(architecture) * places * self.embedding_itemsize
         self.first_needs = self.first_input_needs_gradient()
         self.small = small_inputs(
             architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs

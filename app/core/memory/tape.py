@@ -10,8 +10,8 @@ run, then what it saved; two gradients meeting are added into the first where no
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
 adapter's rank R and the tokens G that a scan takes in whole chunks,
-``c + t T + s T S + k C + r R + q T R + p S S + g G``, packed into one integer of 64-bit fields, so that one recorded
-tape serves every length and rank.
+``c + t T + s T S + k C + r R + q T R + p S S + g G + w S``, packed into one integer of 64-bit fields, so that one
+recorded tape serves every length and rank.
 """
 
 import sys
@@ -35,6 +35,8 @@ PLANE = 1 << (6 * FIELD)
 """One for each pair of tokens of a row, however many rows there are."""
 SCANNED = 1 << (7 * FIELD)
 """One for each token that a scan takes: the last chunk of each row counts whole."""
+ROW = 1 << (8 * FIELD)
+"""One for each token of a row, however many rows there are."""
 MASK = TOKEN - 1
 
 Slot: TypeAlias = int
@@ -42,8 +44,8 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int]
-"""Of 1, T, T S, C, R, T R, S S and G."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, C, R, T R, S S, G and S."""
 
 
 def fields(size: int) -> Coefficients:
@@ -56,7 +58,8 @@ def fields(size: int) -> Coefficients:
         (size >> (4 * FIELD)) & MASK,
         (size >> (5 * FIELD)) & MASK,
         (size >> (6 * FIELD)) & MASK,
-        size >> (7 * FIELD),
+        (size >> (7 * FIELD)) & MASK,
+        size >> (8 * FIELD),
     )
 
 
@@ -71,19 +74,19 @@ class Lengths:
     scanned: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
         tokens, row, rank = self.tokens, self.row, self.rank
-        return tokens, tokens * row, self.chunk, rank, tokens * rank, row * row, self.scanned
+        return tokens, tokens * row, self.chunk, rank, tokens * rank, row * row, self.scanned, row
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, k, r, q, p, g = fields(size)
+        c, t, s, k, r, q, p, g, w = fields(size)
         tokens, row, rank = self.tokens, self.row, self.rank
         found = c + t * tokens + s * tokens * row + k * self.chunk + r * rank + q * tokens * rank
-        return found + p * row * row + g * self.scanned
+        return found + (p * row + w) * row + g * self.scanned
 
 
 class Storage:
