@@ -54,16 +54,21 @@ def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int,
     return masked + FULL * width
 
 
-def mask_bytes(architecture: Architecture, run: Run, specs: Iterable[LayerSpec], itemsize: int) -> int:
+def mask_bytes(
+    architecture: Architecture, run: Run, specs: Iterable[LayerSpec], itemsize: int, *, made: bool = True
+) -> int:
     """Packed bytes of the masks that are made once for all layers: numbers for eager attention, else truth values.
 
     ``itemsize`` is the embedding's output's. Models whose layers attend in two ways make both masks, whichever layers
-    there are; SDPA needs none for the whole row, and one for all rows unless each has documents of its own.
+    there are, and let go of one that no layer took: ``made`` tells the forward, where they have names, from what comes
+    after. SDPA needs none for the whole row, and one for all rows unless each has documents of its own.
     """
     attending = [spec for spec in specs if spec.heads is not None]
     kernels = {spec.kernel for spec in attending}
     if Kernel.EAGER in kernels:
-        return (2 if architecture.computes_as in BOTH_MASKS else 1) * SQUARE * itemsize
+        both = architecture.computes_as in BOTH_MASKS
+        ways = {block.sliding_window is None for block in architecture.blocks if block.attention_heads}
+        return (1 if not both else 2 if made else len(ways)) * SQUARE * itemsize
     if Kernel.SDPA_MASKED not in kernels:
         return 0
     return SQUARE if run.sample_packing and architecture.computes_as not in ALWAYS_MASKED else PLANE

@@ -102,6 +102,8 @@ class Step:
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, run, self.specs, self.embedding_itemsize)
+        taken = mask_bytes(architecture, run, self.specs, self.embedding_itemsize, made=False)
+        self.kept_masks = taken if self.checkpointed else 0
         self.prompt = prompt_copies(adapter, run)
         places = TOKEN if run.sample_packing else ROW  # of all rows alike, where none holds several documents
         self.tables = BATCH + position_elements(architecture) * places * self.embedding_itemsize
@@ -355,7 +357,7 @@ class Step:
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others - kept[-2], weights=there)
-        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        held = self.batch + everything + self.kept_masks
         if self.offloaded:
             held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
@@ -371,14 +373,14 @@ class Step:
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
-        held = self.batch + everything + (self.masks if self.checkpointed else 0)
+        held = self.batch + everything + self.kept_masks
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
+        below = sum(kept) + self.kept_masks + self.waiting
         if self.offloaded and self.layers:
             below += (streams_held(self.run) - self.counted) * self.streams()[0]
         pinned = 0
