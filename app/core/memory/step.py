@@ -360,6 +360,7 @@ class Step:
         held = self.batch + everything + self.kept_masks
         if self.offloaded:
             held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
+        flown = held
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
@@ -373,8 +374,7 @@ class Step:
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
-        held = self.batch + everything + self.kept_masks
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
