@@ -47,7 +47,12 @@ def streams_held(run: Training) -> int:
         case Offloading.ALL_AT_ONCE:
             return 2 - own if leaf else 0
         case _:
-            return 2 if leaf else 1
+            return leaf + (not marks_inputs(run))
+
+
+def marks_inputs(run: Training) -> bool:
+    """Whether hooks take the inputs of checkpoints that are not reentrant: a layer's is there to make it again."""
+    return run.offloading is Offloading.INPUTS and not run.reentrant
 
 
 def lets_go_itself(run: Training, *, between: bool) -> bool:

@@ -32,6 +32,7 @@ from app.core.memory.offloading import (
     inputs_flying,
     labels_stay,
     lets_go_itself,
+    marks_inputs,
     streams_held,
 )
 from app.core.memory.optimizers import gradient_bytes
@@ -378,6 +379,12 @@ class Step:
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
+    @property
+    def flying(self) -> int:
+        """What the last layer's backward finds on its way to the host: the input of the layer below."""
+        waits = self.offloaded and len(self.layers) > 1 and marks_inputs(self.run)
+        return self.streams()[-1] if waits else 0
+
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         below = sum(kept) + self.kept_masks + self.waiting
@@ -393,7 +400,8 @@ class Step:
                 pinned = 0
             place -= 1
             weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
-            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
+            beside = pinned if place < len(self.layers) - 1 else self.flying
+            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + beside, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
             below += layer.lingering
