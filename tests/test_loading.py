@@ -3,29 +3,38 @@
 import gc
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import pytest
 from pydantic import BaseModel
 
-from app.loading import quickly
+from app.loading import SELDOM, quickly
 
 
-def test_the_collector_rests_while_loading_and_works_afterwards() -> None:
+@pytest.fixture(autouse=True)
+def collector_as_it_was() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+    gc.enable()
+
+
+def test_the_collector_rests_while_loading_and_works_seldom_afterwards() -> None:
     assert gc.isenabled()
     with quickly():
         assert not gc.isenabled()
+        kept = [[] for _ in range(100)]
     assert gc.isenabled()
-    gc.unfreeze()
+    assert gc.get_freeze_count() > len(kept)
+    assert gc.get_threshold()[0] == SELDOM
 
 
 def test_a_collector_that_was_off_stays_off() -> None:
     gc.disable()
-    try:
-        with quickly():
-            pass
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    with quickly():
+        pass
+    assert not gc.isenabled()
 
 
 def test_models_defined_while_loading_wait_and_then_work_like_any_other() -> None:
@@ -37,7 +46,6 @@ def test_models_defined_while_loading_wait_and_then_work_like_any_other() -> Non
     class Usual(BaseModel):
         number: int
 
-    gc.unfreeze()
     assert Waiting.model_config.get("defer_build") is True
     assert not Usual.model_config.get("defer_build")
     assert Waiting.model_validate({"number": "5"}).number == 5

@@ -281,9 +281,16 @@ def _attention(
     able = (hardware is None or hardware.flash_attention) and architecture.model_type not in NO_FLASH_ATTENTION
     if able and run.attention in (Attention.EAGER, Attention.SDPA):
         yield _turn("flash_attention", {"attn_implementation": "flash_attention_2"})
+    if run.attention is Attention.SDPA and not run.ampere and not run.sample_packing and _grouped(architecture):
+        yield _turn("eager_attention", {"attn_implementation": "eager"})
     if config.get("rl"):
         return
     if run.sample_packing:
         yield _turn("no_packing", {"sample_packing": False}, Trains.OTHERWISE)
     elif run.attention is Attention.FLASH:
         yield _turn("packing", {"sample_packing": True}, Trains.OTHERWISE)
+
+
+def _grouped(architecture: Architecture) -> bool:
+    """Whether several heads share keys: before Ampere SDPA makes their scores in fp32, eager in the run's 16 bits."""
+    return any(block.attention_heads > block.key_value_heads > 0 for block in architecture.blocks)

@@ -12,10 +12,12 @@ from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from app.core.collating import Padding
 from app.core.context import UNKNOWN, Context
 from app.core.hardware import Hardware
 from app.core.methods.settings import PeftMethod, VirtualTokens
 from app.core.targets import safe_pattern
+from app.core.units import round_up
 
 T = TypeVar("T")
 
@@ -63,6 +65,15 @@ class Checkpointing(StrEnum):
     REENTRANT = "reentrant"
     NON_REENTRANT = "non_reentrant"
     OFFLOAD = "offload"
+
+
+class KeptAttention(StrEnum):
+    """Of which layers the attention's results are kept beside a checkpoint (``selective_checkpointing``)."""
+
+    NONE = "none"
+    WHOLE = "whole"
+    """Of those whose tokens see all that came before."""
+    ALL = "all"
 
 
 class Offloading(StrEnum):
@@ -177,12 +188,24 @@ class Run:
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
     offloading: Offloading = Offloading.NONE
+    checkpoint_every: int = 1
+    """Every how manieth layer is checkpointed (``gradient_checkpointing_kwargs.every_n_layers``)."""
+    kept_attention: KeptAttention = KeptAttention.NONE
+    tiled: bool = False
+    """Whether feed-forwards are taken in tiles of tokens (``tiled_mlp``), ``tiles`` how many where it is said."""
+    tiles: int = 0
+    tiles_compiled: bool = False
+    """Whether a tile runs what ``torch.compile`` makes of it (without ``tiled_mlp_use_original_mlp``)."""
+    lisa_layers: int = 0
+    """How many layers train at a time, 0 for all (``lisa_n_layers``)."""
     layer_offloading: bool = False
     """Frozen parameters of the layers wait on the host (``memory.layer_offloading``)."""
     reentrant: bool = True
     """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True
-    """Weights and autocast in 16 bits (bf16 or fp16); otherwise everything in fp32."""
+    """Weights in 16 bits (bf16 or fp16), and autocast; otherwise everything in fp32."""
+    autocast: bool = True
+    """Whether products are computed in the weights' 16 bits whatever comes: not by ``float16`` or 8 bits alone."""
     double_quantization: bool = True
     packed_itemsize: int = 2
     """Bytes of the type that packs 4-bit weights, ``bnb_4bit_quant_storage``."""
@@ -211,6 +234,13 @@ class Run:
     """States that ``optim_args`` adds to the optimizer's own, each in its parameter's type."""
     optimizer_rank: int = 128
     """Of a low-rank optimizer's projection: ``optim_args.rank``, or ``qgalore_rank``."""
+    padding: Padding = Padding.NEVER
+    """Whether a batch of training may hold padding (``collating``)."""
+    evaluation_padding: Padding = Padding.NEVER
+    evaluation_packing: bool = False
+    """Whether samples share rows in evaluation too."""
+    row_multiple: int = 1
+    """Tokens that the length of a row is filled up to a multiple of."""
     preference: Preference | None = None
     reference_precomputed: bool = False
     """``precompute_ref_log_probs``: the reference runs once before training and not in the step."""
@@ -265,9 +295,45 @@ class Run:
         return Quantization.INT8 if self.quantization is Quantization.INT8 else Quantization.NF4
 
     @property
+    def one_row(self) -> bool:
+        """Whether packing makes a micro batch one row: for attention that takes lengths.
+
+        Under SDPA and eager rows stay apart. Source: Axolotl 0.19.0, ``multipack_real_batches``.
+        """
+        return self.sample_packing and self.attention not in (Attention.SDPA, Attention.EAGER)
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of a row as it is filled up; of one that packing makes of a micro batch see ``tokens``."""
+        return -(-self.sequence_len_tokens // self.row_multiple) * self.row_multiple
+
+    @property
     def tokens(self) -> int:
-        """Tokens in one micro batch; a pair of answers is two rows."""
-        return self.micro_batch_size * self.rows_per_sample * self.sequence_len_tokens
+        """Tokens in one micro batch, padding among them; a pair of answers is two rows."""
+        rows, row = self.micro_batch_size * self.rows_per_sample, self.row_tokens
+        if row != self.sequence_len_tokens and self.one_row:
+            return round_up(rows * self.sequence_len_tokens, row)
+        return rows * row
+
+    @property
+    def padded(self) -> bool:
+        """Whether a mask of padding comes with some batch of training."""
+        return self.padding.of(self.micro_batch_size * self.rows_per_sample)
+
+    @property
+    def padded_evaluation(self) -> bool:
+        """Whether a mask of padding comes with some batch of evaluation."""
+        return self.evaluation_padding.of(self.eval_batch_size * self.rows_per_sample)
+
+    @property
+    def evaluated(self) -> "Run":
+        """The run as evaluation lays out its rows."""
+        return replace(
+            self,
+            sample_packing=self.sample_packing and self.evaluation_packing,
+            padding=self.evaluation_padding,
+            micro_batch_size=self.eval_batch_size,
+        )
 
     @property
     def virtual_tokens(self) -> int:

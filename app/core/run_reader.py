@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
+from app.core.collating import Collating, collating
 from app.core.errors import FieldError, InvalidInput
 from app.core.kept import found_or_made
 from app.core.messages import message
@@ -23,6 +24,7 @@ from app.core.run import (
     LORA_KERNEL_KEYS,
     Attention,
     Checkpointing,
+    KeptAttention,
     LoraSettings,
     Loss,
     Method,
@@ -60,9 +62,11 @@ ATTENTION_FLAGS = {
 }
 """The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
 
+MOST_LAYERS = 1 << 16
 LONGEST_SEQUENCE = 1 << 24
 """Tokens that ``sequence_len`` may be at most."""
 
+NO = (False, None, "false")
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
@@ -243,6 +247,7 @@ class _Reader:
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1)
         attention = self.attention_name()
+        rows = self.collating(preference, packing=packing, attention=attention)
         run = Run(
             method=Method.PEFT if adapter in PEFT_TYPES else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
@@ -255,13 +260,19 @@ class _Reader:
             attention=self.attention(attention),
             attention_set=attention not in (None, "sdpa", "eager"),
             checkpointing=self.checkpointing(),
+            checkpoint_every=self.checkpoint_every(),
             offloading=self.offloading(),
+            kept_attention=self.kept_attention(),
+            lisa_layers=self.lisa_layers(adapter),
+            tiled=self.flag("tiled_mlp"),
+            tiles_compiled=not self.flag("tiled_mlp_use_original_mlp"),
+            tiles=int(self.number("tiled_mlp_num_shards", 0, 1, LONGEST_SEQUENCE)),
             layer_offloading=self.flag("layer_offloading"),
             reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),
             fused_lora=self.fused_lora(adapter, bits8),
-            bf16=not self.those_on(("fp16", "float16")),
+            bf16=self.bf16(),
             evaluates=self.evaluates(),
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size),
             neftune=self.number("neftune_noise_alpha", 0.0, 0.0, 1e6) > 0
@@ -271,7 +282,8 @@ class _Reader:
             quantize_experts=self.flag("quantize_moe_experts"),
             own_rates=not self.given.isdisjoint(OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
-            half=self.half(),
+            half=self.half(bits8=bits8),
+            autocast=self.autocast(),
             double_quantization=self.double_quantization(),
             packed_itemsize=self.packed_itemsize(),
             adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
@@ -279,6 +291,10 @@ class _Reader:
             optimizer_targets=self.optimizer_targets(),
             optimizer_rank=self.optimizer_rank(),
             optimizer_states=self.optimizer_states(),
+            padding=rows.training,
+            evaluation_padding=rows.evaluation,
+            evaluation_packing=rows.evaluation_packs,
+            row_multiple=rows.row_multiple,
             preference=preference,
             reference_precomputed=self.flag("precompute_ref_log_probs"),
             likelihood=preference is Preference.ORPO
@@ -382,11 +398,50 @@ class _Reader:
         return Checkpointing.REENTRANT if self.asks_reentrant() else Checkpointing.NON_REENTRANT
 
     def asks_reentrant(self) -> bool:
-        """``use_reentrant``: Axolotl's own default is true, for supervised training alone."""
+        """``use_reentrant``: Axolotl's own default is true, for supervised training alone.
+
+        Selective checkpointing sets it to false wherever it is asked for.
+        """
+        if self.selective() is not None:
+            return False
         kwargs = self.config.get("gradient_checkpointing_kwargs")
         if kwargs is None and self.config.get("activation_offloading") != "hidden_states":
             return not self.config.get("rl") and not self.config.get("unfrozen_parameters")
-        return isinstance(kwargs, Mapping) and kwargs.get("use_reentrant") is True
+        if not isinstance(kwargs, Mapping) or not kwargs.keys() - {"every_n_layers"}:
+            return False
+        return kwargs.get("use_reentrant") in (True, None)  # PyTorch's own default, beside other settings
+
+    def checkpoint_every(self) -> int:
+        """Every how manieth layer, where Transformers' own checkpoints run and nothing is moved to the host."""
+        kwargs = self.config.get("gradient_checkpointing_kwargs")
+        given = kwargs.get("every_n_layers") if isinstance(kwargs, Mapping) else None
+        if type(given) is not int or given < 1:
+            return 1
+        moved = self.offloading() is not Offloading.NONE or self.flag("layer_offloading")
+        return 1 if moved or not self.flag("gradient_checkpointing") else given
+
+    def selective(self) -> Mapping[str, Any] | None:
+        """Settings of selective checkpointing, which an empty mapping switches on as well."""
+        given = self.config.get("selective_checkpointing")
+        if isinstance(given, Mapping):
+            return given
+        return {} if given is not None and self.flag("selective_checkpointing") else None
+
+    def kept_attention(self) -> KeptAttention:
+        """Where attention's results alone are kept, on the card, and of Axolotl's own choice of layers."""
+        given = self.selective()
+        if given is None or not self.flag("gradient_checkpointing") or self.flag("layer_offloading"):
+            return KeptAttention.NONE
+        others = given.get("save") not in (None, [], ["attention"]) or given.get("offload")
+        if others or given.get("recompute_layer_types") is not None or self.config.get("activation_offloading"):
+            return KeptAttention.NONE
+        return KeptAttention.ALL if given.get("save_sliding_window") else KeptAttention.WHOLE
+
+    def lisa_layers(self, adapter: str) -> int:
+        """Axolotl reads both keys or none; it finds no layers under an adapter."""
+        if not self.config.get("lisa_n_layers") or not self.config.get("lisa_step_interval") or adapter:
+            return 0
+        return 0 if self.config.get("unfrozen_parameters") else int(self.number("lisa_n_layers", 0, 1, MOST_LAYERS))
 
     def reentrant(self, adapter: str) -> bool:
         """Offloading in full fine-tuning wraps each layer in a checkpoint that is not, whatever is asked."""
@@ -402,6 +457,21 @@ class _Reader:
         if LIGER_PLUGIN in plugins and self.flag("liger_cross_entropy"):
             return Loss.LIGER
         return Loss.CHUNKED if self.flag("chunked_cross_entropy") else Loss.PLAIN
+
+    def collating(self, preference: Preference | None, *, packing: bool, attention: object) -> Collating:
+        """How samples become rows; what does not pad up to a multiple is left as long as it is."""
+        multiple, to_length = self.config.get("pad_to_multiple_of"), self.config.get("pad_to_sequence_len")
+        given = multiple if type(multiple) is int and 0 < multiple <= LONGEST_SEQUENCE else None
+        return collating(
+            preference=preference not in (None, Preference.REWARD),
+            packs=packing,
+            evaluation_packs=packing and self.config.get("eval_sample_packing") is not False,
+            unnamed=attention is None,
+            flattens=bool(self.config.get("batch_flattening")),
+            sees=bool(self.config.get("processor_type")),
+            to_length=None if to_length is None else self.flag("pad_to_sequence_len"),
+            multiple=given,
+        )
 
     def optimizer(self) -> str:
         return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
@@ -463,10 +533,18 @@ class _Reader:
             return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
         return bool(self.those_on(LORA_KERNEL_KEYS))
 
-    def half(self) -> bool:
-        """``bf16`` is ``auto`` where it is left out; false there and no other 16-bit key means fp32."""
-        other = self.those_on(("fp16", "float16", "bfloat16"))
-        return bool(other) or self.config.get("bf16", "auto") not in (False, None, "false")
+    def bf16(self) -> bool:
+        """Whether 16 bits are bf16: ``fp16`` turns ``auto`` off, and nothing what is asked for."""
+        asked = self.config.get("bf16", "auto")
+        return not self.flag("fp16") if asked == "auto" else asked not in NO or self.flag("bfloat16")
+
+    def half(self, *, bits8: bool) -> bool:
+        """Whether weights are in 16 bits. ``bf16`` is ``auto`` where it is left out; a base in 8 bits loads in fp16."""
+        return bits8 or self.autocast() or self.flag("float16")
+
+    def autocast(self) -> bool:
+        """Whether the Trainer computes in 16 bits too: by a key of its own, not by the type of the weights."""
+        return self.config.get("bf16", "auto") not in NO or bool(self.those_on(("fp16", "bfloat16")))
 
     def double_quantization(self) -> bool:
         """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""
@@ -481,7 +559,9 @@ class _Reader:
 
     def computes_full(self) -> bool:
         given = self.config.get("bnb_config_kwargs")
-        return isinstance(given, Mapping) and given.get("bnb_4bit_compute_dtype") == "float32" and self.half()
+        return (
+            isinstance(given, Mapping) and given.get("bnb_4bit_compute_dtype") == "float32" and self.half(bits8=False)
+        )
 
     def evaluates(self) -> bool:
         return self.number("val_set_size", 0.0, 0.0, 1e9) > 0 or bool(self.config.get("test_datasets"))

@@ -221,7 +221,7 @@ def step_parts(
     full = run.method is Method.FULL
     tokens = run.micro_batch_size * row_tokens * (2 if rl else 1)
     reference = 1 if rl in ("dpo", "ipo", "kto") else 0
-    checkpointed = run.checkpointing is not Checkpointing.OFF
+    checkpointed = 0.0 if run.checkpointing is Checkpointing.OFF else 1 / run.checkpoint_every
     work = Work.of(architecture)
     layers, head, stored = work.layers, work.head, work.stored
     own = adapter.own_parameters

@@ -25,6 +25,9 @@ NEVER_SAVING = frozenset(
 )
 """Knobs that make, keep or move to the card what was not there before: they cost memory or nothing."""
 
+ONLY_SAVING = frozenset(["eager_attention"])
+"""Knobs that are worth a word only where they save memory."""
+
 
 def price_knobs(
     config: Mapping[str, Any],
@@ -48,7 +51,9 @@ def price_knobs(
             measured = meter.measured(changed)
         except InvalidInput:
             continue
-        found.append(_priced(turn, changed, measured, estimate, hardware, dataset))
+        knob = _priced(turn, changed, measured, estimate, hardware, dataset)
+        if turn.knob not in ONLY_SAVING or knob.saves_bytes >= SAME_BYTES:
+            found.append(knob)
     return Knobs(items=tuple(sorted(found, key=lambda knob: -knob.saves_bytes)))
 
 

@@ -282,6 +282,19 @@ def test_both_languages_go_the_whole_way(open_page: Open, lang: str) -> None:
     assert download(page)["base_model"] == "google/gemma-3-4b-it"
 
 
+def test_the_button_below_the_steps_covers_none_of_them(open_page: Open) -> None:
+    page = open_page(PLAN, width=1440)
+    page.evaluate("document.querySelectorAll('#plan-form details').forEach((fold) => { fold.open = true; })")
+    steps, button = page.locator(".steps"), page.locator("#plan-form button[type=submit]")
+    assert steps.evaluate("(steps) => steps.scrollHeight > steps.clientHeight")
+    for share in (0, 0.5, 1):
+        steps.evaluate("(steps, share) => { steps.scrollTop = share * steps.scrollHeight; }", share)
+        above, below = steps.bounding_box(), button.bounding_box()
+        assert above is not None
+        assert below is not None
+        assert above["y"] + above["height"] <= below["y"]
+
+
 def test_a_link_to_a_field_opens_the_fold_that_hides_it(open_page: Open) -> None:
     page = open_page(f"{PLAN}&lora_r=-3")
     unfold(page, "knobs")

@@ -7,9 +7,11 @@ import pytest
 
 from app.catalog.library import Catalog
 from app.core.estimate import Estimate
+from app.core.prices import Trains
 from app.services.estimating import estimate
 from app.services.inputs import resolve_model
 from app.services.measuring import Meter
+from app.services.pricing import price_knobs
 
 GROUPED, WHOLE = "meta-llama/Llama-3.1-8B", "microsoft/phi-2"
 CONFIG: Mapping[str, Any] = {
@@ -66,3 +68,33 @@ def test_a_search_measures_on_the_card_that_it_is_for(catalog: Catalog) -> None:
 )
 def test_elsewhere_it_is_not_said(catalog: Catalog, card: str, changes: Mapping[str, Any]) -> None:
     assert _said(_on(catalog, card, **changes)) == []
+
+
+def test_eager_attention_is_offered_where_it_saves(catalog: Catalog) -> None:
+    """Grouped keys on a card before Ampere; its price is the difference of the two estimates."""
+    hardware = catalog.gpus.get("t4").hardware()
+    found = _on(catalog, "t4")
+    knobs = {knob.turn.knob: knob for knob in price_knobs(CONFIG, found, hardware=hardware).items}
+    eager = knobs["eager_attention"]
+    less = found.memory.process_bytes - _on(catalog, "t4", attn_implementation="eager").memory.process_bytes
+    assert eager.saves_bytes == less > 1 << 29
+    assert eager.turn.patch == {"attn_implementation": "eager"}
+    assert eager.turn.trains is Trains.SAME
+
+
+@pytest.mark.parametrize(
+    ("card", "changes"),
+    [
+        ("rtx-4090", {}),
+        ("t4", {"attn_implementation": "eager"}),
+        ("t4", {"sample_packing": True}),
+        ("t4", {"base_model": WHOLE}),
+        ("t4", {"sequence_len": 1024}),
+    ],
+    ids=["newer card", "eager already", "packed", "keys of every head", "the loss is larger"],
+)
+def test_eager_attention_is_not_offered_elsewhere(catalog: Catalog, card: str, changes: Mapping[str, Any]) -> None:
+    found = _on(catalog, card, **changes)
+    hardware = catalog.gpus.get(card).hardware()
+    knobs = price_knobs({**CONFIG, **changes}, found, hardware=hardware).items
+    assert "eager_attention" not in {knob.turn.knob for knob in knobs}

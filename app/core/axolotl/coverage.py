@@ -90,6 +90,16 @@ FLASH_ATTENTION_SINKS = "kernels-community/vllm-flash-attn3"
 FLASH_ATTENTION_MOST_HEAD_DIM = 256
 """Widest head of FlashAttention 2. Source: https://github.com/Dao-AILab/flash-attention#nvidia-cuda-support"""
 
+NO_TILED_MLP = frozenset(
+    """bloom gemma3_text gemma4_text granitemoe idefics3 internvl llama4_text llava llava_next llava_onevision mistral3
+    mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text qwen3_5_text qwen3_vl qwen3_vl_moe
+    smolvlm""".split()
+)
+"""Those that ``tiled_mlp`` fails with: no class of the name that it looks for, or a forward that takes more.
+
+Source: ``patch_tiled_mlp`` of Axolotl 0.19.0 (``monkeypatch/tiled_mlp/patch.py``), tried on Transformers 5.16.1.
+"""
+
 PACKED_MIXERS = frozenset(
     """falcon_h1 granitemoehybrid nemotron_h qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text qwen3_next""".split()
 )

@@ -30,11 +30,11 @@ FUSED_LOSSES = (
 
 def not_priced(subject: Subject) -> Iterator[Finding]:
     """Keys that move memory in ways the model does not know: never passed over in silence."""
-    run = None
-    if subject.given("layer_offloading"):
+    found = tuple(acting(subject.config))
+    if any(row.priced is not None for row in found):
         with suppress(InvalidInput):
-            run = read_run(subject.config)
-    for row in acting(subject.config, run):
+            found = tuple(acting(subject.config, read_run(subject.config)))
+    for row in found:
         if row.sharding:
             yield info("memory_not_sharded", row.key, key=row.key)
         elif row.less and row.more:
@@ -43,6 +43,8 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
             yield info("memory_not_priced_more", row.key, key=row.key, more=row.more)
         else:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
+        if row.why:
+            yield info(f"not_priced_{row.why}", row.key, key=row.key)
 
 
 def kto_batch(subject: Subject) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ from app.core.axolotl.renamed import (
 from app.core.axolotl.schedule_rules import SCHEDULE_RULES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.sharding_rules import SHARDING_RULES
+from app.core.axolotl.step_rules import STEP_RULES
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, misleads
 from app.core.axolotl.target_rules import TARGET_RULES
 from app.core.axolotl.type_rules import TYPE_RULES
@@ -74,6 +75,7 @@ RULES: tuple[Rule, ...] = (
     *SHARDING_RULES,
     *PLUGIN_RULES,
     *MEMORY_RULES,
+    *STEP_RULES,
     *GPTQ_RULES,
     *CARD_RULES,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.memory.layer_offloading import offloads_layers
-from app.core.run import Run
+from app.core.run import Checkpointing, KeptAttention, Method, Offloading, Run
 
 OFF_WORDS = ("", "false", "no", "off", "0")
 """What reads as no."""
@@ -34,6 +34,8 @@ class Unmodelled:
     """A key and values of it beside which alone it counts."""
     priced: Callable[[Run], bool] | None = None
     """Where the memory model knows it, as the run is read."""
+    why: str = ""
+    """Why no figure can be held to anything: part of a message's code."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
 
@@ -58,25 +60,53 @@ class Unmodelled:
         return value not in self.but
 
 
+def keeps_attention(run: Run) -> bool:
+    """Whether attention's results alone are kept."""
+    return run.kept_attention is not KeptAttention.NONE
+
+
+def checkpoints_some_layers(run: Run) -> bool:
+    """Whether every so manieth layer is checkpointed, or none whatever is said of it."""
+    return run.checkpoint_every > 1 or run.checkpointing is Checkpointing.OFF
+
+
+def runs_tiles_as_written(run: Run) -> bool:
+    """Whether a tile of a feed-forward is the model's own code; what a compiler makes of it takes less."""
+    return run.tiled and not run.tiles_compiled
+
+
+def trains_by_turns(run: Run) -> bool:
+    """Whether layers take turns, or no callback is built that makes them."""
+    return run.lisa_layers > 0 or (run.method is Method.FULL and not run.unfrozen_parameters)
+
+
+def computes_in_weights_type(run: Run) -> bool:
+    """Whether it is what a supervised run has been recorded with, or no run of 16-bit weights alone at all."""
+    known = run.method in (Method.FULL, Method.LORA, Method.QLORA) and run.preference is None
+    return run.autocast or (known and run.offloading is Offloading.NONE)
+
+
 def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
     return tuple(Unmodelled(key=key, **room) for key in text.split())
 
 
 UNMODELLED: tuple[Unmodelled, ...] = (
-    Unmodelled(key="torch_compile", less=20, more=20),
-    Unmodelled(key="deepcompile", less=20, more=20),
+    Unmodelled(key="torch_compile", less=20, more=20, why="compiled"),
+    Unmodelled(key="deepcompile", less=20, more=20, why="compiled"),
     Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
     Unmodelled(key="layer_offloading", less=90, priced=offloads_layers),
-    Unmodelled(key="tiled_mlp", less=40),
-    Unmodelled(key="selective_checkpointing", more=40),
-    Unmodelled(key="fp8", less=25, more=15),
-    Unmodelled(key="qat", more=50),
+    Unmodelled(key="tiled_mlp", less=15, priced=runs_tiles_as_written, why="compiled"),
+    Unmodelled(key="selective_checkpointing", more=40, priced=keeps_attention),
+    Unmodelled(key="fp8", less=25, more=15, why="torchao"),
+    Unmodelled(key="qat", more=50, why="torchao"),
     Unmodelled(key="model_quantization_config", less=75, unless=("model_quantization_config_kwargs", "dequantize")),
     Unmodelled(key="nonexpert_quantization", less=60),
-    Unmodelled(key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80),
-    Unmodelled(key="float16", less=15, more=10, only=("bf16", (False, "false"))),
-    Unmodelled(key="lisa_n_layers", less=50),
-    Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150),
+    Unmodelled(
+        key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80, priced=checkpoints_some_layers
+    ),
+    Unmodelled(key="float16", less=15, more=10, only=("bf16", (False, "false")), priced=computes_in_weights_type),
+    Unmodelled(key="lisa_n_layers", less=50, priced=trains_by_turns),
+    Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150, why="generating"),
     Unmodelled(key="process_reward_model", less=60, more=10),
     Unmodelled(key="dpo_use_liger_kernel", less=60),
     Unmodelled(key="dpo_use_weighting", more=30),

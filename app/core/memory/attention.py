@@ -5,10 +5,11 @@ arXiv:2307.08691 and ``csrc/flash_attn/flash_api.cpp`` (``mha_bwd``); PyTorch's 
 ``attention_backward.cu``, which serves SDPA with a mask; Axolotl 0.19.0 ``monkeypatch/attention/sdpa_varlen.py``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
     FULL,
     add,
@@ -29,12 +30,16 @@ from app.core.units import round_up
 
 SDPA_WIDTH = 256
 """Of a head: the widest that FlashAttention takes."""
+PLACE = 8
+"""Bytes of a token's place in the batch."""
 
 
 class Kernel(StrEnum):
     """Which code computes the attention."""
 
     FLASH = "flash"
+    FLASH_PADDED = "flash_padded"
+    """FlashAttention over the tokens of a batch that are no padding, gathered before and put back behind."""
     SDPA = "sdpa"
     """SDPA without a mask, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
     SDPA_BEFORE_AMPERE = "sdpa_before_ampere"
@@ -65,8 +70,12 @@ class Heads:
     """Scores are in fp16, which a softmax to fp32 reads as it is; bf16 is converted before."""
     in_place: bool = False
     """Liger's kernel turns queries and keys where they are."""
+    rows: bool = False
+    """There are several rows: a batched product copies what is a part of a wider tensor in each of them."""
     drops: bool = False
     """Probabilities are dropped from, under eager attention."""
+    kept: bool = False
+    """A checkpoint keeps the result, where the kernel is an operation that it knows (``selective_checkpointing``)."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -135,9 +144,11 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
             return _packed(t, shape, q, k, v)
         case Kernel.FLEX:
             q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
-            return flash(t, shape, q, k, v, grouped=False, accumulates=False)
-        case Kernel.FLASH:
+            return flash(t, replace(shape, kept=False), q, k, v, grouped=False, accumulates=False)
+        case Kernel.FLASH | Kernel.FLASH_PADDED:
             q, k, v = (cast(t, x, 2) for x in (q, k, v))
+            if kernel is Kernel.FLASH_PADDED:
+                return _gathered(t, shape, q, k, v)
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
         case Kernel.SDPA | Kernel.SDPA_BEFORE_AMPERE:
             return _unmasked(t, shape, q, k, v, ampere=kernel is Kernel.SDPA)
@@ -188,12 +199,22 @@ def _packed(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return out
     k, v = _widened(t, shape, k, v)
     q, k, v = (copy(t, cast(t, x, t.compute)) for x in (q, k, v))
-    return flash(t, shape, q, k, v, grouped=False)
+    return flash(t, replace(shape, kept=False), q, k, v, grouped=False)
 
 
 def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """``repeat_kv``: a key and a value for each head."""
     return repeat(t, k, shape.query), repeat(t, v, shape.heads * shape.value_dim * TOKEN)
+
+
+def _results(t: Tape, shape: Heads, width: int, itemsize: int) -> tuple[Tensor, Tensor]:
+    """A kernel's output and its log-sum-exp a head: made, or there already where a checkpoint has kept them."""
+    if shape.kept and t.given:
+        return t.given.pop(0), t.given.pop(0)
+    out, sums = t.fresh(width, itemsize), saved_only(t, shape.heads * TOKEN, FULL)
+    if shape.kept and t.training:
+        t.attended += [Tensor(x.storage, x.elements, x.itemsize) for x in (out, sums)]
+    return out, sums
 
 
 def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bool, accumulates: bool = True) -> Tensor:
@@ -203,8 +224,7 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     """
     itemsize = q.itemsize
     width = shape.heads * shape.value_dim * TOKEN
-    out = t.fresh(width, itemsize)
-    sums = saved_only(t, shape.heads * TOKEN, FULL)
+    out, sums = _results(t, shape, width, itemsize)
     sizes = [(x.elements, x.node is not None) for x in (q, k, v)]
     rounded = shape.heads * round_up(shape.head_dim, 32 if shape.head_dim <= 128 else 64) * TOKEN
     heads, query = shape.heads * TOKEN, shape.query
@@ -221,6 +241,23 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     return out
 
 
+def _gathered(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Copies of the tokens that are no padding, all but none of them at the most, and their output among zeros.
+
+    Where they stand is worked out in each layer anew. Sources: Transformers 5.16.1 ``_upad_input``
+    (``modeling_flash_attention_utils.py``); ``pad_input`` of ``flash_attn/bert_padding.py``.
+    """
+    places = t.fresh(TOKEN, PLACE)
+    picked = [_moved(t, x, places) for x in (k, v, q)]
+    out = flash(t, shape, picked.pop(), *picked, grouped=shape.key_value_heads != shape.heads)
+    return _moved(t, out, places)
+
+
+def _moved(t: Tape, x: Tensor, places: Tensor) -> Tensor:
+    """Tokens taken out of, or put into, their places, which are saved."""
+    return custom(t, ((x.elements, x.itemsize),), (x,), (places,))[0]
+
+
 def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked: bool = True) -> Tensor:
     """The memory-efficient kernel: keys and values widened, an additive mask made and saved at every call.
 
@@ -231,8 +268,7 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
     q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
     mask = t.fresh(SQUARE, t.compute) if masked else None
     width = shape.heads * shape.value_dim * TOKEN
-    out = t.fresh(width, t.compute)
-    sums = saved_only(t, shape.heads * TOKEN, FULL)
+    out, sums = _results(t, shape, width, t.compute)
     sizes = [(x.elements, x.itemsize) for x in (q, k, v)]
     delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * TOKEN
     apart = t.compute < FULL
@@ -243,8 +279,20 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
         del held
         return made
 
-    t.join((out,), (q, k, v), (q, k, v, mask, t.turned(out), sums), run)
+    t.join((out,), (q, k, v), _as_saved(t, shape, (q, k, v, mask, out, sums)), run)
     return out
+
+
+def _as_saved(t: Tape, shape: Heads, saved: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    """What the kernel saves, its heads before its tokens: queries, keys, values, a mask, the output and log-sums.
+
+    Widened keys and values lie so; the others are views, of which the hooks of offloading make copies.
+    """
+    if not isinstance(t, OffloadingTape) or not t.streams:
+        return saved
+    widened = shape.key_value_heads not in (1, shape.heads)
+    views = (saved[0], saved[4]) if widened else (*saved[:3], saved[4])
+    return tuple(t.part(x) if x is not None and x in views else x for x in saved)
 
 
 def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int, itemsize: int = 0) -> Tensor:
@@ -259,7 +307,8 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Scores of every pair of tokens: the fp32 softmax and its cast are saved."""
     k, v = _widened(t, shape, k, v)
     pairs, wanted = shape.heads * SQUARE, q.itemsize
-    weights = scale(t, _matmul(t, q, k, pairs))
+    weights = scale(t, _matmul(t, _alone(t, shape, q), _alone(t, shape, k), pairs))
+    v = _alone(t, shape, v)
     if shape.softcap:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
@@ -283,6 +332,12 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     t.beside = weights
     out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
     return copy(t, out)
+
+
+def _alone(t: Tape, shape: Heads, x: Tensor) -> Tensor:
+    """What is part of a wider tensor (of a joint projection), by itself where a product needs it so."""
+    part = x.storage is not None and x.bytes < x.storage.bytes
+    return copy(t, x) if shape.rows and part else x
 
 
 def _sunk(t: Tape, shape: Heads, weights: Tensor) -> Tensor:

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
+from app.core.memory.attending import masked
 from app.core.memory.attention import Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.operations import FULL
 from app.core.memory.rows import dropouts_of
-from app.core.memory.tape import PLANE, SQUARE, TOKEN
+from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN
 from app.core.memory.traits import ADDED_POSITIONS, ALWAYS_MASKED, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -61,17 +62,21 @@ def mask_bytes(
 
     ``itemsize`` is the embedding's output's. Models whose layers attend in two ways make both masks, whichever layers
     there are, and let go of one that no layer took: ``made`` tells the forward, where they have names, from what comes
-    after. SDPA needs none for the whole row, and one for all rows unless each has documents of its own.
+    after. SDPA needs none for the whole row, and one of a window serves all rows, unless rows differ: by padding, by
+    their documents.
     """
     attending = [spec for spec in specs if spec.heads is not None]
     kernels = {spec.kernel for spec in attending}
+    both = 1
+    if architecture.computes_as in BOTH_MASKS:
+        taken = {block.sliding_window is None for block in architecture.blocks if block.attention_heads}
+        both = 2 if made else len(taken)
     if Kernel.EAGER in kernels:
-        both = architecture.computes_as in BOTH_MASKS
-        ways = {block.sliding_window is None for block in architecture.blocks if block.attention_heads}
-        return (1 if not both else 2 if made else len(ways)) * SQUARE * itemsize
+        return both * SQUARE * itemsize
     if Kernel.SDPA_MASKED not in kernels:
         return 0
-    return SQUARE if run.sample_packing and architecture.computes_as not in ALWAYS_MASKED else PLANE
+    packed = run.sample_packing and architecture.computes_as not in ALWAYS_MASKED
+    return both * SQUARE if packed or masked(architecture, run) else ROW_SQUARE
 
 
 def prompt_copies(adapter: Adapter, run: Run) -> int:

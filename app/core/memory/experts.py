@@ -167,7 +167,7 @@ def _gate(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
 def _summed(t: Tape, x: Tensor, elements: int) -> Tensor:
     """The sum over a token's experts, in fp32 under autocast; its gradient is expanded, then cast."""
     whole = x.elements
-    out = t.fresh(elements, FULL if t.compute < FULL else x.itemsize)
+    out = t.fresh(elements, FULL if t.autocast else x.itemsize)
 
     def run(grads: list[Tensor | None]) -> Gradients:
         grad = grads[0]

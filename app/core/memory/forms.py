@@ -10,7 +10,13 @@ from dataclasses import replace
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Block, Kind, Module, Part
 from app.core.kept import kept
-from app.core.memory.attending import has_attention, kernel_of, one_row, rotary_width, takes_lengths, with_attention
+from app.core.memory.attending import (
+    has_attention,
+    keeps_results,
+    kernels_by_window,
+    rotary_width,
+    with_attention,
+)
 from app.core.memory.attention import Kernel
 from app.core.memory.beside import BottleneckSpec, PrefixSpec
 from app.core.memory.feeding import dense_feed_forward, experts_spec, mixer_spec, shared_feed_forward
@@ -19,8 +25,8 @@ from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.loss import HeadSpec
 from app.core.memory.norms import NormSpec
 from app.core.memory.rows import LayerRows, linear_spec, norm_form
+from app.core.memory.tiles import tiles_of
 from app.core.memory.traits import (
-    ALWAYS_MASKED,
     EXPERT_NORMS,
     GEMMA4,
     MULTIPLIERS,
@@ -39,15 +45,23 @@ def layer_specs(
     architecture: Architecture, run: Run, adapter: Adapter, *, fused: frozenset[str], row_tokens: int
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
-    windows = frozenset(block.sliding_window for block in architecture.blocks)
-    lengths = takes_lengths(architecture, run)
-    masked = architecture.computes_as in ALWAYS_MASKED
-    kernels = [
-        (window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths, masked=masked))
-        for window in windows
-    ]
-    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, dict(kernels)))
-    return layers_under_liger(specs, architecture.model_type, run.liger)
+    kernels = kernels_by_window(architecture, run, row_tokens)
+    kept = [w for w in kernels if keeps_results(architecture, run, row_tokens=row_tokens, window=w)]
+    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, kernels, frozenset(kept)))
+    return in_tiles(layers_under_liger(specs, architecture.model_type, run.liger), tiles_of(run, row_tokens))
+
+
+def in_tiles(specs: tuple[LayerSpec, ...], tiles: int) -> tuple[LayerSpec, ...]:
+    """The layers with their feed-forwards in tiles, but those that one of Axolotl's kernels has taken."""
+    if not tiles:
+        return specs
+    made: dict[int, LayerSpec] = {}
+    return tuple(made.setdefault(id(spec), _in_tiles(spec, tiles)) for spec in specs)
+
+
+def _in_tiles(spec: LayerSpec, tiles: int) -> LayerSpec:
+    forward = spec.feed_forward
+    return spec if forward is None or forward.fused else replace(spec, feed_forward=replace(forward, tiles=tiles))
 
 
 def _storing(architecture: Architecture, specs: tuple[LayerSpec, ...]) -> tuple[LayerSpec, ...]:
@@ -66,7 +80,12 @@ def _storing(architecture: Architecture, specs: tuple[LayerSpec, ...]) -> tuple[
 
 
 def _layer_specs(
-    architecture: Architecture, run: Run, adapter: Adapter, fused: frozenset[str], kernels: Mapping[int | None, Kernel]
+    architecture: Architecture,
+    run: Run,
+    adapter: Adapter,
+    fused: frozenset[str],
+    kernels: Mapping[int | None, Kernel],
+    kept_windows: frozenset[int | None],
 ) -> tuple[LayerSpec, ...]:
     by_layer: dict[int, dict[str, AdaptedModule]] = {}
     for adapted in adapter.modules:
@@ -85,7 +104,9 @@ def _layer_specs(
                 tuple((path, a.rank, bool(a.own_parameters), a.tensors) for path, a in adapted_here.items()),
             )
             if key not in unique:
-                unique[key] = layer_spec(LayerRows(architecture, run, block, mine, adapted_here, fused, kernels))
+                unique[key] = layer_spec(
+                    LayerRows(architecture, run, block, mine, adapted_here, fused, kernels, kept_windows)
+                )
             found[layer] = around(unique[key], run, block, adapted_here, found.values())
     return tuple(found[layer] for layer in sorted(found))
 
@@ -256,7 +277,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         loss=loss_of(architecture, run),
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
-        rows=run.micro_batch_size > 1 and not one_row(run),
+        rows=run.micro_batch_size > 1 and not run.one_row,
         wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )

@@ -225,15 +225,20 @@ def _peft(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
 
 
 def _peft_quantized(t: Tape, spec: LinearSpec, x: Tensor, *, clone: bool) -> Tensor:
-    """PEFT's layer on a quantised base under autocast: the input is not cast; a 4-bit result is cloned."""
+    """PEFT's layer on a quantised base under autocast: the input is not cast; a 4-bit result is cloned.
+
+    Without it the input is, and what comes of it back.
+    """
     result = base(t, spec, x)
     if clone:
         result = copy(t, result)
-    if t.compute == FULL:
+    if not t.autocast:
         x = cast(t, x, spec.adapter_itemsize)
     if spec.dora:
-        return _dora(t, spec, x, result)
-    return add(t, result, scale(t, _down_up(t, spec, dropout(t, x) if spec.dropout else x)))
+        wanted, result = result.itemsize, _dora(t, spec, x, result)
+        return result if t.autocast else cast(t, result, wanted)
+    change = scale(t, _down_up(t, spec, dropout(t, x) if spec.dropout else x))
+    return add(t, result, change if t.autocast else cast(t, change, result.itemsize))
 
 
 def _dora(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     del hidden
     loss = _penalised(t, spec, loss)
     t.end_autocast()
-    outputs = t.fresh(logits.elements, FULL, LOSS) if logits.itemsize < FULL else logits
+    outputs = t.fresh(logits.elements, FULL, LOSS) if t.autocast and logits.itemsize < FULL else logits
     del logits, outputs
     return loss
 

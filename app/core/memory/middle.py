@@ -41,8 +41,8 @@ def activate(t: Tape, middle: Middle, x: Tensor, *, trained: bool = False) -> Te
             return power(t, positive)
         case Middle.GELU_NEW:
             half = scale(t, x)
-            inner = scale(t, add(t, x, scale(t, power(t, x))))
-            return multiply(t, half, add(t, keeping_output(t, inner), Tensor(None, TOKEN, FULL)))
+            inner = keeping_output(t, scale(t, add(t, x, scale(t, power(t, x)))))
+            return multiply(t, half, add(t, inner, Tensor(None, TOKEN, inner.itemsize)))
         case Middle.GELU_BLOOM:
             return _gelu_bloom(t, x)
         case Middle.GELU_FAST:

@@ -123,7 +123,7 @@ def _layer_norm(t: Tape, spec: NormSpec, x: Tensor, weight: Tensor, statistics: 
     itemsize = x.itemsize
     if spec.form is Norm.LAYER_HALF:
         x, weight = cast(t, x, t.compute), cast(t, weight, t.compute)
-    elif t.compute < FULL or spec.form is Norm.LAYER_FULL:
+    elif t.autocast or spec.form is Norm.LAYER_FULL:
         x, weight = cast(t, x, FULL), cast(t, weight, FULL)
     moments = saved_only(t, 2 * statistics, FULL)
     bias = t.parameter(weight.elements, x.itemsize, trained=spec.trained and spec.bias)

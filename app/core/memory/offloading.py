@@ -172,10 +172,6 @@ class OffloadingTape(Tape):
         """A view that does not begin where its storage does: the hooks clone it, and it is the clone that leaves."""
         return Tensor(Storage(self, x.bytes, ACTIVATIONS), x.elements, x.itemsize)
 
-    def turned(self, x: Tensor) -> Tensor:
-        """With streams it is cloned as ``part`` is, so that it is not known again where it is saved as it lies."""
-        return self.part(x) if self.streams and self.recording else x
-
     def found_waiting(self, size: int) -> None:
         """Where ``size`` is none below 0: nodes let go of each other's, and of what came back for the layer above."""
         if size >= 0:

@@ -83,7 +83,7 @@ def keeping_output(t: Tape, x: Tensor, slot: Slot | None = None) -> Tensor:
 
 def power(t: Tape, x: Tensor) -> Tensor:
     """``pow`` with a number, in fp32 under autocast: its backward makes x^(n-1), n times that, and the gradient."""
-    x = cast(t, x, FULL) if t.compute < FULL else x
+    x = cast(t, x, FULL) if t.autocast else x
     out = t.fresh(x.elements, x.itemsize)
     elements, itemsize = x.elements, x.itemsize
 

@@ -11,6 +11,7 @@ from app.core.architecture import Architecture
 from app.core.estimate import Memory, Phase
 from app.core.kept import kept
 from app.core.memory.breakdown import Breakdown
+from app.core.memory.checkpointing import as_checkpointed
 from app.core.memory.confirmed import doubt_percent
 from app.core.memory.lengths import evaluation_lengths, lengths_of
 from app.core.memory.offloading import labels_stay
@@ -20,7 +21,9 @@ from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import Process
 from app.core.memory.step import Step, kernels_of
 from app.core.memory.stepping import Stepping, stepping
+from app.core.memory.taking_turns import awake, resting
 from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
+from app.core.memory.tiles import tiles_of
 from app.core.memory.trained import by_rank, variable_rank
 from app.core.run import Method, Preference, Run
 
@@ -36,16 +39,19 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
         0 if lora is None or rank else lora.r,  # the rank where it is not a variable
         adapter.layout,
         run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
+        run.evaluates and run.padded_evaluation,
         run.gradient_accumulation_steps > 1,
         run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, row),
-        sum([row >= window for window in windows]) if windows else 0,
+        tiles_of(run, row),
+        sum([(row >= window) + (row > window) for window in windows]) if windows else 0,
     )
     return kept(architecture, key, lambda: _outline(architecture, run, adapter, rank, fused_lora=fused_lora))
 
 
 def _outline(architecture: Architecture, run: Run, adapter: Adapter, rank: int, *, fused_lora: bool) -> Outline:
     kernels = kernels_of(run, fused_lora=fused_lora)
+    run = as_checkpointed(architecture, run)
     return Step(architecture, run, by_rank(adapter, rank) if rank else adapter, kernels=kernels).outline()
 
 
@@ -81,7 +87,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     architecture, adapter = _as_rewarded(architecture, run, adapter)
     rank = variable_rank(run)
     lengths = lengths_of(architecture, run, rank)
-    outline = outlined(architecture, run, adapter, lengths, fused_lora=fused_lora)
+    outline = outlined(architecture, run, awake(architecture, run, adapter), lengths, fused_lora=fused_lora)
     steps = stepping(
         outline.trained,
         run.optimizer,
@@ -91,6 +97,9 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     )
     if outline.frozen_states:
         steps = replace(steps, states=steps.states + outline.frozen_states)
+    if (others := resting(architecture, run, adapter)) is not None:
+        rest = stepping(others, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+        steps = replace(steps, states=steps.states + rest.states, on_host=steps.on_host + rest.on_host)
     top = highest(outline.training, lengths, _while_stepping(outline, steps, lengths))
     if outline.evaluation is not None:
         top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)

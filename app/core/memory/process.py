@@ -54,7 +54,7 @@ class Process:
         if run.attention is Attention.EAGER or _mathematics(run):
             key = ("heads", run.attention)
             heads: int = kept(architecture, key, lambda: _scoring_heads(architecture, run.attention))
-            largest = SCORE_ITEMSIZE * heads * run.tokens * run.sequence_len_tokens
+            largest = SCORE_ITEMSIZE * heads * run.tokens * run.row_tokens
             scores, widest = largest > widest, max(largest, widest)
         full = run.method is Method.FULL
         return cls(

@@ -10,12 +10,12 @@ from app.core.memory.tape import Gradients, Tape, Tensor
 def product(
     t: Tape, x: Tensor, weight: Tensor, outputs: int, *, key: str = "", bias: Tensor | None = None, turned: bool = True
 ) -> Tensor:
-    """``F.linear`` under autocast: both cast to its type, the input saved where the weight trains.
+    """``F.linear`` under autocast: both cast to its type, the input saved where the weight trains; else as they are.
 
     Autocast keeps its copy of a trained leaf until the region ends; a frozen weight is cast anew at each use, and the
     copy is saved where the input needs a gradient. A weight that is stored ``turned`` is saved as a view of it.
     """
-    compute = t.compute
+    compute = t.compute if t.autocast else x.itemsize
     x = cast(t, x, compute)
     weight = autocast_copy(t, weight, key)
     if turned:
@@ -39,7 +39,7 @@ def product(
 
 def autocast_copy(t: Tape, weight: Tensor, key: str) -> Tensor:
     """A weight in autocast's type."""
-    if weight.itemsize == t.compute:
+    if weight.itemsize == t.compute or not t.autocast:
         return weight
     if weight.node is None:
         return t.fresh(weight.elements, t.compute)

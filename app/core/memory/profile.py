@@ -6,7 +6,7 @@ keeps them by what decides them, so that a sweep over lengths, batches, ranks an
 
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from app.core.memory.layers import LayerSpec, run_layer
 from app.core.memory.loss import HeadSpec, run_head
@@ -66,6 +66,8 @@ class LayerProfile:
     """Elements and itemsize of the gradient that waits for the next one when its backward is over (``within``)."""
     stuck: int
     """What its nodes hold as long as the graph is there: a checkpoint that is not reentrant does not drop it."""
+    results: int = 0
+    """What a checkpoint keeps of it beside its input."""
     lingering: int = 0
     """What the nodes behind what it handed on saved when it was made again: no backward runs them."""
 
@@ -105,6 +107,7 @@ def profile_layer(
     fetched: int = 0,
     within: Within | None = None,
     pending: tuple[int, int] = (0, 0),
+    autocast: bool = True,
 ) -> LayerProfile:
     """Record one layer.
 
@@ -116,8 +119,9 @@ def profile_layer(
     optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
-    quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions)
-    t = Tape(compute=compute, gradients_present=gradients_present, positions=positions, reentrant=holding)
+    quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions, autocast=autocast)
+    tape = partial(Tape, compute=compute, gradients_present=gradients_present, positions=positions, autocast=autocast)
+    t = tape(reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
@@ -137,6 +141,9 @@ def profile_layer(
     kept = t.now - out.bytes
     mark = len(t.log)
     t.steps(within, pending)
+    results = [(x.elements, x.itemsize) for x in t.attended]
+    stuck = sum(storage.bytes for storage in t.stuck if all(x.storage is not storage for x in t.attended))
+    t.attended.clear()
     grad = incoming or t.fresh(width, output, TEMPORARIES)
     weights = t.fresh(fetched, 1, WEIGHTS) if fetched else None
     held = [out.storage, grad] if holding else None
@@ -148,13 +155,9 @@ def profile_layer(
     del out, grad
     lingering = 0
     if checkpointed and not holding and type(t) is Tape:
-        again = Tape(compute=compute, gradients_present=gradients_present, positions=positions)
-        moments = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
-        if again.handed_on:
-            again.end_autocast()
-            again.beside = None
-            lingering = again.now - sum(each.bytes for each in again.handed_on)  # which take the place of the first
-            again.handed_on = ()
+        again = tape()
+        again.given = [again.fresh(*size) for size in results]
+        moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(ends.pop(0), ends.pop(0))
         moments = t.moments() if checkpointed else moments_from(t, mark)
@@ -169,7 +172,8 @@ def profile_layer(
         moved=moved,
         lets_go=waiting >= 0,
         pending=waits,
-        stuck=sum(storage.bytes for storage in t.stuck),
+        stuck=stuck,
+        results=sum(elements * itemsize for elements, itemsize in results),
         lingering=lingering,
         kept=kept,
         copies=copies,
@@ -183,13 +187,14 @@ def profile_layer(
     )
 
 
-def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tuple[Stage, int, int]:
+def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int, autocast: bool) -> tuple[Stage, int, int]:
     """One layer without a graph: its moments, its output's itemsize, and the bytes that its autocast copies hold."""
-    t = Tape(compute=compute, recording=False, positions=positions)
+    t = Tape(compute=compute, recording=False, positions=positions, autocast=autocast)
     x = t.fresh(spec.hidden * TOKEN, stream)
     out = run_layer(t, spec, x)
     stage, output = Stage(moments=t.moments()), out.itemsize
     t.handed_on = ()
+    t.attended.clear()
     del x, out
     copies = t.now
     t.end_autocast()
@@ -197,9 +202,9 @@ def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> tup
 
 
 @lru_cache(maxsize=CACHED)
-def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int) -> Stage:
+def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int, autocast: bool = True) -> Stage:
     """One layer's forward in evaluation: nothing is recorded, nothing dropped."""
-    t = Tape(compute=compute, recording=False, positions=positions, training=False)
+    t = Tape(compute=compute, recording=False, positions=positions, training=False, autocast=autocast)
     x = t.fresh(spec.hidden * TOKEN, stream)
     out = run_layer(t, spec, x)
     stage = Stage(moments=t.moments())
@@ -209,15 +214,24 @@ def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions:
 
 def _not_reentrant(
     t: Tape, again: Tape, spec: LayerSpec, ends: list[Tensor], x_size: tuple[int, int], *, needs_input: bool
-) -> tuple[Moment, ...]:
-    """The backward whose layer is recomputed on another tape, as soon as something that it saved is read."""
+) -> tuple[tuple[Moment, ...], int]:
+    """The backward whose layer is recomputed on another tape, as soon as something that it saved is read.
+
+    With it what the nodes behind tensors that the layer hands on leave behind there.
+    """
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True
     t.backward(ends.pop(0), ends.pop(0), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
-    return prune((*made, *moments_from(t, mark)))
+    lingering = 0
+    if again.handed_on:
+        again.end_autocast()
+        again.beside = None
+        lingering = again.now - sum(each.bytes for each in again.handed_on)  # which take the place of the first
+        again.handed_on = ()
+    return prune((*made, *moments_from(t, mark))), lingering
 
 
 def recompute(
@@ -249,15 +263,16 @@ def profile_head(
     offloading: Offloading = Offloading.NONE,
     labels_stay: bool = False,
     within: Within | None = None,
+    autocast: bool = True,
 ) -> HeadProfile:
     """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
-    quiet = Tape(compute=compute, recording=False)
+    quiet = Tape(compute=compute, recording=False, autocast=autocast)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
     quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del loss
 
-    t = Tape(compute=compute, gradients_present=gradients_present)
+    t = Tape(compute=compute, gradients_present=gradients_present, autocast=autocast)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)

@@ -30,9 +30,10 @@ class LayerRows:
         adapted: Mapping[str, AdaptedModule],
         fused: frozenset[str],
         kernels: Mapping[int | None, Kernel],
+        kept: frozenset[int | None] = frozenset(),
     ) -> None:
         self.architecture, self.run, self.block = architecture, run, block
-        self.rows, self.adapted, self.fused, self.kernels = rows, adapted, fused, kernels
+        self.rows, self.adapted, self.fused, self.kernels, self.kept = rows, adapted, fused, kernels, kept
         self.model_type = architecture.computes_as
         self.drops = dropouts_of(architecture, run)
         self.plain_norms = {r.name: r for r in rows if r.kind is Kind.NORM and "." not in r.path.partition("{}.")[2]}

@@ -12,6 +12,7 @@ from functools import partial
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.estimate import Phase
+from app.core.memory.checkpointing import checkpointed_layers
 from app.core.memory.entering import (
     between_bytes,
     first_itemsize,
@@ -106,8 +107,7 @@ class Step:
         taken = mask_bytes(architecture, run, self.specs, self.embedding_itemsize, made=False)
         self.kept_masks = taken if self.checkpointed else 0
         self.prompt = prompt_copies(adapter, run)
-        places = TOKEN if run.sample_packing else ROW  # of all rows alike, where none holds several documents
-        self.tables = BATCH + position_elements(architecture) * places * self.embedding_itemsize
+        self.tables = self.position_tables(run)
         self.first_needs = self.first_input_needs_gradient()
         self.small = small_inputs(
             architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs
@@ -115,11 +115,19 @@ class Step:
         self.found = self.present or self.penalised
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
         self.moving = layers_of(architecture, run, adapter, kernels)
+        self.again = checkpointed_layers(architecture, run)
         self.layers = self.profiles()
         self.distinct = {id(layer): layer for layer in self.layers}
         self.copies = sum(layer.copies for layer in self.layers)
+        self.cast = sum(layer.copies for layer, again in zip(self.layers, self.again, strict=True) if again)
+        """Autocast's copies of what checkpointed layers train, which nothing saves."""
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head = self.head_profile(adapter, stream)
+
+    def position_tables(self, run: Run) -> int:
+        """The batch, and sines and cosines: one table, or one a row where packed rows bring their positions."""
+        of = TOKEN if run.sample_packing else ROW
+        return BATCH + position_elements(self.architecture) * of * self.embedding_itemsize
 
     def rows_table(self, adapter: Adapter, embedding: Module) -> int:
         """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
@@ -156,6 +164,7 @@ class Step:
             offloading=run.offloading if hooks_see_head(run) else Offloading.NONE,
             labels_stay=labels_stay(run, row_tokens(run)),
             within=stepping_within,
+            autocast=run.autocast,
         )
 
     @property
@@ -174,13 +183,14 @@ class Step:
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One profile a layer; the residual stream's type is the last layer's output's."""
         stream, needs = self.first_itemsize, self.first_needs
-        held: dict[tuple[int, int, bool, int], LayerProfile] = {}
+        held: dict[tuple[int, int, bool, int, bool], LayerProfile] = {}
         found = []
         for place, spec in enumerate(self.specs):
             fetched = self.fetched(place)
-            key = (id(spec), stream, needs, fetched)
+            again = self.again[place]
+            key = (id(spec), stream, needs, fetched, again)
             if key not in held:
-                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched)
+                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched, again=again)
             found.append(held[key])
             stream, needs = held[key].output, held[key].differentiable
         if found and lets_go_itself(self.run, between=self.between):
@@ -201,21 +211,33 @@ class Step:
         return bool(self.embedding) or saves_between(self.architecture, self.run)
 
     def profile(
-        self, spec: LayerSpec, stream: int, *, needs_input: bool, waiting: int = -1, fetched: int = 0
+        self,
+        spec: LayerSpec,
+        stream: int,
+        *,
+        needs_input: bool,
+        waiting: int = -1,
+        fetched: int = 0,
+        again: bool = True,
     ) -> LayerProfile:
-        """One layer's; a gradient that waits below it is taken to wait above it too."""
+        """One layer's, made ``again`` where it is checkpointed.
+
+        A gradient that waits below it is taken to wait above it too.
+        """
+        again = again and self.checkpointed
         recorded = partial(
             profile_layer,
             spec,
             stream=stream,
             compute=self.run.itemsize,
-            checkpointed=self.checkpointed,
-            keeping_input=self.checkpointed and (not self.offloaded or hooks_see_layers(self.run)),
-            holding=self.checkpointed and (self.run.reentrant or hooks_see_layers(self.run)),
+            checkpointed=again,
+            keeping_input=again and (not self.offloaded or hooks_see_layers(self.run)),
+            holding=again and (self.run.reentrant or hooks_see_layers(self.run)),
             gradients_present=self.found,
             needs_input=needs_input,
             positions=self.embedding_itemsize,
             offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
+            autocast=self.run.autocast,
             waiting=waiting,
             fetched=fetched,
             within=self.within,
@@ -258,10 +280,11 @@ class Step:
 
     def kept(self) -> list[int]:
         """What each layer keeps until its backward."""
-        if not self.checkpointed:
-            return [layer.kept for layer in self.layers]
-        streams = self.streams()
-        return [0] * len(streams) if self.offloaded else streams
+        streams = [0] * len(self.layers) if self.offloaded else self.streams()
+        return [
+            stream + layer.results if again else layer.kept
+            for layer, stream, again in zip(self.layers, streams, self.again, strict=True)
+        ]
 
     @property
     def embedded(self) -> int:
@@ -278,17 +301,16 @@ class Step:
     @property
     def shared(self) -> int:
         """Keys and values that Gemma 4 holds for layers to come, beside what a checkpoint keeps."""
-        if not self.checkpointed:
-            return 0
-        stored = [spec.heads for spec in self.specs if spec.stores and spec.heads is not None]
+        pairs = zip(self.specs, self.again, strict=True)
+        stored = [spec.heads for spec, again in pairs if again and spec.stores and spec.heads is not None]
         return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
 
     @property
     def stuck(self) -> int:
         """What the nodes of all layers hold through a checkpoint that records its first forward too."""
-        if not self.checkpointed or self.run.reentrant:
+        if self.run.reentrant:
             return 0
-        return sum(layer.stuck for layer in self.layers)
+        return sum(layer.stuck for layer, again in zip(self.layers, self.again, strict=True) if again)
 
     @property
     def waiting(self) -> int:
@@ -307,7 +329,7 @@ class Step:
         """
         if self.full or self.rowed or not self.first_needs:
             return 0
-        kept = self.checkpointed or (bool(self.layers) and self.layers[0].saves_input)
+        kept = self.again[0] or (bool(self.layers) and self.layers[0].saves_input)
         return 0 if kept and not self.apart else self.embedded
 
     @property
@@ -342,34 +364,29 @@ class Step:
         kept = self.kept()
         everything = sum(kept)
         before = self.gradients if self.present else 0
-        copies = self.copies if self.checkpointed else 0
         inputs = self.embedded
-        if (self.checkpointed and not self.offloaded) or (self.leaf and not self.apart):
+        if (self.again[0] and not self.offloaded) or (self.leaf and not self.apart):
             inputs = 0
         if self.alone and not self.checkpointed:
             inputs -= self.embedded
-        # forward, at the last layer: all others keep theirs
-        last = self.layers[-1]
-        stage = last.quiet if self.checkpointed else last.forward
-        others = everything - kept[-1] + (copies - last.copies if copies else 0)
         beside = self.batch + self.masks + inputs
-        there = self.moving.around(len(self.layers) - 1, 1, 1) if self.moving else 0
-        yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
+        yield from self.forward(kept, before, beside)
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others - kept[-2], weights=there)
+            others = sum(kept[:-2]) + self.cast - self.layers[-1].copies
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
         held = self.batch + everything + self.kept_masks
         if self.offloaded:
             held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
         flown = held
-        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + copies)
+        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + self.cast)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
             base = Base(gradients=before, activations=self.batch + self.embedded)
             yield Group(phase=Phase.FORWARD, moments=(_temporary(self.rowed),), bases=(base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
             held += self.head.held
-            beside = self.embedded + copies + self.masks
+            beside = self.embedded + self.cast + self.masks
             for layer in self.distinct.values():
                 yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
             moment = _temporary(reference_head(self.architecture, self.run))
@@ -384,6 +401,22 @@ class Step:
         """What the last layer's backward finds on its way to the host: the input of the layer below."""
         waits = self.offloaded and len(self.layers) > 1 and marks_inputs(self.run)
         return self.streams()[-1] if waits else 0
+
+    def forward(self, kept: list[int], before: int, beside: int) -> Iterator[Group]:
+        """The layers', at the last one of all and at the last that keeps what it saves: those below keep theirs."""
+        top = len(self.layers) - 1
+        last = max((place for place, again in enumerate(self.again) if not again), default=top)
+        for place in sorted({last, top}):
+            layer, again = self.layers[place], self.again[place]
+            copies = sum(layer.copies for layer, cast in zip(self.layers[:place], self.again, strict=False) if cast)
+            there = self.moving.around(place, 1, 1) if self.moving else 0
+            yield self.at(
+                Phase.FORWARD,
+                layer.quiet if again else layer.forward,
+                gradients=before,
+                activations=beside + sum(kept[:place]) + copies,
+                weights=there,
+            )
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
@@ -450,19 +483,28 @@ class Step:
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         given = self.small.given if self.small is not None else 0
-        held = self.tables + self.masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
+        run, own = self.run.evaluated, self.specs
+        if (run.sample_packing, run.padded) != (self.run.sample_packing, self.run.padded):
+            row = row_tokens(self.run)
+            own = layer_specs(self.architecture, run, self.adapter, fused=self.kernels, row_tokens=row)
+        tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
+        held = tables + masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
         itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
-        rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}
+        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
         for layer, spec, stream in rows.values():
             stage = profile_evaluation(
-                spec, stream=stream, compute=self.run.itemsize, positions=self.embedding_itemsize
+                spec,
+                stream=stream,
+                compute=self.run.itemsize,
+                positions=self.embedding_itemsize,
+                autocast=self.run.autocast,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
         yield self.at(
-            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
+            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=tables + self.cached + self.copies
         )
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.cached)
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=tables + self.cached)
 
 
 def _temporary(size: int) -> Moment:

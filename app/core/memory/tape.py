@@ -10,7 +10,7 @@ run, then what it saved; two gradients meeting are added into the first where no
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
 adapter's rank R and the tokens G that a scan takes in whole chunks,
-``c + t T + s T S + k C + r R + q T R + p S S + g G + w S``, packed into one integer of 64-bit fields, so that one
+``c + t T + s T S + u S + w S S + k C + r R + q T R + g G``, packed into one integer of 64-bit fields, so that one
 recorded tape serves every length and rank.
 """
 
@@ -27,17 +27,19 @@ TOKEN = 1 << FIELD
 """One for each token of the micro batch."""
 SQUARE = 1 << (2 * FIELD)
 """One for each pair of tokens in the same row."""
-CHUNK = 1 << (3 * FIELD)
-"""One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
-RANK = 1 << (4 * FIELD)
-"""One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
-PLANE = 1 << (6 * FIELD)
-"""One for each pair of tokens of a row, however many rows there are."""
-SCANNED = 1 << (7 * FIELD)
-"""One for each token that a scan takes: the last chunk of each row counts whole."""
-ROW = 1 << (8 * FIELD)
+ROW = 1 << (3 * FIELD)
 """One for each token of a row, however many rows there are."""
+ROW_SQUARE = 1 << (4 * FIELD)
+"""One for each pair of tokens of a row, however many rows there are."""
+CHUNK = 1 << (5 * FIELD)
+"""One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
+RANK = 1 << (6 * FIELD)
+"""One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
+SCANNED = 1 << (8 * FIELD)
+"""One for each token that a scan takes: the last chunk of each row counts whole."""
 MASK = TOKEN - 1
+WHOLE = 4
+"""Bytes of a value in fp32, which no autocast computes in."""
 
 Slot: TypeAlias = int
 ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
@@ -45,7 +47,7 @@ SLOTS = 6
 
 
 Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
-"""Of 1, T, T S, C, R, T R, S S, G and S."""
+"""Of 1, T, T S, S, S S, C, R, T R and G."""
 
 
 def fields(size: int) -> Coefficients:
@@ -77,16 +79,16 @@ class Lengths:
     def values(self) -> tuple[int, int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
         tokens, row, rank = self.tokens, self.row, self.rank
-        return tokens, tokens * row, self.chunk, rank, tokens * rank, row * row, self.scanned, row
+        return tokens, tokens * row, row, row * row, self.chunk, rank, tokens * rank, self.scanned
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, k, r, q, p, g, w = fields(size)
+        c, t, s, u, w, k, r, q, g = fields(size)
         tokens, row, rank = self.tokens, self.row, self.rank
-        found = c + t * tokens + s * tokens * row + k * self.chunk + r * rank + q * tokens * rank
-        return found + (p * row + w) * row + g * self.scanned
+        found = c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
+        return found + g * self.scanned
 
 
 class Storage:
@@ -187,9 +189,10 @@ class Moment:
 class Tape:
     """Records lives and runs the backward.
 
-    ``recording`` is autograd's grad mode, ``compute`` the itemsize of autocast (4: none), ``gradients_present``
-    whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of the tables of
-    positions and masks, which follow the embedding's output, ``training`` whether dropout drops.
+    ``recording`` is autograd's grad mode, ``compute`` the itemsize that it computes in (4: no autocast),
+    ``gradients_present`` whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of
+    the tables of positions and masks, which follow the embedding's output, ``training`` whether dropout drops,
+    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so.
     """
 
     def __init__(
@@ -201,12 +204,14 @@ class Tape:
         positions: int = 2,
         reentrant: bool = False,
         training: bool = True,
+        autocast: bool = True,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
         self.cache: dict[str, Tensor] = {}
         self.kept: list[Storage | None] = []
         self.compute = compute
+        self.autocast = autocast and compute < WHOLE
         self.gradients_present = gradients_present
         self.recording = recording
         self.positions = positions
@@ -232,6 +237,10 @@ class Tape:
         """What a layer hands out beside its output."""
         self.handed_on: tuple[Tensor, ...] = ()
         """What the model keeps of a layer for others, and with it the nodes that made it."""
+        self.attended: list[Tensor] = []
+        """What attention's kernels made that a checkpoint keeps."""
+        self.given: list[Tensor] = []
+        """The same where a layer is made again, which finds them."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
@@ -274,10 +283,6 @@ class Tape:
             if storage is not None and storage not in saved and self.log[-1] == (storage.slot, storage.bytes):
                 self.log.pop()
                 storage.bytes = 0
-
-    def turned(self, x: Tensor) -> Tensor:
-        """What is saved of a tensor that is another's transpose: itself, where no hook wants it in one piece."""
-        return x
 
     def saves(self, x: Tensor) -> bool:
         """Whether a node keeps this tensor's storage for its backward."""
@@ -349,6 +354,18 @@ class Tape:
         node.grads[index] = None
         alone = sys.getrefcount(held) <= ALONE and sys.getrefcount(held.storage) <= ALONE
         node.grads[index] = held if alone else self.fresh(held.elements, max(held.itemsize, grad.itemsize))
+
+    def apart(self, *, recording: bool, autocast: bool) -> "Tape":
+        """A tape of its own for what runs within an operation of this one, forward or backward."""
+        inner = Tape(
+            compute=self.compute,
+            positions=self.positions,
+            training=self.training,
+            recording=recording,
+            autocast=autocast,
+        )
+        inner.slot = self.slot
+        return inner
 
     def steps(self, within: Within | None, pending: tuple[int, int] = (0, 0)) -> None:
         """Step within the backward, where a gradient of so many elements and this itemsize waits from above."""

@@ -13,6 +13,9 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"torch_compile": True}, "memory_not_priced"),
     ({"qat": {"weight_dtype": "int8"}}, "memory_not_priced_more"),
     ({"tiled_mlp": True}, "memory_not_priced_less"),
+    ({"torch_compile": True}, "not_priced_compiled"),
+    ({"fp8": True}, "not_priced_torchao"),
+    ({"rl": "grpo"}, "not_priced_generating"),
     ({"deepspeed": "zero3.json"}, "memory_not_sharded"),
     ({"rl": "kto", "remove_unused_columns": False}, "kto_batch"),
     ({"rl": "dpo", "lora_qkv_kernel": True}, "kernels_under_trl"),
@@ -36,6 +39,7 @@ SAID: list[tuple[dict[str, Any], str]] = [
 ]
 UNSAID: list[tuple[dict[str, Any], str]] = [
     ({}, "memory_not_priced"),
+    ({"dense_mixer": True}, "not_priced_compiled"),
     ({"rl": "kto", "remove_unused_columns": False, "micro_batch_size": 2}, "kto_batch"),
     ({"lora_qkv_kernel": True}, "kernels_under_trl"),
     ({"rl": "dpo", "lora_qkv_kernel": False}, "kernels_under_trl"),

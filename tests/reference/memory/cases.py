@@ -51,6 +51,12 @@ MODELS = {
     "gpt-oss-20b": _model("gpt_oss", 2880, 2880, 24, 64, 8, 201088, head_dim=64, num_local_experts=32, num_experts_per_tok=4, sliding_window=128),
 }  # fmt: skip
 
+
+def few(model: dict, layers: int = 6) -> dict:
+    """The model with so many layers at most: enough where none of them is special, and soon recorded."""
+    return model | {"num_hidden_layers": min(layers, model["num_hidden_layers"])}
+
+
 TARGETS = {
     "phi": ["q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"],
     "phi3": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],

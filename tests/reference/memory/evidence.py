@@ -27,8 +27,15 @@ RECORDINGS: Mapping[str, str] = {
     "relora": "ReLoRA from its first restart on",
     "shown": "models in which one trait decides",
     "offloaded_losses": "losses under activation offloading",
+    "pure_half": "weights in fp16 without autocast",
+    "every_layers": "every n-th layer checkpointed",
+    "selective": "checkpoints that keep attention's results",
+    "tiled": "feed-forwards in tiles",
+    "lisa": "layers that train by turns",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
+    "padding": "batches with padding, and rows",
+    "padding_held_back": "batches with padding, and rows, held back",
 }
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
@@ -87,7 +94,7 @@ def on_card() -> list[Row]:
     Of those that evaluate the training step was measured, so the evaluation is left out of the estimate. Rows that were
     packed for SDPA held a document each, where Axolotl leaves SDPA as it is for rows that are not packed.
     """
-    cases = {case["case"]: case for name in recordings() for case in recorded(f"{name}.jsonl")}
+    cases = {case["case"]: case for name in reversed(recordings()) for case in recorded(f"{name}.jsonl")}  # first wins
     found = []
     for row in recorded(CARD):
         case = cases[row["case"]]
@@ -123,7 +130,8 @@ def switches_of(case: Mapping[str, Any]) -> tuple[str, ...]:
     if config.get("activation_offloading") or checkpointing == "offload":
         found.append("checkpointing: offloaded")
     elif checkpointing:
-        found.append(f"checkpointing: {'not reentrant' if kwargs.get('use_reentrant') is False else 'reentrant'}")
+        kept = kwargs.get("use_reentrant", not kwargs) and not config.get("selective_checkpointing")
+        found.append(f"checkpointing: {'reentrant' if kept else 'not reentrant'}")
     else:
         found.append("checkpointing: off")
     losses = ("cut_cross_entropy", "chunked_cross_entropy", "liger_fused_linear_cross_entropy", "liger_cross_entropy")
@@ -139,11 +147,17 @@ def switches_of(case: Mapping[str, Any]) -> tuple[str, ...]:
         "padded": "padded batch",
         "load_in_8bit": "8-bit base",
         "gptq": "GPTQ base",
+        "float16": "fp16 without autocast",
+        "selective_checkpointing": "selective checkpointing",
+        "tiled_mlp": "tiled feed-forward",
+        "lisa_n_layers": "LISA",
         "lora_modules_to_save": "modules_to_save",
         "val_set_size": "evaluation",
         "sample_packing": "packing",
     }
     found += [label for key, label in flags.items() if config.get(key)]
+    if kwargs.get("every_n_layers", 1) > 1:
+        found.append("every n-th layer checkpointed")
     if form_of(str(config.get("optimizer") or "adamw_torch_fused")).paged:
         found.append("paged states")
     if (config.get("gradient_accumulation_steps") or 1) > 1:

@@ -16,6 +16,26 @@ def _round(value: int, to: int) -> int:
     return -(-value // to) * to
 
 
+@torch.library.custom_op("simulated::flash_attn_forward", mutates_args=())
+def _forward(
+    q: torch.Tensor, out: list[int], sums: list[int], window_size_left: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a kernel's forward makes, as one operation of the dispatcher's: selective checkpointing knows it by its name."""
+    raise NotImplementedError
+
+
+@_forward.register_fake
+def results(
+    q: torch.Tensor, out: list[int], sums: list[int], window_size_left: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Output, log-sum-exp and random state."""
+    return (
+        torch.empty(out, dtype=q.dtype),
+        torch.empty(sums, dtype=torch.float32),
+        torch.empty((2,), dtype=torch.int64),
+    )
+
+
 class FlashAttention(torch.autograd.Function):
     """q, k, v of shape [batch, tokens, heads, head_dim]; `packed` is the number of documents in a varlen call, None for a dense one."""
 
@@ -23,9 +43,8 @@ class FlashAttention(torch.autograd.Function):
     def forward(ctx, q, k, v, packed):
         q, k, v = (t if t.stride(-1) == 1 else t.contiguous() for t in (q, k, v))
         batch, tokens, heads, dim = q.shape
-        out = torch.empty((batch, tokens, heads, v.shape[-1]), dtype=q.dtype)
-        lse = torch.empty((batch, heads, tokens), dtype=torch.float32)
-        rng = torch.empty((2,), dtype=torch.int64)
+        made = results if FlashAttention.apart else _forward
+        out, lse, rng = made(q, [batch, tokens, heads, v.shape[-1]], [batch, heads, tokens], FlashAttention.window)
         ctx.save_for_backward(q, k, v, out, lse, rng)
         ctx.packed = packed
         return out
@@ -46,6 +65,12 @@ class FlashAttention(torch.autograd.Function):
             del wide_k, wide_v
         del softmax_d, accumulator
         return dq, dk, dv, None
+
+
+FlashAttention.apart = True
+"""Whether nobody asks for its results by the operation's name, so that each of them is made by itself."""
+FlashAttention.window = -1
+"""How far back the call sees, as FlashAttention's operation is told; SDPA's is not."""
 
 
 class FlexAttention(torch.autograd.Function):
@@ -84,8 +109,9 @@ class EfficientAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, q, k, v, bias):
         batch, heads, tokens, dim = q.shape
-        out = torch.empty((batch, tokens, heads, v.shape[-1]), dtype=q.dtype).transpose(1, 2)
-        lse = torch.empty((batch, heads, _round(tokens, 32)), dtype=torch.float32)
+        made = results if FlashAttention.apart else _forward
+        out, lse, _ = made(q, [batch, tokens, heads, v.shape[-1]], [batch, heads, _round(tokens, 32)], -1)
+        out = out.transpose(1, 2)
         ctx.save_for_backward(q, k, v, bias, out, lse)
         return out
 
@@ -160,22 +186,76 @@ def sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scal
 sdpa.before_ampere = False
 
 
+class PadInput(torch.autograd.Function):
+    """``IndexPutFirstAxis`` of ``flash_attn/bert_padding.py``: tokens put where they stood, among zeros."""
+
+    @staticmethod
+    def forward(ctx, values, indices, tokens):
+        ctx.save_for_backward(indices)
+        out = torch.zeros(tokens, *values.shape[1:], dtype=values.dtype)
+        out[indices] = values
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        (indices,) = ctx.saved_tensors
+        return grad[indices], None, None
+
+
+def _unpadded(query, key, value, mask):
+    """``_flash_attention_forward`` of a batch with padding: Transformers' own ``_upad_input`` before, the package's ``pad_input`` behind."""
+    from transformers.modeling_flash_attention_utils import _upad_input
+
+    rows, tokens = query.shape[:2]
+    query, key, value, indices, _, _ = _upad_input(query, key, value, mask, tokens, None)
+    out = FlashAttention.apply(query[None], key[None], value[None], rows)[0]
+    return PadInput.apply(out, indices, rows * tokens).view(rows, tokens, *out.shape[1:])
+
+
 def flash_attention(module, query, key, value, attention_mask, documents=1, **kwargs):
-    """``flash_attention_forward`` of Transformers: [batch, heads, tokens, dim] in, [batch, tokens, heads, dim] out."""
+    """``flash_attention_forward`` of Transformers: [batch, heads, tokens, dim] in, [batch, tokens, heads, dim] out.
+
+    Values narrower than keys are filled up to their width, and the output is cut to its own.
+    """
     query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+    width = value.shape[-1]
+    if width != query.shape[-1]:
+        value = torch.nn.functional.pad(value, [0, query.shape[-1] - width])
     if query.dtype == torch.float32:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.bfloat16
         query, key, value = (t.to(dtype) for t in (query, key, value))
-    return FlashAttention.apply(query, key, value, flash_attention.documents), None
+    window = kwargs.get("sliding_window")
+    FlashAttention.window = window if window is not None and key.shape[1] > window else -1
+    try:
+        if attention_mask is not None:
+            out = _unpadded(query, key, value, attention_mask)
+        else:
+            out = FlashAttention.apply(query, key, value, flash_attention.documents)
+    finally:
+        FlashAttention.window = -1
+    return out if width == query.shape[-1] else out[..., :width], None
 
 
 flash_attention.documents = None
+flash_attention.padded = False
+
+
+def flash_mask(*args, attention_mask=None, **kwargs):
+    """``flash_attention_mask``: the rows' own mask where there is padding. What it asks of the data is known from the case."""
+    return attention_mask if flash_attention.padded else None
 
 
 def _varlen_attn(query, key, value, starts_q, starts_k, longest_q, longest_k, *, window_size):
     """``torch.nn.attention.varlen.varlen_attn``: FlashAttention 2 over [tokens of all documents, heads, head_dim]."""
     query, key, value = _cast(query, key, value)
-    return FlashAttention.apply(query[None], key[None], value[None], flash_attention.documents)[0]
+    apart, FlashAttention.apart = (
+        FlashAttention.apart,
+        True,
+    )  # ``torch_attn::_varlen_attn``, which is no name that counts
+    try:
+        return FlashAttention.apply(query[None], key[None], value[None], flash_attention.documents)[0]
+    finally:
+        FlashAttention.apart = apart
 
 
 def sdpa_varlen():
@@ -217,4 +297,4 @@ def install() -> None:
         "simulated_flex": flex_attention,
     }.items():
         ALL_ATTENTION_FUNCTIONS.register(name, function)
-        ALL_MASK_ATTENTION_FUNCTIONS.register(name, no_mask)
+        ALL_MASK_ATTENTION_FUNCTIONS.register(name, flash_mask if name == "simulated_flash" else no_mask)

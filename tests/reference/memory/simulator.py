@@ -25,10 +25,12 @@ from . import (
     grouped,
     layer_offloading,
     liger,
+    lisa,
     losses,
     offloading,
     restarts,
     scans,
+    tiled,
 )
 from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
@@ -68,11 +70,18 @@ def _takes_lengths(config, cfg: dict) -> bool:
     return weights_dtype(cfg) != torch.float32 and not windowed and not uneven and dim <= 256
 
 
+PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.bmm.default)
+
+
 def chances(func, args):
     """Answers to what models ask of chance: no layer of OPT is dropped, no module of LyCORIS'; AdaLoRA takes no rank away.
 
-    OPT compares a number, LyCORIS a tensor of one.
+    OPT compares a number, LyCORIS a tensor of one. A product of two types is refused, as it is on a card and not among fake tensors.
     """
+    if func in PRODUCTS and len({x.dtype for x in args if isinstance(x, torch.Tensor)}) > 1:
+        raise RuntimeError(
+            f"expected both to have the same dtype, but got {[x.dtype for x in args if isinstance(x, torch.Tensor)]}"
+        )
     if func is not torch.ops.aten._local_scalar_dense.default:
         return NotImplemented
     return args[0].dim() == 1 if args[0].dtype == torch.bool else 0.0
@@ -99,8 +108,13 @@ class Simulation:
 
     @staticmethod
     def compute_dtype(cfg: dict) -> torch.dtype | None:
-        """Autocast's type, as the Trainer's ``bf16`` and ``fp16`` set it; None where it is off."""
-        return torch.bfloat16 if cfg.get("bf16", True) else torch.float16 if cfg.get("fp16") else None
+        """Autocast's type, as the Trainer's ``bf16`` and ``fp16`` set it; None where it is off.
+
+        ``axolotl/core/builders/base.py`` ``_configure_precision_settings``: ``bfloat16`` is ``bf16`` there, ``float16`` nothing.
+        """
+        if cfg.get("bf16", True) or cfg.get("bfloat16"):
+            return torch.bfloat16
+        return torch.float16 if cfg.get("fp16") else None
 
     # ---- load -------------------------------------------------------------------------------------------------------------------
     def build(self) -> None:
@@ -118,8 +132,10 @@ class Simulation:
         bnb.install()
         fused_lora.install()
         fused_lora.restore()
+        tiled.restore()
         flash.install()
         flash.sdpa.before_ampere = bool(cfg.get("before_ampere"))
+        flash.FlashAttention.apart = not cfg.get("selective_checkpointing")
         grouped.install()
         scans.install()
         arguments = dict(self.config)
@@ -131,6 +147,7 @@ class Simulation:
         varlen = attention == "sdpa" and packed and _takes_lengths(config, cfg)
         # of rows that stay apart each holds several documents, or nothing would be packed
         flash.flash_attention.documents = cfg.get("documents", self.rows[0] * (2 if varlen else 1)) if packed else None
+        flash.flash_attention.padded = bool(cfg.get("padded"))
         implementation = (
             "simulated_flash"
             if attention in FLASH
@@ -144,6 +161,8 @@ class Simulation:
         if config.model_type in ("gemma4", "gemma4_text"):
             fused_lora.patch_gemma4(bool(cfg.get("gradient_checkpointing")))
         liger.patch_module(config.model_type, cfg)
+        if cfg.get("tiled_mlp"):
+            tiled.patch(config.model_type, cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
         sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
@@ -169,6 +188,8 @@ class Simulation:
         elif cfg.get("load_in_8bit"):
             bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)
         prepares = not (cfg.get("quantize_moe_experts") and experts.quantize(base, cfg))
+        if cfg.get("selective_checkpointing"):
+            self._select(base, cfg["selective_checkpointing"])
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
@@ -177,9 +198,12 @@ class Simulation:
             and not cfg.get("unfrozen_parameters")
             and cfg.get("activation_offloading") != "hidden_states"
         )
-        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default}) | {
-            "preserve_rng_state": False
-        }
+        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default})
+        if config.model_type in ("gemma4", "gemma4_unified"):  # ``normalize_config``
+            checkpoint_kwargs["use_reentrant"] = False
+        every = checkpoint_kwargs.pop("every_n_layers", 1)  # as the Trainer, whose call is the last one
+        checkpoint_kwargs = (checkpoint_kwargs or {"use_reentrant": False}) | {"preserve_rng_state": False}
+        checkpoint_kwargs.setdefault("use_reentrant", True)  # PyTorch's own, which warns of it
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
@@ -193,7 +217,7 @@ class Simulation:
             fused_lora.patch_model(model, fused)
         mode = cfg.get("activation_offloading")
         if checkpointing and (mode in (None, False, "hidden_states")):
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs, every_n_layers=every)
         if cfg.get("relora") and restarts.goes_on(cfg):
             restarts.unpack(model)
         if cfg.get("unfrozen_parameters"):
@@ -215,6 +239,18 @@ class Simulation:
         wanted = [re.compile(re.sub(r"\.(?!\+)", r"\.", pattern)) for pattern in patterns]
         for name, parameter in self.base.named_parameters():
             parameter.requires_grad = any(pattern.match(name) for pattern in wanted)
+
+    def _select(self, base, settings: bool | dict) -> None:
+        """``ModelLoader._apply_selective_checkpointing``: every call that switches checkpointing on gets Axolotl's own policy."""
+        from axolotl.monkeypatch.selective_checkpointing import apply_selective_checkpointing
+
+        given = settings if isinstance(settings, dict) else {}
+        apply_selective_checkpointing(
+            base,
+            save=given.get("save"),
+            save_sliding_window=bool(given.get("save_sliding_window")),
+            recompute_layer_types=given.get("recompute_layer_types"),
+        )
 
     def _offload(self, mode: str | bool, checkpoint_kwargs: dict) -> None:
         """What ``activation_offloading`` does: see ``offloading``."""
@@ -348,7 +384,11 @@ class Simulation:
             with autocast.cuda_autocast(self.compute_dtype(self.cfg)), own:
                 return self.model(**inputs)
 
-        outputs = convert_to_fp32(forward(**batch, num_items_in_batch=num_items))
+        outputs = forward(**batch, num_items_in_batch=num_items)
+        if (
+            self.compute_dtype(self.cfg) is not None
+        ):  # ``Accelerator.prepare_model`` wraps the forward under mixed precision alone
+            outputs = convert_to_fp32(outputs)
         return outputs["loss"]
 
     def _phase(self, name: str) -> None:
@@ -403,6 +443,8 @@ class Simulation:
                 self.step(optimizer)
                 for tensor in optimizer.states:
                     self.tracker.relabel(tensor, "optimizer")
+            if self.cfg.get("lisa_n_layers"):
+                lisa.take_turns(self.model, self.cfg)
             gc.collect()
             static = self.tracker.now
             self.tracker.reset_peak()

@@ -1,0 +1,108 @@
+"""Rules about how a step computes, by example; that tiles of several rows are mixed up was seen in numbers."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.core.architecture import Architecture, NormForm
+from app.core.findings import Effect
+from app.core.hardware import Hardware
+from app.core.run import CCE_PLUGIN
+from tests.core.axolotl.examples import TURING
+from tests.core.axolotl.rule_cases import FULL, LLAMA, MOE, findings
+
+HALF: dict[str, Any] = {**FULL, "bf16": False, "float16": True}
+TURNS: dict[str, Any] = {**FULL, "lisa_n_layers": 1, "lisa_step_interval": 20}
+TILED: dict[str, Any] = {**FULL, "tiled_mlp": True, "tiled_mlp_num_shards": 4}
+ADAPTED: dict[str, Any] = {"tiled_mlp": True, "tiled_mlp_num_shards": 4}
+FLASH: dict[str, Any] = {"attn_implementation": "flash_attention_2"}
+
+SAID: list[tuple[str, dict[str, Any], Effect]] = [
+    ("float16_residual", HALF, Effect.FAILS_AT_RUN),
+    ("float16_residual", {**HALF, "attn_implementation": "eager"}, Effect.FAILS_AT_RUN),
+    ("lisa_adapter", {"lisa_n_layers": 1, "lisa_step_interval": 20}, Effect.FAILS_AT_RUN),
+    ("lisa_layers", {**TURNS, "lisa_layers_attribute": "transformer.h"}, Effect.FAILS_AT_RUN),
+    ("lisa_many", {**TURNS, "lisa_n_layers": 1000}, Effect.FAILS_AT_RUN),
+    ("lisa_states", TURNS, Effect.OK),
+    ("tiled_mlp_types", TILED, Effect.FAILS_AT_RUN),
+    ("tiled_mlp_kernel", ADAPTED, Effect.MISLEADS),
+    ("tiled_mlp_kernel", {**ADAPTED, "lora_mlp_kernel": True}, Effect.MISLEADS),
+    ("tiled_mlp_one", {**TILED, "tiled_mlp_num_shards": None}, Effect.OK),
+    ("tiled_mlp_rows", {**TILED, "micro_batch_size": 2}, Effect.MISLEADS),
+    ("tiled_mlp_rows", {**TILED, "micro_batch_size": 2, "sample_packing": True}, Effect.MISLEADS),
+    ("tiled_mlp_rows", {**TILED, "tiled_mlp_num_shards": None, "sequence_len": 40000, "micro_batch_size": 2},
+     Effect.MISLEADS),
+]  # fmt: skip
+UNSAID: list[tuple[str, dict[str, Any]]] = [
+    ("float16_residual", {**HALF, **FLASH}),
+    ("float16_residual", {**HALF, "flash_attention": True}),
+    ("float16_residual", {**HALF, "fp16": True}),
+    ("float16_residual", {**HALF, "bfloat16": True}),
+    ("float16_residual", {**HALF, "bf16": "auto"}),
+    ("float16_residual", {"bf16": False, "float16": True}),
+    ("float16_residual", {**HALF, "float16": False}),
+    ("lisa_states", {**TURNS, "lisa_step_interval": None}),
+    ("lisa_layers", TURNS),
+    ("lisa_many", TURNS),
+    ("tiled_mlp_kernel", {**ADAPTED, "lora_mlp_kernel": False}),
+    ("tiled_mlp_kernel", {**ADAPTED, "load_in_8bit": True}),
+    ("tiled_mlp_types", {**TILED, **FLASH}),
+    ("tiled_mlp_types", {**TILED, "plugins": [CCE_PLUGIN]}),
+    ("tiled_mlp_one", TILED),
+    ("tiled_mlp_rows", TILED),
+    ("tiled_mlp_rows", {**TILED, "micro_batch_size": 2, "tiled_mlp_num_shards": 1}),
+    ("tiled_mlp_rows", {**TILED, **FLASH, "micro_batch_size": 2, "sample_packing": True}),
+    ("tiled_mlp_one", {**TILED, **FLASH, "tiled_mlp_num_shards": None, "sequence_len": 20000, "micro_batch_size": 2,
+                       "sample_packing": True}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "changes", "effect"), SAID)
+def test_said(code: str, changes: dict[str, Any], effect: Effect) -> None:
+    """With what comes of it, and a fix, where there is one, resolves it."""
+    found = findings(changes)[code]
+    assert found.effect is effect
+    if found.fix is not None:
+        after = {**changes, **found.fix.set} | dict.fromkeys(found.fix.unset)
+        assert code not in findings(after)
+
+
+@pytest.mark.parametrize(("code", "changes"), UNSAID)
+def test_unsaid(code: str, changes: dict[str, Any]) -> None:
+    """Nothing is said of what is well."""
+    assert code not in findings(changes)
+
+
+def test_fp16_weights_give_way_to_what_the_card_can_train_in() -> None:
+    """bf16, or fp32 before Ampere."""
+
+    def advised(card: Hardware | None) -> dict[str, Any]:
+        fix = findings(HALF, card=card)["float16_residual"].fix
+        return {} if fix is None else dict(fix.set)
+
+    assert advised(None) == {"bf16": True}
+    assert advised(TURING) == {"bf16": False, "fp16": False}
+
+
+@pytest.mark.parametrize(("model", "said"), [(LLAMA, True), (MOE, True), (None, False)])
+def test_of_a_model_that_nobody_knows_no_layers_are_asked_for(model: Architecture | None, said: bool) -> None:
+    """A path that is wrong in a known one is right somewhere."""
+    found = findings({**TURNS, "lisa_layers_attribute": "backbone.layers"}, model)
+    assert ("lisa_layers" in found) is said
+
+
+def test_layer_norms_feed_tiles_in_fp32() -> None:
+    """But a packed base casts what it reads."""
+    block = replace(LLAMA.blocks[0], norm=NormForm.LAYER)
+    normed = replace(LLAMA, model_type="phi", blocks=(block,))
+    given = {**TILED, **FLASH, "plugins": [CCE_PLUGIN]}
+    assert "tiled_mlp_types" in findings(given, normed)
+    assert "tiled_mlp_types" not in findings(given, None)
+    assert "tiled_mlp_types" not in findings({**ADAPTED, "load_in_8bit": True}, normed)
+
+
+def test_a_model_without_an_mlp_to_patch() -> None:
+    """Whatever else is set."""
+    found = findings(TILED, replace(LLAMA, model_type="mixtral"))
+    assert found["tiled_mlp_type"].effect is Effect.FAILS_AT_RUN
