@@ -12,9 +12,11 @@ from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from app.core.collating import Padding
 from app.core.hardware import Hardware
 from app.core.methods.settings import PeftMethod, VirtualTokens
 from app.core.targets import safe_pattern
+from app.core.units import round_up
 
 T = TypeVar("T")
 
@@ -231,6 +233,13 @@ class Run:
     """States that ``optim_args`` adds to the optimizer's own, each in its parameter's type."""
     optimizer_rank: int = 128
     """Of a low-rank optimizer's projection: ``optim_args.rank``, or ``qgalore_rank``."""
+    padding: Padding = Padding.NEVER
+    """Whether a batch of training may hold padding (``collating``)."""
+    evaluation_padding: Padding = Padding.NEVER
+    evaluation_packing: bool = False
+    """Whether samples share rows in evaluation too."""
+    row_multiple: int = 1
+    """Tokens that the length of a row is filled up to a multiple of."""
     preference: Preference | None = None
     reference_precomputed: bool = False
     """``precompute_ref_log_probs``: the reference runs once before training and not in the step."""
@@ -280,9 +289,45 @@ class Run:
         return Quantization.INT8 if self.quantization is Quantization.INT8 else Quantization.NF4
 
     @property
+    def one_row(self) -> bool:
+        """Whether packing makes a micro batch one row: for attention that takes lengths.
+
+        Under SDPA and eager rows stay apart. Source: Axolotl 0.19.0, ``multipack_real_batches``.
+        """
+        return self.sample_packing and self.attention not in (Attention.SDPA, Attention.EAGER)
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens of a row as it is filled up; of one that packing makes of a micro batch see ``tokens``."""
+        return -(-self.sequence_len_tokens // self.row_multiple) * self.row_multiple
+
+    @property
     def tokens(self) -> int:
-        """Tokens in one micro batch; a pair of answers is two rows."""
-        return self.micro_batch_size * self.rows_per_sample * self.sequence_len_tokens
+        """Tokens in one micro batch, padding among them; a pair of answers is two rows."""
+        rows, row = self.micro_batch_size * self.rows_per_sample, self.row_tokens
+        if row != self.sequence_len_tokens and self.one_row:
+            return round_up(rows * self.sequence_len_tokens, row)
+        return rows * row
+
+    @property
+    def padded(self) -> bool:
+        """Whether a mask of padding comes with some batch of training."""
+        return self.padding.of(self.micro_batch_size * self.rows_per_sample)
+
+    @property
+    def padded_evaluation(self) -> bool:
+        """Whether a mask of padding comes with some batch of evaluation."""
+        return self.evaluation_padding.of(self.eval_batch_size * self.rows_per_sample)
+
+    @property
+    def evaluated(self) -> "Run":
+        """The run as evaluation lays out its rows."""
+        return replace(
+            self,
+            sample_packing=self.sample_packing and self.evaluation_packing,
+            padding=self.evaluation_padding,
+            micro_batch_size=self.eval_batch_size,
+        )
 
     @property
     def virtual_tokens(self) -> int:

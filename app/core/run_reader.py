@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
+from app.core.collating import Collating, collating
 from app.core.errors import FieldError, InvalidInput
 from app.core.kept import found_or_made
 from app.core.messages import message
@@ -246,6 +247,7 @@ class _Reader:
         bits4, bits8 = self.flag("load_in_4bit"), self.flag("load_in_8bit")
         micro_batch_size = self.whole("micro_batch_size", 1)
         attention = self.attention_name()
+        rows = self.collating(preference, packing=packing, attention=attention)
         run = Run(
             method=Method.PEFT if adapter in PEFT_TYPES else Method(adapter or "full"),
             quantization=self.quantization(adapter, bits4, bits8),
@@ -289,6 +291,10 @@ class _Reader:
             optimizer_targets=self.optimizer_targets(),
             optimizer_rank=self.optimizer_rank(),
             optimizer_states=self.optimizer_states(),
+            padding=rows.training,
+            evaluation_padding=rows.evaluation,
+            evaluation_packing=rows.evaluation_packs,
+            row_multiple=rows.row_multiple,
             preference=preference,
             reference_precomputed=self.flag("precompute_ref_log_probs"),
             likelihood=preference is Preference.ORPO
@@ -451,6 +457,21 @@ class _Reader:
         if LIGER_PLUGIN in plugins and self.flag("liger_cross_entropy"):
             return Loss.LIGER
         return Loss.CHUNKED if self.flag("chunked_cross_entropy") else Loss.PLAIN
+
+    def collating(self, preference: Preference | None, *, packing: bool, attention: object) -> Collating:
+        """How samples become rows; what does not pad up to a multiple is left as long as it is."""
+        multiple, to_length = self.config.get("pad_to_multiple_of"), self.config.get("pad_to_sequence_len")
+        given = multiple if type(multiple) is int and 0 < multiple <= LONGEST_SEQUENCE else None
+        return collating(
+            preference=preference not in (None, Preference.REWARD),
+            packs=packing,
+            evaluation_packs=packing and self.config.get("eval_sample_packing") is not False,
+            unnamed=attention is None,
+            flattens=bool(self.config.get("batch_flattening")),
+            sees=bool(self.config.get("processor_type")),
+            to_length=None if to_length is None else self.flag("pad_to_sequence_len"),
+            multiple=given,
+        )
 
     def optimizer(self) -> str:
         return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)

@@ -1,6 +1,6 @@
 """The estimate of a configuration: counts, memory, verdict, findings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from app.core.adapter import Adapter, resolve_adapter
 from app.core.architecture import Architecture
 from app.core.axolotl.coverage import LORA_KERNELS
 from app.core.axolotl.rules import check
+from app.core.collating import Padding
 from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
 from app.core.formula import formula_of
@@ -20,13 +21,15 @@ from app.core.memory.mixers import scans
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
-from app.core.run import Run
+from app.core.run import Attention, Run
 from app.core.run_reader import read_run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.services.inputs import ResolvedModel, resolve_model
 
 WORTH_SAYING = 50
-"""What an older card takes besides is said where it is more than this part of the whole."""
+"""What an older card, or padding, takes besides is said where it is more than this part of the whole."""
+PADDED = {Attention.SDPA: "finding.padding_masked", Attention.FLASH: "finding.padding_copied"}
+"""What padding takes by the attention, where it takes anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,21 @@ def _approximation(architecture: Architecture) -> Message:
     return message(f"finding.{code}", model_type=outer)
 
 
+def _of_padding(architecture: Architecture, measured: Measured) -> Iterator[Finding]:
+    """How long rows are, and what their padding takes."""
+    run = measured.run
+    if run.row_tokens != run.sequence_len_tokens:
+        numbers = {"multiple": run.row_multiple, "given": run.sequence_len_tokens, "tokens": run.row_tokens}
+        yield Finding(severity=Severity.INFO, key="sequence_len", message=message("finding.rows_filled_up", **numbers))
+    if run.attention not in PADDED or not run.padded:
+        return
+    whole = memory_of(architecture, replace(run, padding=Padding.NEVER), measured.adapter).process_bytes
+    more = measured.memory.process_bytes - whole
+    if more * WORTH_SAYING >= whole:
+        said = message(PADDED[run.attention], more_bytes=more)
+        yield Finding(severity=Severity.INFO, key="attn_implementation", message=said)
+
+
 def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardware | None) -> tuple[Finding, ...]:
     run, adapter = measured.run, measured.adapter
     found = []
@@ -221,6 +239,7 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
         if more * WORTH_SAYING >= newer:
             said = message("finding.scores_before_ampere", hardware=hardware.name, more_bytes=more)
             found.append(Finding(severity=Severity.INFO, key="attn_implementation", message=said))
+    found += _of_padding(resolved.architecture, measured)
     if hardware is not None and hardware.data_parallel > 1:
         found.append(
             Finding(severity=Severity.INFO, message=message("finding.data_parallel", count=hardware.data_parallel))

@@ -23,8 +23,9 @@ from tests.conformance.agree import ask
 from tests.conformance.broken import Broken
 
 CARD = Broken(name="", config={})
-RENEWED = ("dataset_num_proc", *RENAMED)
-"""Values that Axolotl fills in from the machine, and old names, which stay beside the new ones."""
+RENEWED = ("dataset_num_proc", "merge_method", *RENAMED)
+"""Values that Axolotl fills in from the machine, how a later merge is done, which a fix sets where the default would refuse,
+and old names, which stay beside the new ones."""
 
 
 def line(name: str, text: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from app.core.architecture import Architecture, Kind, Module
+from app.core.architecture import Architecture, Block, Kind, Module
 from app.core.memory.attention import SDPA_WIDTH, Heads, Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
@@ -28,14 +28,6 @@ from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, KeptAttention, Run
 
 
-def one_row(run: Run) -> bool:
-    """Whether packing makes a micro batch one row: for attention that takes lengths.
-
-    Under SDPA and eager rows stay apart. Source: Axolotl 0.19.0, ``multipack_real_batches``.
-    """
-    return run.sample_packing and run.attention not in (Attention.SDPA, Attention.EAGER)
-
-
 def takes_lengths(architecture: Architecture, run: Run) -> bool:
     """Whether Axolotl's variable-length attention takes the place of SDPA for packed rows.
 
@@ -49,22 +41,52 @@ def takes_lengths(architecture: Architecture, run: Run) -> bool:
     )
 
 
-def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool) -> Kernel:
+def masked(architecture: Architecture, run: Run) -> bool:
+    """Whether padding reaches the model as a mask: not so Gemma 3's with towers, whose masks Axolotl throws away.
+
+    Source: Axolotl 0.19.0, ``utils/trainer.py`` (``process_datasets_for_packing``), which preferences do not take.
+    """
+    return run.padded and (run.preference is not None or architecture.model_type != "gemma3")
+
+
+def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:
+    """Which kernel layers of each window run, None being those that see the whole row."""
+    lengths, padded = takes_lengths(architecture, run), masked(architecture, run)
+    scoring = frozenset(block.sliding_window for block in architecture.blocks if _scores_without_mask(run, block))
+    return {
+        window: kernel_of(
+            run, row_tokens=row_tokens, window=window, by_lengths=lengths, padded=padded and window not in scoring
+        )
+        for window in {block.sliding_window for block in architecture.blocks}
+    }
+
+
+def _scores_without_mask(run: Run, block: Block) -> bool:
+    """Whether SDPA without a mask makes scores of every pair (``attention._unmasked``), which a mask spares.
+
+    Some batch comes without padding, and it is the larger one then.
+    """
+    grouped = block.attention_heads != block.key_value_heads
+    even = block.head_dim == block.value_head_dim <= SDPA_WIDTH
+    return grouped and even and not (run.half and run.ampere)
+
+
+def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool, padded: bool) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA.
 
-    So do documents that nothing else keeps apart.
+    So does padding, and so do documents that nothing else keeps apart. FlashAttention takes padding away before.
     """
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
     if run.attention is Attention.FLEX:
         return Kernel.FLEX
     if run.attention is Attention.SDPA:
-        if window is not None and row_tokens >= window:
+        if padded or (window is not None and row_tokens >= window):
             return Kernel.SDPA_MASKED
         if run.sample_packing:
             return Kernel.SDPA_PACKED if by_lengths else Kernel.SDPA_MASKED
         return Kernel.SDPA if run.ampere else Kernel.SDPA_BEFORE_AMPERE
-    return Kernel.FLASH
+    return Kernel.FLASH_PADDED if padded else Kernel.FLASH
 
 
 def keeps_results(architecture: Architecture, run: Run, *, row_tokens: int, window: int | None) -> bool:
@@ -116,7 +138,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         drops=layer.drops.scores,
         fp16=layer.run.half and not layer.run.bf16,
         kept=block.sliding_window in layer.kept,
-        rows=layer.run.micro_batch_size * layer.run.rows_per_sample > 1 and not one_row(layer.run),
+        rows=layer.run.micro_batch_size * layer.run.rows_per_sample > 1 and not layer.run.one_row,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )
     latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
     FULL,
     add,
@@ -29,12 +30,16 @@ from app.core.units import round_up
 
 SDPA_WIDTH = 256
 """Of a head: the widest that FlashAttention takes."""
+PLACE = 8
+"""Bytes of a token's place in the batch."""
 
 
 class Kernel(StrEnum):
     """Which code computes the attention."""
 
     FLASH = "flash"
+    FLASH_PADDED = "flash_padded"
+    """FlashAttention over the tokens of a batch that are no padding, gathered before and put back behind."""
     SDPA = "sdpa"
     """SDPA without a mask, which takes what it is given: nothing is cast to 16 bits in an fp32 run."""
     SDPA_BEFORE_AMPERE = "sdpa_before_ampere"
@@ -140,8 +145,10 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
         case Kernel.FLEX:
             q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
             return flash(t, replace(shape, kept=False), q, k, v, grouped=False, accumulates=False)
-        case Kernel.FLASH:
+        case Kernel.FLASH | Kernel.FLASH_PADDED:
             q, k, v = (cast(t, x, 2) for x in (q, k, v))
+            if kernel is Kernel.FLASH_PADDED:
+                return _gathered(t, shape, q, k, v)
             return flash(t, shape, q, k, v, grouped=shape.key_value_heads != shape.heads)
         case Kernel.SDPA | Kernel.SDPA_BEFORE_AMPERE:
             return _unmasked(t, shape, q, k, v, ampere=kernel is Kernel.SDPA)
@@ -234,6 +241,23 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     return out
 
 
+def _gathered(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Copies of the tokens that are no padding, all but none of them at the most, and their output among zeros.
+
+    Where they stand is worked out in each layer anew. Sources: Transformers 5.16.1 ``_upad_input``
+    (``modeling_flash_attention_utils.py``); ``pad_input`` of ``flash_attn/bert_padding.py``.
+    """
+    places = t.fresh(TOKEN, PLACE)
+    picked = [_moved(t, x, places) for x in (k, v, q)]
+    out = flash(t, shape, picked.pop(), *picked, grouped=shape.key_value_heads != shape.heads)
+    return _moved(t, out, places)
+
+
+def _moved(t: Tape, x: Tensor, places: Tensor) -> Tensor:
+    """Tokens taken out of, or put into, their places, which are saved."""
+    return custom(t, ((x.elements, x.itemsize),), (x,), (places,))[0]
+
+
 def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked: bool = True) -> Tensor:
     """The memory-efficient kernel: keys and values widened, an additive mask made and saved at every call.
 
@@ -255,8 +279,20 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
         del held
         return made
 
-    t.join((out,), (q, k, v), (q, k, v, mask, out, sums), run)
+    t.join((out,), (q, k, v), _as_saved(t, shape, (q, k, v, mask, out, sums)), run)
     return out
+
+
+def _as_saved(t: Tape, shape: Heads, saved: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    """What the kernel saves, its heads before its tokens: queries, keys, values, a mask, the output and log-sums.
+
+    Widened keys and values lie so; the others are views, of which the hooks of offloading make copies.
+    """
+    if not isinstance(t, OffloadingTape) or not t.streams:
+        return saved
+    widened = shape.key_value_heads not in (1, shape.heads)
+    views = (saved[0], saved[4]) if widened else (*saved[:3], saved[4])
+    return tuple(t.part(x) if x is not None and x in views else x for x in saved)
 
 
 def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int, itemsize: int = 0) -> Tensor:

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
+from app.core.memory.attending import masked
 from app.core.memory.attention import Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.operations import FULL
 from app.core.memory.rows import dropouts_of
-from app.core.memory.tape import SQUARE, TOKEN
+from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN
 from app.core.memory.traits import ADDED_POSITIONS, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -54,17 +55,22 @@ def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int,
     return masked + FULL * width
 
 
-def mask_bytes(architecture: Architecture, specs: Iterable[LayerSpec], itemsize: int) -> int:
+def mask_bytes(architecture: Architecture, run: Run, specs: Iterable[LayerSpec], itemsize: int) -> int:
     """Packed bytes of the masks that are made once for all layers: numbers for eager attention, else truth values.
 
     ``itemsize`` is the embedding's output's. Models whose layers attend in two ways make both masks, whichever layers
-    there are; SDPA needs none for the whole row.
+    there are. SDPA needs none for the whole row, and one of a window serves all rows, unless rows differ: by padding,
+    by their documents.
     """
     attending = [spec for spec in specs if spec.heads is not None]
     kernels = {spec.kernel for spec in attending}
+    both = 2 if architecture.computes_as in BOTH_MASKS else 1
     if Kernel.EAGER in kernels:
-        return (2 if architecture.computes_as in BOTH_MASKS else 1) * SQUARE * itemsize
-    return SQUARE if Kernel.SDPA_MASKED in kernels else 0
+        return both * SQUARE * itemsize
+    if Kernel.SDPA_MASKED not in kernels:
+        return 0
+    apart = run.sample_packing or masked(architecture, run)
+    return both * SQUARE if apart else ROW_SQUARE
 
 
 def prompt_copies(adapter: Adapter, run: Run) -> int:

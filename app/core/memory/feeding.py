@@ -1,6 +1,7 @@
 """What stands beside or behind attention in a layer, read from its rows: feed-forward, experts, mixer."""
 
 from app.core.architecture import Kind, Module
+from app.core.memory.attending import masked
 from app.core.memory.experts import ExpertsSpec, RoutedLinear
 from app.core.memory.layers import FeedForward
 from app.core.memory.middle import Middle
@@ -167,4 +168,5 @@ def mixer_spec(layer: LayerRows) -> MixerSpec:
             if name in named
         ),
         scaled=layer.model_type == "falcon_h1",
+        padded=masked(layer.architecture, layer.run),
     )

@@ -13,10 +13,8 @@ from app.core.kept import kept
 from app.core.memory.attending import (
     has_attention,
     keeps_results,
-    kernel_of,
-    one_row,
+    kernels_by_window,
     rotary_width,
-    takes_lengths,
     with_attention,
 )
 from app.core.memory.attention import Kernel
@@ -47,11 +45,9 @@ def layer_specs(
     architecture: Architecture, run: Run, adapter: Adapter, *, fused: frozenset[str], row_tokens: int
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
-    windows = frozenset(block.sliding_window for block in architecture.blocks)
-    lengths = takes_lengths(architecture, run)
-    kernels = [(window, kernel_of(run, row_tokens=row_tokens, window=window, by_lengths=lengths)) for window in windows]
-    kept = [w for w in windows if keeps_results(architecture, run, row_tokens=row_tokens, window=w)]
-    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, dict(kernels), frozenset(kept)))
+    kernels = kernels_by_window(architecture, run, row_tokens)
+    kept = [w for w in kernels if keeps_results(architecture, run, row_tokens=row_tokens, window=w)]
+    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, kernels, frozenset(kept)))
     return in_tiles(layers_under_liger(specs, architecture.model_type, run.liger), tiles_of(run, row_tokens))
 
 
@@ -281,7 +277,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         loss=loss_of(architecture, run),
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
-        rows=run.micro_batch_size > 1 and not one_row(run),
+        rows=run.micro_batch_size > 1 and not run.one_row,
         wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )

@@ -89,9 +89,9 @@ class LayerSpec:
     latent_norms: tuple[NormSpec | None, ...] = ()
     """Multi-head latent attention: norms of the compressed queries (where they are compressed) and keys and values."""
     sliced: bool = False
+    """Whether one projection is cut by indexing rather than in one operation."""
     indexed: bool = False
     """Whether keys and values are copied out of it by a list of indices (Falcon)."""
-    """Whether one projection is cut by indexing rather than in one operation."""
     out: LinearSpec | None = None
     fused_attention: bool = False
     fused_out: bool = False
@@ -270,7 +270,8 @@ def _separately(t: Tape, spec: LayerSpec, x: Tensor) -> tuple[Tensor, Tensor, Te
 def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) -> Tensor:
     """DeepSeek's attention: queries, and keys and values, through a narrow latent each.
 
-    All of them stay locals until the output projection is through.
+    All of them stay locals until the output projection is through. FlashAttention wants values as wide as keys: they
+    are filled up before, and its output is cut. Source: Transformers 5.16.1 ``integrations/flash_attention.py``.
     """
     q_norm, kv_norm = spec.latent_norms
     *queries, down, up = spec.projections
@@ -287,10 +288,11 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) 
     q_turn, k_turn = rotate(t, replace(heads, rotary_dim=heads.head_dim), q_turn, k_turn)
     q = join(t, (q_pass, q_turn))
     k = join(t, (k_pass, repeat(t, k_turn, heads.heads * turned)))
-    if spec.kernel is Kernel.FLASH and heads.value_dim < heads.head_dim:
-        v = join(t, (v, Tensor(None, heads.query - heads.value, v.itemsize)))
-        heads = replace(heads, value_dim=heads.head_dim)
-        return linear(t, out, attend(t, heads, spec.kernel, q, k, v).view(out.inputs * TOKEN))
+    if spec.kernel in (Kernel.FLASH, Kernel.FLASH_PADDED) and heads.value_dim < heads.head_dim:
+        attended = attend(t, replace(heads, value_dim=heads.head_dim), spec.kernel, q, k, repeat(t, v, heads.query))
+        (attended,) = slices(t, attended, (out.inputs * TOKEN,))
+        attended = copy(t, attended)
+        return linear(t, out, attended)
     return linear(t, out, attend(t, heads, spec.kernel, q, k, v))
 
 

@@ -1,7 +1,6 @@
 """Tokens that a run puts into the outline of its step: of a micro batch, a row, and a chunk of the loss."""
 
 from app.core.architecture import Architecture
-from app.core.memory.attending import one_row
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.tape import Lengths
 from app.core.methods.settings import PeftType
@@ -10,7 +9,7 @@ from app.core.run import Loss, Run
 
 def row_tokens(run: Run) -> int:
     """Tokens of one row: packed, the micro batch is one."""
-    return (run.tokens if one_row(run) else run.sequence_len_tokens) + virtual_tokens(run)
+    return (run.tokens if run.one_row else run.row_tokens) + virtual_tokens(run)
 
 
 def virtual_tokens(run: Run) -> int:
@@ -21,13 +20,13 @@ def virtual_tokens(run: Run) -> int:
 def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts in."""
     row = row_tokens(run)
-    tokens = row if one_row(run) else run.tokens + virtual_tokens(run) * run.micro_batch_size
+    tokens = row if run.one_row else run.tokens + virtual_tokens(run) * run.micro_batch_size
     return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
 
 
 def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What evaluation puts in: rows of the same length."""
-    row = run.sequence_len_tokens + virtual_tokens(run)
+    row = run.row_tokens + virtual_tokens(run)
     tokens = run.eval_batch_size * run.rows_per_sample * row
     return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
 

@@ -85,6 +85,8 @@ class MixerSpec:
     """Jamba's norms of time step, B and C."""
     scaled: bool
     """What enters and what the first linear makes are multiplied (Falcon-H1)."""
+    padded: bool = False
+    """What enters is multiplied with a mask of padding (``apply_mask_to_padding_states``)."""
 
     def named(self, *names: str) -> LinearSpec:
         """The linear under one of ``names``."""
@@ -103,6 +105,8 @@ def scans(architecture: Architecture) -> bool:
 
 def run_mixer(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     """The mixer of ``x``, as wide as it came."""
+    if spec.padded:
+        x = scale(t, x)
     match spec.form:
         case Mixer.SHORT_CONVOLUTION:
             return _short_convolution(t, spec, x)
@@ -155,6 +159,8 @@ def _selective_scan(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     projected = linear(t, into, x)
     hidden, gate = split(t, projected, (inner, inner))
     hidden = _convolve_in_kernel(t, spec, hidden)
+    if spec.padded:
+        hidden = scale(t, hidden)
     states = spec.state * TOKEN
     parts = split(t, linear(t, middle, hidden), (step.inputs * TOKEN, states, states))
     time, b, c = (normalise(t, one, part) for one, part in zip(spec.inner_norms, parts, strict=True))

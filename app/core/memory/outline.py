@@ -14,8 +14,8 @@ from app.core.estimate import Phase
 from app.core.memory.tape import ACTIVATIONS, GRADIENTS, WEIGHTS, Coefficients, Lengths, Moment, fields
 from app.core.memory.trained import Sizes
 
-_ALWAYS = 3
-"""Coefficients of what is never nothing: one, tokens, and tokens by the row's length."""
+_ALWAYS = 5
+"""Coefficients of what is never nothing: one, tokens, tokens by the row's length, that length and its square."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +89,11 @@ class Heights:
 
     def highest(self, lengths: Lengths) -> Peak:
         """The first of the highest at these lengths."""
-        tokens, pairs, chunk, rank, both = lengths.values
-        sizes = [c + t * tokens + s * pairs + k * chunk + r * rank + q * both for c, t, s, k, r, q in self.rows]
+        tokens, pairs, row, square, chunk, rank, both = lengths.values
+        sizes = [
+            c + t * tokens + s * pairs + u * row + w * square + k * chunk + r * rank + q * both
+            for c, t, s, u, w, k, r, q in self.rows
+        ]
         most = max(sizes)
         top = self.tops[sizes.index(most)]
         return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths)
@@ -134,11 +137,11 @@ class Outline:
     training: Heights
     evaluation: Heights | None
     offloaded: int
-    fetched: int = 0
+    fetched: int
     """Bytes of weights that are on the card between steps though the others of their kind wait on the host."""
-    merging: int = 0
+    merging: int
     """Bytes that merging an adapter makes between two steps."""
-    frozen_states: int = 0
+    frozen_states: int
     """Bytes of states that an optimizer keeps of weights that do not train."""
 
 

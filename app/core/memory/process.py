@@ -53,7 +53,7 @@ class Process:
         if run.attention is Attention.EAGER or _mathematics(run):
             key = ("heads", run.attention)
             heads: int = kept(architecture, key, lambda: _scoring_heads(architecture, run.attention))
-            widest = max(widest, SCORE_ITEMSIZE * heads * run.tokens * run.sequence_len_tokens)
+            widest = max(widest, SCORE_ITEMSIZE * heads * run.tokens * run.row_tokens)
         full = run.method is Method.FULL
         return cls(
             widest_bytes=widest,

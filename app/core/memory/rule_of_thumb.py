@@ -23,7 +23,7 @@ def beside_rule(method: Method, rule_bytes: int, memory: Memory) -> RuleOfThumb:
     terms = {term.code: term.bytes for term in memory.breakdown}
     full = method is Method.FULL
     counted = ("weights", "gradients") if full else ("weights",)
-    parts = {"counted": sum(terms.pop(code, 0) for code in counted) - rule_bytes}
+    parts = {"counted": sum(terms.pop(code) for code in counted) - rule_bytes}
     for code, names in _LEFT_OUT.items():
         parts[code] = sum(terms.pop(name, 0) for name in names)
     parts["activations"] += sum(terms.values())

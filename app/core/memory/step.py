@@ -57,7 +57,7 @@ from app.core.memory.profile import (
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.small_inputs import small_inputs
-from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
+from app.core.memory.tape import ROW, SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.memory.within import within
@@ -102,9 +102,9 @@ class Step:
         """Of another table than the tokens' own, or a prompt's: positions, or what is added in every layer."""
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
-        self.masks = mask_bytes(architecture, self.specs, self.embedding_itemsize)
+        self.masks = mask_bytes(architecture, run, self.specs, self.embedding_itemsize)
         self.prompt = prompt_copies(adapter, run)
-        self.tables = BATCH + position_elements(architecture) * TOKEN * self.embedding_itemsize
+        self.tables = self.position_tables(run)
         self.first_needs = self.first_input_needs_gradient()
         self.small = small_inputs(
             architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs
@@ -120,6 +120,11 @@ class Step:
         """Autocast's copies of what checkpointed layers train, which nothing saves."""
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head = self.head_profile(adapter, stream)
+
+    def position_tables(self, run: Run) -> int:
+        """The batch, and sines and cosines: one table, or one a row where packed rows bring their positions."""
+        of = TOKEN if run.sample_packing else ROW
+        return BATCH + position_elements(self.architecture) * of * self.embedding_itemsize
 
     def rows_table(self, adapter: Adapter, embedding: Module) -> int:
         """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
@@ -468,10 +473,15 @@ class Step:
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         given = self.small.given if self.small is not None else 0
-        held = self.tables + self.masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
+        run, own = self.run.evaluated, self.specs
+        if (run.sample_packing, run.padded) != (self.run.sample_packing, self.run.padded):
+            row = row_tokens(self.run)
+            own = layer_specs(self.architecture, run, self.adapter, fused=self.kernels, row_tokens=row)
+        tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
+        held = tables + masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
         itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
-        rows = {id(row[0]): row for row in zip(self.layers, self.specs, itemsizes, strict=False)}
+        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
         for layer, spec, stream in rows.values():
             stage = profile_evaluation(
                 spec,
@@ -482,9 +492,9 @@ class Step:
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
         yield self.at(
-            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=self.tables + self.cached + self.copies
+            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=tables + self.cached + self.copies
         )
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=self.tables + self.cached)
+        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=tables + self.cached)
 
 
 def _temporary(size: int) -> Moment:

@@ -9,8 +9,8 @@ run, then what it saved; two gradients meeting are added into the first where no
 (``input_buffer.cpp``).
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C and the
-adapter's rank R, ``c + t T + s T S + k C + r R + q T R``, packed into one integer of 64-bit fields, so that one
-recorded tape serves every length and rank.
+adapter's rank R, ``c + t T + s T S + u S + w S S + k C + r R + q T R``, packed into one integer of 64-bit fields, so
+that one recorded tape serves every length and rank.
 """
 
 import sys
@@ -26,9 +26,13 @@ TOKEN = 1 << FIELD
 """One for each token of the micro batch."""
 SQUARE = 1 << (2 * FIELD)
 """One for each pair of tokens in the same row."""
-CHUNK = 1 << (3 * FIELD)
+ROW = 1 << (3 * FIELD)
+"""One for each token of a row, however many rows there are."""
+ROW_SQUARE = 1 << (4 * FIELD)
+"""One for each pair of tokens of a row, however many rows there are."""
+CHUNK = 1 << (5 * FIELD)
 """One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
-RANK = 1 << (4 * FIELD)
+RANK = 1 << (6 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 MASK = TOKEN - 1
 WHOLE = 4
@@ -39,8 +43,8 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int]
-"""Of 1, T, T S, C, R and T R."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, S, S S, C, R and T R."""
 
 
 def fields(size: int) -> Coefficients:
@@ -51,7 +55,9 @@ def fields(size: int) -> Coefficients:
         (size >> (2 * FIELD)) & MASK,
         (size >> (3 * FIELD)) & MASK,
         (size >> (4 * FIELD)) & MASK,
-        size >> (5 * FIELD),
+        (size >> (5 * FIELD)) & MASK,
+        (size >> (6 * FIELD)) & MASK,
+        size >> (7 * FIELD),
     )
 
 
@@ -65,17 +71,18 @@ class Lengths:
     rank: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
-        return self.tokens, self.tokens * self.row, self.chunk, self.rank, self.tokens * self.rank
+        tokens, row = self.tokens, self.row
+        return tokens, tokens * row, row, row * row, self.chunk, self.rank, tokens * self.rank
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, k, r, q = fields(size)
-        tokens, rank = self.tokens, self.rank
-        return c + t * tokens + s * tokens * self.row + k * self.chunk + r * rank + q * tokens * rank
+        c, t, s, u, w, k, r, q = fields(size)
+        tokens, row, rank = self.tokens, self.row, self.rank
+        return c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
 
 
 class Storage:

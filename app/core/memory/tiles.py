@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from app.core.memory.linears import LinearSpec
-from app.core.memory.tape import CHUNK, GRADIENTS, RANK, SQUARE, TOKEN, Gradients, Leaf, Slot, Tape, Tensor, fields
+from app.core.memory.tape import GRADIENTS, RANK, TOKEN, Gradients, Leaf, Slot, Tape, Tensor, fields
 from app.core.run import Run
 from app.core.units import ceil_div
 
@@ -94,9 +94,9 @@ def _shares(log: Log, tiles: int) -> Log:
 
 def _share(size: int, tiles: int) -> int:
     """Of what grows with tokens, a tile's part."""
-    constant, tokens, pairs, chunk, rank, both = fields(size)
-    shared = constant + ceil_div(tokens, tiles) * TOKEN + pairs * SQUARE + chunk * CHUNK
-    return shared + rank * RANK + ceil_div(both, tiles) * RANK * TOKEN
+    _, tokens, *_, both = fields(size)
+    less = (tokens - ceil_div(tokens, tiles)) * TOKEN
+    return size - less - (both - ceil_div(both, tiles)) * RANK * TOKEN
 
 
 def _write_back(t: Tape, sums: list[Tensor]) -> None:

@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -143,6 +144,18 @@ def test_pairs_by_hand() -> None:
     assert step_bytes((half,)) >= step_bytes((one,))
     assert step_bytes((one, one)) >= step_bytes((one,))
     assert step_bytes(()) == 0
+
+
+def test_names_of_a_shape_last_until_the_next_by_hand() -> None:
+    """20 names as large as a factor, 6 of a number; the next shape's gradient is copied while nearly all of them live."""
+    before = Pairs(rank=1, inputs=1000, outputs=1000, copies=1, itemsize=2)
+    names = 20 * 4000 + 6 * 4
+    assert step_bytes((before,)) == names + 2 * 4000
+    a, b = replace(before, inputs=1300, outputs=1), replace(before, inputs=1, outputs=1600)
+    assert step_bytes((before, a)) == names + 2 * 5200
+    assert step_bytes((before, b)) == names - 4000 + 4 + 2 * 6400
+    whole = replace(before, itemsize=4)
+    assert step_bytes((whole, replace(a, itemsize=4))) == step_bytes((whole, replace(b, itemsize=4))) == names + 8000
 
 
 def test_pairs_of_an_adapter() -> None:

@@ -5,9 +5,21 @@ from hypothesis import strategies as st
 
 from app.core.estimate import Phase
 from app.core.memory.outline import Base, Group, Heights, ends
-from app.core.memory.tape import ACTIVATIONS, CHUNK, RANK, SLOTS, SQUARE, TEMPORARIES, TOKEN, Lengths, Moment
+from app.core.memory.tape import (
+    ACTIVATIONS,
+    CHUNK,
+    RANK,
+    ROW,
+    ROW_SQUARE,
+    SLOTS,
+    SQUARE,
+    TEMPORARIES,
+    TOKEN,
+    Lengths,
+    Moment,
+)
 
-UNITS = (1, TOKEN, SQUARE, CHUNK, RANK, RANK * TOKEN)
+UNITS = (1, TOKEN, SQUARE, ROW, ROW_SQUARE, CHUNK, RANK, RANK * TOKEN)
 PHASES = (Phase.FORWARD, Phase.BACKWARD, Phase.EVALUATION)
 sizes = st.tuples(*[st.integers(0, 3)] * len(UNITS)).map(
     lambda counts: sum(count * unit for count, unit in zip(counts, UNITS, strict=True))
@@ -54,7 +66,7 @@ def test_the_first_of_the_highest_is_found(given: list[Group], at: Lengths) -> N
 def test_none_that_is_left_is_above_another(given: list[Group]) -> None:
     rows = Heights(given).rows
     pairs = [(a, b) for a in rows for b in rows if a is not b]
-    assert not any(all(x >= y for x, y in zip(a, b, strict=True)) and a[:3] != b[:3] for a, b in pairs)
+    assert not any(all(x >= y for x, y in zip(a, b, strict=True)) and a[:5] != b[:5] for a, b in pairs)
 
 
 def test_a_moment_below_another_is_left_out() -> None:

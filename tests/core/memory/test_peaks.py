@@ -11,6 +11,7 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe, supported_model_types
+from app.core.collating import Padding
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Run
@@ -38,7 +39,7 @@ EXPERTS = recorded("quantized_experts.jsonl")
 
 
 def described(case: dict[str, Any]) -> tuple[Architecture, Run]:
-    """The architecture and the run of a recorded case."""
+    """The architecture and the run of a recorded case, whose rows are as long as it says, with padding where it says so."""
     rows, tokens = case["rows"]
     config = case["config"] | {"micro_batch_size": rows, "sequence_len": tokens}
     plugins = []
@@ -47,7 +48,16 @@ def described(case: dict[str, Any]) -> tuple[Architecture, Run]:
     if any(key.startswith("liger") for key in config):
         plugins.append(LIGER_PLUGIN)
     run = read_run(config | {"plugins": plugins})
-    return describe(case["model"]), replace(run, ampere=not config.get("before_ampere"))
+    padding = Padding.ANY_ROW if config.get("padded") else Padding.NEVER
+    laid_out = replace(
+        run,
+        ampere=not config.get("before_ampere"),
+        padding=padding,
+        evaluation_padding=padding,
+        evaluation_packing=True,
+        row_multiple=1,
+    )
+    return describe(case["model"]), laid_out
 
 
 def estimated(case: dict[str, Any]) -> Memory:

@@ -11,7 +11,7 @@ from app.core.architecture import Dropouts
 from app.core.architectures import describe
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
-from app.core.memory.attending import one_row, rotary_width
+from app.core.memory.attending import rotary_width
 from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
 from app.core.memory.forms import layer_specs
 from app.core.memory.operations import spread
@@ -20,7 +20,7 @@ from app.core.memory.optimizers import state_bytes, step_temporary_bytes
 from app.core.memory.preference import larger_side, reference_cache, reference_copies, reference_head
 from app.core.memory.rows import dropouts_of
 from app.core.memory.step import Step
-from app.core.memory.tape import SQUARE, TOKEN, Tape
+from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN, Tape
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, recorded
 
@@ -147,8 +147,13 @@ def test_the_part_of_a_head_that_takes_positions_is_read(config: dict[str, Any],
 def test_packing_leaves_rows_apart_where_attention_takes_no_lengths() -> None:
     """Under SDPA and eager."""
     for attention, expected in (("flash_attention_2", True), ("flex_attention", True), ("sdpa", False), (None, False)):
-        assert one_row(read_run({"sample_packing": True, "attn_implementation": attention})) is expected
-    assert not one_row(read_run({"attn_implementation": "flash_attention_2"}))
+        assert read_run({"sample_packing": True, "attn_implementation": attention}).one_row is expected
+    assert not read_run({"attn_implementation": "flash_attention_2"}).one_row
+
+
+WHOLE = {"pad_to_sequence_len": False}
+"""A row alone, which nothing fills up."""
+SDPA, PACKED = {"attn_implementation": "sdpa"}, {"attn_implementation": "sdpa", "sample_packing": True}
 
 
 @pytest.mark.parametrize(
@@ -156,18 +161,28 @@ def test_packing_leaves_rows_apart_where_attention_takes_no_lengths() -> None:
     [
         ("llama", {"attn_implementation": "eager"}, SQUARE * 2),
         ("gemma2", {"attn_implementation": "eager"}, 2 * SQUARE * 2),
-        ("mistral", {"attn_implementation": "sdpa"}, SQUARE),
-        ("llama", {"attn_implementation": "sdpa"}, 0),
+        ("mistral", SDPA | WHOLE, ROW_SQUARE),
+        ("mistral", SDPA, SQUARE),
+        ("gemma2", SDPA, 2 * SQUARE),
+        ("gemma2", PACKED, 2 * SQUARE),
+        ("llama", PACKED, 0),
+        ("llama", SDPA | WHOLE, 0),
+        ("llama", SDPA, SQUARE),
+        ("gemma3", SDPA | {"rl": "dpo"}, 2 * SQUARE),
+        ("gemma3", SDPA, ROW_SQUARE),
         ("mistral", {"attn_implementation": "flash_attention_2"}, 0),
     ],
 )
 def test_masks_by_hand(model_type: str, keys: dict[str, Any], expected: int) -> None:
-    """A number or a truth value for each pair of tokens, once or for each way of attending."""
+    """A number or a truth value for each pair of tokens, once or for each way of attending, for each row where rows differ.
+
+    Supervised training throws Gemma 3's masks of padding away.
+    """
     architecture, run = describe({"model_type": model_type}), read_run({"sequence_len": 8192} | keys)
     specs = layer_specs(
-        architecture, run, resolve_adapter(architecture, run), fused=frozenset(), row_tokens=run.sequence_len_tokens
+        architecture, run, resolve_adapter(architecture, run), fused=frozenset(), row_tokens=run.row_tokens
     )
-    assert mask_bytes(architecture, specs, 2) == expected
+    assert mask_bytes(architecture, run, specs, 2) == expected
 
 
 def test_what_stands_between_embedding_and_layers_by_hand() -> None:

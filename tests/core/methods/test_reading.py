@@ -22,6 +22,7 @@ def fault(adapter: str, given: object, model: dict[str, Any] = LLAMA) -> tuple[s
     with pytest.raises(InvalidInput) as caught:
         resolve_peft(describe(model), read_method(PeftType(adapter), given))
     first = caught.value.errors[0]
+    assert None not in first.message.params.values()
     assert texts("en").render(first.message) != first.message.code
     assert texts("my").render(first.message) != first.message.code
     return first.pointer.removeprefix("/config/peft_config").lstrip("/"), first.message.code

@@ -34,6 +34,8 @@ RECORDINGS: Mapping[str, str] = {
     "lisa": "layers that train by turns",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
+    "padding": "batches with padding, and rows",
+    "padding_held_back": "batches with padding, and rows, held back",
 }
 """Files of recorded peaks that are described here; others are called what they are."""
 NO_RECORDINGS = ("others",)
@@ -92,7 +94,7 @@ def on_card() -> list[Row]:
     Of those that evaluate the training step was measured, so the evaluation is left out of the estimate. Rows that were
     packed for SDPA held a document each, where Axolotl leaves SDPA as it is for rows that are not packed.
     """
-    cases = {case["case"]: case for name in recordings() for case in recorded(f"{name}.jsonl")}
+    cases = {case["case"]: case for name in reversed(recordings()) for case in recorded(f"{name}.jsonl")}  # first wins
     found = []
     for row in recorded(CARD):
         case = cases[row["case"]]

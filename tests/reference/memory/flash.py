@@ -186,21 +186,63 @@ def sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scal
 sdpa.before_ampere = False
 
 
+class PadInput(torch.autograd.Function):
+    """``IndexPutFirstAxis`` of ``flash_attn/bert_padding.py``: tokens put where they stood, among zeros."""
+
+    @staticmethod
+    def forward(ctx, values, indices, tokens):
+        ctx.save_for_backward(indices)
+        out = torch.zeros(tokens, *values.shape[1:], dtype=values.dtype)
+        out[indices] = values
+        return out
+
+    @staticmethod
+    def backward(ctx, grad):
+        (indices,) = ctx.saved_tensors
+        return grad[indices], None, None
+
+
+def _unpadded(query, key, value, mask):
+    """``_flash_attention_forward`` of a batch with padding: Transformers' own ``_upad_input`` before, the package's ``pad_input`` behind."""
+    from transformers.modeling_flash_attention_utils import _upad_input
+
+    rows, tokens = query.shape[:2]
+    query, key, value, indices, _, _ = _upad_input(query, key, value, mask, tokens, None)
+    out = FlashAttention.apply(query[None], key[None], value[None], rows)[0]
+    return PadInput.apply(out, indices, rows * tokens).view(rows, tokens, *out.shape[1:])
+
+
 def flash_attention(module, query, key, value, attention_mask, documents=1, **kwargs):
-    """``flash_attention_forward`` of Transformers: [batch, heads, tokens, dim] in, [batch, tokens, heads, dim] out."""
+    """``flash_attention_forward`` of Transformers: [batch, heads, tokens, dim] in, [batch, tokens, heads, dim] out.
+
+    Values narrower than keys are filled up to their width, and the output is cut to its own.
+    """
     query, key, value = (t.transpose(1, 2) for t in (query, key, value))
+    width = value.shape[-1]
+    if width != query.shape[-1]:
+        value = torch.nn.functional.pad(value, [0, query.shape[-1] - width])
     if query.dtype == torch.float32:
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.bfloat16
         query, key, value = (t.to(dtype) for t in (query, key, value))
     window = kwargs.get("sliding_window")
     FlashAttention.window = window if window is not None and key.shape[1] > window else -1
     try:
-        return FlashAttention.apply(query, key, value, flash_attention.documents), None
+        if attention_mask is not None:
+            out = _unpadded(query, key, value, attention_mask)
+        else:
+            out = FlashAttention.apply(query, key, value, flash_attention.documents)
     finally:
         FlashAttention.window = -1
+    return out if width == query.shape[-1] else out[..., :width], None
 
 
 flash_attention.documents = None
+flash_attention.padded = False
+
+
+def flash_mask(*args, attention_mask=None, **kwargs):
+    """``flash_attention_mask``: the rows' own mask where there is padding. What it asks of the data is known from the case."""
+    return attention_mask if flash_attention.padded else None
 
 
 def _varlen_attn(query, key, value, starts_q, starts_k, longest_q, longest_k, *, window_size):
@@ -255,4 +297,4 @@ def install() -> None:
         "simulated_flex": flex_attention,
     }.items():
         ALL_ATTENTION_FUNCTIONS.register(name, function)
-        ALL_MASK_ATTENTION_FUNCTIONS.register(name, no_mask)
+        ALL_MASK_ATTENTION_FUNCTIONS.register(name, flash_mask if name == "simulated_flash" else no_mask)

@@ -76,6 +76,19 @@ def dequantize_module_weight(module):
     return module.weight if state is None else bnb.dequantize_4bit(module.weight, state)
 
 
+def _tokens_of(mask):
+    """``_get_unpad_data``: where the tokens stand that are no padding, where rows begin, the longest row. One token is padding.
+
+    That is the largest batch of which a part is padding.
+    """
+    rows, longest = mask.shape
+    return (
+        torch.empty((mask.numel() - 1,), dtype=torch.int64),
+        torch.empty((rows + 1,), dtype=torch.int32),
+        longest,
+    )
+
+
 @contextlib.contextmanager
 def patched(padded: bool = False, packed: bool = False):
     """Data-dependent questions that fake tensors cannot answer: packing is known from the config, a mask is whole but for padding.
@@ -84,7 +97,7 @@ def patched(padded: bool = False, packed: bool = False):
 
     OPT makes a mask of ones itself.
     """
-    from transformers import masking_utils
+    from transformers import masking_utils, modeling_flash_attention_utils
 
     kept = {
         (masking_utils, "find_packed_sequence_indices"): lambda positions, **k: (
@@ -92,6 +105,7 @@ def patched(padded: bool = False, packed: bool = False):
         ),
         (masking_utils, "fast_all"): lambda mask: not padded,
         (masking_utils, "is_tracing"): lambda *a: False,
+        (modeling_flash_attention_utils, "_get_unpad_data"): _tokens_of,
         (torch.nn.Module, "_apply"): _apply,
     }
     old = {}

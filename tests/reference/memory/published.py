@@ -10,6 +10,7 @@ import yaml
 from app.catalog.library import Catalog, load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.collating import Padding
 from app.core.estimate import Memory, Phase
 from app.core.memory.process import CONTEXT_BYTES
 from app.core.run_reader import read_run
@@ -133,7 +134,7 @@ def _on_t4(row: Mapping[str, Any]) -> tuple[Memory, int]:
     if row["attention"] == "sdpa":  # the loop repeats grouped keys by itself, or PyTorch would fall to its mathematics
         blocks = tuple(replace(block, key_value_heads=block.attention_heads) for block in architecture.blocks)
         architecture = replace(architecture, blocks=blocks)
-    run = read_run(config)
+    run = replace(read_run(config), padding=Padding.NEVER, row_multiple=1)  # rows of random tokens, as long as it says
     memory = memory_of(architecture, run, resolve_adapter(architecture, run))
     held = rows * tokens * architecture.vocab_size * run.itemsize if memory.step_phase is Phase.BACKWARD else 0
     return memory, held

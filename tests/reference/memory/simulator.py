@@ -147,6 +147,7 @@ class Simulation:
         varlen = attention == "sdpa" and packed and _takes_lengths(config, cfg)
         # of rows that stay apart each holds several documents, or nothing would be packed
         flash.flash_attention.documents = cfg.get("documents", self.rows[0] * (2 if varlen else 1)) if packed else None
+        flash.flash_attention.padded = bool(cfg.get("padded"))
         implementation = (
             "simulated_flash"
             if attention in FLASH

@@ -340,6 +340,64 @@ def test_flash_attention(tracker):
     assert tracker.peak - start == size * 2 + 2 * size // 4 * 2 + 8 * 256 * 4 + size * 4 + 2 * size * 2
 
 
+def test_a_gradient_put_into_zeros_is_there_once(tracker):
+    """``index_backward`` writes over the zeros that it made, but for tensor subclasses."""
+    x = torch.empty(256, 256, requires_grad=True)
+    picked = x[torch.empty((128,), dtype=torch.int64)]
+    grad = torch.empty_like(picked)
+    start = tracker.now
+    tracker.reset_peak()
+    picked.backward(grad)
+    assert tracker.peak - start == 256 * 256 * 4
+
+
+def test_flash_attention_of_padded_rows(tracker):
+    """Two rows of 256, one token of which is padding: copies of the others are saved and their output, beside the one put back in place.
+
+    Backward: that output's gradient without padding, three gradients, and the kernel's own buffers with 128 rows more for each sequence.
+    """
+    q, k, v = (torch.empty(2, n, 256, 64, dtype=torch.bfloat16, requires_grad=True) for n in (8, 2, 2))
+    mask = torch.empty((2, 256), dtype=torch.bool)
+    start = tracker.now
+    out, _ = flash.flash_attention(None, q, k, v, mask)
+    tokens, one = 2 * 256, 64 * 2
+    wide, narrow = rounded((tokens - 1) * 8 * one), rounded((tokens - 1) * 2 * one)
+    small = (
+        rounded(8 * (tokens - 1) * 4) + rounded(8 * (tokens - 1)) + 512
+    )  # log-sums, where the tokens stand, a state of chance
+    assert out.shape == (2, 256, 8, 64)
+    assert tracker.now - start == 2 * wide + 2 * narrow + small + tokens * 8 * one
+    grad = torch.empty_like(out)
+    start = tracker.now
+    tracker.reset_peak()
+    out.backward(grad)
+    rows = tokens - 1 + 2 * 128
+    kernel = rounded(8 * rows * 4) + rows * 8 * 64 * 4 + 2 * wide
+    assert tracker.peak - start == wide + wide + 2 * narrow + kernel
+
+
+def test_whole_rows_are_left_where_they_are():
+    """The mask of ones that comes with every batch asks for nothing."""
+    made = [flash.flash_mask(attention_mask=torch.ones(2, 8))]
+    flash.flash_attention.padded = True
+    made.append(flash.flash_mask(attention_mask=torch.ones(2, 8)))
+    flash.flash_attention.padded = False
+    assert made[0] is None
+    assert made[1].shape == (2, 8)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_padding_makes_a_mask_under_sdpa(padded):
+    """A byte a pair of tokens, kept by a checkpoint; where a layer runs, two more in the queries' type, and keys and values widened."""
+    cfg = {"attn_implementation": "sdpa", "cut_cross_entropy": True, "optimizer": "sgd", "gradient_checkpointing": True}
+    live = run(rows=(2, 2048), padded=padded, **cfg)["live_at_peak"]
+    pairs, tokens = 2 * 2048 * 2048, 2 * 2048
+    out = 2 * 512 * tokens
+    assert sum(size for key, size in live.items() if "bool" in key) == padded * pairs
+    assert live["backward: empty.memory_format bfloat16"] == out + padded * 2 * pairs
+    assert live.get("backward: clone bfloat16", 0) == padded * 2 * out
+
+
 @pytest.mark.parametrize(
     ("dtype", "forward", "backward"), [(torch.float16, 4, 4 + 2), (torch.bfloat16, 8, 8), (torch.float32, 4, 8)]
 )
@@ -360,6 +418,15 @@ def test_softmax_in_float32(tracker, dtype, forward, backward):
     tracker.reset_peak()
     out.backward(grad)
     assert tracker.peak - start == pairs * backward
+
+
+def test_keys_widened_for_a_mask(tracker):
+    """The additive mask of every pair of tokens and row is saved, in the queries' type; the mask that was given is not."""
+    start = tracker.now
+    mask = torch.empty((1, 1, 256, 256), dtype=torch.bool)
+    out = attention(torch.bfloat16, groups=8, mask=mask)
+    assert tracker.now - start == 256 * 256 + 2 * 256 * 256 + 2 * 8 * 256 * 64 * 4 + 4 * 8 * 256
+    del out
 
 
 def test_int8_keeps_its_input_as_long_as_its_graph(tracker):

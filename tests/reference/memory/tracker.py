@@ -24,6 +24,7 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 GRANULE = 512
+INTO_ZEROS = (torch.ops.aten.scatter_add.default, torch.ops.aten.index_put.default)
 
 
 def rounded(nbytes: int) -> int:
@@ -93,8 +94,8 @@ class MemoryTracker(TorchDispatchMode):
                     self.see(out, str(func).removeprefix("aten."))
                 return out
         reused = func is torch.ops.aten.add.Tensor and _added_by_engine(args)
-        # gather's backward scatters into fresh zeros, in place but for tensor subclasses (``gather_backward``)
-        reused = reused or (func is torch.ops.aten.scatter_add.default and _called_by_engine(2))
+        # backwards that put a gradient into fresh zeros, in place but for tensor subclasses (``gather_backward``, ``index_backward``)
+        reused = reused or (func in INTO_ZEROS and _called_by_engine(2))
         out = func(*args, **(kwargs or {}))
         if reused:
             self._take_over(args[0], out)
