@@ -26,6 +26,8 @@ _FIELDS = (
     "memory_source",
     "memory_note",
     "compute_capability",
+    "multiprocessors",
+    "multiprocessors_source",
     "gfx",
     "bf16",
     "memory_bandwidth_gb_s",
@@ -55,6 +57,8 @@ class GpuRow:
     memory_source: str | None
     memory_note: str | None
     compute_capability: tuple[int, int] | None
+    multiprocessors: int | None
+    multiprocessors_source: str | None
     gfx: str | None
     bf16: bool
     memory_bandwidth_gb_s: float
@@ -83,6 +87,7 @@ class GpuRow:
             fp16_flops=_flops(self.fp16_tflops_dense),
             power_watts=self.tdp_watts,
             price_per_hour=price_per_hour,
+            multiprocessors=self.multiprocessors,
         )
 
 
@@ -101,6 +106,9 @@ def build_gpu(row: Row) -> GpuRow:
     capability = row.optional_text("compute_capability", _CAPABILITY)
     if (capability is None) == (vendor == Vendor.NVIDIA):
         raise row.fault("compute_capability belongs to every NVIDIA card and to no other")
+    multiprocessors, read_at = row.optional_whole("multiprocessors"), row.optional_text("multiprocessors_source")
+    if (multiprocessors is None or read_at is None) == (vendor == Vendor.NVIDIA):
+        raise row.fault("multiprocessors and their source belong to every NVIDIA card")
     return GpuRow(
         id=row.text("id", _SLUG),
         name=row.text("name"),
@@ -114,6 +122,8 @@ def build_gpu(row: Row) -> GpuRow:
         memory_source=row.optional_text("memory_source"),
         memory_note=row.optional_text("memory_note"),
         compute_capability=None if capability is None else parse_capability(capability),
+        multiprocessors=multiprocessors,
+        multiprocessors_source=read_at,
         gfx=row.optional_text("gfx"),
         bf16=row.flag("bf16"),
         memory_bandwidth_gb_s=row.number("memory_bandwidth_gb_s"),

@@ -355,7 +355,7 @@ class _Search:
                 return self.first(place, rung, last, capacity_bytes)
             if self.bytes(below) < self.bytes(place):
                 place = below
-        return self.floor
+        return self.floor if self.fits(self.floor, capacity_bytes) else self.smallest()
 
     def first(self, place: Place, rung: int, last: int, capacity_bytes: int) -> Place:
         """The first position on ``rung`` that fits, ``last`` being known to."""
@@ -369,12 +369,14 @@ class _Search:
         return _with(place, rung, low)
 
     def smallest(self) -> Place:
-        """Every rung at its smallest where that saves anything."""
-        place = self.top
-        for rung, last in enumerate(self.floor):
-            below = _with(place, rung, last)
-            if self.bytes(below) < self.bytes(place):
-                place = below
+        """Every rung at its smallest where that saves anything: after a rung below it one may that did not before."""
+        place, before = self.top, None
+        while place != before:
+            before = place
+            for rung, last in enumerate(self.floor):
+                below = _with(place, rung, last)
+                if self.bytes(below) < self.bytes(place):
+                    place = below
         return place
 
     def fitted(self, place: Place, *, fits: bool) -> Fitted:

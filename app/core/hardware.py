@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from app.core.context import UNKNOWN, Context, cuda_context
 from app.core.units import gib_to_bytes
 
 
@@ -39,6 +40,7 @@ class Hardware:
     price_per_hour: float | None = None
     """What an hour of one GPU costs, in whatever currency a person has in mind."""
 
+    multiprocessors: int | None = None
     offered_bytes: int | None = None
     """What the card's driver offers, where ``capacity_bytes`` was typed in its place."""
 
@@ -51,6 +53,13 @@ class Hardware:
             marketed_memory_gb=float(vram_gib),
             offered_bytes=self.capacity_bytes,
         )
+
+    @property
+    def context(self) -> Context:
+        """What a process takes beside its tensors."""
+        if self.compute_capability is None or self.multiprocessors is None:
+            return UNKNOWN
+        return cuda_context(self.multiprocessors, self.compute_capability)
 
     @property
     def data_parallel(self) -> int:

@@ -21,7 +21,7 @@ ROWS_ABOVE = 4
 """A parser often complains only further down."""
 _AFTER_COLON = re.compile(rf"[\w.-]+:(?=[{SPACES}])")
 _KEY = re.compile(rf"[\w.-]+(?=[{COLONS}])")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d{1,20}\.?\d{0,20}|\.\d{1,20})([eE][-+]?\d{1,3})?")
 
 
 class Lookalike(NamedTuple):
@@ -81,7 +81,7 @@ def number_of(text: str) -> tuple[float | int, str] | None:
     plain = text.strip().translate(dict.fromkeys(map(ord, MINUSES), "-"))
     if not _NUMBER.fullmatch(plain):
         return None
-    return (int(plain) if plain.lstrip("-+").isdigit() else float(plain)), sign
+    return (int(plain) if plain.lstrip("-+").isdecimal() else float(plain)), sign
 
 
 def unseen(text: str) -> str | None:

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from app.core.collating import Padding
+from app.core.context import UNKNOWN, Context
 from app.core.hardware import Hardware
 from app.core.methods.settings import PeftMethod, VirtualTokens
 from app.core.targets import safe_pattern
@@ -246,10 +247,15 @@ class Run:
     likelihood: bool = False
     """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
 
+    context: Context = UNKNOWN
+    """What the process holds on the card beside its tensors."""
+
     def on(self, hardware: Hardware | None) -> "Run":
-        """The same on a card: before Ampere SDPA has no FlashAttention behind it."""
-        older = hardware is not None and hardware.before_ampere and self.attention is Attention.SDPA
-        return replace(self, ampere=False) if older else self
+        """The same on a card: its context, and before Ampere SDPA has no FlashAttention behind it."""
+        if hardware is None:
+            return self
+        older = hardware.before_ampere and self.attention is Attention.SDPA
+        return _with(replace(self, ampere=False) if older else self, context=hardware.context)
 
     @cached_property
     def switches(self) -> Switches:
@@ -357,7 +363,15 @@ class Run:
 
 
 _NUMBERS = frozenset(
-    ("lora", "sequence_len_tokens", "micro_batch_size", "gradient_accumulation_steps", "optimizer", "eval_batch_size")
+    (
+        "lora",
+        "sequence_len_tokens",
+        "micro_batch_size",
+        "gradient_accumulation_steps",
+        "optimizer",
+        "eval_batch_size",
+        "context",
+    )
 )
 _AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
 _switches = attrgetter(*(field.name for field in fields(Run) if field.name not in _NUMBERS))

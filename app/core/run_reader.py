@@ -5,18 +5,16 @@ Source: Axolotl 0.19, ``axolotl/utils/schemas``.
 
 import marshal
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from app.core.axolotl.unmodelled import room
 from app.core.collating import Collating, collating
-from app.core.errors import FieldError, InvalidInput
+from app.core.errors import InvalidInput
 from app.core.kept import found_or_made
-from app.core.messages import message
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType
-from app.core.nearest import nearest
 from app.core.run import (
     CCE_PLUGIN,
     LIGER_PLUGIN,
@@ -34,6 +32,7 @@ from app.core.run import (
     Run,
 )
 from app.core.shown import shown
+from app.core.values import LONGEST_SEQUENCE, WHOLE, Values
 
 ATTENTION_OF = {
     "eager": Attention.EAGER,
@@ -63,8 +62,6 @@ ATTENTION_FLAGS = {
 """The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
 
 MOST_LAYERS = 1 << 16
-LONGEST_SEQUENCE = 1 << 24
-"""Tokens that ``sequence_len`` may be at most."""
 
 NO = (False, None, "false")
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
@@ -87,16 +84,6 @@ Q_GALORE = "q_galore_adamw8bit"
 Q_GALORE_TARGETS = ("attn", "mlp")
 """Where ``optim_target_modules`` is left out: ``check_qgalore`` of ``utils/schemas/validation.py``."""
 
-
-WHOLE: Mapping[str, range] = {
-    "sequence_len": range(1, LONGEST_SEQUENCE + 1),
-    "micro_batch_size": range(1, (1 << 16) + 1),
-    "eval_batch_size": range(1, (1 << 16) + 1),
-    "gradient_accumulation_steps": range(1, (1 << 20) + 1),
-    "lora_r": range(1, (1 << 16) + 1),
-    "lora_alpha": range(1, (1 << 20) + 1),
-}
-"""Keys of whole numbers, which nothing but themselves is read from, and what they may be."""
 
 _SAID: OrderedDict[tuple[bytes, tuple[str, ...]], Run] = OrderedDict()
 MOST_SAID, LONGEST_SAID = 1024, 4096
@@ -148,93 +135,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-class _Reader:
-    """Collects every fault of a configuration before raising."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
-        self.given = {key for key, value in config.items() if value is not None}
-        self.errors: list[FieldError] = []
-
-    def fault(self, key: str, code: str, **params: Any) -> None:
-        self.errors.append(FieldError(f"/config/{key}", message(code, key=key, **params)))
-
-    def whole(self, key: str, default: int) -> int:
-        least, most = WHOLE[key][0], WHOLE[key][-1]
-        value = self.config.get(key)
-        if value is None:
-            return default
-        number: int | None = None
-        if isinstance(value, int) and not isinstance(value, bool):
-            number = value
-        elif (isinstance(value, float) and value.is_integer()) or (
-            isinstance(value, str) and value.strip().lstrip("+-").isdigit() and len(value) < 20
-        ):
-            number = int(value)
-        if number is None:
-            self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
-            return default
-        if not least <= number <= most:
-            self.fault(key, "error.config.range", given=number, least=least, most=most)
-            return default
-        return number
-
-    def number(self, key: str, default: float, least: float, most: float) -> float:
-        value = self.config.get(key)
-        if value is None:
-            return default
-        try:
-            if isinstance(value, bool):
-                raise ValueError
-            number = float(value)
-        except (TypeError, ValueError):
-            self.fault(key, "error.config.number", given=shown(value), least=least, most=most)
-            return default
-        if not least <= number <= most:
-            self.fault(key, "error.config.range", given=number, least=least, most=most)
-            return default
-        return number
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        value = self.config.get(key)
-        if value is None:
-            return default
-        if isinstance(value, bool):
-            return value
-        if value in (0, 1):
-            return bool(value)
-        if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
-            return value.lower() in ("true", "yes", "on", "1")
-        self.fault(key, "error.config.boolean", given=shown(value))
-        return default
-
-    def those_on(self, keys: Collection[str]) -> tuple[str, ...]:
-        return () if self.given.isdisjoint(keys) else tuple([key for key in keys if self.flag(key)])
-
-    def names(self, key: str) -> tuple[str, ...]:
-        value = self.config.get(key)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            return (value,)
-        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        self.fault(key, "error.config.names", given=shown(value))
-        return ()
-
-    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
-        value = self.config.get(key)
-        if value is None:
-            return default
-        if isinstance(value, str) and value in allowed:
-            return value
-        allowed = tuple(name for name in allowed if name)
-        close = nearest(str(value), allowed, count=1)
-        if close:
-            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
-        else:
-            self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
-        return default
+class _Reader(Values):
+    """Puts the run together, and collects every fault of a configuration before raising."""
 
     def run(self) -> Run:
         adapter = self.choice("adapter", "", ADAPTERS)
@@ -496,7 +398,7 @@ class _Reader:
         rank, default = self.optim_args().get("rank", ""), 128
         if self.config.get("optimizer") == Q_GALORE:
             rank, default = str(self.config.get("qgalore_rank")), 256
-        return int(rank) if rank.isdigit() and 0 < int(rank) < 1 << 16 else default
+        return int(rank) if rank.isdecimal() and 0 < int(rank) < 1 << 16 else default
 
     def optimizer_states(self) -> int:
         """Momentum of SGD, and of RMSprop, which can keep an average of gradients too."""

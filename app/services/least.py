@@ -10,7 +10,7 @@ from app.core.fit import LEAST_RANK, SHORTEST_SEQUENCE
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Goal, Wish
 from app.services.inputs import ResolvedModel
-from app.services.reach import LEAST_BYTES_PER_PARAMETER, generation, least_bytes
+from app.services.reach import LEAST_BYTES_PER_PARAMETER, generation, least_bytes, more_than_generation
 
 METHODS = ("qlora", "lora", "full")
 """From the one that takes least memory to the one that takes most."""
@@ -29,19 +29,20 @@ def least_process_bytes(catalog: Catalog, model_id: str, hardware: Hardware, met
     Raises:
         UnknownName: no model has this id.
     """
-    return _least(catalog, catalog.models.get(model_id).id, generation(hardware), method)
+    need = _least(catalog, catalog.models.get(model_id).id, generation(hardware), method)
+    return None if need is None else need + more_than_generation(hardware)[0]
 
 
 def fitting_models(catalog: Catalog, hardware: Hardware, rows: Iterable[ModelRow]) -> dict[str, int]:
     """Those of ``rows`` that QLoRA trains on one card of this kind, by id, with what that takes at the least."""
-    card = generation(hardware)
+    card, room = generation(hardware), hardware.capacity_bytes - more_than_generation(hardware)[0]
     found = {}
     for row in rows:
         if LEAST_BYTES_PER_PARAMETER * catalog.architecture(row.id).total_parameters > hardware.capacity_bytes:
             continue
         need = _least(catalog, row.id, card, METHODS[0])
-        if need is not None and need <= hardware.capacity_bytes:
-            found[row.id] = need
+        if need is not None and need <= room:
+            found[row.id] = need + hardware.capacity_bytes - room
     return found
 
 

@@ -136,18 +136,22 @@ def _smallest_gpu(
     for row in sorted(catalog.gpus.rows, key=lambda row: (row.memory_bytes, row.name)):
         if row.memory_bytes < SMALLEST_SHARE * need_bytes or row.vendor not in vendors:
             continue
-        card = generation(row.hardware())
-        if least(card) > row.memory_bytes:
+        hardware = row.hardware()
+        card, (beside, beside_most) = generation(hardware), more_than_generation(hardware)
+        if least(card) + beside > row.memory_bytes:
             continue
         takes, most = at_room(card)
-        if most <= row.memory_bytes:
-            return Roomier(roomy=(row, takes), tight=tight)
-        tight = tight or (row, least(card))
+        if most + beside_most <= row.memory_bytes:
+            return Roomier(roomy=(row, takes + beside), tight=tight)
+        tight = tight or (row, least(card) + beside)
     return Roomier(roomy=None, tight=tight)
 
 
 def generation(hardware: Hardware) -> Hardware:
-    """What the smallest configuration depends on: cards that differ in size and speed alone share what is found."""
+    """What the smallest configuration depends on: cards that differ in size and speed alone share what is found.
+
+    It has no context of its own: ``more_than_generation`` makes up for that.
+    """
     return replace(
         hardware,
         name="",
@@ -162,7 +166,14 @@ def generation(hardware: Hardware) -> Hardware:
         power_watts=None,
         price_per_hour=None,
         offered_bytes=None,
+        multiprocessors=None,
     )
+
+
+def more_than_generation(hardware: Hardware) -> tuple[int, int]:
+    """What a process takes on a card more than on one of its generation, expected and at the most: its context."""
+    own, shared = hardware.context, generation(hardware).context
+    return own.beside_bytes - shared.beside_bytes, own.most_bytes - shared.most_bytes
 
 
 def relative(
@@ -219,7 +230,7 @@ def _largest(
     better: Callable[[ModelRow], Any],
 ) -> Trainable | None:
     """The best of the largest that fit, smaller than the one asked for and a mixture of experts only where that is."""
-    card = generation(hardware)
+    card, (beside, beside_most) = generation(hardware), more_than_generation(hardware)
     found: list[tuple[int, Trainable]] = []
     for parameters, model_id in _by_size(catalog):
         if found and parameters < ABOUT_AS_LARGE * found[0][0]:
@@ -231,8 +242,8 @@ def _largest(
         if not (alike and smaller and light and suits(row)):
             continue
         takes = _at_room(catalog, model_id, card, method, wish.goal, wish.install)
-        if takes is not None and takes[1] <= hardware.capacity_bytes:
-            trainable = Trainable(row=row, process_bytes=takes[0], sequence_len_tokens=takes[2])
+        if takes is not None and takes[1] + beside_most <= hardware.capacity_bytes:
+            trainable = Trainable(row=row, process_bytes=takes[0] + beside, sequence_len_tokens=takes[2])
             found.append((parameters, trainable))
     return max((trainable for _, trainable in found), key=lambda one: better(one.row), default=None)
 

@@ -272,7 +272,7 @@ def _of_the_file(form: Form) -> dict[str, Any]:
         found["datasets"] = [row]
     if form["goal"] in own_keys.PREFERENCES:
         found["rl"] = form["goal"]
-    if form["sequence_len"].isdigit():
+    if form["sequence_len"].isdecimal():
         found["sequence_len"] = int(form["sequence_len"])
     return found
 

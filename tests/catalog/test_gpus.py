@@ -24,6 +24,8 @@ GOOD = """
   memory_bytes: 25000000000
   memory_basis: torch_total_memory
   compute_capability: "8.9"
+  multiprocessors: 128
+  multiprocessors_source: "https://example.org/"
   bf16: true
   memory_bandwidth_gb_s: 1000
   bf16_tflops_dense: 100
@@ -86,6 +88,7 @@ def test_hardware_keeps_what_the_card_says(catalog: Catalog) -> None:
     [
         ('compute_capability: "8.9"', "compute_capability: null", "belongs to every NVIDIA card"),
         ('compute_capability: "8.9"', 'compute_capability: "89"', "compute_capability is '89'"),
+        ("  multiprocessors: 128\n", "", "multiprocessors and their source belong to every NVIDIA card"),
         ("vendor: nvidia", "vendor: intel", "vendor must be one of nvidia, amd"),
         ("memory_bytes: 25000000000", "memory_bytes: 24", "memory_bytes must be a whole number"),
         ("bf16: true", "bf16: maybe", "bf16 must be true or false"),

@@ -32,7 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
@@ -106,7 +106,7 @@ class _Watch:
         return Told(fate if self.failed else "survived", self.failed, self.seconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Reach:
     """Which tests run which lines; the empty name stands for lines that run while modules are imported."""
 
@@ -120,6 +120,11 @@ class Reach:
             return self.chosen
         lines = self.by_line.get(mutant.path, {})
         return frozenset().union(*(lines.get(line, frozenset()) for line in range(mutant.line, mutant.end + 1)))
+
+    @cached_property
+    def traced(self) -> frozenset[str]:
+        """Tests that run any line at all; the others read tables, or the product's files."""
+        return frozenset().union(*(names for lines in self.by_line.values() for names in lines.values()))
 
     def beside(self, mutant: Mutant) -> frozenset[str]:
         """Those that run anything of the memory model, for what is part of it; all of them for what it stands on."""
@@ -264,7 +269,9 @@ class Judge:
     def ordered(self, mutant: Mutant, items: Mapping[str, pytest.Item]) -> list[str]:
         """The tests of a mutant, snapshots last: first what has killed most in this file for each second it takes."""
         names = self.reached.tests(mutant)
-        reached = names & items.keys() or (self.reached.beside(mutant) & items.keys() if names else frozenset())
+        if "" in names:  # what was made while modules were imported may be read by tests that run none of its lines
+            names |= self.reached.beside(mutant) | (items.keys() - self.reached.traced)
+        reached = names & items.keys()
 
         def worth(test: str) -> float:
             return (0.2 + self.kills[mutant.path, test]) / (0.01 + self.seconds[test])

@@ -53,7 +53,7 @@ def test_the_answer_holds(catalog: Catalog, gpu: str, objective: Objective, vary
     again = estimate(catalog=catalog, config=found.config, hardware=hardware)
     assert again.memory == found.estimate.memory
     assert (found.outcome is Outcome.FITS) == (again.memory.process_bytes <= hardware.capacity_bytes)
-    before = estimate(catalog=catalog, config=CONFIG).memory.process_bytes
+    before = estimate(catalog=catalog, config=CONFIG, hardware=hardware).memory.process_bytes
     assert sum(change.saves_bytes for change in found.changes) == before - again.memory.process_bytes
     for change in found.changes:
         assert (CONFIG.get(change.key), found.config.get(change.key)) == (change.before, change.after)

@@ -18,10 +18,9 @@ def test_each_method_takes_more_than_the_one_before(catalog: Catalog) -> None:
     assert needs == sorted(needs)  # type: ignore[type-var]  # None was ruled out above
 
 
-def test_cards_of_one_generation_need_the_same(catalog: Catalog) -> None:
-    needs = {
-        least_process_bytes(catalog, LLAMA, catalog.gpus.get(id_).hardware(), "qlora") for id_ in ("rtx-4090", "l40s")
-    }
+def test_cards_of_one_generation_need_the_same_beside_their_contexts(catalog: Catalog) -> None:
+    cards = [catalog.gpus.get(id_).hardware() for id_ in ("rtx-4090", "l40s", "rtx-4060")]
+    needs = {(least_process_bytes(catalog, LLAMA, card, "qlora") or 0) - card.context.beside_bytes for card in cards}
     assert len(needs) == 1
 
 

@@ -43,8 +43,9 @@ def memory(model: str, gpu: str, tokens: int) -> Memory:
 )
 def test_every_point_is_what_the_estimate_says(model: str, gpu: str, own: int) -> None:
     architecture = CATALOG.architecture(model)
-    capacity = CATALOG.gpus.get(gpu).memory_bytes
-    found = by_length(meter=Meter(architecture, None), config={**QLORA, "sequence_len": own}, capacity_bytes=capacity)
+    card = CATALOG.gpus.get(gpu).hardware()
+    capacity = card.capacity_bytes
+    found = by_length(meter=Meter(architecture, card), config={**QLORA, "sequence_len": own}, capacity_bytes=capacity)
     tokens = [point.sequence_len_tokens for point in found.points]
     assert own in tokens
     assert tokens == sorted(set(tokens))

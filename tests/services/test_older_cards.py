@@ -41,7 +41,8 @@ def _said(found: Estimate) -> list[int]:
 def test_grouped_keys_make_scores_of_every_pair_there(catalog: Catalog) -> None:
     """The figure is larger by what is said, which is of the size of the scores in fp32."""
     old, new = _on(catalog, "t4"), _on(catalog, "rtx-4090")
-    more = old.memory.process_bytes - new.memory.process_bytes
+    beside = [catalog.gpus.get(card).hardware().context.beside_bytes for card in ("t4", "rtx-4090")]
+    more = old.memory.process_bytes - beside[0] - (new.memory.process_bytes - beside[1])
     assert _said(old) == [more]
     assert more > 4 * 32 * 4096 * 4096
 

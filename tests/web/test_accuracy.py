@@ -49,7 +49,8 @@ def test_the_summary_is_of_the_cases(get: Get) -> None:
     ]
     errors = [abs(case.estimated_bytes / case.reference_bytes - 1) for case in cases]
     assert cells[0] == f"{len(cases):,}"
-    assert cells[1] == f"{100 * median(errors):.2f}\u00a0%"
+    middle = 100 * median(errors)
+    assert cells[1] == (f"{middle:.2f}\u00a0%" if middle >= 0.005 else f"{middle:.4f}\u00a0%")
     assert cells[3] == f"{100 * max(errors):.2f}\u00a0%"
     assert errors_of([]) is None
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.core.architecture import Kind
+from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import unpacking
 from app.core.axolotl.coverage import (
     LORA_KERNELS,
@@ -246,11 +246,24 @@ def relora(subject: Subject) -> Iterator[Finding]:
         yield fails("relora_optimizer", "optimizer", given=subject.text("optimizer"))
     if subject.on("peft_use_dora"):
         yield misleads("relora_dora", "peft_use_dora")
-    if subject.on("load_in_4bit"):
+    quantized = subject.on("load_in_4bit") or subject.on("load_in_8bit")
+    if quantized and subject.architecture is not None and _transposed(subject.architecture):
+        yield fails("relora_transposed", "relora", fix=Fix(unset=("relora",)), model_type=subject.model_type or "")
+    elif subject.on("load_in_4bit"):
         given = [key for key in REPLACING if subject.given(key)]
         replaced = not given or all(subject.flag(key) for key in REPLACING)
         fix = Fix(unset=("relora",))
         yield misleads("relora_unpacked", "relora", fix=fix) if replaced else fails("relora_packed", "relora", fix=fix)
+
+
+def _transposed(architecture: Architecture) -> bool:
+    """Whether linears lie in the checkpoint the other way round than bitsandbytes keeps them.
+
+    Axolotl's merge of a quantised base adds PEFT's update to the checkpoint's weight, and PEFT takes the layer for one
+    that is not transposed: run on a GPT-2 with PEFT 0.20.0 and bitsandbytes 0.50.2, ``merge_and_save`` stops at weights
+    that are not square. In 16 bits it asks the layer itself, and goes on.
+    """
+    return any(module.kind is Kind.CONV1D for module in architecture.modules)
 
 
 def restart_keys(subject: Subject) -> Iterator[Finding]:

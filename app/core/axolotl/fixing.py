@@ -12,6 +12,8 @@ from typing import Any
 
 from app.core.findings import Effect, Finding, Fix, gathered
 
+_POSITION = re.compile(r"\d{1,9}\]")
+
 GRAVE = frozenset((Effect.REJECTED, Effect.FAILS_AT_RUN))
 MOST_LOOKED_AT = 1_200
 """Entries that are looked through for all fixes of a file together: some 20 looks at what people have.
@@ -118,7 +120,7 @@ def steps(name: str) -> tuple[str | int, ...]:
     for part in name.split("."):
         head, *positions = part.split("[")
         found.append(head)
-        found += [int(position.rstrip("]")) for position in positions if position.rstrip("]").isdigit()]
+        found += [int(position[:-1]) for position in positions if _POSITION.fullmatch(position)]
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from typing import Any, TypeAlias
 
 from app.core.architecture import Architecture
@@ -55,12 +56,13 @@ class Subject:
         return [(key, type(value)) for key, value in self.config.items()]
 
     def number(self, key: str) -> float | None:
-        """A key's value where it is a number or, as pydantic takes it, a number in text or a boolean."""
+        """A key's value where it is a finite number or, as pydantic takes it, one in text or a boolean."""
         value = self.config.get(key)
         try:
-            return float(value) if isinstance(value, str | int | float) else None
+            number = float(value) if isinstance(value, str | int | float) else inf
         except (ValueError, OverflowError):
             return None
+        return number if isfinite(number) else None
 
     def names(self, key: str) -> tuple[str, ...]:
         """The texts of a list, or a single one."""

@@ -162,7 +162,7 @@ def compared_early(subject: Subject) -> Iterator[Finding]:
     for key, others in READ_AS_NUMBER:
         given = subject.config.get(key)
         if isinstance(given, str) and subject.number(key) is not None and not any(map(subject.given, others)):
-            fix = Fix(set={key: int(given)}, safe=True) if given.strip().isdigit() else None
+            fix = Fix(set={key: int(given)}, safe=True) if given.strip().isdecimal() else None
             yield rejected("compared_early", key, fix=fix, key=key, given=given[:40])
 
 

@@ -95,7 +95,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="deepcompile", less=20, more=20, why="compiled"),
     Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
     Unmodelled(key="layer_offloading", less=90, priced=offloads_layers),
-    Unmodelled(key="tiled_mlp", less=15, priced=runs_tiles_as_written, why="compiled"),
+    Unmodelled(key="tiled_mlp", less=15, priced=runs_tiles_as_written),
     Unmodelled(key="selective_checkpointing", more=40, priced=keeps_attention),
     Unmodelled(key="fp8", less=25, more=15, why="torchao"),
     Unmodelled(key="qat", more=50, why="torchao"),

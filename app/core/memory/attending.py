@@ -10,6 +10,7 @@ from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.rows import LayerRows
 from app.core.memory.traits import (
+    ALWAYS_MASKED,
     ATTENTION_HOLDERS,
     ATTENTION_IN,
     ATTENTION_OUT,
@@ -54,10 +55,15 @@ def masked(architecture: Architecture, run: Run) -> bool:
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:
     """Which kernel layers of each window run, None being those that see the whole row."""
     lengths, padded = takes_lengths(architecture, run), masked(architecture, run)
+    always = architecture.computes_as in ALWAYS_MASKED
     scoring = frozenset(block.sliding_window for block in architecture.blocks if _scores_without_mask(run, block))
     return {
         window: kernel_of(
-            run, row_tokens=row_tokens, window=window, by_lengths=lengths, padded=padded and window not in scoring
+            run,
+            row_tokens=row_tokens,
+            window=window,
+            by_lengths=lengths,
+            padded=always or (padded and window not in scoring),
         )
         for window in {block.sliding_window for block in architecture.blocks}
     }

@@ -17,7 +17,7 @@ from app.core.memory.layers import LayerSpec
 from app.core.memory.operations import FULL
 from app.core.memory.rows import dropouts_of
 from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN
-from app.core.memory.traits import ADDED_POSITIONS, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
+from app.core.memory.traits import ADDED_POSITIONS, ALWAYS_MASKED, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
 
@@ -55,22 +55,28 @@ def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int,
     return masked + FULL * width
 
 
-def mask_bytes(architecture: Architecture, run: Run, specs: Iterable[LayerSpec], itemsize: int) -> int:
+def mask_bytes(
+    architecture: Architecture, run: Run, specs: Iterable[LayerSpec], itemsize: int, *, made: bool = True
+) -> int:
     """Packed bytes of the masks that are made once for all layers: numbers for eager attention, else truth values.
 
     ``itemsize`` is the embedding's output's. Models whose layers attend in two ways make both masks, whichever layers
-    there are. SDPA needs none for the whole row, and one of a window serves all rows, unless rows differ: by padding,
-    by their documents.
+    there are, and let go of one that no layer took: ``made`` tells the forward, where they have names, from what comes
+    after. SDPA needs none for the whole row, and one of a window serves all rows, unless rows differ: by padding, by
+    their documents.
     """
     attending = [spec for spec in specs if spec.heads is not None]
     kernels = {spec.kernel for spec in attending}
-    both = 2 if architecture.computes_as in BOTH_MASKS else 1
+    both = 1
+    if architecture.computes_as in BOTH_MASKS:
+        taken = {block.sliding_window is None for block in architecture.blocks if block.attention_heads}
+        both = 2 if made else len(taken)
     if Kernel.EAGER in kernels:
         return both * SQUARE * itemsize
     if Kernel.SDPA_MASKED not in kernels:
         return 0
-    apart = run.sample_packing or masked(architecture, run)
-    return both * SQUARE if apart else ROW_SQUARE
+    packed = run.sample_packing and architecture.computes_as not in ALWAYS_MASKED
+    return both * SQUARE if packed or masked(architecture, run) else ROW_SQUARE
 
 
 def prompt_copies(adapter: Adapter, run: Run) -> int:

@@ -69,8 +69,8 @@ def _moved(architecture: Architecture, module: Module, storing: Storing) -> int:
     """Bytes of one instance's parameters: packed ones without their statistics."""
     itemsize = stored(architecture, module, storing)
     bias = round_up(itemsize * module.bias_parameters, GRANULE)
-    nf4 = storing.experts if module.kind is Kind.EXPERTS else storing.quantization
-    four = quantizes(architecture, module, storing) or (module.kind is Kind.EXPERTS and nf4 is Quantization.NF4)
+    experts = module.kind is Kind.EXPERTS and storing.experts is Quantization.NF4
+    four = experts or quantizes(architecture, module, storing)
     weight = ceil_div(module.weight_parameters, 2) if four else itemsize * module.weight_parameters
     return round_up(weight, GRANULE) + bias
 

@@ -137,10 +137,11 @@ def _run(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         return _parallel(t, spec, x)
     residual = x
     held: list[Tensor] = []
+    named: list[Tensor] = []
     if spec.heads is not None or spec.mixer is not None:
         hidden = _normed(t, spec.input_norm, x)
         held.append(hidden)
-        hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden))
+        hidden = bottleneck(t, spec.behind_attention, _mixed(t, spec, hidden, named))
         hidden = _dropped(t, hidden, drops=spec.drops_attention)
         hidden = _normed(t, spec.attention_norm, hidden)
         held.append(hidden)
@@ -209,15 +210,19 @@ def _normed(t: Tape, spec: NormSpec | None, x: Tensor) -> Tensor:
     return x if spec is None else normalise(t, spec, x)
 
 
-def _mixed(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
-    """Softmax attention, a mixer of another kind, or both side by side (Falcon-H1)."""
+def _mixed(t: Tape, spec: LayerSpec, x: Tensor, named: list[Tensor]) -> Tensor:
+    """Softmax attention, a mixer of another kind, or both side by side (Falcon-H1).
+
+    The layer's code has names for what both make, and so holds it to its end.
+    """
     if spec.mixer is None:
         return _attention(t, spec, x)
     mixed = run_mixer(t, spec.mixer, x)
     if spec.heads is None:
         return mixed
     mixed = scale(t, mixed)
-    return add(t, mixed, scale(t, _attention(t, spec, scale(t, x))))
+    named += (mixed, scale(t, _attention(t, spec, scale(t, x))))
+    return add(t, *named)
 
 
 def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:

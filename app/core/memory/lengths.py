@@ -2,9 +2,11 @@
 
 from app.core.architecture import Architecture
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.mixers import scan_chunk
 from app.core.memory.tape import Lengths
 from app.core.methods.settings import PeftType
 from app.core.run import Loss, Run
+from app.core.units import round_up
 
 
 def row_tokens(run: Run) -> int:
@@ -21,14 +23,20 @@ def lengths_of(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What a training step puts in."""
     row = row_tokens(run)
     tokens = row if run.one_row else run.tokens + virtual_tokens(run) * run.micro_batch_size
-    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
+    return _lengths(architecture, run, rank, tokens, row)
 
 
 def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengths:
     """What evaluation puts in: rows of the same length."""
     row = run.row_tokens + virtual_tokens(run)
     tokens = run.eval_batch_size * run.rows_per_sample * row
-    return Lengths(tokens=tokens, row=row, chunk=_chunk(architecture, run, tokens, row), rank=rank)
+    return _lengths(architecture, run, rank, tokens, row)
+
+
+def _lengths(architecture: Architecture, run: Run, rank: int, tokens: int, row: int) -> Lengths:
+    chunk, taken = _chunk(architecture, run, tokens, row), scan_chunk(architecture)
+    scanned = tokens // row * round_up(row, taken) if taken else 0
+    return Lengths(tokens=tokens, row=row, chunk=chunk, rank=rank, scanned=scanned)
 
 
 def _chunk(architecture: Architecture, run: Run, tokens: int, row: int) -> int:

@@ -30,7 +30,7 @@ from app.core.memory.operations import (
     split,
 )
 from app.core.memory.products import product
-from app.core.memory.tape import TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import SCANNED, TOKEN, Gradients, Tape, Tensor
 from app.core.units import ceil_div
 
 
@@ -99,6 +99,16 @@ class MixerSpec:
     def inner(self) -> int:
         """Elements a token of the scan's result."""
         return self.named("out_proj").inputs
+
+
+def scan_chunk(architecture: Architecture) -> int:
+    """Tokens of a row that a model's scan takes together; 0 where none scans."""
+    form = FORMS.get(architecture.computes_as)
+    if form is None or form is Mixer.SHORT_CONVOLUTION:
+        return 0
+    if form is Mixer.STATE_SPACE_DUAL:
+        return max(block.scan_chunk for block in architecture.blocks)
+    return DELTA_CHUNK if form is Mixer.GATED_DELTA_NET else SCAN_CHUNK
 
 
 def scans(architecture: Architecture) -> bool:
@@ -174,7 +184,7 @@ def _selective_scan(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
     decays = t.fresh(spec.inner * (spec.state + 2), FULL)
     turned = [t.fresh(one.elements, one.itemsize) for one in (b, c, gate, hidden)]
     out = t.fresh(inner, itemsize)
-    borders = t.fresh(ceil_div(2 * spec.inner * spec.state, SCAN_CHUNK) * TOKEN, FULL)
+    borders = t.fresh(ceil_div(2 * spec.inner * spec.state, SCAN_CHUNK) * SCANNED, FULL)
     gated = t.fresh(inner, itemsize)
     inputs = (hidden, time, b, c, gate)
     sizes = [(one.elements, one.itemsize) for one in inputs]
@@ -206,14 +216,14 @@ def _state_space_dual(t: Tape, spec: MixerSpec, x: Tensor) -> Tensor:
 
 def _states(spec: MixerSpec) -> int:
     """Packed elements of the states at the chunks' borders."""
-    return ceil_div(spec.inner * spec.state, spec.chunk) * TOKEN
+    return ceil_div(spec.inner * spec.state, spec.chunk) * SCANNED
 
 
 def _dual_kernel(t: Tape, spec: MixerSpec, out: LinearSpec, x: Tensor) -> Tensor:
     """``MambaSplitConv1dScanCombinedFn``."""
     itemsize = x.itemsize
-    inner, channels, heads = spec.inner * TOKEN, spec.channels * TOKEN, spec.heads * TOKEN
-    states, pairs = _states(spec), spec.groups * spec.chunk * TOKEN
+    inner, channels, heads = spec.inner * TOKEN, spec.channels * TOKEN, spec.heads * SCANNED
+    states, pairs = _states(spec), spec.groups * spec.chunk * SCANNED
     narrow = spec.groups * spec.state * TOKEN
     normed = spec.norm is not None
     convolved = t.fresh(channels, itemsize)
@@ -264,12 +274,12 @@ def _dual_kernel(t: Tape, spec: MixerSpec, out: LinearSpec, x: Tensor) -> Tensor
 
 def _scan_forward(t: Tape, spec: MixerSpec, itemsize: int) -> list[Tensor]:
     """What the scan holds on its way."""
-    heads, states = spec.heads * TOKEN, _states(spec)
+    heads, states = spec.heads * SCANNED, _states(spec)
     held = [t.fresh(heads, FULL) for _ in range(2)]
     at_borders = t.fresh(states, FULL)
     held.append(t.fresh(states, itemsize))
     del at_borders
-    held.append(t.fresh(spec.groups * spec.chunk * TOKEN, FULL))
+    held.append(t.fresh(spec.groups * spec.chunk * SCANNED, FULL))
     return held
 
 
@@ -326,7 +336,7 @@ def _delta_rule(
     """``ChunkGatedDeltaRuleFunction``: saves normed queries and keys, values side by side, and a matrix a chunk."""
     itemsize = query.itemsize
     heads, wide, values = spec.heads * TOKEN, query.elements, value.elements
-    states = ceil_div(spec.state * spec.inner, DELTA_CHUNK) * TOKEN
+    states = ceil_div(spec.state * spec.inner, DELTA_CHUNK) * SCANNED
     beside = t.fresh(values, value.itemsize)
     normed = [t.fresh(wide, itemsize) for _ in range(2)]
     statistics = [t.fresh(heads, FULL) for _ in range(2)]

@@ -37,17 +37,22 @@ def hooks_see_layers(run: Training) -> bool:
 def streams_held(run: Training) -> int:
     """Inputs of layers that a layer's backward finds on the card though all of them were offloaded.
 
-    Under an adapter the embedding's output is a leaf that the graph holds to the end. The layer's own input is back;
-    with streams one more is under way, or not let go of yet.
+    Under an adapter the embedding's output is a leaf that the graph holds to the end. The layer's own input is back,
+    which a layer whose nodes the hooks take holds itself; with streams one more is under way, or not let go of yet.
     """
-    leaf = run.method is not Method.FULL
+    leaf, own = run.method is not Method.FULL, hooks_see_layers(run)
     match run.offloading:
         case Offloading.ALL:
-            return 3 if leaf else 1
+            return 3 - own if leaf else 1
         case Offloading.ALL_AT_ONCE:
-            return 2 if leaf else 0
+            return 2 - own if leaf else 0
         case _:
-            return 2 if leaf else 1
+            return leaf + (not marks_inputs(run))
+
+
+def marks_inputs(run: Training) -> bool:
+    """Whether hooks take the inputs of checkpoints that are not reentrant: a layer's is there to make it again."""
+    return run.offloading is Offloading.INPUTS and not run.reentrant
 
 
 def lets_go_itself(run: Training, *, between: bool) -> bool:

@@ -18,7 +18,7 @@ from app.core.memory.offloading import labels_stay
 from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
-from app.core.memory.process import CONTEXT_BYTES, Process
+from app.core.memory.process import Process
 from app.core.memory.step import Step, kernels_of
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
@@ -108,7 +108,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         added = steps.gradients + adapter.buffer_bytes + idle_bytes(architecture, run, adapter)
     peak = outline.weights + added + steps.states - steps.on_host + top.bytes
     process = Process.of(architecture, run)
-    training, loading = process.expected_bytes(peak), outline.loading + CONTEXT_BYTES
+    training, loading = process.expected_bytes(peak), outline.loading + run.context.beside_bytes
     return Memory(
         allocated_peak_bytes=peak,
         process_bytes=max(training, loading),

@@ -4,23 +4,21 @@ Measured in 90 trainings of Axolotl 0.19.0 on an H100 (``tests/data/memory/gpu``
 (``tests/data/memory/fitcheck-t4.json``): the band holds all of them.
 
 What the allocator reserves and does not use follows the largest tensor that a step makes and frees: a block for the
-logits in fp32 is seldom of use for anything else, and comes once or twice. On a card with room it stays; on a full one
-the allocator gives it back before it fails, so that it counts in the band and not in what is expected. The context
-grows with the card: 742 to 812 MiB on the H100, at most 184 MiB on the T4; cuBLAS's two workspaces come from PyTorch's
-allocator but not from the model, 32 MiB each on Hopper.
+logits in fp32 is seldom of use for anything else, and comes once or twice; scores of every pair of tokens come once
+more, since they are made and changed one after the other. On a card with room it stays; on a full one
+the allocator gives it back before it fails, so that it counts in the band and not in what is expected. What the card
+takes besides is ``app.core.context``'s.
 """
 
 from dataclasses import dataclass
 from typing import Self
 
 from app.core.architecture import Architecture
+from app.core.context import Context
 from app.core.kept import kept
 from app.core.run import Attention, Loss, Method, Offloading, Preference, Run
-from app.core.units import GIB, MIB
+from app.core.units import GIB
 
-CONTEXT_BYTES = (742 + 64) * MIB
-"""CUDA context with the kernels of PyTorch, bitsandbytes and Triton loaded, and the cuBLAS workspaces, on an H100."""
-CONTEXT_BAND_BYTES = (180 * MIB, 900 * MIB)
 UNUSED_PERCENT = (5, 8)
 """Reserved but unused beside blocks of the largest tensor, as per cent of the allocator's peak: expected, high."""
 UNUSED_PERCENT_OFFLOADING = (10, 20)
@@ -38,14 +36,17 @@ class Process:
 
     widest_bytes: int
     """The largest tensor that a step makes and frees."""
+    scores: bool
+    """Whether that is one of scores."""
     embedding_bytes: int
     """The gradient of an embedding that is trained: as large, where there is no such tensor."""
     offloading: bool
+    context: Context
 
     @classmethod
     def of(cls, architecture: Architecture, run: Run) -> Self:
         """Of a run: the logits of its loss or the scores of its attention."""
-        widest = 0
+        widest, scores = 0, False
         if run.preference is None:
             widest = LOGITS_ITEMSIZE.get(run.loss, 0) * run.tokens * architecture.vocab_size
         elif run.preference is not Preference.REWARD:  # all logits in fp32, whatever loss is set
@@ -53,18 +54,21 @@ class Process:
         if run.attention is Attention.EAGER or _mathematics(run):
             key = ("heads", run.attention)
             heads: int = kept(architecture, key, lambda: _scoring_heads(architecture, run.attention))
-            widest = max(widest, SCORE_ITEMSIZE * heads * run.tokens * run.row_tokens)
+            largest = SCORE_ITEMSIZE * heads * run.tokens * run.row_tokens
+            scores, widest = largest > widest, max(largest, widest)
         full = run.method is Method.FULL
         return cls(
             widest_bytes=widest,
+            scores=scores,
             embedding_bytes=run.itemsize * architecture.vocab_size * architecture.hidden_size if full else 0,
             offloading=run.offloading is Offloading.ALL,
+            context=run.context,
         )
 
     def expected_bytes(self, allocated_peak_bytes: int) -> int:
         """What ``nvidia-smi`` is expected to show where the card has no room for blocks that lie unused."""
         expected, _ = UNUSED_PERCENT_OFFLOADING if self.offloading else UNUSED_PERCENT
-        return allocated_peak_bytes * (100 + expected) // 100 + CONTEXT_BYTES
+        return allocated_peak_bytes * (100 + expected) // 100 + self.context.beside_bytes
 
     def range_bytes(
         self, allocated_peak_bytes: int, load_bytes: int = 0, room_percent: tuple[int, int] = (0, 0)
@@ -76,12 +80,13 @@ class Process:
         """
         less, more = room_percent
         _, high = UNUSED_PERCENT_OFFLOADING if self.offloading else UNUSED_PERCENT
-        blocks = self.widest_bytes * 11 // 10 + min(max(self.widest_bytes, self.embedding_bytes), GIB)
+        blocks = self.widest_bytes * (21 if self.scores else 11) // 10
+        blocks += min(max(self.widest_bytes, self.embedding_bytes), GIB)
         lowest = allocated_peak_bytes * (100 - less) // 100
         highest = allocated_peak_bytes * (100 + high) * (100 + more) // 10_000 + blocks
         return (
-            max(lowest, load_bytes) + CONTEXT_BAND_BYTES[0],
-            max(highest, load_bytes) + CONTEXT_BAND_BYTES[1],
+            max(lowest, load_bytes) + self.context.least_bytes,
+            max(highest, load_bytes) + self.context.most_bytes,
         )
 
 

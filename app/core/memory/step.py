@@ -33,6 +33,7 @@ from app.core.memory.offloading import (
     inputs_flying,
     labels_stay,
     lets_go_itself,
+    marks_inputs,
     streams_held,
 )
 from app.core.memory.optimizers import gradient_bytes
@@ -103,6 +104,8 @@ class Step:
         self.rowed = self.rows_table(adapter, embedding)
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, run, self.specs, self.embedding_itemsize)
+        taken = mask_bytes(architecture, run, self.specs, self.embedding_itemsize, made=False)
+        self.kept_masks = taken if self.checkpointed else 0
         self.prompt = prompt_copies(adapter, run)
         self.tables = self.position_tables(run)
         self.first_needs = self.first_input_needs_gradient()
@@ -228,7 +231,7 @@ class Step:
             stream=stream,
             compute=self.run.itemsize,
             checkpointed=again,
-            keeping_input=again and not self.offloaded,
+            keeping_input=again and (not self.offloaded or hooks_see_layers(self.run)),
             holding=again and (self.run.reentrant or hooks_see_layers(self.run)),
             gradients_present=self.found,
             needs_input=needs_input,
@@ -347,13 +350,6 @@ class Step:
         return sum((spec.heads.key + spec.heads.value) * self.run.itemsize for spec in self.specs if spec.heads)
 
     @property
-    def flying(self) -> int:
-        """Inputs of offloaded layers that are on the card all the same while the loss is made and differentiated."""
-        if not self.offloaded:
-            return 0
-        return (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
-
-    @property
     def alone(self) -> bool:
         """Whether the first layer is the last one too, so that what it reads is the embedding's output itself."""
         return len(self.layers) == 1 and not self.apart
@@ -379,7 +375,10 @@ class Step:
             stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
             others = sum(kept[:-2]) + self.cast - self.layers[-1].copies
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
-        held = self.batch + everything + (self.masks if self.checkpointed else 0) + self.flying
+        held = self.batch + everything + self.kept_masks
+        if self.offloaded:
+            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
+        flown = held
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + self.cast)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
@@ -393,10 +392,15 @@ class Step:
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
-        held = self.batch + everything + (self.masks if self.checkpointed else 0) + self.flying
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=held)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
+
+    @property
+    def flying(self) -> int:
+        """What the last layer's backward finds on its way to the host: the input of the layer below."""
+        waits = self.offloaded and len(self.layers) > 1 and marks_inputs(self.run)
+        return self.streams()[-1] if waits else 0
 
     def forward(self, kept: list[int], before: int, beside: int) -> Iterator[Group]:
         """The layers', at the last one of all and at the last that keeps what it saves: those below keep theirs."""
@@ -416,7 +420,7 @@ class Step:
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept) + (self.masks if self.checkpointed else 0) + self.waiting
+        below = sum(kept) + self.kept_masks + self.waiting
         if self.offloaded and self.layers:
             below += (streams_held(self.run) - self.counted) * self.streams()[0]
         pinned = 0
@@ -429,7 +433,8 @@ class Step:
                 pinned = 0
             place -= 1
             weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
-            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + pinned, weights=weights))
+            beside = pinned if place < len(self.layers) - 1 else self.flying
+            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + beside, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
             below += layer.lingering

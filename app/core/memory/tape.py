@@ -8,9 +8,10 @@ local, argument, saved tensor or gradient buffer lets go of it. The backward fol
 run, then what it saved; two gradients meeting are added into the first where nothing else holds it
 (``input_buffer.cpp``).
 
-Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C and the
-adapter's rank R, ``c + t T + s T S + u S + w S S + k C + r R + q T R``, packed into one integer of 64-bit fields, so
-that one recorded tape serves every length and rank.
+Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
+adapter's rank R and the tokens G that a scan takes in whole chunks,
+``c + t T + s T S + u S + w S S + k C + r R + q T R + g G``, packed into one integer of 64-bit fields, so that one
+recorded tape serves every length and rank.
 """
 
 import sys
@@ -34,6 +35,8 @@ CHUNK = 1 << (5 * FIELD)
 """One for each token in a chunk of the loss; of preferred answers, for each token that another follows."""
 RANK = 1 << (6 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
+SCANNED = 1 << (8 * FIELD)
+"""One for each token that a scan takes: the last chunk of each row counts whole."""
 MASK = TOKEN - 1
 WHOLE = 4
 """Bytes of a value in fp32, which no autocast computes in."""
@@ -43,8 +46,8 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int]
-"""Of 1, T, T S, S, S S, C, R and T R."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, S, S S, C, R, T R and G."""
 
 
 def fields(size: int) -> Coefficients:
@@ -57,32 +60,35 @@ def fields(size: int) -> Coefficients:
         (size >> (4 * FIELD)) & MASK,
         (size >> (5 * FIELD)) & MASK,
         (size >> (6 * FIELD)) & MASK,
-        size >> (7 * FIELD),
+        (size >> (7 * FIELD)) & MASK,
+        size >> (8 * FIELD),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens of the micro batch, of a row, and of a chunk of the loss, and the adapter's rank."""
+    """Tokens of the micro batch, of a row, of a chunk of the loss and of what is scanned, and the adapter's rank."""
 
     tokens: int
     row: int
     chunk: int = 0
     rank: int = 0
+    scanned: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
-        tokens, row = self.tokens, self.row
-        return tokens, tokens * row, row, row * row, self.chunk, self.rank, tokens * self.rank
+        tokens, row, rank = self.tokens, self.row, self.rank
+        return tokens, tokens * row, row, row * row, self.chunk, rank, tokens * rank, self.scanned
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, u, w, k, r, q = fields(size)
+        c, t, s, u, w, k, r, q, g = fields(size)
         tokens, row, rank = self.tokens, self.row, self.rank
-        return c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
+        found = c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
+        return found + g * self.scanned
 
 
 class Storage:

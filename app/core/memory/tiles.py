@@ -105,10 +105,9 @@ def _write_back(t: Tape, sums: list[Tensor]) -> None:
         made = [t.fresh(one.elements, one.itemsize) for one in sums]
         del made
         return
-    for one in sums:
-        if one.storage is not None:
-            one.storage.move(GRADIENTS)
-            t.kept.append(one.storage)
+    for storage in [one.storage for one in sums if one.storage is not None]:
+        storage.move(GRADIENTS)
+        t.kept.append(storage)
 
 
 def _trained(linears: Iterable[LinearSpec]) -> Sequence[tuple[int, int]]:

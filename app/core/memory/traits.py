@@ -74,6 +74,8 @@ BOTH_MASKS = frozenset(
     qwen2_moe""".split()
 )
 """Whose model makes a mask for the whole row and one for a window."""
+ALWAYS_MASKED = frozenset(("falcon",))
+"""Whose model makes a mask under SDPA whatever stands in the row (``allow_is_causal_skip=False``)."""
 TYPED_WINDOWS = frozenset(
     """exaone4 gemma2 gemma3 gemma3_text gemma4 gemma4_text gpt_oss ministral qwen2 qwen2_vl qwen2_5_vl qwen3""".split()
 )

@@ -14,13 +14,17 @@ from app.core.axolotl.rules import check
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from tests.core.axolotl.examples import AMPERE, HOPPER, schema
-from tests.core.axolotl.rule_cases import GOOD, LLAMA, QLORA, findings
+from tests.core.axolotl.rule_cases import GOOD, GPT2, LLAMA, QLORA, findings
 
 DIFFUSION = {"plugins": ["axolotl.integrations.diffusion.DiffusionPlugin"]}
 NEMO_GYM = {"plugins": ["axolotl.integrations.nemo_gym.NemoGymPlugin"], "nemo_gym_enabled": True}
 INIT = "peft_init_lora_weights"
 
+RELORA = {"relora": True, "jagged_restart_steps": 9, "lora_target_modules": ["c_attn"]}
+
 CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None, str, Effect], ...] = (
+    ("relora_transposed", RELORA | {"load_in_8bit": True}, GPT2, None, "relora", Effect.FAILS_AT_RUN),
+    ("relora_transposed", RELORA | QLORA, GPT2, None, "relora", Effect.FAILS_AT_RUN),
     (
         "virtual_tokens_packed",
         {"adapter": "prompt_tuning", "sample_packing": True, "attn_implementation": "flash_attention_2"},
@@ -246,3 +250,10 @@ def test_an_old_dataset_keeps_the_columns_that_it_names() -> None:
         "message_property_mappings": columns,
         "unset": ("datasets[0].conversation",),
     }
+
+
+def test_relora_over_transposed_weights_in_16_bits_runs() -> None:
+    """It asks the layer which way round its weight lies; of others the quantised merge is right too."""
+    assert "relora_transposed" not in findings(RELORA | {"peft_use_dora": True}, GPT2)
+    assert "relora_transposed" not in findings({**RELORA, "load_in_8bit": True, "lora_target_modules": ["q_proj"]})
+    assert "relora_packed" not in findings(RELORA | QLORA | {"lora_mlp_kernel": False}, GPT2)

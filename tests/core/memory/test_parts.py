@@ -12,6 +12,7 @@ from app.core.memory.breakdown import Breakdown
 from app.core.memory.forms import layer_specs
 from app.core.memory.layers import LayerSpec, Residual, run_layer
 from app.core.memory.loss import liger_chunk_tokens
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import keeping_output, scale
 from app.core.memory.outline import Peak
 from app.core.memory.preference import reference_bytes
@@ -31,7 +32,9 @@ from app.core.memory.tape import (
     Tape,
 )
 from app.core.memory.trained import trained_tensors
+from app.core.memory.updates import Update, rotated
 from app.core.memory.weights import Storing, quantizes, stored
+from app.core.methods.settings import PeftType
 from app.core.run import Method
 from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA
@@ -62,6 +65,32 @@ def test_what_the_loss_does_not_use_gets_no_gradient() -> None:
     assert beside.node is not None
     assert beside.node.saved
     assert all(grad is None for grad in unused_weight.node.grads)
+
+
+def test_a_tensor_is_counted_where_it_is_said_to_be() -> None:
+    """A weight made whole in the forward is no activation, though it lives beside them."""
+    tape = Tape()
+    kept, made = tape.fresh(4, 2), tape.fresh(3, 2, TEMPORARIES)
+    assert tape.log == [(ACTIVATIONS, kept.bytes), (TEMPORARIES, made.bytes)]
+
+
+def test_what_is_saved_waits_on_the_host_to_the_byte() -> None:
+    """Nothing before the first node; then what it saves, which is on the card again for its backward."""
+    tape = OffloadingTape(streams=False)
+    assert tape.let_go() == (0, 0)
+    weight, x, out = tape.parameter(TOKEN, 2, trained=True), tape.fresh(7 * TOKEN, 2), tape.fresh(TOKEN, 2)
+    tape.join((out,), (weight,), (x,), lambda _: (None,))
+    assert tape.let_go() == (0, x.bytes)
+
+
+@pytest.mark.parametrize(("blocks", "copies"), [(1, 2), (2, 3), (4, 3)])
+def test_turned_blocks_are_put_side_by_side(blocks: int, copies: int) -> None:
+    """OFT in autocast's type: the input, what its blocks become, and that once more where they are several."""
+    tape, size = Tape(), 64 // blocks
+    shape = (blocks, size * (size - 1) // 2)
+    update = Update(type=PeftType.OFT, name="q", inputs=64, outputs=64, tensors=(shape,), itemsize=4, blocks=blocks)
+    rotated(tape, update, tape.fresh(64 * TOKEN, 4))
+    assert tape.log.count((ACTIVATIONS, 64 * TOKEN * 2)) == copies
 
 
 @pytest.mark.parametrize(

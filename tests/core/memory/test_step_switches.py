@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from app.core.axolotl.unmodelled import room
+from app.core.memory.checkpointing import as_checkpointed
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.test_peaks import described, errors_of, estimated, recorded
 
 FILES = ("pure_half", "every_layers", "selective", "tiled", "lisa")
 HELD_BACK = "held-"
@@ -93,6 +94,39 @@ def test_where_some_layers_are_checkpointed(change: dict[str, Any], every: int) 
     moved = not change.keys().isdisjoint({"activation_offloading", "layer_offloading"})
     assert (run.room_percent[1] >= 80) is moved
     assert every == 1 or run.checkpointing is Checkpointing.NON_REENTRANT
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "how"),
+    [
+        (None, Checkpointing.REENTRANT),
+        ({}, Checkpointing.NON_REENTRANT),
+        ({"every_n_layers": 2}, Checkpointing.NON_REENTRANT),
+        ({"preserve_rng_state": False}, Checkpointing.REENTRANT),
+        ({"use_reentrant": None}, Checkpointing.REENTRANT),
+        ({"use_reentrant": False, "preserve_rng_state": False}, Checkpointing.NON_REENTRANT),
+    ],
+)
+def test_what_settings_of_checkpoints_come_to(kwargs: object, how: Checkpointing) -> None:
+    """Nothing at all is Axolotl's default, an empty mapping Transformers', and other settings PyTorch's."""
+    assert (
+        read_run(LORA | {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": kwargs}).checkpointing is how
+    )
+
+
+def test_gemma_4_is_never_reentrant() -> None:
+    """Axolotl sets it so, whatever the file says; no other model."""
+    cases = recorded("outside_again.jsonl")
+    gemma = next(described(case)[0] for case in cases if case["model"]["model_type"] == "gemma4")
+    other = next(described(case)[0] for case in cases if case["model"]["model_type"] == "llama")
+    run = read_run(LORA | {"gradient_checkpointing": True})
+    offloading = read_run(LORA | {"gradient_checkpointing": True, "activation_offloading": True})
+    assert as_checkpointed(other, run) is run
+    assert as_checkpointed(gemma, run).checkpointing is Checkpointing.NON_REENTRANT
+    assert not as_checkpointed(gemma, offloading).reentrant
+    assert as_checkpointed(gemma, offloading).checkpointing is Checkpointing.OFFLOAD
+    off = read_run(LORA | {"gradient_checkpointing_kwargs": {"use_reentrant": False}})
+    assert as_checkpointed(gemma, off) is off
 
 
 @pytest.mark.parametrize(

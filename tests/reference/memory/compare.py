@@ -23,12 +23,14 @@ from tests.reference.memory.evidence import (
     rows,
     switches_of,
 )
+from tests.reference.memory.processes import Shown, contexts, on_h100_runs, on_t4_runs
 from tests.reference.memory.published import FULL, Published, published
 
 ROOT = Path(__file__).parents[3]
 REPORT = ROOT / "docs" / "accuracy.md"
 FACTS = ROOT / "app" / "data" / "accuracy.json"
 GIB = 2**30
+MIB = 2**20
 
 HEADING = """# Accuracy of the memory estimate
 
@@ -106,7 +108,7 @@ _HEAD = ("", "cases", "median", "95th percentile", "worst")
 
 
 def _line(name: str, one: Summary) -> tuple[str, ...]:
-    return (name, str(one.cases), f"{one.median:.2%}", f"{one.p95:.2%}", f"{one.worst:.2%}")
+    return (name, str(one.cases), f"{one.median:.3%}", f"{one.p95:.2%}", f"{one.worst:.2%}")
 
 
 def _on_card() -> list[str]:
@@ -178,6 +180,45 @@ def _measured() -> list[str]:
     return lines
 
 
+def _processes() -> list[str]:
+    """What the driver showed."""
+    runs: dict[str, list[Shown]] = {"H100, Axolotl": on_h100_runs(), "T4, fitcheck": on_t4_runs()}
+    lines = [
+        "",
+        "## What the driver shows",
+        "",
+        "`process_bytes` against what the driver said that a process held at the most: the trainings on an H100 and",
+        "fitcheck's on a T4 (Transformers and PEFT alone, without segments that grow, so that more lies unused), each with its own card's context.",
+        "The figure is what is expected where the card has no room for blocks that lie unused; the band holds those too.",
+        "",
+        *_table(
+            (*_HEAD, "in the band"),
+            [
+                (*_line(name, Summary.of(one.error for one in found)), str(sum(one.held for one in found)))
+                for name, found in runs.items()
+            ],
+        ),
+        "",
+        "CUDA contexts of other processes, by what PyTorch says where memory runs out (`tests/data/memory/contexts.yaml`):",
+        "",
+    ]
+    return lines + _table(
+        ("card", "readings", "least MiB", "middle MiB", "most MiB", "expected MiB", "band MiB"),
+        [
+            (
+                one.gpu,
+                str(len(one.read_bytes)),
+                *(
+                    f"{size / MIB:.0f}"
+                    for size in (one.read_bytes[0], one.middle_bytes, one.read_bytes[-1], one.expected_bytes)
+                ),
+                f"{one.range_bytes[0] / MIB:.0f} to {one.range_bytes[1] / MIB:.0f}",
+            )
+            for one in contexts()
+        ],
+    )
+
+
 def _beside(found: Sequence[Row]) -> list[str]:
     """Other calculators."""
     compared = others(found)
@@ -234,6 +275,7 @@ def report(found: Sequence[Row]) -> str:
     )
     lines += _on_card()
     lines += _measured()
+    lines += _processes()
     lines += _beside(found)
     lines += _summaries("By method", found, lambda row: method_of(row.case))
     lines += _summaries("By architecture", found, lambda row: f"`{row.model_type}`")
@@ -258,7 +300,7 @@ def main() -> None:
     parts = [f"{json.dumps(key)}: {_rows(value)}" for key, value in data.items()]
     FACTS.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
     summary = Summary.of(row.error for row in found)
-    print(f"{summary.cases} cases: median {summary.median:.2%}, 95 % {summary.p95:.2%}, worst {summary.worst:.2%}")
+    print(f"{summary.cases} cases: median {summary.median:.3%}, 95 % {summary.p95:.2%}, worst {summary.worst:.2%}")
 
 
 def _rows(value: Any) -> str:

@@ -11,8 +11,9 @@ from app.catalog.library import Catalog, load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.collating import Padding
+from app.core.context import Context
 from app.core.estimate import Memory, Phase
-from app.core.memory.process import CONTEXT_BYTES
+from app.core.hardware import Hardware
 from app.core.run_reader import read_run
 from app.core.units import GB, GIB, MIB
 from app.services.estimating import memory_of
@@ -55,40 +56,42 @@ def published() -> list[Published]:
 def _single() -> Iterator[Published]:
     catalog = load_catalog()
     for row in yaml.safe_load(PUBLISHED.read_text("utf-8"))["rows"]:
-        config, otherwise = row["config"], row.get("otherwise")
+        config, otherwise, quantity = row["config"], row.get("otherwise"), row["quantity"]
+        card = catalog.gpus.get(row["gpu"]).hardware() if "gpu" in row else None
         yield Published(
             id=row["id"],
             source=row["source"],
-            quantity=row["quantity"],
+            quantity=quantity,
             setup=row["setup"],
             why=row.get("why"),
             measured_bytes=next(round(row[unit] * size) for unit, size in UNITS.items() if unit in row),
-            estimated_bytes=_estimated(catalog, config, row["quantity"]),
-            otherwise_bytes=_estimated(catalog, config | otherwise, row["quantity"]) if otherwise else None,
+            estimated_bytes=_estimated(catalog, config, quantity, card),
+            otherwise_bytes=_estimated(catalog, config | otherwise, quantity, card) if otherwise else None,
         )
 
 
-def _estimated(catalog: Catalog, config: dict[str, Any], quantity: str) -> int:
+def _estimated(catalog: Catalog, config: dict[str, Any], quantity: str, card: Hardware | None) -> int:
     architecture = catalog.architecture(config["base_model"])
-    run = read_run(config)
-    return in_quantity(memory_of(architecture, run, resolve_adapter(architecture, run)), quantity)
+    run = read_run(config).on(card)
+    return in_quantity(memory_of(architecture, run, resolve_adapter(architecture, run)), quantity, run.context)
 
 
-def in_quantity(memory: Memory, quantity: str) -> int:
-    """The estimate as the quantity that was measured."""
+def in_quantity(memory: Memory, quantity: str, context: Context) -> int:
+    """The estimate as the quantity that was measured: the allocator's figures hold cuBLAS's workspaces, no context."""
     match quantity:
         case "reserved":
-            return memory.process_bytes - CONTEXT_BYTES
+            return memory.process_bytes - context.expected_bytes
         case "process":
             return memory.process_bytes
         case _:
-            return memory.allocated_peak_bytes
+            return memory.allocated_peak_bytes + context.workspace_bytes
 
 
 def _t4() -> Iterator[Published]:
     data = json.loads(T4.read_text("utf-8"))
+    card = load_catalog().gpus.get("t4").hardware()
     for row in data["runs"]:
-        memory, held = _on_t4(row)
+        memory, held = on_t4(row, card)
         rows, tokens = row["rows"]
         base = "NF4" if row["quantization"] == "nf4" else "fp16"
         attention = row["attention"]
@@ -100,11 +103,11 @@ def _t4() -> Iterator[Published]:
             setup=FULL,
             why=None,
             measured_bytes=round(row["allocated_mib"] * MIB),
-            estimated_bytes=memory.allocated_peak_bytes + held,
+            estimated_bytes=in_quantity(memory, "allocated", card.context) + held,
         )
 
 
-def _on_t4(row: Mapping[str, Any]) -> tuple[Memory, int]:
+def on_t4(row: Mapping[str, Any], card: Hardware) -> tuple[Memory, int]:
     """The model's answer, and the outputs that the loop holds besides.
 
     Without autocast everything beside a quantised base is computed in fp32, which ``bf16: false`` says; a base in 16
@@ -135,6 +138,7 @@ def _on_t4(row: Mapping[str, Any]) -> tuple[Memory, int]:
         blocks = tuple(replace(block, key_value_heads=block.attention_heads) for block in architecture.blocks)
         architecture = replace(architecture, blocks=blocks)
     run = replace(read_run(config), padding=Padding.NEVER, row_multiple=1)  # rows of random tokens, as long as it says
+    run = replace(run.on(card), ampere=run.ampere)  # the loop's own keys have the kernel: see above
     memory = memory_of(architecture, run, resolve_adapter(architecture, run))
     held = rows * tokens * architecture.vocab_size * run.itemsize if memory.step_phase is Phase.BACKWARD else 0
     return memory, held

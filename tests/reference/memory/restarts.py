@@ -40,7 +40,7 @@ def restart(model: nn.Module, cfg: dict) -> None:
     if cfg.get("peft_autocast_adapter_dtype") is False:
         for layer in _adapted(model):  # on a CPU PEFT would widen the factors first
             update = (layer.lora_B["default"].weight @ layer.lora_A["default"].weight) * 2.0
-            layer.get_base_layer().weight.data += update
+            layer.get_base_layer().weight.data += update.T if layer.fan_in_fan_out else update
         return
     if not cfg.get("load_in_4bit"):
         from axolotl.monkeypatch.relora import merge_and_save
