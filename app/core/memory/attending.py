@@ -62,7 +62,7 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
             run,
             row_tokens=row_tokens,
             window=window,
-            by_lengths=lengths,
+            by_lengths=lengths and not always,
             padded=always or (padded and window not in scoring),
         )
         for window in {block.sliding_window for block in architecture.blocks}

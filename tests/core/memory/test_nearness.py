@@ -168,7 +168,7 @@ NEAR: dict[str, dict[str, tuple[int, ...]]] = {
         "evaluation": (0, 2, 2, 2),
     },
     "quantized_experts": {
-        "peak": (8, 42, 72, 75),
+        "peak": (8, 42, 71, 75),
         "host": (75, 75, 75, 75),
         "highest": (75, 75, 75, 75),
         "forward": (7, 33, 55, 72),
@@ -203,7 +203,7 @@ NEAR: dict[str, dict[str, tuple[int, ...]]] = {
         "evaluation": (8, 29, 38, 40),
         "weights": (105, 133, 145, 151),
         "adapter": (116, 118, 126, 135),
-        "gradients": (126, 135, 137, 144),
+        "gradients": (125, 134, 136, 143),
         "states": (41, 59, 80, 99),
     },
     "rare_third": {

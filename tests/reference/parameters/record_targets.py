@@ -171,9 +171,10 @@ def configs(config_json: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield lora(targets, lora_target_parameters=names, peft_layers_to_transform=[1])
     olds = list(architecture.expert_names)
     if olds:
-        yield lora([*targets, *olds[1:]])
-        yield lora([*targets, *olds[1:]], lora_r=16)
-        yield lora([*targets, *olds])
+        named = [*targets] if isinstance(targets, list) else [first.name]
+        yield lora([*named, *olds[1:]])
+        yield lora([*named, *olds[1:]], lora_r=16)
+        yield lora([*named, *olds])
         yield lora(olds[3:4])
         yield lora(olds[1:2])
         yield lora(olds, peft_use_dora=True)
