@@ -340,8 +340,9 @@ class _Reader(Values):
         return KeptAttention.ALL if given.get("save_sliding_window") else KeptAttention.WHOLE
 
     def lisa_layers(self, adapter: str) -> int:
-        """Axolotl reads both keys or none; it finds no layers under an adapter."""
-        if not self.config.get("lisa_n_layers") or not self.config.get("lisa_step_interval") or adapter:
+        """Axolotl reads both keys or none, in supervised training; it finds no layers under an adapter."""
+        both = self.config.get("lisa_n_layers") and self.config.get("lisa_step_interval")
+        if not both or adapter or self.config.get("rl"):
             return 0
         return 0 if self.config.get("unfrozen_parameters") else int(self.number("lisa_n_layers", 0, 1, MOST_LAYERS))
 

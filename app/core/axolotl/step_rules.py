@@ -5,6 +5,7 @@ Sources: Axolotl 0.19.0 ``loaders/model.py`` (``_configure_embedding_dtypes``), 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.core.architecture import Architecture, Part
 from app.core.axolotl.coverage import NO_TILED_MLP
@@ -43,8 +44,11 @@ def lisa(subject: Subject) -> Iterator[Finding]:
     """Layers that train by turns: found by a path, of the model itself; their states stay."""
     if not subject.on("lisa_n_layers") or not subject.on("lisa_step_interval"):
         return
+    fix = Fix(unset=("lisa_n_layers", "lisa_step_interval"))
+    if subject.on("rl"):
+        yield misleads("lisa_rl", "lisa_n_layers", fix=replace(fix, safe=True))
+        return
     if subject.on("adapter"):
-        fix = Fix(unset=("lisa_n_layers", "lisa_step_interval"))
         yield fails("lisa_adapter", "lisa_n_layers", fix=fix)
         return
     if subject.architecture is None:

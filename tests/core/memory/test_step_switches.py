@@ -169,6 +169,7 @@ def test_layers_take_turns_in_full_fine_tuning_alone() -> None:
     assert read_run(FULL | {"lisa_n_layers": 2}).lisa_layers == 0
     assert read_run(FULL | turns | {"unfrozen_parameters": ["lm_head"]}).room_percent == (50, 0)
     assert read_run(LORA | turns).lisa_layers == 0
+    assert read_run(FULL | turns | {"rl": "dpo"}).lisa_layers == 0
 
 
 def test_tiles_that_a_compiler_makes_keep_some_room() -> None:
