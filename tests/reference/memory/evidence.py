@@ -25,6 +25,7 @@ RECORDINGS: Mapping[str, str] = {
     "practice": "as practitioners run them",
     "newcomers": "architectures that were described last",
     "packed_sdpa": "packed rows under SDPA",
+    "packed_unnamed": "packed rows without a named attention",
     "layer_offloading": "layers that wait on the host",
     "every_optimizer": "optimizers that step within the backward, or else as no other does",
     "relora": "ReLoRA from its first restart on",
