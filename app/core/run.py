@@ -326,6 +326,21 @@ class Run:
         return self.evaluation_padding.of(self.eval_batch_size * self.rows_per_sample)
 
     @property
+    def several_rows(self) -> bool:
+        """Whether a micro batch is more than one row."""
+        return self.micro_batch_size * self.rows_per_sample > 1 and not self.one_row
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it matters how many rows there are: each has its virtual tokens, or KTO's fall to two sides."""
+        return bool(self.virtual_tokens) or self.preference is Preference.KTO
+
+    @property
+    def layout(self) -> Hashable:
+        """What of a batch's rows the layers and the loss are made by."""
+        return self.sample_packing, self.padded, self.several_rows, self.counts_rows and self.micro_batch_size
+
+    @property
     def evaluated(self) -> "Run":
         """The run as evaluation lays out its rows."""
         return replace(

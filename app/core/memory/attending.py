@@ -162,7 +162,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         own_scale=layer.architecture.own_scale,
         fp16=layer.run.half and not layer.run.bf16,
         kept=block.sliding_window in layer.kept,
-        rows=layer.run.micro_batch_size * layer.run.rows_per_sample > 1 and not layer.run.one_row,
+        rows=layer.run.several_rows,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )
     latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}

@@ -26,6 +26,7 @@ RECORDINGS: Mapping[str, str] = {
     "newcomers": "architectures that were described last",
     "packed_sdpa": "packed rows under SDPA",
     "packed_unnamed": "packed rows without a named attention",
+    "evaluated_rows": "evaluation of other rows than those that train",
     "layer_offloading": "layers that wait on the host",
     "every_optimizer": "optimizers that step within the backward, or else as no other does",
     "relora": "ReLoRA from its first restart on",
