@@ -11,7 +11,6 @@ from typing import assert_never
 
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
-    FULL,
     add,
     cast,
     copy,
@@ -25,7 +24,7 @@ from app.core.memory.operations import (
     slices,
     spread,
 )
-from app.core.memory.tape import SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
 SDPA_WIDTH = 256
