@@ -41,6 +41,7 @@ class Hardware:
     """What an hour of one GPU costs, in whatever currency a person has in mind."""
 
     multiprocessors: int | None = None
+    """How many of them the card has, by which its CUDA context grows; None where that is not known."""
     offered_bytes: int | None = None
     """What the card's driver offers, where ``capacity_bytes`` was typed in its place."""
 

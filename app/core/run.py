@@ -203,7 +203,7 @@ class Run:
     reentrant: bool = True
     """Whether checkpoints, where there are any, hold output and gradient to the end of a layer's backward."""
     half: bool = True
-    """Weights in 16 bits (bf16 or fp16), and autocast; otherwise everything in fp32."""
+    """Whether weights are in 16 bits (bf16 or fp16), whatever computes (``autocast``); otherwise all is in fp32."""
     autocast: bool = True
     """Whether products are computed in the weights' 16 bits whatever comes: not by ``float16`` or 8 bits alone."""
     double_quantization: bool = True
@@ -237,6 +237,7 @@ class Run:
     padding: Padding = Padding.NEVER
     """Whether a batch of training may hold padding (``collating``)."""
     evaluation_padding: Padding = Padding.NEVER
+    """Whether a batch of evaluation may hold padding."""
     evaluation_packing: bool = False
     """Whether samples share rows in evaluation too."""
     row_multiple: int = 1
@@ -305,7 +306,7 @@ class Run:
     @property
     def row_tokens(self) -> int:
         """Tokens of a row as it is filled up; of one that packing makes of a micro batch see ``tokens``."""
-        return -(-self.sequence_len_tokens // self.row_multiple) * self.row_multiple
+        return round_up(self.sequence_len_tokens, self.row_multiple)
 
     @property
     def tokens(self) -> int:
@@ -324,6 +325,21 @@ class Run:
     def padded_evaluation(self) -> bool:
         """Whether a mask of padding comes with some batch of evaluation."""
         return self.evaluation_padding.of(self.eval_batch_size * self.rows_per_sample)
+
+    @property
+    def several_rows(self) -> bool:
+        """Whether a micro batch is more than one row."""
+        return self.micro_batch_size * self.rows_per_sample > 1 and not self.one_row
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether it matters how many rows there are: each has its virtual tokens, or KTO's fall to two sides."""
+        return bool(self.virtual_tokens) or self.preference is Preference.KTO
+
+    @property
+    def layout(self) -> Hashable:
+        """What of a batch's rows the layers and the loss are made by."""
+        return self.sample_packing, self.padded, self.several_rows, self.counts_rows and self.micro_batch_size
 
     @property
     def evaluated(self) -> "Run":

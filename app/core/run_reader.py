@@ -62,6 +62,7 @@ ATTENTION_FLAGS = {
 """The old switches, which Axolotl still reads in this order where ``attn_implementation`` is left out."""
 
 MOST_LAYERS = 1 << 16
+"""Layers that ``lisa_n_layers`` may name: more than any model has."""
 
 NO = (False, None, "false")
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")

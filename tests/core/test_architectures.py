@@ -145,6 +145,7 @@ def test_default_targets_exist(model_type: str) -> None:
         ({"model_type": "granitemoehybrid", "mamba_n_heads": 7}, "/model/mamba_n_heads"),
         ({"model_type": "granitemoehybrid", "mamba_d_head": 65}, "/model/mamba_d_head"),
         ({"model_type": "mllama", "text_config": {"cross_attention_layers": 3}}, CROSS),
+        ({"model_type": "mllama", "text_config": {"cross_attention_layers": list(range(40))}}, CROSS),
         ({"model_type": "glm46v", "text_config": {"model_type": "glm4"}}, "/model/text_config/model_type"),
         ({"model_type": "voxtral", "text_config": {"model_type": "bert"}}, "/model/text_config/model_type"),
         (

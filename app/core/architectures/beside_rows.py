@@ -65,6 +65,7 @@ ROOTED = frozenset(("gemma2", "gemma3", "gemma3_text"))
 MULTIPLIED = frozenset(("granite", "granitemoe", "granitemoehybrid"))
 """Whose scores are scaled by ``attention_multiplier``."""
 UNSCALED = frozenset(("gemma4", "gemma4_text"))
+"""Whose scores are not scaled at all."""
 
 
 def read_beside(config: ConfigReader, architecture: Architecture) -> Architecture:

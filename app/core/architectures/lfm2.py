@@ -27,6 +27,7 @@ from app.core.architectures.rows import depthwise, linear, router
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 from app.core.shown import shown
+from app.core.units import round_up
 
 FEED = LAYER + "feed_forward."
 PROJECTOR = "model.multi_modal_projector."
@@ -164,4 +165,4 @@ def _width(config: ConfigReader, given: int) -> int:
         return given
     width = 2 * given // 3
     multiple = config.size("block_multiple_of", default=256)
-    return -(-int(config.number("block_ffn_dim_multiplier", 1.0) * width) // multiple) * multiple
+    return round_up(int(config.number("block_ffn_dim_multiplier", 1.0) * width), multiple)

@@ -69,6 +69,8 @@ def _text(config: ConfigReader) -> Architecture:
     chosen = LOOKING if listed is None else listed
     looking = tuple(layer for layer in sizes.layers if layer in chosen)
     reading = tuple(layer for layer in sizes.layers if layer not in looking)
+    if not reading:
+        raise config.fault("cross_attention_layers", "error.config_json.no_text_layer", length=len(sizes.layers))
     facts: dict[str, Any] = {"activation": activation(config, "silu")}
     return decoder(
         "mllama",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from app.core.architecture import Architecture, Block, Kind, Module
+from app.core.collating import Padding
 from app.core.memory.attention import SDPA_WIDTH, Heads, Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
@@ -45,24 +46,37 @@ def takes_lengths(architecture: Architecture, run: Run) -> bool:
 
 
 def masked(architecture: Architecture, run: Run) -> bool:
-    """Whether padding reaches the model as a mask: not so Gemma 3's with towers, whose masks Axolotl throws away.
+    """Whether padding reaches the model as a mask."""
+    return run.padded and _keeps_mask(architecture, run)
+
+
+def _keeps_mask(architecture: Architecture, run: Run) -> bool:
+    """Whether rows keep the mask that they come with: not so Gemma 3's with towers, which Axolotl throws away.
 
     Source: Axolotl 0.19.0, ``utils/trainer.py`` (``process_datasets_for_packing``), which preferences do not take.
     """
-    return run.padded and (run.preference is not None or architecture.model_type != "gemma3")
+    return run.preference is not None or architecture.model_type != "gemma3"
 
 
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:
-    """Which kernel layers of each window run, None being those that see the whole row."""
-    lengths, padded = takes_lengths(architecture, run), masked(architecture, run)
-    always = architecture.computes_as in ALWAYS_MASKED
+    """Which kernel layers of each window run, None being those that see the whole row.
+
+    Packed rows come with a mask where no attention is named alone (``collating``). Axolotl's variable-length attention
+    then does not take SDPA's place by itself, and Transformers looks for no documents beside a mask. Sources: Axolotl
+    0.19.0, ``_apply_sdpa_varlen_patch``; Transformers 5.16.1, ``masking_utils._preprocess_mask_arguments``.
+    """
+    padded, always = masked(architecture, run), architecture.computes_as in ALWAYS_MASKED
+    unnamed = run.sample_packing and run.padding is not Padding.NEVER
+    by_lengths = not unnamed and not always and takes_lengths(architecture, run)
+    apart = run.sample_packing and not (unnamed and _keeps_mask(architecture, run))
     scoring = frozenset(block.sliding_window for block in architecture.blocks if _scores_without_mask(run, block))
     return {
         window: kernel_of(
             run,
             row_tokens=row_tokens,
             window=window,
-            by_lengths=lengths and not always,
+            apart=apart,
+            by_lengths=by_lengths,
             padded=always or (padded and window not in scoring),
         )
         for window in {block.sliding_window for block in architecture.blocks}
@@ -70,28 +84,29 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
 
 
 def _scores_without_mask(run: Run, block: Block) -> bool:
-    """Whether SDPA without a mask makes scores of every pair (``attention._unmasked``), which a mask spares.
+    """Whether this is SDPA that makes scores of every pair without a mask (``attention._unmasked``), not with one.
 
     Some batch comes without padding, and it is the larger one then.
     """
     grouped = block.attention_heads != block.key_value_heads
     even = block.head_dim == block.value_head_dim <= SDPA_WIDTH
-    return grouped and even and not (run.half and run.ampere)
+    return run.attention is Attention.SDPA and grouped and even and not (run.half and run.ampere)
 
 
-def kernel_of(run: Run, *, row_tokens: int, window: int | None, by_lengths: bool, padded: bool) -> Kernel:
+def kernel_of(run: Run, *, row_tokens: int, window: int | None, apart: bool, by_lengths: bool, padded: bool) -> Kernel:
     """Which attention kernel a layer runs: a window shorter than the row needs a mask under SDPA.
 
-    So does padding, and so do documents that nothing else keeps apart. FlashAttention takes padding away before.
+    So does padding, and so do documents that are kept ``apart``, unless it is ``by_lengths``. FlashAttention takes
+    padding away before.
     """
     if run.attention is Attention.EAGER:
         return Kernel.EAGER
     if run.attention is Attention.FLEX:
         return Kernel.FLEX
     if run.attention is Attention.SDPA:
-        if run.sample_packing and by_lengths:
+        if apart and by_lengths:
             return Kernel.SDPA_PACKED
-        if run.sample_packing or padded or (window is not None and row_tokens >= window):
+        if apart or padded or (window is not None and row_tokens >= window):
             return Kernel.SDPA_MASKED
         return Kernel.SDPA if run.ampere else Kernel.SDPA_BEFORE_AMPERE
     return Kernel.FLASH_PADDED if padded else Kernel.FLASH
@@ -147,7 +162,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         own_scale=layer.architecture.own_scale,
         fp16=layer.run.half and not layer.run.bf16,
         kept=block.sliding_window in layer.kept,
-        rows=layer.run.micro_batch_size * layer.run.rows_per_sample > 1 and not layer.run.one_row,
+        rows=layer.run.several_rows,
         returned=layer.model_type in RETURNS_SCORES and layer.kernels[block.sliding_window] is Kernel.EAGER,
     )
     latent = {row.name: row for row in layer.rows if row.kind is Kind.LINEAR}

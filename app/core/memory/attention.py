@@ -11,7 +11,6 @@ from typing import assert_never
 
 from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
-    FULL,
     add,
     cast,
     copy,
@@ -25,7 +24,7 @@ from app.core.memory.operations import (
     slices,
     spread,
 )
-from app.core.memory.tape import SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
 SDPA_WIDTH = 256
@@ -313,7 +312,6 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     k, v = _widened(t, shape, k, v)
     pairs, wanted = shape.heads * SQUARE, q.itemsize
     weights = scale(t, _matmul(t, _alone(t, shape, q), _alone(t, shape, k), pairs))
-    v = _alone(t, shape, v)
     if shape.softcap:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
@@ -327,7 +325,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if shape.drops:
             weights = dropout(t, weights)
         t.beside = weights
-        out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
+        out = _matmul(t, weights, _alone(t, shape, v), shape.heads * shape.value_dim * TOKEN)
         return copy(t, out)
     weights = cast(t, _softmax(t, weights, within=shape.fp16), wanted)
     if shape.drops:
@@ -335,7 +333,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if shape.returned and t.reentrant:
         weights = _plus_zeros(t, weights)
     t.beside = weights
-    out = _matmul(t, weights, v, shape.heads * shape.value_dim * TOKEN)
+    out = _matmul(t, weights, _alone(t, shape, v), shape.heads * shape.value_dim * TOKEN)
     return copy(t, out)
 
 

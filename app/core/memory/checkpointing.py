@@ -12,6 +12,7 @@ from app.core.run import Checkpointing, Run
 
 TOWERS = (Part.VISION, Part.AUDIO)
 NEVER_REENTRANT = ("gemma4", "gemma4_unified")
+"""Model types whose checkpoints Axolotl never makes reentrant."""
 
 
 def as_checkpointed(architecture: Architecture, run: Run) -> Run:

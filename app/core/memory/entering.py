@@ -14,9 +14,8 @@ from app.core.architecture import Architecture, Kind, Part
 from app.core.memory.attending import masked
 from app.core.memory.attention import Kernel
 from app.core.memory.layers import LayerSpec
-from app.core.memory.operations import FULL
 from app.core.memory.rows import dropouts_of
-from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN
+from app.core.memory.tape import FULL, ROW_SQUARE, SQUARE, TOKEN
 from app.core.memory.traits import ADDED_POSITIONS, ALWAYS_MASKED, BOTH_MASKS, NORMED_EMBEDDINGS, SCALED_EMBEDDINGS
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -49,10 +48,10 @@ def saves_between(architecture: Architecture, run: Run) -> bool:
 def between_bytes(architecture: Architecture, run: Run, embedding_itemsize: int, *, leaf: bool) -> int:
     """Packed bytes that are saved there: a norm's fp32 input, where it is no leaf itself, and a dropout's mask."""
     width = architecture.hidden_size * TOKEN
-    masked = width if dropouts_of(architecture, run).embedding else 0
+    dropped = width if dropouts_of(architecture, run).embedding else 0
     if architecture.computes_as not in NORMED_EMBEDDINGS or (leaf and embedding_itemsize == FULL):
-        return masked
-    return masked + FULL * width
+        return dropped
+    return dropped + FULL * width
 
 
 def mask_bytes(

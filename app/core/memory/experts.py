@@ -15,7 +15,6 @@ from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
-    FULL,
     add,
     cast,
     copy,
@@ -30,7 +29,7 @@ from app.core.memory.operations import (
     split,
 )
 from app.core.memory.products import autocast_copy, product
-from app.core.memory.tape import TEMPORARIES, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, TEMPORARIES, TOKEN, Gradients, Tape, Tensor
 from app.core.memory.weights import NF4_BLOCK
 from app.core.run import Quantization
 from app.core.units import ceil_div

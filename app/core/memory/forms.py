@@ -46,8 +46,8 @@ def layer_specs(
 ) -> tuple[LayerSpec, ...]:
     """One specification a layer, in the model's order; equal ones are the same object."""
     kernels = kernels_by_window(architecture, run, row_tokens)
-    kept = [w for w in kernels if keeps_results(architecture, run, row_tokens=row_tokens, window=w)]
-    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, kernels, frozenset(kept)))
+    keeping = frozenset(w for w in kernels if keeps_results(architecture, run, row_tokens=row_tokens, window=w))
+    specs = _storing(architecture, _layer_specs(architecture, run, adapter, fused, kernels, keeping))
     return in_tiles(layers_under_liger(specs, architecture.model_type, run.liger), tiles_of(run, row_tokens))
 
 

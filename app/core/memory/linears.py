@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.core.memory.beside import BottleneckSpec, Scaled, activated, by_output_vector, by_vector, residual
-from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, scale
+from app.core.memory.operations import add, cast, copy, dropout, multiply, scale
 from app.core.memory.products import product
-from app.core.memory.tape import Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, Gradients, Tape, Tensor
 from app.core.memory.updates import Update, added, rotated
 from app.core.methods.settings import PeftType
 from app.core.run import Quantization

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.offloading import LABEL_BYTES, LEAST_BYTES, OffloadingTape
-from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, saved_only, scale, slices, split
-from app.core.memory.tape import CHUNK, LOGITS, LOSS, TOKEN, Gradients, Run, Tape, Tensor
+from app.core.memory.operations import cast, copy, custom, keeping_output, saved_only, scale, slices, split
+from app.core.memory.tape import CHUNK, FULL, LOGITS, LOSS, TOKEN, Gradients, Run, Tape, Tensor
 from app.core.run import CHUNKS, Loss
 
 

@@ -6,8 +6,8 @@ Source: Transformers 5.16.1, ``activations.py``.
 from enum import StrEnum
 from typing import assert_never
 
-from app.core.memory.operations import FULL, add, cast, keeping_input, keeping_output, multiply, power, scale
-from app.core.memory.tape import TOKEN, Gradients, Tape, Tensor
+from app.core.memory.operations import add, cast, keeping_input, keeping_output, multiply, power, scale
+from app.core.memory.tape import FULL, TOKEN, Gradients, Tape, Tensor
 
 
 class Middle(StrEnum):

@@ -15,7 +15,6 @@ from app.core.architecture import Architecture
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.operations import (
-    FULL,
     add,
     cast,
     copy,
@@ -30,7 +29,7 @@ from app.core.memory.operations import (
     split,
 )
 from app.core.memory.products import product
-from app.core.memory.tape import SCANNED, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, SCANNED, TOKEN, Gradients, Tape, Tensor
 from app.core.units import ceil_div
 
 

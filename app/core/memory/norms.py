@@ -7,8 +7,8 @@ autocast runs in fp32.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.core.memory.operations import FULL, cast, custom, mean, multiply, power, saved_only
-from app.core.memory.tape import TOKEN, Tape, Tensor
+from app.core.memory.operations import cast, custom, mean, multiply, power, saved_only
+from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
 
 
 class Norm(StrEnum):

@@ -98,8 +98,16 @@ class OffloadingTape(Tape):
     goes with its node.
     """
 
-    def __init__(self, *, streams: bool, compute: int = 2, gradients_present: bool = False, positions: int = 2) -> None:
-        super().__init__(compute=compute, gradients_present=gradients_present, positions=positions)
+    def __init__(
+        self,
+        *,
+        streams: bool,
+        compute: int = 2,
+        gradients_present: bool = False,
+        positions: int = 2,
+        autocast: bool = True,
+    ) -> None:
+        super().__init__(compute=compute, gradients_present=gradients_present, positions=positions, autocast=autocast)
         self.streams = streams
         self.sparing = False
         """Whether the hooks are off, as they are within the output head."""

@@ -6,10 +6,7 @@ lists from ``aten/src/ATen/autocast_mode.h``. Sizes are packed (see ``tape``); `
 
 from collections.abc import Sequence
 
-from app.core.memory.tape import ACTIVATIONS, Gradients, Slot, Tape, Tensor
-
-FULL = 4
-"""Bytes of a value in fp32."""
+from app.core.memory.tape import ACTIVATIONS, FULL, Gradients, Slot, Tape, Tensor
 
 
 def cast(t: Tape, x: Tensor, itemsize: int, slot: Slot | None = None) -> Tensor:

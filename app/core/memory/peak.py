@@ -38,8 +38,9 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
         None if lora is None else lora.switches,
         0 if lora is None or rank else lora.r,  # the rank where it is not a variable
         adapter.layout,
-        run.micro_batch_size if run.virtual_tokens else run.micro_batch_size > 1,
+        run.micro_batch_size if run.counts_rows else run.micro_batch_size > 1,
         run.evaluates and run.padded_evaluation,
+        run.evaluates and (run.eval_batch_size if run.counts_rows else run.eval_batch_size > 1),
         run.gradient_accumulation_steps > 1,
         run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, row),

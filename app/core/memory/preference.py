@@ -19,9 +19,9 @@ from app.core.adapted import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.memory.linears import linear
 from app.core.memory.loss import HeadSpec, projected
-from app.core.memory.operations import FULL, cast, copy, custom, keeping_output, scale, slices
+from app.core.memory.operations import cast, copy, custom, keeping_output, scale, slices
 from app.core.memory.profile import CACHED, HeadProfile, Stage, moments_from
-from app.core.memory.tape import ACTIVATIONS, CHUNK, GRADIENTS, LOGITS, LOSS, TOKEN, Leaf, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, CHUNK, FULL, GRADIENTS, LOGITS, LOSS, TOKEN, Leaf, Tape, Tensor
 from app.core.memory.weights import Storing, base_bytes
 from app.core.memory.within import Within
 from app.core.run import Method, Preference, Run

@@ -125,7 +125,13 @@ def profile_layer(
     t = tape(reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
-        t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, positions=positions)
+        t = OffloadingTape(
+            streams=streams,
+            compute=compute,
+            gradients_present=gradients_present,
+            positions=positions,
+            autocast=autocast,
+        )
         t.found_waiting(waiting)
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
@@ -276,7 +282,7 @@ def profile_head(
     t = Tape(compute=compute, gradients_present=gradients_present, autocast=autocast)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
-        t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present)
+        t = OffloadingTape(streams=streams, compute=compute, gradients_present=gradients_present, autocast=autocast)
         t.outer, t.labels_leave = True, not labels_stay
     t.steps(within)
     source = Leaf(parameter=False)

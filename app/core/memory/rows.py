@@ -10,7 +10,7 @@ from app.core.memory.attention import Kernel
 from app.core.memory.beside import Scaled
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.operations import FULL
+from app.core.memory.tape import FULL
 from app.core.memory.traits import DROPPED_IN_MODULES, PLUS_ONE, WEIGHT_FIRST
 from app.core.memory.updates import Update
 from app.core.memory.weights import Storing, quantizes, stored

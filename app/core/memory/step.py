@@ -122,7 +122,7 @@ class Step:
         self.cast = sum(layer.copies for layer, again in zip(self.layers, self.again, strict=True) if again)
         """Autocast's copies of what checkpointed layers train, which nothing saves."""
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
-        self.head = self.head_profile(adapter, stream)
+        self.head = self.head_profile(run, stream)
 
     def position_tables(self, run: Run) -> int:
         """The batch, and sines and cosines: one table, or one a row where packed rows bring their positions."""
@@ -136,9 +136,9 @@ class Step:
             return 0
         return embedding.weight_parameters * self.embedding_itemsize
 
-    def head_profile(self, adapter: Adapter, stream: int) -> HeadProfile:
+    def head_profile(self, run: Run, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
-        run, spec = self.run, head_spec(self.architecture, self.run, adapter)
+        spec = head_spec(self.architecture, run, self.adapter)
         stepping_within = self.within
         if stepping_within is not None and self.waiting:
             stepping_within = replace(stepping_within, shared=self.waiting // self.embedding_itemsize)
@@ -483,14 +483,15 @@ class Step:
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         given = self.small.given if self.small is not None else 0
-        run, own = self.run.evaluated, self.specs
-        if (run.sample_packing, run.padded) != (self.run.sample_packing, self.run.padded):
+        run, own, head = self.run.evaluated, self.specs, self.head
+        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
+        if run.layout != self.run.layout:
             row = row_tokens(self.run)
             own = layer_specs(self.architecture, run, self.adapter, fused=self.kernels, row_tokens=row)
+            head = self.head_profile(run, itemsizes[-1])
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
         held = tables + masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
-        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
         rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
         for layer, spec, stream in rows.values():
             stage = profile_evaluation(
@@ -501,10 +502,8 @@ class Step:
                 autocast=self.run.autocast,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
-        yield self.at(
-            Phase.EVALUATION, self.head.quiet_casting, gradients=0, activations=tables + self.cached + self.copies
-        )
-        yield self.at(Phase.EVALUATION, self.head.quiet, gradients=0, activations=tables + self.cached)
+        yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=tables + self.cached + self.copies)
+        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=tables + self.cached)
 
 
 def _temporary(size: int) -> Moment:

@@ -38,7 +38,7 @@ RANK = 1 << (6 * FIELD)
 SCANNED = 1 << (8 * FIELD)
 """One for each token that a scan takes: the last chunk of each row counts whole."""
 MASK = TOKEN - 1
-WHOLE = 4
+FULL = 4
 """Bytes of a value in fp32, which no autocast computes in."""
 
 Slot: TypeAlias = int
@@ -211,7 +211,7 @@ class Tape:
         self.cache: dict[str, Tensor] = {}
         self.kept: list[Storage | None] = []
         self.compute = compute
-        self.autocast = autocast and compute < WHOLE
+        self.autocast = autocast and compute < FULL
         self.gradients_present = gradients_present
         self.recording = recording
         self.positions = positions

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from app.core.architecture import Kind
-from app.core.memory.operations import FULL, add, cast, copy, dropout, multiply, repeat, scale
+from app.core.memory.operations import add, cast, copy, dropout, multiply, repeat, scale
 from app.core.memory.products import autocast_copy, product
-from app.core.memory.tape import Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, Gradients, Tape, Tensor
 from app.core.methods.settings import PeftType
 
 UPDATES = frozenset((PeftType.ADALORA, PeftType.LOHA, PeftType.LOKR, PeftType.VERA, PeftType.OFT))

@@ -95,7 +95,7 @@ def test_who_packs_by_lengths_under_sdpa(model: dict[str, Any], config: dict[str
     run = read_run({"sample_packing": True, "attn_implementation": "sdpa"} | config)
     by_lengths = takes_lengths(describe(model), run)
     assert by_lengths is expected
-    kernel = kernel_of(run, row_tokens=1024, window=None, by_lengths=by_lengths, padded=False)
+    kernel = kernel_of(run, row_tokens=1024, window=None, apart=True, by_lengths=by_lengths, padded=False)
     assert kernel is (Kernel.SDPA_PACKED if expected else Kernel.SDPA_MASKED)
 
 

@@ -11,6 +11,8 @@ from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.collating import Padding
 from app.core.memory import estimate_memory
+from app.core.memory.attending import kernels_by_window
+from app.core.memory.attention import Kernel
 from app.core.run import CCE_PLUGIN, Run
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, recorded
@@ -130,3 +132,28 @@ def test_tables_and_a_windows_mask_are_made_once_for_all_rows() -> None:
     once, additive = 512 * 512, 2 * 512 * 512
     assert mask(8) - mask(4) >= 4 * additive
     assert mask(8) - 2 * mask(4) == -once
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "expected"),
+    [
+        ("llama", {"attn_implementation": "sdpa"}, Kernel.SDPA_PACKED),
+        ("llama", {}, Kernel.SDPA_MASKED),
+        ("llama", {"pad_to_sequence_len": False}, Kernel.SDPA_MASKED),
+        ("llama", {"pad_to_sequence_len": False, "micro_batch_size": 1}, Kernel.SDPA),
+        ("gemma3", {"attn_implementation": "sdpa"}, Kernel.SDPA_PACKED),
+        ("gemma3", {"pad_to_sequence_len": False, "micro_batch_size": 1}, Kernel.SDPA_MASKED),
+    ],
+)
+def test_packed_rows_bring_a_mask_where_no_attention_is_named(
+    model: str, config: dict[str, Any], expected: Kernel
+) -> None:
+    """Of padding, if there is any; Gemma 3's is thrown away, and documents are found in its positions."""
+    run = read_run({"sample_packing": True, "micro_batch_size": 2} | config)
+    assert kernels_by_window(describe({"model_type": model}), run, 2048)[None] is expected
+
+
+def test_flash_attention_gathers_tokens_whatever_sdpa_would_do() -> None:
+    """Grouped keys in fp32, of which SDPA without a mask makes scores of every pair."""
+    run = run_of("flash_attention_2", bf16=False, fp16=False)
+    assert kernels_by_window(describe(LLAMA), run, 2048) == {None: Kernel.FLASH_PADDED}

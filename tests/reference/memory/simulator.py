@@ -147,7 +147,8 @@ class Simulation:
         config.use_cache = False
         attention = cfg.get("attn_implementation") or "sdpa"
         packed = bool(cfg.get("sample_packing"))
-        varlen = attention == "sdpa" and packed and _takes_lengths(config, cfg)
+        named = cfg.get("attn_implementation") == "sdpa"  # Axolotl asks for the name, which has no default
+        varlen = named and packed and _takes_lengths(config, cfg)
         # of rows that stay apart each holds several documents, or nothing would be packed
         flash.flash_attention.documents = cfg.get("documents", self.rows[0] * (2 if varlen else 1)) if packed else None
         flash.flash_attention.padded = bool(cfg.get("padded"))
