@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.core.axolotl.lora_kernels import on_by_themselves
 from app.core.axolotl.unmodelled import room
 from app.core.collating import Collating, collating
 from app.core.errors import InvalidInput
@@ -173,7 +174,7 @@ class _Reader(Values):
             reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),
-            fused_lora=self.fused_lora(adapter, bits8),
+            fused_lora=self.fused_lora(adapter),
             bf16=self.bf16(),
             evaluates=self.evaluates(),
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size),
@@ -428,12 +429,12 @@ class _Reader(Values):
             return not quantized
         return self.flag("peft_autocast_adapter_dtype", default=True)
 
-    def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
+    def fused_lora(self, adapter: str) -> bool | None:
         """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
         if adapter not in LORA_ADAPTERS or (adapter == "lora" and self.flag("gptq")):
             return False  # the kernels cannot read packed weights
         if self.given.isdisjoint(LORA_KERNEL_KEYS):
-            return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
+            return None if on_by_themselves(self.config) else False
         return bool(self.those_on(LORA_KERNEL_KEYS))
 
     def bf16(self) -> bool:

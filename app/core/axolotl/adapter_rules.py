@@ -17,6 +17,7 @@ from app.core.axolotl.coverage import (
     QUANTIZED_HEADS_IN_8_BITS,
 )
 from app.core.axolotl.judging import FALSE_WORDS
+from app.core.axolotl.lora_kernels import on_by_themselves
 from app.core.axolotl.renamed import OTHER_TOOLS
 from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.axolotl.target_rules import usual_targets
@@ -197,13 +198,12 @@ def kernels(subject: Subject) -> Iterator[Finding]:
         yield rejected("kernels_remote_code", "trust_remote_code", fix=fix)
     if not subject.lora:
         return
-    unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
     chosen = chosen_kernels(subject)
     fix = Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False), safe=True)
     if chosen and subject.text("adapter") == "lora" and subject.on("load_in_8bit"):
         yield rejected("kernels_8bit", "load_in_8bit", fix=fix)
     elif subject.model_type is not None and subject.model_type not in LORA_KERNELS:
-        automatic = unset and not any(map(subject.on, ("rl", "load_in_8bit", "trust_remote_code")))
+        automatic = on_by_themselves(subject.config)
         if automatic or subject.on("lora_qkv_kernel") or subject.on("lora_o_kernel"):
             normed = subject.model_type in LORA_KERNELS_AFTER_LAYER_NORM
             code = "kernels_after_layer_norm" if normed else "kernels_unpatchable"

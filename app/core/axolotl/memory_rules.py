@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from app.core.architecture import Architecture, Part
+from app.core.axolotl.lora_kernels import unnamed
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.axolotl.unmodelled import acting
 from app.core.errors import InvalidInput
@@ -67,8 +68,7 @@ def kernels_under_reward(subject: Subject) -> Iterator[Finding]:
     """The kernels take a causal model's adapter only, and Axolotl switches them on by itself here too."""
     if not subject.on("reward_model") or not subject.lora or subject.on("load_in_8bit"):
         return
-    unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
-    if unset or any(subject.on(key) for key in LORA_KERNEL_KEYS):
+    if unnamed(subject.config) or any(subject.on(key) for key in LORA_KERNEL_KEYS):
         yield fails("kernels_under_reward", LORA_KERNEL_KEYS[0], fix=Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False)))
 
 
