@@ -168,7 +168,7 @@ class _Reader(Values):
             kept_attention=self.kept_attention(),
             lisa_layers=self.lisa_layers(adapter),
             tiled=self.flag("tiled_mlp"),
-            tiles_compiled=not self.flag("tiled_mlp_use_original_mlp"),
+            tiles_compiled=not self.flag("tiled_mlp_use_original_mlp", default=True),
             tiles=int(self.number("tiled_mlp_num_shards", 0, 1, LONGEST_SEQUENCE)),
             layer_offloading=self.flag("layer_offloading"),
             reentrant=self.reentrant(adapter),

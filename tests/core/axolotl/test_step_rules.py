@@ -1,17 +1,22 @@
 """Rules about how a step computes, by example; that tiles of several rows are mixed up was seen in numbers."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.architecture import Architecture, NormForm
+from app.core.architectures import supported_model_types
+from app.core.axolotl.coverage import NO_TILED_MLP
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN
 from tests.core.axolotl.examples import SEVEN, TURING
 from tests.core.axolotl.rule_cases import FULL, LLAMA, MOE, findings
 
+TILES = Path(__file__).parents[2] / "data" / "axolotl" / "tiles-0.19.0.json"
 HALF: dict[str, Any] = {**FULL, "bf16": False, "float16": True}
 TURNS: dict[str, Any] = {**FULL, "lisa_n_layers": 1, "lisa_step_interval": 20}
 TILED: dict[str, Any] = {**FULL, "tiled_mlp": True, "tiled_mlp_num_shards": 4}
@@ -139,6 +144,13 @@ def test_a_kernel_in_the_place_of_tiles(changes: dict[str, Any], said: bool) -> 
         fix = found["tiled_mlp_kernel"].fix
         assert fix is not None
         assert fix.safe
+
+
+def test_models_whose_mlp_cannot_be_tiled_are_those_that_axolotls_patch_cannot_take() -> None:
+    """Of all that are described."""
+    answers: dict[str, str] = json.loads(TILES.read_text(encoding="utf-8"))["answers"]
+    assert answers.keys() == set(supported_model_types())
+    assert {model_type for model_type, why in answers.items() if why} == NO_TILED_MLP
 
 
 def test_a_model_without_an_mlp_to_patch() -> None:
