@@ -18,14 +18,17 @@ from app.core.axolotl.coverage import (
 )
 from app.core.axolotl.judging import FALSE_WORDS
 from app.core.axolotl.lora_kernels import on_by_themselves
+from app.core.axolotl.reading import as_read
 from app.core.axolotl.renamed import OTHER_TOOLS
 from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.axolotl.target_rules import usual_targets
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
+from app.core.memory.checkpointing import as_checkpointed
+from app.core.memory.offloading import hooks_see_layers
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
-from app.core.run import LORA_KERNEL_KEYS
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
 """Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
@@ -159,8 +162,13 @@ def kept_experts(subject: Subject) -> Iterator[Finding]:
         return
     key = "gradient_checkpointing_kwargs"
     last = any(block.experts and not block.shared_intermediate_size for block in subject.architecture.blocks)
-    if last and subject.mapping(key).get("use_reentrant") is False:
-        yield misleads("experts_kept", key, fix=Fix(set={f"{key}.use_reentrant": True}))
+    run = as_read(subject) if last else None
+    if run is None or run.checkpointing is Checkpointing.OFF:
+        return
+    run = as_checkpointed(subject.architecture, run)
+    if not run.reentrant and not hooks_see_layers(run):
+        selective = ("selective_checkpointing",) if subject.given("selective_checkpointing") else ()
+        yield misleads("experts_kept", key, fix=Fix(set={f"{key}.use_reentrant": True}, unset=selective))
 
 
 def quantized_heads(subject: Subject) -> Iterator[Finding]:

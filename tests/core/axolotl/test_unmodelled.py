@@ -104,7 +104,7 @@ def test_what_is_declared_acts_and_leaves_room(row: Unmodelled) -> None:
 
     def config(value: object) -> dict[str, object]:
         key, (beside, *_) = row.only if row.only[0] else (row.key, ("",))
-        return {key: beside} | {row.key: {row.nested: value} if row.nested else value}
+        return {key: beside, row.beside: 1} | {row.key: {row.nested: value} if row.nested else value}
 
     value = row.values[0] if row.values else 2
     assert row in acting(config(value))

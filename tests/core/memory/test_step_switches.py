@@ -169,7 +169,12 @@ def test_layers_take_turns_in_full_fine_tuning_alone() -> None:
     assert read_run(FULL | turns).room_percent == (0, 0)
     assert read_run(FULL | {"lisa_n_layers": 2}).lisa_layers == 0
     assert read_run(FULL | turns | {"unfrozen_parameters": ["lm_head"]}).room_percent == (50, 0)
-    assert read_run(LORA | turns).lisa_layers == 0
+    for idle in (turns, {"lisa_n_layers": 2}):
+        adapted = read_run(LORA | idle)
+        assert (adapted.lisa_layers, adapted.room_percent) == (0, (0, 0))
+    unfrozen = {"unfrozen_parameters": ["lm_head"]}
+    assert read_run(FULL | unfrozen | {"lisa_n_layers": 2}).room_percent == (0, 0)
+    assert read_run(FULL | unfrozen | turns | {"rl": "dpo"}).room_percent == (0, 0)
     assert read_run(FULL | turns | {"rl": "dpo"}).lisa_layers == 0
 
 
