@@ -33,7 +33,7 @@ from app.core.run import (
     Run,
 )
 from app.core.shown import shown
-from app.core.values import LONGEST_SEQUENCE, WHOLE, Values
+from app.core.values import LONGEST_SEQUENCE, WHOLE, Values, says_no
 
 ATTENTION_OF = {
     "eager": Attention.EAGER,
@@ -64,7 +64,6 @@ ATTENTION_FLAGS = {
 
 MOST_LAYERS = 1 << 16
 
-NO = (False, None, "false")
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
@@ -285,7 +284,7 @@ class _Reader(Values):
         value = self.config.get("activation_offloading")
         if self.config.get("gradient_checkpointing") in ("offload", "offload_disk"):
             return Offloading.ALL
-        if not value or not self.flag("gradient_checkpointing"):
+        if says_no(value) or not self.flag("gradient_checkpointing"):
             return Offloading.NONE
         named = {"legacy": Offloading.ALL_AT_ONCE, "hidden_states": Offloading.INPUTS}
         return named.get(value, Offloading.ALL) if isinstance(value, str) else Offloading.ALL
@@ -296,7 +295,7 @@ class _Reader(Values):
             return Checkpointing.OFFLOAD
         if not self.flag("gradient_checkpointing"):
             return Checkpointing.OFF
-        if self.config.get("activation_offloading"):
+        if not says_no(self.config.get("activation_offloading")):
             return Checkpointing.OFFLOAD
         return Checkpointing.REENTRANT if self.asks_reentrant() else Checkpointing.NON_REENTRANT
 
@@ -336,7 +335,11 @@ class _Reader(Values):
         if given is None or not self.flag("gradient_checkpointing") or self.flag("layer_offloading"):
             return KeptAttention.NONE
         others = given.get("save") not in (None, [], ["attention"]) or given.get("offload")
-        if others or given.get("recompute_layer_types") is not None or self.config.get("activation_offloading"):
+        if (
+            others
+            or given.get("recompute_layer_types") is not None
+            or not says_no(self.config.get("activation_offloading"))
+        ):
             return KeptAttention.NONE
         return KeptAttention.ALL if given.get("save_sliding_window") else KeptAttention.WHOLE
 
@@ -369,9 +372,9 @@ class _Reader(Values):
         return collating(
             preference=preference not in (None, Preference.REWARD),
             packs=packing,
-            evaluation_packs=packing and self.config.get("eval_sample_packing") is not False,
+            evaluation_packs=packing and self.flag("eval_sample_packing", default=True),
             unnamed=attention is None,
-            flattens=bool(self.config.get("batch_flattening")),
+            flattens=not says_no(self.config.get("batch_flattening")),
             sees=bool(self.config.get("processor_type")),
             to_length=None if to_length is None else self.flag("pad_to_sequence_len"),
             multiple=given,
@@ -440,7 +443,7 @@ class _Reader(Values):
     def bf16(self) -> bool:
         """Whether 16 bits are bf16: ``fp16`` turns ``auto`` off, and nothing what is asked for."""
         asked = self.config.get("bf16", "auto")
-        return not self.flag("fp16") if asked == "auto" else asked not in NO or self.flag("bfloat16")
+        return not self.flag("fp16") if asked == "auto" else not says_no(asked) or self.flag("bfloat16")
 
     def half(self, *, bits8: bool) -> bool:
         """Whether weights are in 16 bits. ``bf16`` is ``auto`` where it is left out; a base in 8 bits loads in fp16."""
@@ -448,7 +451,7 @@ class _Reader(Values):
 
     def autocast(self) -> bool:
         """Whether the Trainer computes in 16 bits too: by a key of its own, not by the type of the weights."""
-        return self.config.get("bf16", "auto") not in NO or bool(self.those_on(("fp16", "bfloat16")))
+        return not says_no(self.config.get("bf16", "auto")) or bool(self.those_on(("fp16", "bfloat16")))
 
     def double_quantization(self) -> bool:
         """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""

@@ -16,11 +16,10 @@ from app.core.axolotl.coverage import (
     QUANTIZED_HEADS,
     QUANTIZED_HEADS_IN_8_BITS,
 )
-from app.core.axolotl.judging import FALSE_WORDS
 from app.core.axolotl.lora_kernels import on_by_themselves
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.renamed import OTHER_TOOLS
-from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
+from app.core.axolotl.subject import LORA_ADAPTERS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.axolotl.target_rules import usual_targets
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
@@ -29,6 +28,7 @@ from app.core.memory.offloading import hooks_see_layers
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing
+from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
 """Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
