@@ -4,7 +4,7 @@ A reader is handed to an architecture's description, which asks for fields by th
 (the defaults of Transformers 5.16.1's configuration classes, since a config.json leaves them out).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from app.core.errors import FieldError, InvalidInput
@@ -105,6 +105,13 @@ class ConfigReader:
                 raise self.fault(key, "error.config_json.boolean", given=shown(value, quoted=True))
             return value
         return default
+
+    def inner_type(self, allowed: Collection[str], *, default: str) -> str:
+        """The ``model_type`` of a part, out of those that the whole can have there."""
+        kind = self.text("model_type", default=default)
+        if kind not in allowed:
+            raise self.fault("model_type", "error.config_json.inner_type", given=kind[:60], allowed=", ".join(allowed))
+        return kind
 
     def text(self, *keys: str, default: str) -> str:
         """A string under the first of ``keys`` present."""

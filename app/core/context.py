@@ -18,15 +18,17 @@ from app.core.units import KIB, MIB
 BASE_BYTES = 61 * MIB
 """What does not grow with the card: of the T4's 141 MiB what its threads do not take."""
 THREAD_BYTES = 2 * KIB
-"""Local memory of a thread that a card can hold, by what was read; Hopper's is the H100's 742 MiB less the base."""
+"""Local memory of a thread that a card can hold, by what was read."""
 THREAD_BYTES_HOPPER = 2641
+"""The H100's 742 MiB less the base."""
 THREAD_BYTES_BLACKWELL = 2304
+"""By the readings of an RTX 5090, an RTX PRO 6000 and a B200 (``tests/data/memory/contexts.yaml``)."""
 RESIDENT_THREADS = {(7, 5): 1024, (8, 0): 2048, (8, 6): 1536, (8, 9): 1536, (9, 0): 2048, (10, 0): 2048, (10, 3): 2048}
 """Threads of a multiprocessor by compute capability (CUDA Programming Guide, "Technical Specifications")."""
 RESIDENT_THREADS_BEFORE, RESIDENT_THREADS_AFTER = 2048, 1536
-"""Before Turing, and from 11.0 on."""
+"""Of capabilities that are not listed: before Turing, and after it."""
 LOW_PERCENT, HIGH_PERCENT = 65, 160
-"""Every reading lies between: a process that has only loaded weights, and one with more libraries than most."""
+"""All readings but one lie between: a process that has only loaded weights, and one with more libraries than most."""
 WORKSPACES = 2
 WORKSPACE_BYTES = 8 * MIB + 128 * KIB
 WORKSPACE_BYTES_HOPPER = 32 * MIB
@@ -63,8 +65,8 @@ def cuda_context(multiprocessors: int, capability: tuple[int, int]) -> Context:
     others = RESIDENT_THREADS_BEFORE if capability < (7, 5) else RESIDENT_THREADS_AFTER
     threads = multiprocessors * RESIDENT_THREADS.get(capability, others)
     newer = capability >= (9, 0)
-    hopper = THREAD_BYTES_HOPPER if capability < (10, 0) else THREAD_BYTES_BLACKWELL
-    expected = BASE_BYTES + threads * (hopper if newer else THREAD_BYTES)
+    newest = THREAD_BYTES_HOPPER if capability < (10, 0) else THREAD_BYTES_BLACKWELL
+    expected = BASE_BYTES + threads * (newest if newer else THREAD_BYTES)
     return Context(
         expected_bytes=expected,
         low_bytes=expected * LOW_PERCENT // 100,

@@ -42,6 +42,7 @@ PIECES = (
     ": ",
     "- ",
 )
+ODD_NUMBERS = (float("nan"), float("inf"), -float("inf"), "---6", "²", "9" * 390, int("9" * 390), "rank=²")
 
 
 def noise(chance: random.Random) -> bytes:
@@ -56,16 +57,17 @@ def soup(chance: random.Random) -> str:
 
 def value(chance: random.Random, depth: int = 0) -> Any:
     """A value of any kind."""
-    kind = chance.randrange(12 if depth < 3 else 9)
-    if kind > 9:
+    kind = chance.randrange(13 if depth < 3 else 10)
+    if kind > 10:
         return [value(chance, depth + 1) for _ in range(chance.randrange(4))]
-    if kind == 9:
+    if kind == 10:
         return {
             chance.choice(("path", "type", "a", "lora_r", 1)): value(chance, depth + 1)
             for _ in range(chance.randrange(4))
         }
+    number = chance.choice(ODD_NUMBERS)
     simple = (None, True, False, 0, -1, 1 << chance.randrange(70), chance.uniform(-1, 1e6), "", chance.choice(PIECES))
-    return simple[kind]
+    return (*simple, number)[kind]
 
 
 def nearly(keys: list[str]) -> Callable[[random.Random], str]:

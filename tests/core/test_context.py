@@ -15,7 +15,7 @@ from tests.reference.memory.processes import CONTEXTS, read_bytes
 
 DATA = Path(__file__).parents[1] / "data" / "memory"
 READINGS = yaml.safe_load(CONTEXTS.read_text("utf-8"))["readings"]
-GATED_DELTA = "code-index:56538052785"
+GATED_DELTA = "public-file:56538052785"
 """One process on an A100 holds twice what others do there: a model with Triton's kernels for gated delta rules."""
 
 

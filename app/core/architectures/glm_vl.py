@@ -76,8 +76,5 @@ def glm4v_moe(config: ConfigReader) -> Architecture:
 def glm46v(config: ConfigReader) -> Architecture:
     """GLM 4.6V, and 4.6V Flash."""
     inner = config.sub("text_config")
-    kind = inner.text("model_type", default="glm4v_text")
-    if kind not in LANGUAGE_MODELS:
-        allowed = ", ".join(LANGUAGE_MODELS)
-        raise inner.fault("model_type", "error.config_json.inner_type", given=kind[:60], allowed=allowed)
+    kind = inner.inner_type(LANGUAGE_MODELS, default="glm4v_text")
     return _wrapped(config, "glm46v", kind)

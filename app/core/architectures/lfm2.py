@@ -118,10 +118,7 @@ def lfm2_moe(config: ConfigReader) -> Architecture:
 def lfm2_vl(config: ConfigReader) -> Architecture:
     """LFM2 VL: the dense language model behind SigLIP 2's tower."""
     inner = config.sub("text_config")
-    kind = inner.text("model_type", default="lfm2")
-    if kind != "lfm2":
-        raise inner.fault("model_type", "error.config_json.inner_type", given=kind[:60], allowed="lfm2")
-    text = replace(lfm2(inner), language_type=kind)
+    text = replace(lfm2(inner), language_type=inner.inner_type(("lfm2",), default="lfm2"))
     sight = config.sub("vision_config")
     width = sight.size("hidden_size", default=768)
     seen = width * config.size("downsample_factor", default=2) ** 2

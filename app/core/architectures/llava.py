@@ -79,19 +79,14 @@ def part_of(config: ConfigReader, key: str, default: Mapping[str, Any]) -> Confi
 def language_model(config: ConfigReader, default: Mapping[str, Any]) -> Architecture:
     """What ``text_config`` describes, ``default`` where there is none; the wrapper's head caps no logits."""
     inner = part_of(config, "text_config", default)
-    text_type = inner.text("model_type", default=default["model_type"])
-    if text_type not in LANGUAGE_MODELS:
-        allowed = ", ".join(LANGUAGE_MODELS)
-        raise inner.fault("model_type", "error.config_json.inner_type", given=text_type[:60], allowed=allowed)
+    text_type = inner.inner_type(LANGUAGE_MODELS, default=default["model_type"])
     return replace(LANGUAGE_MODELS[text_type](inner), logit_softcap=False, language_type=text_type)
 
 
 def sight_of(config: ConfigReader, default: Mapping[str, Any]) -> tuple[tuple[Module, ...], int]:
     """The tower that ``vision_config`` describes and its width, ``default`` where there is none."""
     sight = part_of(config, "vision_config", default)
-    kind = sight.text("model_type", default=default["model_type"])
-    if kind not in TOWERS:
-        raise sight.fault("model_type", "error.config_json.inner_type", given=kind[:60], allowed=", ".join(TOWERS))
+    kind = sight.inner_type(TOWERS, default=default["model_type"])
     tower, width = TOWERS[kind]
     width = sight.size("hidden_size", default=width)
     return tower(sight, width), width

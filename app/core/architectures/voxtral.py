@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.architecture import Architecture, Module, Part
-from app.core.architectures import rows
+from app.core.architectures import rows, towers
 from app.core.architectures.llava import LANGUAGE_MODELS, PROJECTOR
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
@@ -28,10 +28,7 @@ TEXT: dict[str, Any] = {
 def voxtral(config: ConfigReader) -> Architecture:
     """Voxtral Mini 3B and Small 24B."""
     inner = ConfigReader({**TEXT, **config.sub("text_config").values}, f"{config.pointer}/text_config")
-    kind = inner.text("model_type", default="llama")
-    if kind not in LANGUAGE_MODELS:
-        allowed = ", ".join(LANGUAGE_MODELS)
-        raise inner.fault("model_type", "error.config_json.inner_type", given=kind[:60], allowed=allowed)
+    kind = inner.inner_type(LANGUAGE_MODELS, default="llama")
     text = replace(LANGUAGE_MODELS[kind](inner), logit_softcap=False, language_type=kind)
     sound = config.sub("audio_config")
     taken = sound.size("intermediate_size", "encoder_ffn_dim", default=5120)
@@ -46,9 +43,8 @@ def voxtral(config: ConfigReader) -> Architecture:
 def _encoder(sound: ConfigReader, middle: int) -> tuple[Module, ...]:
     """Whisper's: two convolutions and a table of positions, which does not train, before the layers."""
     width = sound.size("hidden_size", "d_model", default=1280)
-    heads = sound.size("num_attention_heads", "encoder_attention_heads", default=20)
-    if width % heads:
-        raise sound.fault("num_attention_heads", "error.config_json.divides", given=heads, whole=width)
+    named = "num_attention_heads" if sound.has("num_attention_heads") else "encoder_attention_heads"
+    towers.heads_of(sound, named, width, 20)  # which are held to the width alone
     positions = sound.size("max_source_positions", default=1500)
     layers = tuple(range(sound.layers("num_hidden_layers", "encoder_layers", default=32)))
     tower = "model.audio_tower."
