@@ -195,7 +195,7 @@ class Run:
     """Whether feed-forwards are taken in tiles of tokens (``tiled_mlp``), ``tiles`` how many where it is said."""
     tiles: int = 0
     tiles_compiled: bool = False
-    """Whether a tile runs what ``torch.compile`` makes of it (without ``tiled_mlp_use_original_mlp``)."""
+    """Whether a tile runs what ``torch.compile`` makes of it (``tiled_mlp_use_original_mlp: false``)."""
     lisa_layers: int = 0
     """How many layers train at a time, 0 for all (``lisa_n_layers``)."""
     layer_offloading: bool = False

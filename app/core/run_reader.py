@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.core.axolotl.lora_kernels import on_by_themselves
 from app.core.axolotl.unmodelled import room
 from app.core.collating import Collating, collating
 from app.core.errors import InvalidInput
@@ -32,7 +33,7 @@ from app.core.run import (
     Run,
 )
 from app.core.shown import shown
-from app.core.values import LONGEST_SEQUENCE, WHOLE, Values
+from app.core.values import LONGEST_SEQUENCE, WHOLE, Values, says_no
 
 ATTENTION_OF = {
     "eager": Attention.EAGER,
@@ -64,7 +65,6 @@ ATTENTION_FLAGS = {
 MOST_LAYERS = 1 << 16
 """Layers that ``lisa_n_layers`` may name: more than any model has."""
 
-NO = (False, None, "false")
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
@@ -168,13 +168,13 @@ class _Reader(Values):
             kept_attention=self.kept_attention(),
             lisa_layers=self.lisa_layers(adapter),
             tiled=self.flag("tiled_mlp"),
-            tiles_compiled=not self.flag("tiled_mlp_use_original_mlp"),
+            tiles_compiled=not self.flag("tiled_mlp_use_original_mlp", default=True),
             tiles=int(self.number("tiled_mlp_num_shards", 0, 1, LONGEST_SEQUENCE)),
             layer_offloading=self.flag("layer_offloading"),
             reentrant=self.reentrant(adapter),
             loss=self.loss(),
             optimizer=self.optimizer(),
-            fused_lora=self.fused_lora(adapter, bits8),
+            fused_lora=self.fused_lora(adapter),
             bf16=self.bf16(),
             evaluates=self.evaluates(),
             eval_batch_size=self.whole("eval_batch_size", micro_batch_size),
@@ -285,7 +285,7 @@ class _Reader(Values):
         value = self.config.get("activation_offloading")
         if self.config.get("gradient_checkpointing") in ("offload", "offload_disk"):
             return Offloading.ALL
-        if not value or not self.flag("gradient_checkpointing"):
+        if says_no(value) or not self.flag("gradient_checkpointing"):
             return Offloading.NONE
         named = {"legacy": Offloading.ALL_AT_ONCE, "hidden_states": Offloading.INPUTS}
         return named.get(value, Offloading.ALL) if isinstance(value, str) else Offloading.ALL
@@ -296,7 +296,7 @@ class _Reader(Values):
             return Checkpointing.OFFLOAD
         if not self.flag("gradient_checkpointing"):
             return Checkpointing.OFF
-        if self.config.get("activation_offloading"):
+        if not says_no(self.config.get("activation_offloading")):
             return Checkpointing.OFFLOAD
         return Checkpointing.REENTRANT if self.asks_reentrant() else Checkpointing.NON_REENTRANT
 
@@ -336,7 +336,11 @@ class _Reader(Values):
         if given is None or not self.flag("gradient_checkpointing") or self.flag("layer_offloading"):
             return KeptAttention.NONE
         others = given.get("save") not in (None, [], ["attention"]) or given.get("offload")
-        if others or given.get("recompute_layer_types") is not None or self.config.get("activation_offloading"):
+        if (
+            others
+            or given.get("recompute_layer_types") is not None
+            or not says_no(self.config.get("activation_offloading"))
+        ):
             return KeptAttention.NONE
         return KeptAttention.ALL if given.get("save_sliding_window") else KeptAttention.WHOLE
 
@@ -369,9 +373,9 @@ class _Reader(Values):
         return collating(
             preference=preference not in (None, Preference.REWARD),
             packs=packing,
-            evaluation_packs=packing and self.config.get("eval_sample_packing") is not False,
+            evaluation_packs=packing and self.flag("eval_sample_packing", default=True),
             unnamed=attention is None,
-            flattens=bool(self.config.get("batch_flattening")),
+            flattens=not says_no(self.config.get("batch_flattening")),
             sees=bool(self.config.get("processor_type")),
             to_length=None if to_length is None else self.flag("pad_to_sequence_len"),
             multiple=given,
@@ -429,18 +433,18 @@ class _Reader(Values):
             return not quantized
         return self.flag("peft_autocast_adapter_dtype", default=True)
 
-    def fused_lora(self, adapter: str, bits8: bool) -> bool | None:
+    def fused_lora(self, adapter: str) -> bool | None:
         """Axolotl switches them on by itself for supervised training on a base that is not in 8 bits."""
         if adapter not in LORA_ADAPTERS or (adapter == "lora" and self.flag("gptq")):
             return False  # the kernels cannot read packed weights
         if self.given.isdisjoint(LORA_KERNEL_KEYS):
-            return False if bits8 or any(map(self.config.get, ("trust_remote_code", "rl", "reward_model"))) else None
+            return None if on_by_themselves(self.config) else False
         return bool(self.those_on(LORA_KERNEL_KEYS))
 
     def bf16(self) -> bool:
         """Whether 16 bits are bf16: ``fp16`` turns ``auto`` off, and nothing what is asked for."""
         asked = self.config.get("bf16", "auto")
-        return not self.flag("fp16") if asked == "auto" else asked not in NO or self.flag("bfloat16")
+        return not self.flag("fp16") if asked == "auto" else not says_no(asked) or self.flag("bfloat16")
 
     def half(self, *, bits8: bool) -> bool:
         """Whether weights are in 16 bits. ``bf16`` is ``auto`` where it is left out; a base in 8 bits loads in fp16."""
@@ -448,7 +452,7 @@ class _Reader(Values):
 
     def autocast(self) -> bool:
         """Whether the Trainer computes in 16 bits too: by a key of its own, not by the type of the weights."""
-        return self.config.get("bf16", "auto") not in NO or bool(self.those_on(("fp16", "bfloat16")))
+        return not says_no(self.config.get("bf16", "auto")) or bool(self.those_on(("fp16", "bfloat16")))
 
     def double_quantization(self) -> bool:
         """Axolotl's default, unless ``bnb_config_kwargs`` says otherwise."""

@@ -22,7 +22,18 @@ WHOLE: Mapping[str, range] = {
 }
 """Keys of whole numbers, which nothing but themselves is read from, and what they may be."""
 
+TRUE_WORDS = ("1", "on", "t", "true", "y", "yes")
+FALSE_WORDS = ("0", "off", "f", "false", "n", "no")
+"""Texts that pydantic takes for a switch, in capitals too."""
+
 _WHOLE_TEXT = re.compile(r"\s*[+-]?\d{1,18}\s*")
+
+
+def says_no(value: object) -> bool:
+    """Whether a value switches nothing on, also of a key that takes more than yes and no."""
+    if isinstance(value, str):
+        return not value or value.strip().lower() in FALSE_WORDS
+    return not value
 
 
 class Values:
@@ -84,8 +95,8 @@ class Values:
             return value
         if value in (0, 1):
             return bool(value)
-        if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off", "1", "0"):
-            return value.lower() in ("true", "yes", "on", "1")
+        if isinstance(value, str) and value.lower() in (*TRUE_WORDS, *FALSE_WORDS):
+            return value.lower() in TRUE_WORDS
         self.fault(key, "error.config.boolean", given=shown(value))
         return default
 

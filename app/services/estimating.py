@@ -7,7 +7,7 @@ from typing import Any
 from app.catalog.library import Catalog
 from app.core.adapter import Adapter, resolve_adapter
 from app.core.architecture import Architecture
-from app.core.axolotl.coverage import LORA_KERNELS
+from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.rules import check
 from app.core.collating import Padding
 from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
@@ -109,11 +109,7 @@ def estimate_resolved(
 
 def memory_of(architecture: Architecture, run: Run, adapter: Adapter) -> Memory:
     """The memory alone, Axolotl's own choice of kernels made."""
-    return estimate_memory(architecture, run, adapter, fused_lora=_fuses_lora(architecture, run))
-
-
-def _fuses_lora(architecture: Architecture, run: Run) -> bool:
-    return run.fused_lora if run.fused_lora is not None else architecture.model_type in LORA_KERNELS
+    return estimate_memory(architecture, run, adapter, fused_lora=fuses(run, architecture.model_type))
 
 
 def time_of(
@@ -143,7 +139,7 @@ def time_of(
         max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
         rl=str(config["rl"]) if config.get("rl") else None,
         price_per_hour=hardware.price_per_hour,
-        fused_lora=_fuses_lora(architecture, run),
+        fused_lora=fuses(run, architecture.model_type),
     )
 
 

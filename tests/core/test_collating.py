@@ -28,6 +28,8 @@ def laid_out(**config: Any) -> Run:
         ({"pad_to_sequence_len": False, "micro_batch_size": 2}, True, 1000),
         ({"pad_to_multiple_of": 300}, True, 1200),
         ({"pad_to_multiple_of": "many"}, True, 1024),
+        (FLASH | {"batch_flattening": "false"}, True, 1024),
+        (FLASH | {"batch_flattening": "No", "micro_batch_size": 2}, True, 1024),
         (PACKED, False, 1024),
         (PACKED | {"pad_to_sequence_len": False}, False, 1000),
         ({"sample_packing": True, "attn_implementation": "sdpa"}, False, 1024),
@@ -55,6 +57,7 @@ def test_evaluation_has_rows_of_its_own() -> None:
     assert run.padded_evaluation
     assert not run.evaluated.sample_packing
     assert run.evaluated.padded
+    assert not laid_out(**PACKED, eval_sample_packing="false").evaluated.sample_packing
     again = laid_out(**PACKED, eval_batch_size=2)
     assert again.evaluated.sample_packing
     assert not again.padded_evaluation

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import FieldError, InvalidInput
-from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Quantization, Run
+from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Offloading, Quantization, Run
 from app.core.run_reader import LONGEST_SAID, _Reader, read_run
 from app.core.values import LONGEST_SEQUENCE, WHOLE
 
@@ -61,6 +61,16 @@ def test_defaults_are_axolotls() -> None:
         ({"val_set_size": 0.1}, "evaluates", True),
         ({"test_datasets": [{"path": "x"}]}, "evaluates", True),
         ({"fp16": True}, "bf16", False),
+        ({"bf16": "no"}, "bf16", False),
+        ({"bf16": "off"}, "autocast", False),
+        ({"bf16": "False"}, "half", False),
+        ({"bf16": "n"}, "half", False),
+        ({"bf16": "yes"}, "bf16", True),
+        ({"bf16": "yes"}, "autocast", True),
+        ({"bf16": "no", "fp16": "on"}, "autocast", True),
+        ({"sample_packing": "t"}, "sample_packing", True),
+        ({"gradient_checkpointing": True, "activation_offloading": "no"}, "checkpointing", Checkpointing.REENTRANT),
+        ({"gradient_checkpointing": True, "activation_offloading": "no"}, "offloading", Offloading.NONE),
         ({"micro_batch_size": 3}, "eval_batch_size", 3),
         ({"micro_batch_size": 3, "eval_batch_size": 1}, "eval_batch_size", 1),
         ({"neftune_noise_alpha": 5}, "neftune", True),

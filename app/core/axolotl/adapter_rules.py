@@ -16,15 +16,19 @@ from app.core.axolotl.coverage import (
     QUANTIZED_HEADS,
     QUANTIZED_HEADS_IN_8_BITS,
 )
-from app.core.axolotl.judging import FALSE_WORDS
+from app.core.axolotl.lora_kernels import on_by_themselves
+from app.core.axolotl.reading import as_read
 from app.core.axolotl.renamed import OTHER_TOOLS
-from app.core.axolotl.subject import LORA_ADAPTERS, TRUE_WORDS, Row, Rule, Subject, fails, info, misleads, rejected
+from app.core.axolotl.subject import LORA_ADAPTERS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.axolotl.target_rules import usual_targets
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
+from app.core.memory.checkpointing import as_checkpointed
+from app.core.memory.offloading import hooks_see_layers
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
-from app.core.run import LORA_KERNEL_KEYS
+from app.core.run import LORA_KERNEL_KEYS, Checkpointing
+from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
 """Source: ``LoraConfig.init_lora_weights`` of PEFT 0.20.0, without those that need a step before training."""
@@ -158,8 +162,13 @@ def kept_experts(subject: Subject) -> Iterator[Finding]:
         return
     key = "gradient_checkpointing_kwargs"
     last = any(block.experts and not block.shared_intermediate_size for block in subject.architecture.blocks)
-    if last and subject.mapping(key).get("use_reentrant") is False:
-        yield misleads("experts_kept", key, fix=Fix(set={f"{key}.use_reentrant": True}))
+    run = as_read(subject) if last else None
+    if run is None or run.checkpointing is Checkpointing.OFF:
+        return
+    run = as_checkpointed(subject.architecture, run)
+    if not run.reentrant and not hooks_see_layers(run):
+        selective = ("selective_checkpointing",) if subject.given("selective_checkpointing") else ()
+        yield misleads("experts_kept", key, fix=Fix(set={f"{key}.use_reentrant": True}, unset=selective))
 
 
 def quantized_heads(subject: Subject) -> Iterator[Finding]:
@@ -197,13 +206,12 @@ def kernels(subject: Subject) -> Iterator[Finding]:
         yield rejected("kernels_remote_code", "trust_remote_code", fix=fix)
     if not subject.lora:
         return
-    unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
     chosen = chosen_kernels(subject)
     fix = Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False), safe=True)
     if chosen and subject.text("adapter") == "lora" and subject.on("load_in_8bit"):
         yield rejected("kernels_8bit", "load_in_8bit", fix=fix)
     elif subject.model_type is not None and subject.model_type not in LORA_KERNELS:
-        automatic = unset and not any(map(subject.on, ("rl", "load_in_8bit", "trust_remote_code")))
+        automatic = on_by_themselves(subject.config)
         if automatic or subject.on("lora_qkv_kernel") or subject.on("lora_o_kernel"):
             normed = subject.model_type in LORA_KERNELS_AFTER_LAYER_NORM
             code = "kernels_after_layer_norm" if normed else "kernels_unpatchable"

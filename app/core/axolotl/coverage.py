@@ -91,13 +91,14 @@ FLASH_ATTENTION_MOST_HEAD_DIM = 256
 """Widest head of FlashAttention 2. Source: https://github.com/Dao-AILab/flash-attention#nvidia-cuda-support"""
 
 NO_TILED_MLP = frozenset(
-    """bloom gemma3_text gemma4_text granitemoe idefics3 internvl llama4_text llava llava_next llava_onevision mistral3
-    mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text qwen3_5_text qwen3_vl qwen3_vl_moe
-    smolvlm""".split()
+    """bloom gemma3_text gemma4_text glm46v granitemoe idefics3 internvl lfm2_vl llama4_text llava llava_next
+    llava_onevision mistral3 mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text qwen3_5_text qwen3_vl
+    qwen3_vl_moe smolvlm voxtral""".split()
 )
 """Those that ``tiled_mlp`` fails with: no class of the name that it looks for, or a forward that takes more.
 
-Source: ``patch_tiled_mlp`` of Axolotl 0.19.0 (``monkeypatch/tiled_mlp/patch.py``), tried on Transformers 5.16.1.
+Source: ``patch_tiled_mlp`` of Axolotl 0.19.0 (``monkeypatch/tiled_mlp/patch.py``), tried on Transformers 5.16.1:
+``tests/reference/axolotl/record_tiles.py`` records its answers.
 """
 
 PACKED_MIXERS = frozenset(

@@ -9,6 +9,7 @@ Loading, training and what a mixture's experts come to were run on a CPU; which 
 from collections.abc import Iterator, Mapping
 
 from app.core.architecture import Packing
+from app.core.axolotl.lora_kernels import on_by_themselves
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.findings import Finding, Fix
 from app.core.hardware import Vendor
@@ -65,8 +66,7 @@ def gptq_kernels(subject: Subject) -> Iterator[Finding]:
     """Axolotl's kernels, on by themselves, ask a packed linear for a weight that it has not."""
     if not packed(subject):
         return
-    unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
-    by_itself = unset and not any(map(subject.on, ("load_in_8bit", "trust_remote_code", "rl", "reward_model")))
+    by_itself = on_by_themselves(subject.config)
     names = None if subject.on("lora_target_linear") else set(subject.names("lora_target_modules"))
     for key, linears in KERNEL_LINEARS.items():
         if (by_itself or subject.on(key)) and (names is None or names.issuperset(linears)):

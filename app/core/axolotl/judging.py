@@ -14,9 +14,8 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from app.core.axolotl.schema import Key, Schema
-from app.core.axolotl.subject import TRUE_WORDS
+from app.core.values import FALSE_WORDS, TRUE_WORDS
 
-FALSE_WORDS = ("0", "off", "f", "false", "n", "no")
 MOST_FAULTS = 20
 
 SIGNS: Mapping[str, tuple[str, Callable[[float, float], bool]]] = {

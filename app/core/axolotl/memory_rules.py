@@ -5,16 +5,15 @@ Transformers 5.16.1 ``trainer_optimizer.py``; flashoptim 0.1.4; axolotl-contribs
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 from app.core.architecture import Architecture, Part
+from app.core.axolotl.lora_kernels import unnamed
+from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.axolotl.unmodelled import acting
-from app.core.errors import InvalidInput
 from app.core.findings import Finding, Fix
 from app.core.memory.optimizer_forms import FUSED_FROM_FULL
 from app.core.run import LORA_KERNEL_KEYS
-from app.core.run_reader import read_run
 
 TRL_WRAPPED = ("dpo", "ipo", "kto")
 """Where TRL, not Axolotl, puts the adapter into the model."""
@@ -32,8 +31,7 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
     """Keys that move memory in ways the model does not know: never passed over in silence."""
     found = tuple(acting(subject.config))
     if any(row.priced is not None for row in found):
-        with suppress(InvalidInput):
-            found = tuple(acting(subject.config, read_run(subject.config)))
+        found = tuple(acting(subject.config, as_read(subject)))
     for row in found:
         if row.sharding:
             yield info("memory_not_sharded", row.key, key=row.key)
@@ -67,8 +65,7 @@ def kernels_under_reward(subject: Subject) -> Iterator[Finding]:
     """The kernels take a causal model's adapter only, and Axolotl switches them on by itself here too."""
     if not subject.on("reward_model") or not subject.lora or subject.on("load_in_8bit"):
         return
-    unset = all(subject.config.get(key) is None for key in LORA_KERNEL_KEYS)
-    if unset or any(subject.on(key) for key in LORA_KERNEL_KEYS):
+    if unnamed(subject.config) or any(subject.on(key) for key in LORA_KERNEL_KEYS):
         yield fails("kernels_under_reward", LORA_KERNEL_KEYS[0], fix=Fix(set=dict.fromkeys(LORA_KERNEL_KEYS, False)))
 
 

@@ -7,37 +7,37 @@ Sources: Axolotl 0.19.0 ``loaders/model.py`` (``_configure_embedding_dtypes``), 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture, Part
 from app.core.axolotl.coverage import NO_TILED_MLP
+from app.core.axolotl.lora_kernels import fuses
+from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
+from app.core.errors import InvalidInput
 from app.core.findings import Finding, Fix
+from app.core.memory.forms import layer_specs
+from app.core.memory.lengths import row_tokens
 from app.core.memory.norms import Norm
 from app.core.memory.rows import norm_form
-from app.core.memory.tiles import TILE_TOKENS
-from app.core.run import CCE_PLUGIN, LORA_KERNEL_KEYS
+from app.core.memory.step import kernels_of
+from app.core.memory.tiles import TILE_TOKENS, tiles_of
+from app.core.memory.weights import fp32_residual
+from app.core.run import Quantization, Run
 
-OFF = (False, None, "false")
-RESIDUAL_IN_FP32 = ("", "sdpa", "eager")
-"""Values of ``attn_implementation`` under which full fine-tuning leaves norms and embeddings in fp32."""
-OTHER_ATTENTION = ("flash_attention", "flex_attention", "xformers_attention", "sage_attention")
 LISA_LAYERS = "model.layers"
 """Where LISA looks for the layers, unless ``lisa_layers_attribute`` says otherwise."""
+MLP_KERNEL = "lora_mlp_kernel"
 
 
 def weights_type_alone(subject: Subject) -> Iterator[Finding]:
     """``float16`` without autocast multiplies what is stored as it is stored: in full fine-tuning that is two types."""
-    mixed = subject.config.get("bf16", "auto") not in OFF or subject.flag("fp16") or subject.flag("bfloat16")
-    if mixed or not subject.flag("float16") or subject.on("adapter"):
+    if not subject.flag("float16") or subject.on("adapter"):
         return
-    if _residual_in_fp32(subject):
+    run = as_read(subject)
+    if run is not None and not run.autocast and fp32_residual(run):
         bf16 = subject.hardware is None or subject.hardware.bf16
         fix = Fix(set={"bf16": True} if bf16 else {"bf16": False, "fp16": False}, unset=("float16",))
         yield fails("float16_residual", "float16", fix=fix)
-
-
-def _residual_in_fp32(subject: Subject) -> bool:
-    """Whether attention is one of those that take no lengths, and no types either."""
-    return subject.text("attn_implementation") in RESIDUAL_IN_FP32 and not any(map(subject.flag, OTHER_ATTENTION))
 
 
 def lisa(subject: Subject) -> Iterator[Finding]:
@@ -78,35 +78,51 @@ def tiled_mlp(subject: Subject) -> Iterator[Finding]:
     if subject.model_type in NO_TILED_MLP:
         yield fails("tiled_mlp_type", "tiled_mlp", fix=Fix(unset=("tiled_mlp",), safe=True))
         return
-    if _feeds_fp32(subject):
-        yield fails("tiled_mlp_types", "tiled_mlp", fix=Fix(unset=("tiled_mlp",)))
-    kernels = any(subject.config.get(key) is not None for key in LORA_KERNEL_KEYS)
-    fused = subject.flag("lora_mlp_kernel") if kernels else not subject.on("load_in_8bit")
-    if subject.lora and fused and not subject.on("rl"):
-        yield misleads("tiled_mlp_kernel", "tiled_mlp", fix=Fix(unset=("tiled_mlp",), safe=True))
+    run = as_read(subject)
+    if run is None:
         return
-    shards, tokens = subject.number("tiled_mlp_num_shards"), subject.number("sequence_len") or 0
-    rows = subject.number("micro_batch_size") or 1
-    one = subject.flag("sample_packing") and not _residual_in_fp32(subject)
-    tiles = shards or -(-(tokens * (rows if one else 1)) // TILE_TOKENS)
-    if tiles <= 1:
+    if _feeds_fp32(run, subject.architecture):
+        yield fails("tiled_mlp_types", "tiled_mlp", fix=Fix(unset=("tiled_mlp",)))
+    if _fused(run, subject.architecture):
+        yield misleads("tiled_mlp_kernel", "tiled_mlp", fix=Fix(unset=("tiled_mlp",), safe=True))
+    elif tiles_of(run, row_tokens(run)) <= 1:
         yield info("tiled_mlp_one", "tiled_mlp_num_shards", tokens=TILE_TOKENS)
-    elif rows > 1 and not one:
+    elif run.micro_batch_size > 1 and not run.one_row:
         fix = Fix(set={"micro_batch_size": 1})
-        yield misleads("tiled_mlp_rows", "micro_batch_size", fix=fix, rows=int(rows))
+        yield misleads("tiled_mlp_rows", "micro_batch_size", fix=fix, rows=run.micro_batch_size)
 
 
-def _feeds_fp32(subject: Subject) -> bool:
+def _fused(run: Run, known: Architecture | None) -> bool:
+    """Whether the kernel takes every feed-forward that tiles would, which is where all of it has an adapter.
+
+    Of a model that nobody knows it is not said: names tell no more than which linears were meant.
+    """
+    if run.lora is None or known is None:
+        return False
+    kernels = kernels_of(run, fused_lora=fuses(run, known.model_type))
+    if MLP_KERNEL not in kernels:
+        return False
+    try:
+        adapter = resolve_adapter(known, run)
+    except InvalidInput:  # targets that are in no model: the rules on targets say so
+        return False
+    specs = layer_specs(known, run, adapter, fused=kernels, row_tokens=row_tokens(run))
+    found = [spec.feed_forward.fused for spec in specs if spec.feed_forward is not None]
+    return bool(found) and all(found)
+
+
+def _feeds_fp32(run: Run, known: Architecture | None) -> bool:
     """Whether feed-forwards read fp32 while their weights are in 16 bits, which nothing but autocast makes one.
 
-    So it is in full fine-tuning whose norms stay in fp32, and with layer norms, which autocast computes in fp32.
+    So it is in full fine-tuning whose norms stay in fp32, and with layer norms, which autocast computes in fp32. A
+    packed base casts what it reads.
     """
-    if subject.on("load_in_4bit") or subject.on("load_in_8bit"):
+    if not run.half or run.quantization is not Quantization.NONE:
         return False
-    if not subject.on("adapter") and _residual_in_fp32(subject) and CCE_PLUGIN not in subject.names("plugins"):
+    if fp32_residual(run):
         return True
-    known = subject.architecture
-    return known is not None and any(norm_form(known, block) is Norm.LAYER for block in known.blocks)
+    layered = known is not None and any(norm_form(known, block) is Norm.LAYER for block in known.blocks)
+    return run.autocast and layered
 
 
 STEP_RULES: tuple[Rule, ...] = (weights_type_alone, lisa, tiled_mlp)

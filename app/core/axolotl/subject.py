@@ -10,9 +10,9 @@ from app.core.axolotl.schema import Schema
 from app.core.findings import SEVERITY_OF, Effect, Finding, Fix, Severity
 from app.core.hardware import Hardware
 from app.core.messages import Param, message
+from app.core.values import TRUE_WORDS
 
 LORA_ADAPTERS = ("lora", "qlora")
-TRUE_WORDS = ("1", "on", "t", "true", "y", "yes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from app.core.axolotl.judging import FALSE_WORDS, Fault, judge, judge_key, judge_model
+from app.core.axolotl.judging import Fault, judge, judge_key, judge_model
 from app.core.axolotl.schema import Key, Schema
-from app.core.axolotl.subject import TRUE_WORDS, Rule, Subject, info, misleads, rejected
+from app.core.axolotl.subject import Rule, Subject, info, misleads, rejected
 from app.core.findings import Finding, Fix
 from app.core.lookalikes import described, is_bullet, number_of
 from app.core.nearest import nearest
 from app.core.shown import shown
+from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 LONGEST_SHOWN = 80
 SIMPLE = frozenset((bool, int, float, str, type(None)))

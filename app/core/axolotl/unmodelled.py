@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.memory.layer_offloading import offloads_layers
-from app.core.run import Checkpointing, KeptAttention, Method, Offloading, Run
-
-OFF_WORDS = ("", "false", "no", "off", "0")
-"""What reads as no."""
+from app.core.run import Checkpointing, KeptAttention, Method, Offloading, Preference, Run
+from app.core.values import says_no
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +28,10 @@ class Unmodelled:
     """The key below it that counts."""
     unless: tuple[str, str] = ("", "")
     """A key and one below it that, where true, undo it."""
-    only: tuple[str, tuple[object, ...]] = ("", ())
-    """A key and values of it beside which alone it counts."""
+    off: str = ""
+    """A key beside which it counts only where that is switched off by name."""
+    beside: str = ""
+    """A key without which it does nothing."""
     priced: Callable[[Run], bool] | None = None
     """Where the memory model knows it, as the run is read."""
     why: str = ""
@@ -44,14 +44,15 @@ class Unmodelled:
         value = config.get(self.key)
         if self.nested:
             value = value.get(self.nested) if isinstance(value, Mapping) else None
-        if value in (None, False, 0, "", [], {}) or (isinstance(value, str) and value.strip().lower() in OFF_WORDS):
+        if says_no(value):
             return False
         key, inner = self.unless
         beside = config.get(key)
         if isinstance(beside, Mapping) and beside.get(inner) is True:
             return False
-        key, beside_values = self.only
-        if key and config.get(key) not in beside_values:
+        if self.off and not says_no(config.get(self.off, "auto")):
+            return False
+        if self.beside and not config.get(self.beside):
             return False
         if self.priced is not None and run is not None and self.priced(run):
             return False
@@ -76,8 +77,12 @@ def runs_tiles_as_written(run: Run) -> bool:
 
 
 def trains_by_turns(run: Run) -> bool:
-    """Whether layers take turns, or no callback is built that makes them."""
-    return run.lisa_layers > 0 or (run.method is Method.FULL and not run.unfrozen_parameters)
+    """Whether which layers take turns is known: not beside parameters that are unfrozen by name.
+
+    Under an adapter Axolotl finds no layers, and the run fails; TRL's trainers are built without LISA.
+    """
+    supervised = run.preference in (None, Preference.REWARD)
+    return not (run.method is Method.FULL and supervised and run.unfrozen_parameters)
 
 
 def computes_in_weights_type(run: Run) -> bool:
@@ -104,8 +109,8 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(
         key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80, priced=checkpoints_some_layers
     ),
-    Unmodelled(key="float16", less=15, more=10, only=("bf16", (False, "false")), priced=computes_in_weights_type),
-    Unmodelled(key="lisa_n_layers", less=50, priced=trains_by_turns),
+    Unmodelled(key="float16", less=15, more=10, off="bf16", priced=computes_in_weights_type),
+    Unmodelled(key="lisa_n_layers", less=50, beside="lisa_step_interval", priced=trains_by_turns),
     Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150, why="generating"),
     Unmodelled(key="process_reward_model", less=60, more=10),
     Unmodelled(key="dpo_use_liger_kernel", less=60),

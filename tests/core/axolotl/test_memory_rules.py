@@ -1,5 +1,6 @@
 """Rules about memory by example: what is said of a good configuration with one change."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.core.axolotl.rule_cases import FULL, GOOD, MOE, QLORA, findings
 SAID: list[tuple[dict[str, Any], str]] = [
     ({"torch_compile": True}, "memory_not_priced"),
     ({"qat": {"weight_dtype": "int8"}}, "memory_not_priced_more"),
-    ({"tiled_mlp": True}, "memory_not_priced_less"),
+    ({"tiled_mlp": True, "tiled_mlp_use_original_mlp": False}, "memory_not_priced_less"),
     ({"torch_compile": True}, "not_priced_compiled"),
     ({"fp8": True}, "not_priced_torchao"),
     ({"rl": "grpo"}, "not_priced_generating"),
@@ -109,3 +110,40 @@ def test_layer_offloading_that_is_off(no: object) -> None:
 def test_layer_offloading_of_a_run_that_cannot_be_read() -> None:
     """Nothing is known of it, so it is said."""
     assert "memory_not_priced_less" in findings({**QLORA, "layer_offloading": True, "lora_r": "many"})
+
+
+EIGHT: dict[str, Any] = {"load_in_8bit": True, "quantize_moe_experts": True, "gradient_checkpointing": True}
+KWARGS = "gradient_checkpointing_kwargs"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({}, False),
+        ({KWARGS: {"use_reentrant": False}}, True),
+        ({KWARGS: {"every_n_layers": 2}}, True),
+        ({KWARGS: {"every_n_layers": 2, "use_reentrant": True}}, False),
+        ({"selective_checkpointing": True}, True),
+        ({"rl": "orpo"}, True),
+        ({"rl": "orpo", KWARGS: {"use_reentrant": True}}, False),
+        ({KWARGS: {"use_reentrant": False}, "activation_offloading": True}, True),
+        ({KWARGS: {"use_reentrant": False}, "activation_offloading": "legacy"}, False),
+        ({KWARGS: {"use_reentrant": False}, "gradient_checkpointing": "false"}, False),
+        ({KWARGS: {"use_reentrant": False}, "lora_r": "many"}, False),
+    ],
+)
+def test_experts_are_kept_by_checkpoints_that_are_not_reentrant(changes: dict[str, Any], kept: bool) -> None:
+    """Whatever makes them so; what is offered lets go of them."""
+    given = {**EIGHT, **changes}
+    found = findings(given, MOE)
+    assert ("experts_kept" in found) is kept
+    if kept:
+        fix = found["experts_kept"].fix
+        assert fix is not None
+        assert fix.set == {f"{KWARGS}.use_reentrant": True}
+
+
+def test_experts_of_gemma_4_are_kept_whatever_is_set() -> None:
+    """So nothing is offered."""
+    found = findings(EIGHT, replace(MOE, model_type="gemma4"))
+    assert found["experts_kept"].fix is None

@@ -1,21 +1,28 @@
 """Rules about how a step computes, by example; that tiles of several rows are mixed up was seen in numbers."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.architecture import Architecture, NormForm
+from app.core.architectures import supported_model_types
+from app.core.axolotl.coverage import NO_TILED_MLP
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN
-from tests.core.axolotl.examples import TURING
+from tests.core.axolotl.examples import SEVEN, TURING
 from tests.core.axolotl.rule_cases import FULL, LLAMA, MOE, findings
 
+TILES = Path(__file__).parents[2] / "data" / "axolotl" / "tiles-0.19.0.json"
 HALF: dict[str, Any] = {**FULL, "bf16": False, "float16": True}
 TURNS: dict[str, Any] = {**FULL, "lisa_n_layers": 1, "lisa_step_interval": 20}
 TILED: dict[str, Any] = {**FULL, "tiled_mlp": True, "tiled_mlp_num_shards": 4}
 ADAPTED: dict[str, Any] = {"tiled_mlp": True, "tiled_mlp_num_shards": 4}
+WHOLE = replace(LLAMA, modules=tuple(replace(row, path=row.path.replace(".x.", ".mlp.", 1)) for row in LLAMA.modules))
+"""Its feed-forward stands where the kernels look for one."""
 FLASH: dict[str, Any] = {"attn_implementation": "flash_attention_2"}
 
 SAID: list[tuple[str, dict[str, Any], Effect]] = [
@@ -27,8 +34,6 @@ SAID: list[tuple[str, dict[str, Any], Effect]] = [
     ("lisa_many", {**TURNS, "lisa_n_layers": 1000}, Effect.FAILS_AT_RUN),
     ("lisa_states", TURNS, Effect.OK),
     ("tiled_mlp_types", TILED, Effect.FAILS_AT_RUN),
-    ("tiled_mlp_kernel", ADAPTED, Effect.MISLEADS),
-    ("tiled_mlp_kernel", {**ADAPTED, "lora_mlp_kernel": True}, Effect.MISLEADS),
     ("tiled_mlp_one", {**TILED, "tiled_mlp_num_shards": None}, Effect.OK),
     ("tiled_mlp_rows", {**TILED, "micro_batch_size": 2}, Effect.MISLEADS),
     ("tiled_mlp_rows", {**TILED, "micro_batch_size": 2, "sample_packing": True}, Effect.MISLEADS),
@@ -47,9 +52,10 @@ UNSAID: list[tuple[str, dict[str, Any]]] = [
     ("lisa_layers", TURNS),
     ("lisa_many", TURNS),
     ("lisa_rl", TURNS),
-    ("tiled_mlp_kernel", {**ADAPTED, "lora_mlp_kernel": False}),
-    ("tiled_mlp_kernel", {**ADAPTED, "load_in_8bit": True}),
     ("tiled_mlp_types", {**TILED, **FLASH}),
+    ("tiled_mlp_types", {**TILED, "bf16": False, "fp16": False}),
+    ("tiled_mlp_types", {**TILED, "bf16": "false"}),
+    ("float16_residual", {**HALF, "plugins": [CCE_PLUGIN]}),
     ("tiled_mlp_types", {**TILED, "plugins": [CCE_PLUGIN]}),
     ("tiled_mlp_one", TILED),
     ("tiled_mlp_rows", TILED),
@@ -102,6 +108,49 @@ def test_layer_norms_feed_tiles_in_fp32() -> None:
     assert "tiled_mlp_types" in findings(given, normed)
     assert "tiled_mlp_types" not in findings(given, None)
     assert "tiled_mlp_types" not in findings({**ADAPTED, "load_in_8bit": True}, normed)
+    for alone in ({"bf16": False}, {"bf16": False, "float16": True}):
+        assert "tiled_mlp_types" not in findings({**given, **alone}, normed)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, True),
+        ({"lora_mlp_kernel": True}, True),
+        ({"lora_mlp_kernel": True, "rl": "orpo"}, True),
+        ({"lora_target_modules": None, "lora_target_linear": True}, True),
+        ({"lora_target_modules": ["gate_proj", "up_proj", "down_proj"]}, True),
+        ({"lora_mlp_kernel": False}, False),
+        ({"lora_qkv_kernel": True}, False),
+        ({"load_in_8bit": True}, False),
+        ({"trust_remote_code": True}, False),
+        ({"reward_model": True}, False),
+        ({"rl": "orpo"}, False),
+        ({"lora_target_modules": ["q_proj", "v_proj"]}, False),
+        ({"lora_target_modules": ["gate_proj", "up_proj"]}, False),
+        ({"lora_target_modules": ["nothing_of_it"]}, False),
+        ({"peft_layers_to_transform": [0]}, False),
+        ({"lora_r": "many"}, False),
+        (FULL, False),
+    ],
+)
+def test_a_kernel_in_the_place_of_tiles(changes: dict[str, Any], said: bool) -> None:
+    """Where it runs, and every feed-forward has all that it takes."""
+    given = {**ADAPTED, "lora_target_modules": list(SEVEN), **changes}
+    found = findings(given, WHOLE)
+    assert ("tiled_mlp_kernel" in found) is said
+    assert "tiled_mlp_kernel" not in findings(given, None)
+    if said:
+        fix = found["tiled_mlp_kernel"].fix
+        assert fix is not None
+        assert fix.safe
+
+
+def test_models_whose_mlp_cannot_be_tiled_are_those_that_axolotls_patch_cannot_take() -> None:
+    """Of all that are described."""
+    answers: dict[str, str] = json.loads(TILES.read_text(encoding="utf-8"))["answers"]
+    assert answers.keys() == set(supported_model_types())
+    assert {model_type for model_type, why in answers.items() if why} == NO_TILED_MLP
 
 
 def test_a_model_without_an_mlp_to_patch() -> None:

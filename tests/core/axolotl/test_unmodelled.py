@@ -103,8 +103,7 @@ def test_what_is_declared_acts_and_leaves_room(row: Unmodelled) -> None:
     """Each row is switched on by some value and off by none at all, and widens the band unless it shards."""
 
     def config(value: object) -> dict[str, object]:
-        key, (beside, *_) = row.only if row.only[0] else (row.key, ("",))
-        return {key: beside} | {row.key: {row.nested: value} if row.nested else value}
+        return {row.off: False, row.beside: 1} | {row.key: {row.nested: value} if row.nested else value}
 
     value = row.values[0] if row.values else 2
     assert row in acting(config(value))
@@ -120,7 +119,7 @@ def test_an_old_name_of_bf16_is_bf16() -> None:
     """It moves what ``bf16`` moves; the old name of fp16 is not read at all unless ``bf16`` is off."""
     assert room({"bfloat16": True}) == room({"bf16": False, "bfloat16": True}) == (0, 0)
     assert room({"float16": True}) == room({"bf16": True, "float16": True}) == (0, 0)
-    for off in (False, "false"):
+    for off in (False, "false", "no", "Off", None):
         assert room({"bf16": off, "float16": True}) == (15, 10)
 
 

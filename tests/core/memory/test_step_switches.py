@@ -9,6 +9,7 @@ from app.core.axolotl.unmodelled import room
 from app.core.memory.checkpointing import as_checkpointed
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
+from tests.core.axolotl.examples import schema
 from tests.core.memory.test_peaks import described, errors_of, estimated, recorded
 
 FILES = ("pure_half", "every_layers", "selective", "tiled", "lisa")
@@ -168,12 +169,24 @@ def test_layers_take_turns_in_full_fine_tuning_alone() -> None:
     assert read_run(FULL | turns).room_percent == (0, 0)
     assert read_run(FULL | {"lisa_n_layers": 2}).lisa_layers == 0
     assert read_run(FULL | turns | {"unfrozen_parameters": ["lm_head"]}).room_percent == (50, 0)
-    assert read_run(LORA | turns).lisa_layers == 0
+    for idle in (turns, {"lisa_n_layers": 2}):
+        adapted = read_run(LORA | idle)
+        assert (adapted.lisa_layers, adapted.room_percent) == (0, (0, 0))
+    unfrozen = {"unfrozen_parameters": ["lm_head"]}
+    assert read_run(FULL | unfrozen | {"lisa_n_layers": 2}).room_percent == (0, 0)
+    assert read_run(FULL | unfrozen | turns | {"rl": "dpo"}).room_percent == (0, 0)
     assert read_run(FULL | turns | {"rl": "dpo"}).lisa_layers == 0
 
 
 def test_tiles_that_a_compiler_makes_keep_some_room() -> None:
     """What is priced is the model's own forward."""
     given = FULL | {"tiled_mlp": True, "tiled_mlp_num_shards": 4}
-    assert read_run(given).room_percent == (15, 0)
+    assert read_run(given).room_percent == (0, 0)
     assert read_run(given | {"tiled_mlp_use_original_mlp": True}).room_percent == (0, 0)
+    assert read_run(given | {"tiled_mlp_use_original_mlp": False}).room_percent == (15, 0)
+
+
+def test_tiles_run_the_models_own_code_unless_told_otherwise() -> None:
+    """As the recorded schema has it."""
+    default = schema().keys["tiled_mlp_use_original_mlp"].default
+    assert read_run({"tiled_mlp": True}).tiles_compiled is not default
