@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import types
 from collections.abc import Iterator
+from unittest import mock
 
 from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, MODELS, OFF, few, lora, qlora
 
@@ -19,10 +20,6 @@ def patch(model_type: str, cfg: dict) -> None:
     """``PatchManager._apply_tiled_mlp``."""
     from axolotl.monkeypatch.tiled_mlp import patch as module
 
-    name = "deepspeed.runtime.sequence_parallel.ulysses_sp"
-    for at in range(1, name.count(".") + 2):
-        sys.modules.setdefault(".".join(name.split(".")[:at]), types.ModuleType(name))
-    sys.modules[name].TiledMLP = object
     prepare = module._prepare_target_class
 
     def noted(cls: type) -> None:
@@ -33,10 +30,20 @@ def patch(model_type: str, cfg: dict) -> None:
     prefix, _ = module.get_causal_lm_model_cls_prefix(model_type)
     models = __import__(f"transformers.models.{model_type}.modeling_{model_type}", fromlist=[prefix])
     before = {cls: cls.forward for cls in vars(models).values() if isinstance(cls, type) and hasattr(cls, "forward")}
-    module.patch_tiled_mlp(model_type, use_original_mlp=True, cfg_num_shards=cfg.get("tiled_mlp_num_shards"))
+    with mock.patch.dict(sys.modules, _deepspeed()):  # others ask whether it is installed
+        module.patch_tiled_mlp(model_type, use_original_mlp=True, cfg_num_shards=cfg.get("tiled_mlp_num_shards"))
     module._prepare_target_class = prepare
     for cls in _PATCHED:
         _PATCHED[cls] = before[cls]
+
+
+def _deepspeed() -> dict[str, types.ModuleType]:
+    """Empty modules, down to the one that the patch takes a class from."""
+    name = "deepspeed.runtime.sequence_parallel.ulysses_sp"
+    parts = name.split(".")
+    found = {".".join(parts[:end]): types.ModuleType(".".join(parts[:end])) for end in range(1, len(parts) + 1)}
+    found[name].TiledMLP = object
+    return found
 
 
 def restore() -> None:
