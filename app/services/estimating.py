@@ -185,12 +185,12 @@ def _approximation(architecture: Architecture) -> Message:
 
 
 def _of_padding(architecture: Architecture, measured: Measured) -> Iterator[Finding]:
-    """How long rows are, and what their padding takes."""
+    """How long rows are, and what their padding takes; of packed rows without a named attention the check speaks."""
     run = measured.run
     if run.row_tokens != run.sequence_len_tokens:
         numbers = {"multiple": run.row_multiple, "given": run.sequence_len_tokens, "tokens": run.row_tokens}
         yield Finding(severity=Severity.INFO, key="sequence_len", message=message("finding.rows_filled_up", **numbers))
-    if run.attention not in PADDED or not run.padded:
+    if run.attention not in PADDED or not run.padded or run.sample_packing:
         return
     whole = memory_of(architecture, replace(run, padding=Padding.NEVER), measured.adapter).process_bytes
     more = measured.memory.process_bytes - whole

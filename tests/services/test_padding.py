@@ -41,6 +41,13 @@ def test_what_padding_takes_is_said(catalog: Catalog, attention: str, code: str)
     assert _said(alone) == {}
 
 
+def test_a_mask_of_documents_is_not_called_padding(catalog: Catalog) -> None:
+    """Packed rows keep one where no attention is named; packing would take nothing of it away."""
+    assert _said(_of(catalog, sample_packing=True)) == {}
+    named = _of(catalog, sample_packing=True, attn_implementation="sdpa")
+    assert _of(catalog, sample_packing=True).memory.allocated_peak_bytes > named.memory.allocated_peak_bytes
+
+
 def test_little_is_not_said(catalog: Catalog) -> None:
     """Under checkpoints FlashAttention's copies are those of one layer, and eager attention has its mask in any case."""
     checkpointed = {"gradient_checkpointing": True}
