@@ -101,6 +101,17 @@ Source: ``patch_tiled_mlp`` of Axolotl 0.19.0 (``monkeypatch/tiled_mlp/patch.py`
 ``tests/reference/axolotl/record_tiles.py`` records its answers.
 """
 
+NO_GENERIC_MLP = frozenset(
+    """apertus arcee falcon glm glm4 glm4v gpt2 gpt_neox gpt_oss gptj granitemoehybrid lfm2 lfm2_moe llama4 nemotron
+    nemotron_h phi phi3 starcoder2""".split()
+)
+"""Those that ``tiled_mlp_use_original_mlp: false`` fails with: they lack what the one forward that it puts in the place
+of theirs reads (``gate_proj``, ``up_proj``, ``down_proj``, ``act_fn``). Source: as above.
+"""
+
+OTHER_MLP = frozenset(["falcon_h1"])
+"""Those that have all of it and compute something else: the generic forward leaves out their multipliers. As above."""
+
 PACKED_MIXERS = frozenset(
     """falcon_h1 granitemoehybrid nemotron_h qwen3_5 qwen3_5_text qwen3_5_moe qwen3_5_moe_text qwen3_next""".split()
 )

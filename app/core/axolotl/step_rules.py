@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture, Part
-from app.core.axolotl.coverage import NO_TILED_MLP
+from app.core.axolotl.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
 from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
@@ -72,24 +72,41 @@ def _path_of_layers(architecture: Architecture) -> str | None:
 
 
 def tiled_mlp(subject: Subject) -> Iterator[Finding]:
-    """Tiles of a feed-forward: where there is none to patch, where the tiles of several rows are mixed up, or one."""
+    """Tiles of a feed-forward: where there is none to patch, where the tiles of several rows are mixed up, or one.
+
+    With ``use_scattermoe`` the patch takes a mixture's blocks in the place of its feed-forwards.
+    """
+    known = subject.architecture
     if not subject.flag("tiled_mlp"):
         return
-    if subject.model_type in NO_TILED_MLP:
+    scattered = subject.flag("use_scattermoe") and (known is None or known.mixture_of_experts)
+    if subject.model_type in NO_TILED_MLP and not scattered:
         yield fails("tiled_mlp_type", "tiled_mlp", fix=Fix(unset=("tiled_mlp",), safe=True))
         return
     run = as_read(subject)
     if run is None:
         return
-    if _feeds_fp32(run, subject.architecture):
+    if _feeds_fp32(run, known):
         yield fails("tiled_mlp_types", "tiled_mlp", fix=Fix(unset=("tiled_mlp",)))
-    if _fused(run, subject.architecture):
+    fused = _fused(run, known)
+    if run.tiles_compiled and not fused and not scattered:
+        yield from _generic(subject)
+    if fused:
         yield misleads("tiled_mlp_kernel", "tiled_mlp", fix=Fix(unset=("tiled_mlp",), safe=True))
     elif tiles_of(run, row_tokens(run)) <= 1:
         yield info("tiled_mlp_one", "tiled_mlp_num_shards", tokens=TILE_TOKENS)
     elif run.micro_batch_size > 1 and not run.one_row:
         fix = Fix(set={"micro_batch_size": 1})
         yield misleads("tiled_mlp_rows", "micro_batch_size", fix=fix, rows=run.micro_batch_size)
+
+
+def _generic(subject: Subject) -> Iterator[Finding]:
+    """What ``tiled_mlp_use_original_mlp: false`` does to a model whose own forward is not the generic one."""
+    key = "tiled_mlp_use_original_mlp"
+    if subject.model_type in NO_GENERIC_MLP:
+        yield fails("tiled_mlp_generic", key, fix=Fix(set={key: True}, safe=True))
+    elif subject.model_type in OTHER_MLP:
+        yield misleads("tiled_mlp_other", key, fix=Fix(set={key: True}))
 
 
 def _fused(run: Run, known: Architecture | None) -> bool:

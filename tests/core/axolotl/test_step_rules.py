@@ -9,7 +9,7 @@ import pytest
 
 from app.core.architecture import Architecture, NormForm
 from app.core.architectures import supported_model_types
-from app.core.axolotl.coverage import NO_TILED_MLP
+from app.core.axolotl.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN
@@ -24,6 +24,7 @@ ADAPTED: dict[str, Any] = {"tiled_mlp": True, "tiled_mlp_num_shards": 4}
 WHOLE = replace(LLAMA, modules=tuple(replace(row, path=row.path.replace(".x.", ".mlp.", 1)) for row in LLAMA.modules))
 """Its feed-forward stands where the kernels look for one."""
 FLASH: dict[str, Any] = {"attn_implementation": "flash_attention_2"}
+GENERIC = {"tiled_mlp_generic": Effect.FAILS_AT_RUN, "tiled_mlp_other": Effect.MISLEADS}
 
 SAID: list[tuple[str, dict[str, Any], Effect]] = [
     ("float16_residual", HALF, Effect.FAILS_AT_RUN),
@@ -148,9 +149,58 @@ def test_a_kernel_in_the_place_of_tiles(changes: dict[str, Any], said: bool) -> 
 
 def test_models_whose_mlp_cannot_be_tiled_are_those_that_axolotls_patch_cannot_take() -> None:
     """Of all that are described."""
-    answers: dict[str, str] = json.loads(TILES.read_text(encoding="utf-8"))["answers"]
+    recorded = json.loads(TILES.read_text(encoding="utf-8"))
+    answers: dict[str, str] = recorded["answers"]
     assert answers.keys() == set(supported_model_types())
     assert {model_type for model_type, why in answers.items() if why} == NO_TILED_MLP
+    generic: dict[str, str] = recorded["generic"]
+    assert generic.keys() == answers.keys() - NO_TILED_MLP
+    assert {model_type for model_type, wrong in generic.items() if wrong.startswith("lacks ")} == NO_GENERIC_MLP
+    assert {model_type for model_type, wrong in generic.items() if wrong == "differs"} == OTHER_MLP
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes", "said"),
+    [
+        ("phi3", {}, "tiled_mlp_generic"),
+        ("falcon_h1", {}, "tiled_mlp_other"),
+        ("llama", {}, None),
+        ("phi3", {"tiled_mlp_use_original_mlp": True}, None),
+        ("phi3", {"tiled_mlp": False}, None),
+        ("falcon_h1", {"tiled_mlp_use_original_mlp": "true"}, None),
+    ],
+)
+def test_one_mlp_in_the_place_of_every_models_own(model_type: str, changes: dict[str, Any], said: str | None) -> None:
+    """Fails where its parts are not there, and trains something else where they are and more."""
+    given = {**TILED, **FLASH, "tiled_mlp_use_original_mlp": False, **changes}
+    model = replace(LLAMA, model_type=model_type)
+    found = {code: one for code, one in findings(given, model).items() if code in GENERIC}
+    assert list(found) == ([said] if said else [])
+    for one in found.values():
+        assert one.fix is not None
+        assert one.effect is GENERIC[one.code]
+        assert one.fix.safe is (one.effect is Effect.FAILS_AT_RUN)
+        assert not GENERIC.keys() & findings({**given, **one.fix.set}, model)
+
+
+def test_a_kernel_takes_the_place_of_the_generic_mlp_too() -> None:
+    """So nothing fails."""
+    given = {**ADAPTED, "lora_target_modules": list(SEVEN), "tiled_mlp_use_original_mlp": False}
+    falcon = replace(WHOLE, model_type="falcon_h1")
+    assert "tiled_mlp_kernel" not in findings(given, falcon), "none is patched for this one"
+    assert "tiled_mlp_other" in findings(given, falcon)
+    llama = findings(given, WHOLE)
+    assert "tiled_mlp_kernel" in llama
+    assert not GENERIC.keys() & llama.keys()
+
+
+@pytest.mark.parametrize(("model", "said"), [(MOE, False), (None, False), (LLAMA, True)])
+def test_scattered_experts_are_tiled_as_blocks(model: Architecture | None, said: bool) -> None:
+    """What their feed-forwards lack does not count then."""
+    given = {**TILED, **FLASH, "tiled_mlp_use_original_mlp": False, "use_scattermoe": True}
+    for model_type, code in (("gpt_oss", "tiled_mlp_generic"), ("mixtral", "tiled_mlp_type")):
+        one = None if model is None else replace(model, model_type=model_type)
+        assert (code in findings({**given, "base_model": model_type}, one)) is said
 
 
 def test_a_model_without_an_mlp_to_patch() -> None:
