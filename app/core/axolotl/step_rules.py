@@ -15,11 +15,10 @@ from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.errors import InvalidInput
 from app.core.findings import Finding, Fix
-from app.core.memory.forms import layer_specs
+from app.core.memory.forms import kernels_of, layer_specs
 from app.core.memory.lengths import row_tokens
 from app.core.memory.norms import Norm
 from app.core.memory.rows import norm_form
-from app.core.memory.step import kernels_of
 from app.core.memory.tiles import TILE_TOKENS, tiles_of
 from app.core.memory.weights import fp32_residual
 from app.core.run import Quantization, Run

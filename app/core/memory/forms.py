@@ -38,7 +38,14 @@ from app.core.memory.weights import Storing, stored
 from app.core.methods.bottleneck import ATTENTION, FEED_FORWARD
 from app.core.methods.settings import Activation as BottleneckActivation
 from app.core.methods.settings import Bottleneck, PeftType
-from app.core.run import Attention, Loss, Method, Run
+from app.core.run import LORA_KERNEL_KEYS, Attention, Loss, Method, Run
+
+
+def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
+    """Which of Axolotl's kernels replace PEFT's forward."""
+    if not fused_lora or run.method is Method.FULL:
+        return frozenset()
+    return frozenset(run.lora_kernels or LORA_KERNEL_KEYS)
 
 
 def layer_specs(

@@ -13,13 +13,14 @@ from app.core.kept import kept
 from app.core.memory.breakdown import Breakdown
 from app.core.memory.checkpointing import as_checkpointed
 from app.core.memory.confirmed import doubt_percent
+from app.core.memory.forms import kernels_of
 from app.core.memory.lengths import evaluation_lengths, lengths_of
 from app.core.memory.offloading import labels_stay
 from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import Process
-from app.core.memory.step import Step, kernels_of
+from app.core.memory.step import Step
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
 from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths

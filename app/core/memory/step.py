@@ -7,33 +7,26 @@ what is above in gradients. All of it is polynomials in lengths and rank (``tape
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.estimate import Phase
-from app.core.memory.checkpointing import checkpointed_layers
 from app.core.memory.entering import (
     between_bytes,
     first_itemsize,
     mask_bytes,
     prompt_copies,
-    saves_between,
     stands_between,
 )
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.frozen import frozen_states
 from app.core.memory.layer_offloading import layers_of
-from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import row_tokens, virtual_tokens
 from app.core.memory.loading import load_bytes
 from app.core.memory.offloading import (
     hooks_see_head,
-    hooks_see_layers,
     inputs_flying,
     labels_stay,
-    lets_go_itself,
-    marks_inputs,
     streams_held,
 )
 from app.core.memory.optimizers import gradient_bytes
@@ -50,31 +43,23 @@ from app.core.memory.preference import (
 )
 from app.core.memory.profile import (
     HeadProfile,
-    LayerProfile,
     Stage,
     profile_evaluation,
     profile_head,
-    profile_layer,
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.small_inputs import small_inputs
+from app.core.memory.stack import Stack
 from app.core.memory.tape import ROW, SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of, trained_tensors
 from app.core.memory.weights import Storing, base_bytes, fp32_residual, stored
 from app.core.memory.within import within
 from app.core.methods.settings import PeftType
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing, Loss, Method, Offloading, Preference, Run
+from app.core.run import Checkpointing, Loss, Method, Offloading, Preference, Run
 
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
 BATCH = BATCH_BYTES * TOKEN
-
-
-def kernels_of(run: Run, *, fused_lora: bool) -> frozenset[str]:
-    """Which of Axolotl's kernels replace PEFT's forward."""
-    if not fused_lora or run.method is Method.FULL:
-        return frozenset()
-    return frozenset(run.lora_kernels or LORA_KERNEL_KEYS)
 
 
 class Step:
@@ -89,8 +74,6 @@ class Step:
         self.within = within(run.optimizer, trained, run.optimizer_rank)
         self.immediate = self.within is not None
         self.present = run.gradient_accumulation_steps > 1 and not self.immediate
-        self.checkpointed = run.checkpointing is not Checkpointing.OFF
-        self.offloaded = run.checkpointing is Checkpointing.OFFLOAD
         embedding = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
         self.embedding_itemsize = stored(architecture, embedding, Storing.of(run))
         others = {
@@ -105,7 +88,7 @@ class Step:
         self.first_itemsize = first_itemsize(architecture, run, self.embedding_itemsize)
         self.masks = mask_bytes(architecture, run, self.specs, self.embedding_itemsize)
         taken = mask_bytes(architecture, run, self.specs, self.embedding_itemsize, made=False)
-        self.kept_masks = taken if self.checkpointed else 0
+        self.kept_masks = taken if run.checkpointing is not Checkpointing.OFF else 0
         self.prompt = prompt_copies(adapter, run)
         self.tables = self.position_tables(run)
         self.first_needs = self.first_input_needs_gradient()
@@ -114,13 +97,19 @@ class Step:
         )
         self.found = self.present or self.penalised
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
-        self.moving = layers_of(architecture, run, adapter, kernels)
-        self.again = checkpointed_layers(architecture, run)
-        self.layers = self.profiles()
-        self.distinct = {id(layer): layer for layer in self.layers}
-        self.copies = sum(layer.copies for layer in self.layers)
-        self.cast = sum(layer.copies for layer, again in zip(self.layers, self.again, strict=True) if again)
-        """Autocast's copies of what checkpointed layers train, which nothing saves."""
+        self.stack = Stack(
+            architecture,
+            run,
+            specs=self.specs,
+            moving=layers_of(architecture, run, adapter, kernels),
+            itemsize=self.first_itemsize,
+            positions=self.embedding_itemsize,
+            embedding_trains=bool(self.embedding),
+            needs_gradient=self.first_needs,
+            gradients_present=self.found,
+            within=self.within,
+        )
+        self.layers, self.again, self.moving = self.stack.layers, self.stack.again, self.stack.moving
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head = self.head_profile(run, stream)
 
@@ -178,72 +167,11 @@ class Step:
         It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
         for bottlenecks does so for checkpointing alone.
         """
-        return self.checkpointed or self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
-
-    def profiles(self) -> tuple[LayerProfile, ...]:
-        """One profile a layer; the residual stream's type is the last layer's output's."""
-        stream, needs = self.first_itemsize, self.first_needs
-        held: dict[tuple[int, int, bool, int, bool], LayerProfile] = {}
-        found = []
-        for place, spec in enumerate(self.specs):
-            fetched = self.fetched(place)
-            again = self.again[place]
-            key = (id(spec), stream, needs, fetched, again)
-            if key not in held:
-                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched, again=again)
-            found.append(held[key])
-            stream, needs = held[key].output, held[key].differentiable
-        if found and lets_go_itself(self.run, between=self.between):
-            waiting = found[1].pinned if len(found) > 1 else 0
-            found[0] = self.profile(self.specs[0], self.first_itemsize, needs_input=self.first_needs, waiting=waiting)
-        return tuple(found)
-
-    def fetched(self, place: int) -> int:
-        """Weights that a reentrant layer's backward brings: of the layer below, and the last layer's own once more."""
-        if self.moving is None or not self.run.reentrant:
-            return 0
-        below = self.moving.around(place - 1, 0, 0) if place else 0
-        return below + (self.moving.viewed if place == len(self.specs) - 1 else 0)
-
-    @property
-    def between(self) -> bool:
-        """Whether anything is saved before the first layer: by a trained embedding, a norm or a dropout."""
-        return bool(self.embedding) or saves_between(self.architecture, self.run)
-
-    def profile(
-        self,
-        spec: LayerSpec,
-        stream: int,
-        *,
-        needs_input: bool,
-        waiting: int = -1,
-        fetched: int = 0,
-        again: bool = True,
-    ) -> LayerProfile:
-        """One layer's, made ``again`` where it is checkpointed.
-
-        A gradient that waits below it is taken to wait above it too.
-        """
-        again = again and self.checkpointed
-        recorded = partial(
-            profile_layer,
-            spec,
-            stream=stream,
-            compute=self.run.itemsize,
-            checkpointed=again,
-            keeping_input=again and (not self.offloaded or hooks_see_layers(self.run)),
-            holding=again and (self.run.reentrant or hooks_see_layers(self.run)),
-            gradients_present=self.found,
-            needs_input=needs_input,
-            positions=self.embedding_itemsize,
-            offloading=self.run.offloading if hooks_see_layers(self.run) else Offloading.NONE,
-            autocast=self.run.autocast,
-            waiting=waiting,
-            fetched=fetched,
-            within=self.within,
+        return (
+            self.run.checkpointing is not Checkpointing.OFF
+            or self.run.peft is None
+            or self.run.peft.type is not PeftType.BOTTLENECK
         )
-        found = recorded()
-        return recorded(pending=found.pending) if any(found.pending) else found
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
@@ -258,7 +186,7 @@ class Step:
             ),
             training=Heights(self.training()),
             evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
-            offloaded=self.on_host() if self.offloaded else waiting,
+            offloaded=self.on_host() if self.stack.offloaded else waiting,
             fetched=self.moving.sizes[0] if self.moving else 0,
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
@@ -266,25 +194,11 @@ class Step:
 
     def on_host(self) -> int:
         """What waits on the host: all checkpoints and the loss's, or those left and what a layer saves made again."""
-        streams = self.streams()
+        streams = self.stack.streams()
         most = sum(streams) + self.head.moved
         for place, layer in enumerate(self.layers):
             most = max(most, sum(streams[:place]) + layer.moved, key=lambda size: fields(size)[1])
         return most
-
-    def streams(self) -> list[int]:
-        """The residual stream's bytes at the input of each layer."""
-        itemsizes = [self.first_itemsize, *(layer.output for layer in self.layers)]
-        width = self.architecture.hidden_size * TOKEN
-        return [width * itemsize for itemsize in itemsizes[:-1]]
-
-    def kept(self) -> list[int]:
-        """What each layer keeps until its backward."""
-        streams = [0] * len(self.layers) if self.offloaded else self.streams()
-        return [
-            stream + layer.results if again else layer.kept
-            for layer, stream, again in zip(self.layers, streams, self.again, strict=True)
-        ]
 
     @property
     def embedded(self) -> int:
@@ -296,21 +210,7 @@ class Step:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
         small = self.small.held if self.small is not None else 0
-        return self.tables + self.leaf + self.prompt + between + self.stuck + small + self.shared
-
-    @property
-    def shared(self) -> int:
-        """Keys and values that Gemma 4 holds for layers to come, beside what a checkpoint keeps."""
-        pairs = zip(self.specs, self.again, strict=True)
-        stored = [spec.heads for spec, again in pairs if again and spec.stores and spec.heads is not None]
-        return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
-
-    @property
-    def stuck(self) -> int:
-        """What the nodes of all layers hold through a checkpoint that records its first forward too."""
-        if self.run.reentrant:
-            return 0
-        return sum(layer.stuck for layer, again in zip(self.layers, self.again, strict=True) if again)
+        return self.tables + self.leaf + self.prompt + between + self.stack.stuck + small + self.stack.shared
 
     @property
     def waiting(self) -> int:
@@ -361,33 +261,33 @@ class Step:
 
     def training(self) -> Iterator[Group]:
         """The moments of a micro batch."""
-        kept = self.kept()
+        kept = self.stack.kept()
         everything = sum(kept)
         before = self.gradients if self.present else 0
         inputs = self.embedded
-        if (self.again[0] and not self.offloaded) or (self.leaf and not self.apart):
+        if (self.again[0] and not self.stack.offloaded) or (self.leaf and not self.apart):
             inputs = 0
-        if self.alone and not self.checkpointed:
+        if self.alone and not self.stack.checkpointed:
             inputs -= self.embedded
         beside = self.batch + self.masks + inputs
         yield from self.forward(kept, before, beside)
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
-            others = sum(kept[:-2]) + self.cast - self.layers[-1].copies
+            others = sum(kept[:-2]) + self.stack.cast - self.layers[-1].copies
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
         held = self.batch + everything + self.kept_masks
-        if self.offloaded:
-            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.streams()[0]
+        if self.stack.offloaded:
+            held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.stack.streams()[0]
         flown = held
-        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + self.cast)
+        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + self.stack.cast)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
         if self.rowed:
             base = Base(gradients=before, activations=self.batch + self.embedded)
             yield Group(phase=Phase.FORWARD, moments=(_temporary(self.rowed),), bases=(base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
             held += self.head.held
-            beside = self.embedded + self.cast + self.masks
-            for layer in self.distinct.values():
+            beside = self.embedded + self.stack.cast + self.masks
+            for layer in self.stack.distinct.values():
                 yield self.at(Phase.FORWARD, layer.quiet, gradients=before, activations=held + beside)
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
@@ -395,12 +295,6 @@ class Step:
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
-
-    @property
-    def flying(self) -> int:
-        """What the last layer's backward finds on its way to the host: the input of the layer below."""
-        waits = self.offloaded and len(self.layers) > 1 and marks_inputs(self.run)
-        return self.streams()[-1] if waits else 0
 
     def forward(self, kept: list[int], before: int, beside: int) -> Iterator[Group]:
         """The layers', at the last one of all and at the last that keeps what it saves: those below keep theirs."""
@@ -421,11 +315,11 @@ class Step:
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
         below = sum(kept) + self.kept_masks + self.waiting
-        if self.offloaded and self.layers:
-            below += (streams_held(self.run) - self.counted) * self.streams()[0]
+        if self.stack.offloaded and self.layers:
+            below += (streams_held(self.run) - self.counted) * self.stack.streams()[0]
         pinned = 0
         above = 0 if self.immediate else before or self.head.gradients
-        bases: dict[int, list[Base]] = {key: [] for key in self.distinct}
+        bases: dict[int, list[Base]] = {key: [] for key in self.stack.distinct}
         place = len(self.layers)
         for layer, own in zip(reversed(self.layers), reversed(kept), strict=True):
             below -= own
@@ -433,7 +327,7 @@ class Step:
                 pinned = 0
             place -= 1
             weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
-            beside = pinned if place < len(self.layers) - 1 else self.flying
+            beside = pinned if place < len(self.layers) - 1 else self.stack.flying
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + beside, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
@@ -441,7 +335,7 @@ class Step:
             if place == len(self.layers) - 1 and self.small is not None:
                 below += self.small.gradient
         for key in dict.fromkeys(id(layer) for layer in reversed(self.layers)):
-            moments = self.distinct[key].backward.moments
+            moments = self.stack.distinct[key].backward.moments
             yield Group(phase=Phase.BACKWARD, moments=moments, bases=tuple(ends(bases[key])))
 
     def embedding_moments(self, before: int) -> Iterator[Group]:
@@ -454,13 +348,13 @@ class Step:
             own = self.embedding * (0 if self.architecture.tie_word_embeddings else 1) + self.other_table
             base = Base(
                 gradients=before or max(0, made - own - self.small.trained),
-                activations=self.batch - self.small.held + self.lingering + self.embedded,
+                activations=self.batch - self.small.held + self.stack.lingering + self.embedded,
             )
             yield Group(phase=Phase.BACKWARD, moments=self.small.moments, bases=(base,))
         if self.other_table:
             base = Base(
                 gradients=before or max(0, made - self.other_table),
-                activations=self.batch + self.lingering + self.embedded,
+                activations=self.batch + self.stack.lingering + self.embedded,
             )
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.other_table),), bases=(base,))
         if not self.embedding:
@@ -472,13 +366,8 @@ class Step:
         moment = _temporary(self.embedding * (1 + tied_copies))
         others = 0 if self.immediate else before or self.gradients - self.embedding
         small = self.small.held if self.small is not None else 0
-        base = Base(gradients=others, activations=self.batch - small + self.lingering + self.embedded)
+        base = Base(gradients=others, activations=self.batch - small + self.stack.lingering + self.embedded)
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
-
-    @property
-    def lingering(self) -> int:
-        """What layers left behind that hand out keys and values, made again outside of the backward's own graph."""
-        return sum(layer.lingering for layer in self.layers)
 
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
@@ -490,7 +379,7 @@ class Step:
             own = layer_specs(self.architecture, run, self.adapter, fused=self.kernels, row_tokens=row)
             head = self.head_profile(run, itemsizes[-1])
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
-        held = tables + masks + self.copies + self.cached + given + (0 if self.alone else self.embedded)
+        held = tables + masks + self.stack.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
         rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
         for layer, spec, stream in rows.values():
@@ -502,7 +391,9 @@ class Step:
                 autocast=self.run.autocast,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
-        yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=tables + self.cached + self.copies)
+        yield self.at(
+            Phase.EVALUATION, head.quiet_casting, gradients=0, activations=tables + self.cached + self.stack.copies
+        )
         yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=tables + self.cached)
 
 

@@ -108,7 +108,7 @@ def test_int8_inputs_stay_through_a_checkpoint_that_is_not_reentrant(*, reentran
     kwargs = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": reentrant}}
     run = read_run(config | kwargs | {"attn_implementation": "flash_attention_2"})
     step = Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
-    assert step.stuck == count * 2 * TOKEN * (3 * 512 + 1024)
+    assert step.stack.stuck == count * 2 * TOKEN * (3 * 512 + 1024)
 
 
 def test_int8_copies_nothing_in_fp16() -> None:

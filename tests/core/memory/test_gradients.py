@@ -10,7 +10,8 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
-from app.core.memory.step import Step, kernels_of
+from app.core.memory.forms import kernels_of
+from app.core.memory.step import Step
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import recorded
 
