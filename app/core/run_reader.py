@@ -207,6 +207,7 @@ class _Reader(Values):
         )
         self.number("learning_rate", 1e-4, 0.0, 1e3)
         self.number("num_epochs", 1.0, 0.0, 1e6)
+        self.whole("max_steps", 0)
         if self.errors:
             raise InvalidInput(*self.errors)
         return replace(run, room_percent=room(self.config, run))

@@ -11,6 +11,8 @@ from app.core.shown import shown
 
 LONGEST_SEQUENCE = 1 << 24
 """Tokens that ``sequence_len`` may be at most."""
+MOST_STEPS = 1 << 40
+"""Steps of a run that ``max_steps`` may name; none or less than none is no limit to Transformers."""
 
 WHOLE: Mapping[str, range] = {
     "sequence_len": range(1, LONGEST_SEQUENCE + 1),
@@ -19,6 +21,7 @@ WHOLE: Mapping[str, range] = {
     "gradient_accumulation_steps": range(1, (1 << 20) + 1),
     "lora_r": range(1, (1 << 16) + 1),
     "lora_alpha": range(1, (1 << 20) + 1),
+    "max_steps": range(-MOST_STEPS, MOST_STEPS + 1),
 }
 """Keys of whole numbers, which nothing but themselves is read from, and what they may be."""
 
@@ -27,6 +30,12 @@ FALSE_WORDS = ("0", "off", "f", "false", "n", "no")
 """Texts that pydantic takes for a switch, in capitals too."""
 
 _WHOLE_TEXT = re.compile(r"\s*[+-]?\d{1,18}\s*")
+
+
+def limit_of_steps(config: Mapping[str, Any]) -> int | None:
+    """``max_steps`` where it limits a run; ``config`` has been read as a run before."""
+    steps = Values(config).whole("max_steps", 0)
+    return steps if steps > 0 else None
 
 
 def says_no(value: object) -> bool:

@@ -24,6 +24,7 @@ from app.core.plan import Dataset
 from app.core.run import Attention, Run
 from app.core.run_reader import read_run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
+from app.core.values import limit_of_steps
 from app.services.inputs import ResolvedModel, resolve_model
 
 WORTH_SAYING = 50
@@ -121,7 +122,6 @@ def time_of(
     dataset: Dataset | None = None,
 ) -> Time | None:
     """The time alone, ``config`` having been read by ``Run`` before."""
-    max_steps = config.get("max_steps")
     return estimate_time(
         architecture,
         run,
@@ -136,7 +136,7 @@ def time_of(
         if dataset
         else Samples(),
         epochs=float(config.get("num_epochs") or 1),
-        max_steps=max_steps if isinstance(max_steps, int) and max_steps > 0 else None,
+        max_steps=limit_of_steps(config),
         rl=str(config["rl"]) if config.get("rl") else None,
         price_per_hour=hardware.price_per_hour,
         fused_lora=fuses(run, architecture.model_type),

@@ -23,6 +23,7 @@ from app.core.methods.bottleneck import places_of
 from app.core.methods.settings import Bottleneck, PeftType
 from app.core.run import LoraSettings, Method, Quantization, Run
 from app.core.run_reader import read_run
+from app.core.values import limit_of_steps
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.writing import write_yaml
 from app.texts import Texts
@@ -354,8 +355,8 @@ def training_arguments(config: Mapping[str, Any], run: Run) -> dict[str, Any]:
         "logging_steps": 1,
         "save_strategy": "epoch",
     }
-    steps = config.get("max_steps")
-    if isinstance(steps, int) and steps > 0:
+    steps = limit_of_steps(config)
+    if steps is not None:
         arguments["max_steps"] = steps
     for key in ("weight_decay", "warmup_ratio", "warmup_steps", "max_grad_norm", "seed"):
         value = config.get(key)

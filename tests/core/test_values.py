@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.core.values import WHOLE, Values
+from app.core.errors import InvalidInput
+from app.core.run_reader import read_run
+from app.core.values import MOST_STEPS, WHOLE, Values, limit_of_steps
 
 
 @pytest.mark.parametrize(("given", "read"), [(8, 8), (8.0, 8), ("8", 8), (" +8 ", 8), ("٨", 8)])
@@ -28,3 +30,16 @@ def test_what_is_no_number_within_bounds_is_a_fault(given: Any) -> None:
     values = Values({"learning_rate": given})
     assert values.number("learning_rate", 0.5, 0.0, 1.0) == 0.5
     assert len(values.errors) == 1
+
+
+@pytest.mark.parametrize(("given", "limit"), [(10, 10), ("10", 10), (0, None), (-1, None), (None, None)])
+def test_steps_are_limited_by_a_number_above_nothing(given: Any, limit: int | None) -> None:
+    assert limit_of_steps({"max_steps": given}) == limit
+
+
+@pytest.mark.parametrize("given", [10**400, MOST_STEPS + 1, -MOST_STEPS - 1, "many"])
+def test_no_run_takes_that_many_steps(given: Any) -> None:
+    """Which would be no number of seconds either."""
+    with pytest.raises(InvalidInput) as refused:
+        read_run({"max_steps": given})
+    assert [fault.pointer for fault in refused.value.errors] == ["/config/max_steps"]
