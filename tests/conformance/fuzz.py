@@ -2,8 +2,8 @@
 
     python -m tests.conformance.fuzz --count 100000 --seed 1
 
-Ends with how many there were, how long the slowest took and, with status 1, what crashed or took longer than the limit. What
-took longer is measured again by itself, each time in a process that has checked nothing like it before: a busy machine's
+Each is checked and answered as the API answers it, in either language. A crash is told at once. Ends with how many there
+were, how long the slowest took and, with status 1, what crashed or took longer than the limit. What took longer is measured again by itself, each time in a process that has checked nothing like it before: a busy machine's
 processor takes several times as long for a moment.
 """
 
@@ -19,11 +19,15 @@ from typing import Any
 
 import yaml
 
+from app.api import rendering
+from app.api.reply import json_reply
 from app.catalog.library import Catalog, load_catalog
 from app.core.axolotl.renamed import NEVER_READ, REMOVED, RENAMED
+from app.core.hardware import Hardware
 from app.loading import quickly
-from app.services.checking import check_text, plain
+from app.services.checking import check_text
 from app.services.inputs import resolve_hardware
+from app.texts import Texts, texts
 from tests.conformance.broken import BASES
 from tests.conformance.largest import files
 
@@ -97,7 +101,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--alone", type=Path, help="print the seconds that a check of this file takes, and no more")
+    parser.add_argument("--alone", type=Path, help="print the seconds that an answer to this file takes, and no more")
     arguments = parser.parse_args()
     if arguments.alone is not None:
         print(once(loaded(), arguments.alone.read_bytes()))
@@ -124,14 +128,17 @@ def loaded() -> Catalog:
         return load_catalog()
 
 
+def answer(catalog: Catalog, given: str | bytes, hardware: Hardware | None, language: Texts) -> None:
+    """What ``POST /api/v1/check`` does with it."""
+    json_reply(language, rendering.checked(check_text(catalog=catalog, text=given, hardware=hardware), language))
+
+
 def once(catalog: Catalog, given: bytes) -> float:
-    """Seconds of the processor that a check takes, by a service that has begun its work."""
-    hardware = resolve_hardware(catalog=catalog, gpu="t4")
-    check_text(
-        catalog=catalog, text="base_model: meta-llama/Llama-3.1-8B\nadapter: lora\nlora_r: 8\n", hardware=hardware
-    )
+    """Seconds of the processor that an answer takes, by a service that has begun its work."""
+    hardware, language = resolve_hardware(catalog=catalog, gpu="t4"), texts("my")
+    answer(catalog, "base_model: meta-llama/Llama-3.1-8B\nadapter: lora\nlora_r: 8\n", hardware, language)
     started = time.process_time()
-    plain(check_text(catalog=catalog, text=given, hardware=hardware).mended.config)
+    answer(catalog, given, hardware, language)
     return time.process_time() - started
 
 
@@ -146,11 +153,12 @@ def alone(made: str | bytes) -> float:
 
 
 def run(catalog: Catalog, count: int, seed: int) -> tuple[list[str], list[str | bytes], float]:
-    """Check ``count`` inputs: what crashed, what took longer than the limit, and the longest seconds of the processor."""
+    """Answer ``count`` inputs: what crashed, what took longer than the limit, and the longest seconds of the processor."""
     chance = random.Random(seed)
     keys = [*catalog.axolotl.known, *RENAMED, *REMOVED, *NEVER_READ]
     kinds = (noise, soup, nearly(sorted(keys)), damaged)
     hardware = (None, resolve_hardware(catalog=catalog, gpu="rtx-4090"), resolve_hardware(catalog=catalog, gpu="t4"))
+    languages = (texts("en"), texts("my"))
     longest: list[str] = []
     crashes, slow, slowest = [], [], 0.0
     for number in range(count):
@@ -161,10 +169,10 @@ def run(catalog: Catalog, count: int, seed: int) -> tuple[list[str], list[str | 
             made = chance.choice(kinds)(chance)
         started = time.process_time()
         try:
-            found = check_text(catalog=catalog, text=made, hardware=chance.choice(hardware))
-            plain(found.mended.config)
+            answer(catalog, made, chance.choice(hardware), chance.choice(languages))
         except Exception as error:  # noqa: BLE001 - a crash is what is looked for
-            crashes.append(f"{type(error).__name__}: {error}: {made[:300]!r}")
+            crashes.append(f"{type(error).__name__}: {error}: {made!r}")
+            print(crashes[-1], flush=True)
         took = time.process_time() - started
         slowest = max(slowest, took)
         if took > LIMIT_SECONDS:
