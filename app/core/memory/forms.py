@@ -99,7 +99,7 @@ def _layer_specs(
         for layer in adapted.layers:
             by_layer.setdefault(layer, {})[adapted.module.path] = adapted
     rows = kept(architecture, "rows", lambda: _rows_by_layer(architecture))
-    unique: dict[object, LayerSpec] = {}
+    unique: dict[tuple[int, ...], LayerSpec] = {}
     found: dict[int, LayerSpec] = {}
     for block in architecture.blocks:
         for layer in block.layers:
@@ -107,16 +107,11 @@ def _layer_specs(
             mine = rows.get(layer, ())
             if not mine:  # text passes it by
                 continue
-            key = (
-                id(block),
-                id(mine),
-                tuple((path, a.rank, bool(a.own_parameters), a.tensors) for path, a in adapted_here.items()),
-            )
+            key = (id(block), id(mine), *map(id, adapted_here.values()))
             if key not in unique:
-                unique[key] = layer_spec(
-                    LayerRows(architecture, run, block, mine, adapted_here, fused, kernels, kept_windows)
-                )
-            found[layer] = around(unique[key], run, block, adapted_here, found.values())
+                spec = layer_spec(LayerRows(architecture, run, block, mine, adapted_here, fused, kernels, kept_windows))
+                unique[key] = around(spec, run, block, adapted_here, unique.values())
+            found[layer] = unique[key]
     return tuple(found[layer] for layer in sorted(found))
 
 

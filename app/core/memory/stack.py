@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 from app.core.architecture import Architecture
 from app.core.memory.checkpointing import checkpointed_layers
@@ -151,7 +151,7 @@ class Stack:
         waits = self.offloaded and len(self.layers) > 1 and marks_inputs(self.run)
         return self.streams()[-1] if waits else 0
 
-    @property
+    @cached_property
     def lingering(self) -> int:
         """What layers left behind that hand out keys and values, made again outside of the backward's own graph."""
         return sum(layer.lingering for layer in self.layers)

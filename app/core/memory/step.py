@@ -7,6 +7,7 @@ what is above in gradients. All of it is polynomials in lengths and rank (``tape
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
@@ -205,7 +206,7 @@ class Step:
         """The embedding's output."""
         return self.architecture.hidden_size * TOKEN * self.embedding_itemsize
 
-    @property
+    @cached_property
     def batch(self) -> int:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))

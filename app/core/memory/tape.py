@@ -17,6 +17,7 @@ recorded tape serves every length and rank.
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import le
 from typing import TypeAlias
 from weakref import ReferenceType, ref
 
@@ -428,6 +429,6 @@ def prune(moments: Iterable[Moment]) -> tuple[Moment, ...]:
     kept: list[tuple[Coefficients, Moment]] = []
     for moment in sorted(moments, key=lambda moment: -moment.total):
         mine = fields(moment.total)
-        if not any(all(a <= b for a, b in zip(mine, other, strict=True)) for other, _ in kept):
+        if not any(all(map(le, mine, other)) for other, _ in kept):
             kept.append((mine, moment))
     return tuple(moment for _, moment in kept)
