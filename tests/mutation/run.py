@@ -349,7 +349,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "| part | mutants | killed | by today's figures alone | survived | gone | score |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    parts = {"parameters": ("adapter.py", "lora.py", "methods/"), "memory": ("memory/", "collating.py", "context.py"), "both": ("",)}
+    parts = {
+        "parameters": ("adapter.py", "lora.py", "methods/"),
+        "memory": ("memory/", "collating.py", "context.py"),
+        "both": ("",),
+    }
     for part, starts in parts.items():
         fates = Counter(row["fate"] for row in rows if row["name"].startswith(starts))
         whole = sum(fates.values()) - fates["gone"]
