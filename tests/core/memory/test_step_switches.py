@@ -1,12 +1,14 @@
 """Switches that change how a step computes, against simulated peaks: each file's cases, and those that were held back."""
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.core.architectures import describe
 from app.core.axolotl.unmodelled import room
-from app.core.memory.checkpointing import as_checkpointed
+from app.core.memory.checkpointing import as_checkpointed, tower_layers
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
@@ -97,6 +99,15 @@ def test_where_some_layers_are_checkpointed(change: dict[str, Any], every: int) 
     assert every == 1 or run.checkpointing is Checkpointing.NON_REENTRANT
 
 
+@pytest.mark.parametrize(("model_type", "layers"), [("llama", 0), ("gemma3", 12), ("mllama", 32 + 8)])
+def test_layers_of_towers_are_counted_stack_by_stack(model_type: str, layers: int) -> None:
+    """Mllama's global layers are a stack of their own; what stands in the first layer alone makes a stack no shorter."""
+    architecture = describe({"model_type": model_type})
+    assert tower_layers(architecture) == layers
+    first = [replace(one, layers=one.layers[:1]) for one in architecture.modules if one.layers]
+    assert tower_layers(replace(architecture, modules=(*architecture.modules, *first))) == layers
+
+
 @pytest.mark.parametrize(
     ("kwargs", "how"),
     [
@@ -121,6 +132,8 @@ def test_gemma_4_is_never_reentrant() -> None:
     gemma = next(described(case)[0] for case in cases if case["model"]["model_type"] == "gemma4")
     other = next(described(case)[0] for case in cases if case["model"]["model_type"] == "llama")
     run = read_run(LORA | {"gradient_checkpointing": True})
+    for model_type in ("gemma4", "gemma4_unified"):
+        assert not as_checkpointed(replace(gemma, model_type=model_type), run).reentrant
     offloading = read_run(LORA | {"gradient_checkpointing": True, "activation_offloading": True})
     assert as_checkpointed(other, run) is run
     assert as_checkpointed(gemma, run).checkpointing is Checkpointing.NON_REENTRANT
