@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.axolotl.unmodelled import room
 from app.core.memory.checkpointing import as_checkpointed, tower_layers
+from app.core.memory.taking_turns import awake
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
@@ -189,6 +191,17 @@ def test_layers_take_turns_in_full_fine_tuning_alone() -> None:
     assert read_run(FULL | unfrozen | {"lisa_n_layers": 2}).room_percent == (0, 0)
     assert read_run(FULL | unfrozen | turns | {"rl": "dpo"}).room_percent == (0, 0)
     assert read_run(FULL | turns | {"rl": "dpo"}).lisa_layers == 0
+
+
+@pytest.mark.parametrize(("active", "first"), [(1, 3), (3, 1), (4, 0), (9, 0)])
+def test_the_last_layers_are_awake(active: int, first: int) -> None:
+    """Of four; all of them where as many or more are asked for. What stands outside of layers always is."""
+    architecture = describe({"model_type": "llama", "num_hidden_layers": 4})
+    run = read_run(FULL | {"lisa_n_layers": active, "lisa_step_interval": 20})
+    whole = resolve_adapter(architecture, run)
+    part = awake(architecture, run, whole)
+    assert {row.layers for row in part.modules if row.layers} == {tuple(range(first, 4))}
+    assert [row for row in part.modules if not row.layers] == [row for row in whole.modules if not row.layers]
 
 
 def test_tiles_that_a_compiler_makes_keep_some_room() -> None:
