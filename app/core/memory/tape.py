@@ -135,6 +135,16 @@ class Tensor:
         )
 
 
+class Viewed(Tensor):
+    """A view whose base lives as long as it does, so that the engine adds nothing into it (``input_buffer.cpp``)."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Tensor) -> None:
+        super().__init__(base.storage, base.elements, base.itemsize)
+        self.base = base
+
+
 class Parameter(Tensor):
     """A weight itself, not a view of it: counted elsewhere, and left where it is by the hooks of offloading."""
 
