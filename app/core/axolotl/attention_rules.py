@@ -61,9 +61,9 @@ def packing(subject: Subject) -> Iterator[Finding]:
     hardware = subject.hardware
     if subject.on("rl"):
         yield rejected("packing_rl", "sample_packing", fix=Fix(set={"sample_packing": False}, safe=True))
-    elif subject.model_type in NO_PACKING:
+    elif (kind := subject.computes_as) in NO_PACKING:
         fix = Fix(set={"sample_packing": False})
-        yield misleads("packing_positions", "sample_packing", fix=fix, model_type=subject.model_type)
+        yield misleads("packing_positions", "sample_packing", fix=fix, model_type=kind)
     elif not attention:
         yield misleads("packing_without_attention", "sample_packing")
     elif attention == "fp8":

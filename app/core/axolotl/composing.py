@@ -275,7 +275,7 @@ def _keeps_samples_apart(choice: Choice, attention: str) -> bool:
     warns of losses of zero. State-space layers need a patch of their own.
     """
     architecture = choice.architecture
-    if architecture.model_type in NO_PACKING:
+    if architecture.computes_as in NO_PACKING:
         return False
     if any(block.mixer_width for block in architecture.blocks) and architecture.model_type not in PACKED_MIXERS:
         return False

@@ -120,9 +120,10 @@ PACKED_MIXERS = frozenset(
 Source: Axolotl 0.19.0, ``loaders/patch_manager.py``; elsewhere such a layer's state runs from sample to sample.
 """
 
-NO_PACKING = frozenset(["qwen2_vl", "qwen2_5_vl"])
+NO_PACKING = frozenset(["mistral4", "qwen2_vl", "qwen2_5_vl"])
 """Those in which packed samples attend to each other whatever the kernel: of positions in two dimensions, with which
-Axolotl packs, they keep none for the mask. Run with Transformers 5.16.1 (``Qwen2VLTextModel.forward``).
+Axolotl packs, Qwen's keep none for the mask; Mistral 4's attention takes positions itself and hands none on to the
+kernel. Run with Transformers 5.16.1 (``Qwen2VLTextModel.forward``, ``Mistral4Attention.forward``).
 """
 
 CHAT_TEMPLATES = frozenset(

@@ -22,9 +22,11 @@ from app.core.memory.traits import (
     PARTIAL_ROTARY,
     RETURNS_SCORES,
     ROTARY_FULL,
+    SCALED_QUERIES,
     SLICED,
     STATED_ROTARY,
     TYPED_WINDOWS,
+    UNTOLD,
 )
 from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, KeptAttention, Run
@@ -68,7 +70,8 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
     padded, always = masked(architecture, run), architecture.computes_as in ALWAYS_MASKED
     unnamed = run.sample_packing and run.padding is not Padding.NEVER
     by_lengths = not unnamed and not always and takes_lengths(architecture, run)
-    apart = run.sample_packing and not (unnamed and _keeps_mask(architecture, run))
+    untold = architecture.computes_as in UNTOLD
+    apart = run.sample_packing and not untold and not (unnamed and _keeps_mask(architecture, run))
     scoring = frozenset(block.sliding_window for block in architecture.blocks if _scores_without_mask(run, block))
     return {
         window: kernel_of(
@@ -212,6 +215,7 @@ def with_latent(layer: LayerRows, spec: LayerSpec, latent: Mapping[str, Module])
     return replace(
         spec,
         projections=tuple(one for one in kept if one is not None),
+        scaled_queries=layer.model_type in SCALED_QUERIES,
         latent_norms=tuple(
             layer.norm(row, width=row.shape[0]) if row is not None else None for row in (q_norm, kv_norm)
         ),

@@ -88,6 +88,8 @@ class LayerSpec:
     """q, k, v apart or in one, in the model's order."""
     latent_norms: tuple[NormSpec | None, ...] = ()
     """Multi-head latent attention: norms of the compressed queries (where they are compressed) and keys and values."""
+    scaled_queries: bool = False
+    """Multi-head latent attention: queries are multiplied by a number for each position before they are attended to."""
     sliced: bool = False
     """Whether one projection is cut by indexing rather than in one operation."""
     indexed: bool = False
@@ -292,6 +294,8 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) 
     k_pass, v = split(t, both, (straight, heads.value))
     q_turn, k_turn = rotate(t, replace(heads, rotary_dim=heads.head_dim), q_turn, k_turn)
     q = join(t, (q_pass, q_turn))
+    if spec.scaled_queries:
+        q = scale(t, q)
     k = join(t, (k_pass, repeat(t, k_turn, heads.heads * turned)))
     if spec.kernel in (Kernel.FLASH, Kernel.FLASH_PADDED) and heads.value_dim < heads.head_dim:
         attended = attend(t, replace(heads, value_dim=heads.head_dim), spec.kernel, q, k, repeat(t, v, heads.query))

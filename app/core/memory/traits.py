@@ -21,6 +21,7 @@ PARTIAL_ROTARY = {
     "glm4_moe": (1, 2),
     "glm4v_text": (1, 1),
     "glm4v_moe_text": (1, 2),
+    "mistral4": (1, 2),
     "stablelm": (1, 4),
     "nemotron": (1, 2),
     "gptj": (1, 4),
@@ -40,6 +41,10 @@ PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "q
 OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
+UNTOLD = frozenset(("mistral4",))
+"""Whose attention keeps positions from the kernel, so that it sees packed samples as one row."""
+SCALED_QUERIES = frozenset(("mistral4",))
+"""Whose latent attention multiplies its queries by a number for each position."""
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "granitemoehybrid", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe", "granitemoehybrid"))
 SIGMOID_ROUTERS = frozenset("deepseek_v3 glm4_moe glm4_moe_lite glm4v_moe_text lfm2_moe nemotron_h".split())

@@ -173,6 +173,10 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
         {"text_config": PLAIN | {"model_type": "mistral", "head_dim": 24}, "vision_config": SIGHT | {"model_type": "pixtral"}},
         {"text_config": PLAIN | {"model_type": "ministral3"}, "vision_config": SIGHT | {"model_type": "pixtral", "patch_size": 8},
          "multimodal_projector_bias": True, "tie_word_embeddings": False},
+        {"text_config": PLAIN | LATENT | ROUTED | GROUPED | HALVED | {"model_type": "mistral4"},
+         "vision_config": SIGHT | {"model_type": "pixtral"}},
+        {"text_config": PLAIN | LATENT | ROUTED | HALVED | {"model_type": "mistral4", "first_k_dense_replace": 2, "q_lora_rank": None,
+         "attention_bias": True}, "vision_config": SIGHT | {"model_type": "pixtral"}, "tie_word_embeddings": False},
     ),
     "mixtral": ({"num_local_experts": 4},),
     "mllama": (
