@@ -60,6 +60,8 @@ class Heads:
     rotary_dim: int
     rotary_full: bool
     """Positions applied in fp32 and cast back (Cohere)."""
+    rotary_joined: bool
+    """What takes positions is put together with the rest of a head, even if that is nothing (MiniMax M2)."""
     softcap: bool
     sinks: int
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
@@ -111,7 +113,7 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
             cast(t, _turned(t, q), wanted),
             cast(t, _turned(t, k), wanted),
         )
-    if shape.rotary_dim == shape.head_dim:
+    if shape.rotary_dim == shape.head_dim and not shape.rotary_joined:
         return _turned(t, q), _turned(t, k)
     share = shape.rotary_dim * TOKEN
     rest = (shape.head_dim - shape.rotary_dim) * TOKEN

@@ -21,6 +21,7 @@ PARTIAL_ROTARY = {
     "glm4_moe": (1, 2),
     "glm4v_text": (1, 1),
     "glm4v_moe_text": (1, 2),
+    "minimax_m2": (1, 1),
     "mistral4": (1, 2),
     "stablelm": (1, 4),
     "nemotron": (1, 2),
@@ -35,7 +36,8 @@ PARTIAL_ROTARY = {
 STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "granitemoehybrid", "phi3"))
 """Which read the share from their configuration."""
 NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
-ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
+ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5", "ernie4_5_moe"))
+ROTARY_JOINED = frozenset(("minimax_m2",))
 WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 OWN_LOSS = frozenset(("gemma3", "llama4"))
@@ -50,9 +52,16 @@ MULTIPLIERS = frozenset(("granite", "granitemoe", "granitemoehybrid"))
 SIGMOID_ROUTERS = frozenset("deepseek_v3 glm4_moe glm4_moe_lite glm4v_moe_text lfm2_moe nemotron_h".split())
 HALF_ROUTERS = frozenset(("lfm2_moe",))
 """Of which logits are computed in the hidden states' own type."""
+FULL_ROUTERS = frozenset(("ernie4_5_moe", "minimax_m2"))
+"""Which widen their input to fp32 and make chances of logits in fp32."""
+OUTER_ROUTERS = frozenset(("ernie4_5_moe",))
+"""Which do so outside of autocast."""
+SHARED_FIRST = frozenset(("ernie4_5_moe",))
+"""Whose shared feed-forward is run before the routed experts."""
 BEST_FIRST = frozenset(("gpt_oss", "granitemoe", "granitemoehybrid"))
 HALF_SCORES = frozenset(
     (
+        "ernie4_5_moe",
         "gpt_oss",
         "granitemoe",
         "granitemoehybrid",

@@ -61,6 +61,9 @@ MODELS: dict[str, dict[str, Any]] = {
                         qk_rope_head_dim=64, qk_nope_head_dim=64, v_head_dim=128, moe_intermediate_size=2048, n_routed_experts=128, n_shared_experts=1,
                         num_experts_per_tok=4, first_k_dense_replace=0), "vision_config": PIXTRAL,
                         "tie_word_embeddings": False},
+    "minimax-m2": _model("minimax_m2", 3072, 1536, 62, 48, 8, 200064, head_dim=128, num_local_experts=256, num_experts_per_tok=8),
+    "ernie-4.5-21b-a3b": _model("ernie4_5_moe", 2560, 12288, 28, 20, 4, 103424, moe_num_experts=64, moe_k=6, moe_intermediate_size=1536,
+                                tie_word_embeddings=True),
 }  # fmt: skip
 DEPTH = {
     "granite-4.0-h-tiny": 4,
@@ -69,7 +72,7 @@ DEPTH = {
     "lfm2-vl-450m": 3,
     "llama-3.2-11b-vision": 5,
 }
-EXPERTS = ("granite-4.0-h-tiny", "lfm2-8b-a1b", "glm-4.5v", "mistral-small-4")
+EXPERTS = ("granite-4.0-h-tiny", "lfm2-8b-a1b", "glm-4.5v", "mistral-small-4", "minimax-m2", "ernie-4.5-21b-a3b")
 SCANNED = ("granite-4.0-h-tiny", "granite-4.0-h-micro")
 """Whose scan reads the weights of linears itself, which fails where bitsandbytes holds them."""
 OWN = {
@@ -82,6 +85,8 @@ OWN = {
     "glm-4.6v-flash": ALL.replace("gate_proj|up_proj", "gate_up_proj"),
     "glm-4.5v": ATTENTION,
     "mistral-small-4": LATENT_ATTENTION,
+    "minimax-m2": SEVEN[:4],
+    "ernie-4.5-21b-a3b": SEVEN[:4],
 }
 
 
