@@ -37,6 +37,7 @@ STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "granitemoehybrid", "phi3"))
 """Which read the share from their configuration."""
 NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5", "ernie4_5_moe"))
+ROTARY_COPIED = frozenset(("ernie4_5", "ernie4_5_moe", "glm", "glm4", "glm4v_text", "helium"))
 ROTARY_JOINED = frozenset(("minimax_m2",))
 WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
