@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from app.core.architecture import UNPACKED_BY, Architecture, Kind, Module, Packing
 from app.core.architectures import (
+    afmoe,
     classic,
     cohere,
     experts,
@@ -34,6 +35,7 @@ from app.core.nearest import nearest
 Description: TypeAlias = Callable[[ConfigReader], Architecture]
 
 DESCRIPTIONS: Mapping[str, Description] = {
+    "afmoe": afmoe.afmoe,
     "apertus": llama.apertus,
     "arcee": llama.arcee,
     "bloom": classic.bloom,
@@ -131,7 +133,7 @@ OLD_EXPERT_NAMES = {
 EXPERT_NAMES: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("minimax_m2", "mixtral"), OLD_MIXTRAL_NAMES),
     **dict.fromkeys(
-        """deepseek_v2 deepseek_v3 ernie4_5_moe glm4_moe glm4_moe_lite glm4v_moe olmoe qwen3_moe qwen3_next""".split(),
+        """afmoe deepseek_v2 deepseek_v3 ernie4_5_moe glm4_moe glm4_moe_lite glm4v_moe olmoe qwen3_moe qwen3_next""".split(),
         OLD_EXPERT_NAMES,
     ),
 }

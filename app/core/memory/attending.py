@@ -23,6 +23,7 @@ from app.core.memory.traits import (
     RETURNS_SCORES,
     ROTARY_COPIED,
     ROTARY_FULL,
+    ROTARY_IN_WINDOWS,
     ROTARY_JOINED,
     SCALED_QUERIES,
     SLICED,
@@ -152,7 +153,8 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
     beside = ins[0].outer_path.rpartition(".")[0]
     outs = [row for row in layer.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
     within_norm = layer.model_type in GEMMA4
-    rotary = 0 if within_norm else rotary_width(layer.architecture, block.head_dim)
+    unturned = layer.model_type in ROTARY_IN_WINDOWS and block.sliding_window is None
+    rotary = 0 if within_norm or unturned else rotary_width(layer.architecture, block.head_dim)
     heads = Heads(
         heads=block.attention_heads,
         key_value_heads=block.key_value_heads,
@@ -177,6 +179,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
     apart = len(projections) == 3 or (len(projections) == 2 and layer.model_type in GEMMA4)
     fused_attention = "lora_qkv_kernel" in layer.fused and apart and all(p.rank for p in projections)
     out = layer.linear(outs[0]) if outs else None
+    gates = layer.held_by(ATTENTION_HOLDERS, ("gate_proj",))
     fused_out = "lora_o_kernel" in layer.fused and out is not None and bool(out.rank) and outs[0].name == "o_proj"
     spec = replace(
         spec,
@@ -190,6 +193,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         fused_attention=fused_attention,
         fused_out=fused_out,
         gate_on_output=layer.model_type in GATED_QUERIES,
+        output_gate=layer.linear(gates[0]) if gates else None,
     )
     if "kv_b_proj" in latent:
         spec = with_latent(layer, spec, latent)

@@ -93,7 +93,7 @@ def experts_spec(layer: LayerRows) -> ExpertsSpec:
     """Router and experts."""
     block = layer.block
     parameters = [row for row in layer.rows if row.kind is Kind.EXPERTS]
-    names = ("router", "router.proj")
+    names = ("router", "router.proj", "router.gate")
     router = next(
         (row for row in layer.rows if row.kind is Kind.ROUTER or row.path.partition("{}.")[2].endswith(names)), None
     )

@@ -99,6 +99,8 @@ class LayerSpec:
     fused_out: bool = False
     gate_on_output: bool = False
     """Queries come with a gate for the attention's output (Qwen 3.5 and Next)."""
+    output_gate: LinearSpec | None = None
+    """A projection of its own makes that gate (Trinity)."""
     mixer: MixerSpec | None = None
     feed_forward: FeedForward | None = None
     experts: ExpertsSpec | None = None
@@ -248,6 +250,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
+    if spec.output_gate is not None:
+        gate = linear(t, spec.output_gate, x)
     if spec.gate_on_output:
         q, gate = split(t, q, (heads.query, heads.query))
         gate = scale(t, gate)

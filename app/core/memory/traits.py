@@ -36,10 +36,12 @@ PARTIAL_ROTARY = {
 STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "granitemoehybrid", "phi3"))
 """Which read the share from their configuration."""
 NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
+ROTARY_IN_WINDOWS = frozenset(("afmoe",))
+"""Whose layers without a window take no positions."""
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5", "ernie4_5_moe"))
 ROTARY_COPIED = frozenset(("ernie4_5", "ernie4_5_moe", "glm", "glm4", "glm4v_text", "helium"))
 ROTARY_JOINED = frozenset(("minimax_m2",))
-WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
+WEIGHT_FIRST = frozenset(("afmoe", "olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
@@ -57,7 +59,7 @@ FULL_ROUTERS = frozenset(("ernie4_5_moe", "minimax_m2"))
 """Which widen their input to fp32 and make chances of logits in fp32."""
 OUTER_ROUTERS = frozenset(("ernie4_5_moe",))
 """Which do so outside of autocast."""
-SHARED_FIRST = frozenset(("ernie4_5_moe",))
+SHARED_FIRST = frozenset(("afmoe", "ernie4_5_moe"))
 """Whose shared feed-forward is run before the routed experts."""
 BEST_FIRST = frozenset(("gpt_oss", "granitemoe", "granitemoehybrid"))
 HALF_SCORES = frozenset(
@@ -78,14 +80,14 @@ HALF_SCORES = frozenset(
 )
 EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
 GEMMA4 = frozenset(("gemma4", "gemma4_text"))
-SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "granitemoehybrid", "falcon_h1"))
+SCALED_EMBEDDINGS = frozenset(("afmoe", "granite", "granitemoe", "granitemoehybrid", "falcon_h1"))
 """Whose model multiplies the embedding's output, which an adapter has made a leaf that lives on."""
 ADDED_POSITIONS = frozenset(("bloom", "gpt2", "opt"))
 """Whose model adds learned positions to it, or norms it, before the first layer."""
 NORMED_EMBEDDINGS = frozenset(("bloom",))
 """Whose model norms it."""
 BOTH_MASKS = frozenset(
-    """cohere2 exaone4 gemma2 gemma3 gemma3_text gemma4 gemma4_text gpt_oss llama4 llama4_text ministral olmo3
+    """afmoe cohere2 exaone4 gemma2 gemma3 gemma3_text gemma4 gemma4_text gpt_oss llama4 llama4_text ministral olmo3
     qwen2_moe""".split()
 )
 """Whose model makes a mask for the whole row and one for a window."""

@@ -64,6 +64,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "minimax-m2": _model("minimax_m2", 3072, 1536, 62, 48, 8, 200064, head_dim=128, num_local_experts=256, num_experts_per_tok=8),
     "ernie-4.5-21b-a3b": _model("ernie4_5_moe", 2560, 12288, 28, 20, 4, 103424, moe_num_experts=64, moe_k=6, moe_intermediate_size=1536,
                                 tie_word_embeddings=True),
+    "trinity-nano": _model("afmoe", 1024, 3072, 56, 8, 2, 200192, head_dim=128, num_dense_layers=2, num_experts=128, num_experts_per_tok=8,
+                           num_shared_experts=1, moe_intermediate_size=256, sliding_window=2048, mup_enabled=True),
 }  # fmt: skip
 DEPTH = {
     "granite-4.0-h-tiny": 4,
@@ -71,8 +73,10 @@ DEPTH = {
     "lfm2-8b-a1b": 4,
     "lfm2-vl-450m": 3,
     "llama-3.2-11b-vision": 5,
+    "trinity-nano": 5,
 }
-EXPERTS = ("granite-4.0-h-tiny", "lfm2-8b-a1b", "glm-4.5v", "mistral-small-4", "minimax-m2", "ernie-4.5-21b-a3b")
+EXPERTS = ("granite-4.0-h-tiny", "lfm2-8b-a1b", "glm-4.5v", "mistral-small-4", "minimax-m2", "ernie-4.5-21b-a3b",
+           "trinity-nano")
 SCANNED = ("granite-4.0-h-tiny", "granite-4.0-h-micro")
 """Whose scan reads the weights of linears itself, which fails where bitsandbytes holds them."""
 OWN = {
@@ -87,6 +91,7 @@ OWN = {
     "mistral-small-4": LATENT_ATTENTION,
     "minimax-m2": SEVEN[:4],
     "ernie-4.5-21b-a3b": SEVEN[:4],
+    "trinity-nano": SEVEN[:4],
 }
 
 

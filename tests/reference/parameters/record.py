@@ -71,6 +71,11 @@ HALVED = {"num_key_value_heads": 4}
 PAD = {"pad_token_id": 0}
 
 SMALL: dict[str, tuple[dict[str, Any], ...]] = {
+    "afmoe": (
+        MIXED | {"head_dim": 24},
+        MIXED | {"head_dim": 24, "num_dense_layers": 2, "num_shared_experts": 1, "attention_bias": True,
+         "layer_types": ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]},
+    ),
     "apertus": ({}, {"attention_bias": True}),
     "arcee": ({"mlp_bias": True},),
     "bloom": ({"n_layer": 4, "n_head": 4},),
