@@ -161,8 +161,9 @@ def ernie4_5_moe(config: ConfigReader) -> Architecture:
     together = width * config.size("moe_num_shared_experts", default=2, least=0)
     last = config.size("moe_layer_end_index", default=-1, least=-1)
     interval = config.size("moe_layer_interval", default=1)
-    within = range(config.size("moe_layer_start_index", default=1, least=0), len(sizes.layers) if last < 0 else last + 1)
-    sparse = tuple(layer for layer in sizes.layers if layer in within and (layer + 1) % interval == 0)
+    first = config.size("moe_layer_start_index", default=1, least=0)
+    within = sizes.layers[first:] if last < 0 else sizes.layers[first : last + 1]
+    sparse = tuple(layer for layer in within if (layer + 1) % interval == 0)
     dense = tuple(layer for layer in sizes.layers if layer not in sparse)
     gate = LAYER + "mlp.gate"
     mixture = {"experts": count, "experts_per_token": config.size("moe_k", "num_experts_per_tok", default=6)}

@@ -133,7 +133,8 @@ OLD_EXPERT_NAMES = {
 EXPERT_NAMES: Mapping[str, Mapping[str, str]] = {
     **dict.fromkeys(("minimax_m2", "mixtral"), OLD_MIXTRAL_NAMES),
     **dict.fromkeys(
-        """afmoe deepseek_v2 deepseek_v3 ernie4_5_moe glm4_moe glm4_moe_lite glm4v_moe olmoe qwen3_moe qwen3_next""".split(),
+        """afmoe deepseek_v2 deepseek_v3 ernie4_5_moe glm4_moe glm4_moe_lite glm4v_moe olmoe qwen3_moe
+        qwen3_next""".split(),
         OLD_EXPERT_NAMES,
     ),
 }

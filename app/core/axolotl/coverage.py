@@ -120,10 +120,20 @@ PACKED_MIXERS = frozenset(
 Source: Axolotl 0.19.0, ``loaders/patch_manager.py``; elsewhere such a layer's state runs from sample to sample.
 """
 
-NO_PACKING = frozenset(["mistral4", "qwen2_vl", "qwen2_5_vl"])
+NO_PACKING = frozenset(["qwen2_vl", "qwen2_5_vl"])
 """Those in which packed samples attend to each other whatever the kernel: of positions in two dimensions, with which
-Axolotl packs, Qwen's keep none for the mask; Mistral 4's attention takes positions itself and hands none on to the
-kernel. Run with Transformers 5.16.1 (``Qwen2VLTextModel.forward``, ``Mistral4Attention.forward``).
+Axolotl packs, they keep none for the mask. Run with Transformers 5.16.1 (``Qwen2VLTextModel.forward``).
+"""
+
+PACKED_BY_MASK = frozenset(["mistral4"])
+"""Those in which a mask alone keeps packed samples apart, as eager attention has it: their attention takes positions
+itself and hands none on to FlashAttention, or to what Axolotl puts in the place of sdpa. Run with Transformers 5.16.1
+(``Mistral4Attention.forward``).
+"""
+
+PACKED_BY_FLASH = frozenset(["afmoe"])
+"""Those in which FlashAttention alone, which is handed positions, keeps them apart: masks are made without. Run with
+Transformers 5.16.1 (``AfmoeModel.forward``).
 """
 
 CHAT_TEMPLATES = frozenset(

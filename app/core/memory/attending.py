@@ -29,6 +29,7 @@ from app.core.memory.traits import (
     SLICED,
     STATED_ROTARY,
     TYPED_WINDOWS,
+    UNAWARE,
     UNTOLD,
 )
 from app.core.memory.weights import Storing, stored
@@ -73,8 +74,8 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
     padded, always = masked(architecture, run), architecture.computes_as in ALWAYS_MASKED
     unnamed = run.sample_packing and run.padding is not Padding.NEVER
     by_lengths = not unnamed and not always and takes_lengths(architecture, run)
-    untold = architecture.computes_as in UNTOLD
-    apart = run.sample_packing and not untold and not (unnamed and _keeps_mask(architecture, run))
+    one_row = architecture.computes_as in (UNAWARE | UNTOLD if by_lengths else UNAWARE)
+    apart = run.sample_packing and not one_row and not (unnamed and _keeps_mask(architecture, run))
     scoring = frozenset(block.sliding_window for block in architecture.blocks if _scores_without_mask(run, block))
     return {
         window: kernel_of(

@@ -47,7 +47,9 @@ OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 UNTOLD = frozenset(("mistral4",))
-"""Whose attention keeps positions from the kernel, so that it sees packed samples as one row."""
+"""Whose attention keeps positions from the kernel, so that one that takes lengths sees packed samples as one row."""
+UNAWARE = frozenset(("afmoe",))
+"""Whose masks are made without positions, so that packed samples are one row to SDPA."""
 SCALED_QUERIES = frozenset(("mistral4",))
 """Whose latent attention multiplies its queries by a number for each position."""
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "granitemoehybrid", "cohere", "cohere2", "falcon_h1"))

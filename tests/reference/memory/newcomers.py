@@ -75,8 +75,15 @@ DEPTH = {
     "llama-3.2-11b-vision": 5,
     "trinity-nano": 5,
 }
-EXPERTS = ("granite-4.0-h-tiny", "lfm2-8b-a1b", "glm-4.5v", "mistral-small-4", "minimax-m2", "ernie-4.5-21b-a3b",
-           "trinity-nano")
+EXPERTS = (
+    "granite-4.0-h-tiny",
+    "lfm2-8b-a1b",
+    "glm-4.5v",
+    "mistral-small-4",
+    "minimax-m2",
+    "ernie-4.5-21b-a3b",
+    "trinity-nano",
+)
 SCANNED = ("granite-4.0-h-tiny", "granite-4.0-h-micro")
 """Whose scan reads the weights of linears itself, which fails where bitsandbytes holds them."""
 OWN = {
