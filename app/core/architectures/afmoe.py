@@ -4,6 +4,7 @@ Source: Transformers 5.16.1, ``models/afmoe``.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.architectures.decoder import (
@@ -50,7 +51,7 @@ def afmoe(config: ConfigReader) -> Architecture:
         *gated(sizes, width=together, prefix=feed + "shared_experts.", layers=sparse),
         *norms(sizes, *BEFORE_BOTH, "pre_mlp_layernorm", "post_mlp_layernorm"),
     )
-    mixture = {
+    mixture: dict[str, Any] = {
         "intermediate_size": width,
         "experts": count,
         "experts_per_token": config.size("num_experts_per_tok", default=6),
@@ -62,7 +63,7 @@ def afmoe(config: ConfigReader) -> Architecture:
         sizes,
         rows,
         tuple(
-            replace(block, **(facts | {"layers": common(block.layers, layers)}))
+            replace(block, layers=common(block.layers, layers), **facts)
             for block in blocks
             for layers, facts in ((dense, {}), (sparse, mixture))
         ),

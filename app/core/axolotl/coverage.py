@@ -92,8 +92,8 @@ FLASH_ATTENTION_MOST_HEAD_DIM = 256
 
 NO_TILED_MLP = frozenset(
     """bloom gemma3_text gemma4_text glm46v granitemoe idefics3 internvl lfm2_vl llama4_text llava llava_next
-    llava_onevision minimax_m2 mistral3 mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text qwen3_5_text qwen3_vl
-    qwen3_vl_moe smolvlm voxtral""".split()
+    llava_onevision minimax_m2 mistral3 mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text
+    qwen3_5_text qwen3_vl qwen3_vl_moe smolvlm voxtral""".split()
 )
 """Those that ``tiled_mlp`` fails with: no class of the name that it looks for, or a forward that takes more.
 

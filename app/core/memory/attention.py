@@ -60,9 +60,9 @@ class Heads:
     rotary_dim: int
     rotary_full: bool
     """Positions applied in fp32 and cast back (Cohere)."""
-    rotary_copied: bool
+    rotary_copied: bool = False
     """Sines and cosines are interleaved in every layer, which makes a copy of each (GLM, ERNIE)."""
-    rotary_joined: bool
+    rotary_joined: bool = False
     """What takes positions is put together with the rest of a head, even if that is nothing (MiniMax M2)."""
     softcap: bool
     sinks: int
