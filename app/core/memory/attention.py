@@ -24,7 +24,7 @@ from app.core.memory.operations import (
     slices,
     spread,
 )
-from app.core.memory.tape import FULL, SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import FULL, ROW, SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
 SDPA_WIDTH = 256
@@ -60,6 +60,10 @@ class Heads:
     rotary_dim: int
     rotary_full: bool
     """Positions applied in fp32 and cast back (Cohere)."""
+    rotary_copied: bool = False
+    """Sines and cosines are interleaved in every layer, which makes a copy of each (GLM, ERNIE)."""
+    rotary_joined: bool = False
+    """What takes positions is put together with the rest of a head, even if that is nothing (MiniMax M2)."""
     softcap: bool
     sinks: int
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
@@ -104,6 +108,8 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
         turned = q.view(), k.view()
         t.join(turned, (q, k), (), list)
         return turned
+    if shape.rotary_copied:
+        q = _with_tables(t, shape, q)
     if shape.rotary_full:
         wanted = q.itemsize
         q, k = cast(t, q, FULL), cast(t, k, FULL)
@@ -111,7 +117,7 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
             cast(t, _turned(t, q), wanted),
             cast(t, _turned(t, k), wanted),
         )
-    if shape.rotary_dim == shape.head_dim:
+    if shape.rotary_dim == shape.head_dim and not shape.rotary_joined:
         return _turned(t, q), _turned(t, k)
     share = shape.rotary_dim * TOKEN
     rest = (shape.head_dim - shape.rotary_dim) * TOKEN
@@ -120,6 +126,15 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
     q_turn, k_turn = _turned(t, q_turn), _turned(t, k_turn)
     q = join(t, (q_turn, q_pass))
     return q, join(t, (k_turn, k_pass))
+
+
+def _with_tables(t: Tape, shape: Heads, x: Tensor) -> Tensor:
+    """The layer's own sines and cosines of a row, which are made before anything is turned, and saved with it."""
+    itemsize = FULL if shape.rotary_full else t.positions
+    tables = tuple(t.fresh(shape.rotary_dim * ROW, itemsize) for _ in range(2))
+    out = x.view()
+    t.join((out,), (x,), tables, list)
+    return out
 
 
 def _turned(t: Tape, x: Tensor) -> Tensor:

@@ -73,8 +73,12 @@ class ExpertsSpec:
     clamped: bool
     """gpt-oss's gate: clamped, in elementary operations."""
     shared_gate: LinearSpec | None
+    widened: bool
+    """An fp32 copy of the input is made for the logits."""
+    outside: bool
+    """They are computed outside of autocast, in fp32 (ERNIE)."""
     sigmoid: bool
-    """Chances by a sigmoid (DeepSeek V3 and its kin)."""
+    """Chances by a sigmoid in the logits' own type (DeepSeek V3 and its kin)."""
     half_router: bool
     """Of logits that no fp32 copy of the input is made for, divided by their sum, which autocast makes in fp32 (LFM2).
 
@@ -88,6 +92,8 @@ class ExpertsSpec:
     """The chances are cast to the hidden states' type before they weigh anything."""
     every: bool
     """Every expert computes every token (Llama 4)."""
+    shared_first: bool
+    """The shared feed-forward is run before the routed experts."""
 
 
 def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor] | None) -> Tensor:
@@ -99,6 +105,9 @@ def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor]
         routed = grouped(t, spec, x, route(t, spec, x))
         beside = multiply(t, keeping_output(t, linear(t, spec.shared_gate, x)), beside)
         return add(t, routed, beside)
+    if shared is not None and spec.shared_first:
+        beside = shared(x)
+        return add(t, grouped(t, spec, x, route(t, spec, x)), beside)
     routed = grouped(t, spec, x, route(t, spec, x))
     return routed if shared is None else add(t, routed, shared(x))
 
@@ -124,8 +133,12 @@ def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
         scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
         x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
     weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
-    widened = spec.sigmoid and not spec.half_router
-    return product(t, cast(t, x, FULL) if widened else x, weight, spec.count, key="router")
+    if spec.widened:
+        x = cast(t, x, FULL)
+    within, t.autocast = t.autocast, t.autocast and not spec.outside
+    logits = product(t, x, weight, spec.count, key="router")
+    t.autocast = within
+    return logits
 
 
 def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:

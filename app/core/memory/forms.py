@@ -220,6 +220,13 @@ def norm_places(layer: LayerRows) -> dict[str, NormSpec | None]:
             "feed_norm": layer.at("pre_feedforward_layernorm"),
             "output_norm": layer.at("post_feedforward_layernorm"),
         }
+    if "pre_mlp_layernorm" in names:
+        return {
+            "input_norm": layer.at("input_layernorm"),
+            "attention_norm": layer.at("post_attention_layernorm"),
+            "feed_norm": layer.at("pre_mlp_layernorm"),
+            "output_norm": layer.at("post_mlp_layernorm"),
+        }
     if "post_self_attn_layernorm" in names:
         return {
             "input_norm": layer.at("input_layernorm"),

@@ -88,6 +88,8 @@ class LayerSpec:
     """q, k, v apart or in one, in the model's order."""
     latent_norms: tuple[NormSpec | None, ...] = ()
     """Multi-head latent attention: norms of the compressed queries (where they are compressed) and keys and values."""
+    scaled_queries: bool = False
+    """Multi-head latent attention: queries are multiplied by a number for each position before they are attended to."""
     sliced: bool = False
     """Whether one projection is cut by indexing rather than in one operation."""
     indexed: bool = False
@@ -97,6 +99,8 @@ class LayerSpec:
     fused_out: bool = False
     gate_on_output: bool = False
     """Queries come with a gate for the attention's output (Qwen 3.5 and Next)."""
+    output_gate: LinearSpec | None = None
+    """A projection of its own makes that gate (Trinity)."""
     mixer: MixerSpec | None = None
     feed_forward: FeedForward | None = None
     experts: ExpertsSpec | None = None
@@ -246,6 +250,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
+    if spec.output_gate is not None:
+        gate = linear(t, spec.output_gate, x)
     if spec.gate_on_output:
         q, gate = split(t, q, (heads.query, heads.query))
         gate = scale(t, gate)
@@ -292,6 +298,8 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) 
     k_pass, v = split(t, both, (straight, heads.value))
     q_turn, k_turn = rotate(t, replace(heads, rotary_dim=heads.head_dim), q_turn, k_turn)
     q = join(t, (q_pass, q_turn))
+    if spec.scaled_queries:
+        q = scale(t, q)
     k = join(t, (k_pass, repeat(t, k_turn, heads.heads * turned)))
     if spec.kernel in (Kernel.FLASH, Kernel.FLASH_PADDED) and heads.value_dim < heads.head_dim:
         attended = attend(t, replace(heads, value_dim=heads.head_dim), spec.kernel, q, k, repeat(t, v, heads.query))
