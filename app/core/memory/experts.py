@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
     add,
     cast,
@@ -270,8 +271,10 @@ def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: 
     """
     itemsize = weight.itemsize
     x = cast(t, x, itemsize)
+    leaving = weight
     if not spec.bias:  # gpt-oss's, which have one, are stored as they are multiplied
         weight = weight.view()
+        leaving = _as_saved(t, weight)
     out = t.fresh(rows * spec.outputs, itemsize)
     x_size = x.elements if x.node is not None else 0
     w_size = weight.elements if weight.node is not None else 0
@@ -279,8 +282,19 @@ def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: 
     def run(_: list[Tensor | None]) -> Gradients:
         return (t.fresh(x_size, itemsize) if x_size else None, t.fresh(w_size, itemsize) if w_size else None)
 
-    t.join((out,), (x, weight), (x if w_size else None, weight if x_size else None), run)
+    t.join((out,), (x, weight), (x if w_size else None, leaving if x_size else None), run)
     return out if bias is None else _added(t, out, bias)
+
+
+def _as_saved(t: Tape, weight: Tensor) -> Tensor:
+    """The weight turned round, of which the hooks of offloading make a copy where it is not the model's own.
+
+    Without streams the copy goes as soon as it is on the host.
+    """
+    if not isinstance(t, OffloadingTape) or weight.storage is None:
+        return weight
+    clone = t.part(weight)
+    return clone if t.streams else weight
 
 
 def _added(t: Tape, x: Tensor, y: Tensor) -> Tensor:

@@ -164,7 +164,8 @@ def around(
         widths = block.key_value_heads * block.head_dim, block.key_value_heads * block.value_head_dim
         kernel = Kernel.SDPA_MASKED if run.attention is Attention.SDPA else spec.kernel
         prefix = PrefixSpec(keys=tokens * widths[0], values=tokens * widths[1])
-        made = replace(spec, prefix=prefix, kernel=kernel, fused_attention=False)
+        heads = replace(spec.heads, virtual=run.virtual_tokens)
+        made = replace(spec, heads=heads, prefix=prefix, kernel=kernel, fused_attention=False)
     return next((one for one in known if one == made), made)
 
 

@@ -133,6 +133,7 @@ def profile_layer(
             autocast=autocast,
         )
         t.found_waiting(waiting)
+    t.normed = checkpointed
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -163,7 +164,7 @@ def profile_layer(
     lingering = 0
     if checkpointed and not holding and type(t) is Tape:
         again = tape()
-        again.given = [again.fresh(*size) for size in results]
+        again.given, again.normed = [again.fresh(*size) for size in results], True
         moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(ends.pop(0), ends.pop(0))

@@ -243,6 +243,8 @@ class Tape:
         """What attention's kernels made that a checkpoint keeps."""
         self.given: list[Tensor] = []
         """The same where a layer is made again, which finds them."""
+        self.normed = False
+        """Whether norms of weights are there from an earlier forward of the step (DoRA's kernels keep them)."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
