@@ -272,7 +272,7 @@ class Tape:
         if reads:
             self.saving += 1
             if self.saving == self.stops_at:
-                self._unmake(outputs, storages)
+                self._unmake(outputs, [*storages, *(x.storage for x in inputs if x is not None)])
                 raise Recomputed
 
     def stick(self, x: Tensor) -> None:
@@ -280,11 +280,14 @@ class Tape:
         if self.recording and x.node is not None and x.storage is not None and x.storage not in self.stuck:
             self.stuck.append(x.storage)
 
-    def _unmake(self, outputs: Sequence[Tensor], saved: Sequence[Storage]) -> None:
-        """An operation saves its inputs before it computes: a result that is not saved itself is never made."""
+    def _unmake(self, outputs: Sequence[Tensor], there: Sequence[Storage | None]) -> None:
+        """An operation saves its inputs before it computes: a result that is not ``there`` before is never made.
+
+        Nor is what is saved: what it saves of its own making is taken for made.
+        """
         for output in outputs:
             storage = output.storage
-            if storage is not None and storage not in saved and self.log[-1] == (storage.slot, storage.bytes):
+            if storage is not None and storage not in there and self.log[-1] == (storage.slot, storage.bytes):
                 self.log.pop()
                 storage.bytes = 0
 

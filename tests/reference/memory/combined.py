@@ -56,6 +56,7 @@ GPTQ = {"gptq": True}
 DPO, IPO, ORPO, SIMPO, KTO = ({"rl": name} for name in ("dpo", "ipo", "orpo", "simpo", "kto"))
 REWARD = {"reward_model": True}
 WRAPPED = LANGUAGE.format("|".join(SEVEN))
+LLAMA4 = r".*language_model\.model\.layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj|o_proj)"
 
 
 def computing(name: str, **more: Any) -> dict[str, Any]:
@@ -156,8 +157,8 @@ CASES: tuple[tuple[Any, ...], ...] = (
     ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", 12, 2, 800, lora(16, FOUR, lora_dropout=0.1), OFF, SDPA, PADDED, FP16, GC),
     ("falcon_h1", 4, 2, 700, lora(8, **DORA), OFF, FLASH, PADDED, GC, CHUNKED),
     ("granite-4.0-h-tiny", 4, 2, 600, lora(16, OWN["granite-4.0-h-tiny"]), OFF, FLASH, GC, KTO),
-    ("meta-llama/Llama-4-Scout-17B-16E-Instruct", 4, 1, 900, lora(8, WRAPPED), OFF, SDPA, GC),
-    ("meta-llama/Llama-4-Maverick-17B-128E-Instruct", 2, 1, 700, qlora(8, WRAPPED), OFF, EAGER, GC, PADDED),
+    ("meta-llama/Llama-4-Scout-17B-16E-Instruct", 4, 1, 900, lora(8, LLAMA4), OFF, SDPA, GC),
+    ("meta-llama/Llama-4-Maverick-17B-128E-Instruct", 2, 1, 700, qlora(8, LLAMA4), OFF, EAGER, GC, PADDED),
     ("openai/gpt-oss-20b", 2, 2, 700, lora(16, FOUR), OFF, EAGER, GC, KTO),
     ("openai/gpt-oss-20b", 2, 3, 500, EAGER, PADDED, NEFT, CHUNKED, GC, optimizer("sgd")),
     ("deepseek-ai/DeepSeek-V2-Lite", 3, 2, 1100, qlora(8, ["q_proj", "o_proj"], **QUANTIZED), OFF, FLASH, PACK, offloaded("hidden_states"), CHUNKED),
