@@ -140,9 +140,9 @@ def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
     beyond = t.fresh(rows, 1)
     picked = _masked(t, gather(t, x, wide), beyond)
     weights = gather(t, scores, rows)
-    made = routed_linear(t, up, picked, *held.read(up, rows))
+    made = routed_linear(t, up, picked, *held.read(up, rows), turned=not up.bias)  # gpt-oss's, which have one, are not
     made = _gate(t, spec, made)
-    made = routed_linear(t, down, made, *held.read(down, rows))
+    made = routed_linear(t, down, made, *held.read(down, rows), turned=not down.bias)
     weighted = _masked(t, multiply(t, made, weights), beyond)
     weighted = gather(t, weighted, wide)
     out = _summed(t, weighted, spec.hidden * TOKEN)
@@ -215,7 +215,7 @@ def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Te
 def _batched(t: Tape, spec: RoutedLinear, x: Tensor, held: "Held", rows: int) -> Tensor:
     """``torch.bmm`` of all experts, which autocast does know: the weight is cast to its type."""
     weight, bias, rows = held.read(spec, rows)
-    return routed_linear(t, spec, x, autocast_copy(t, weight, f"experts.{spec.inputs}"), bias, rows)
+    return routed_linear(t, spec, x, autocast_copy(t, weight, f"experts.{spec.inputs}"), bias, rows, turned=False)
 
 
 class Held:
@@ -264,15 +264,17 @@ def _unpacked(t: Tape, spec: RoutedLinear) -> Tensor:
     return weight
 
 
-def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
-    """``torch._grouped_mm`` of all experts.
+def routed_linear(
+    t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: Tensor | None, rows: int, *, turned: bool
+) -> Tensor:
+    """``torch._grouped_mm`` of all experts, by the weight ``turned`` round where it is not stored as it is multiplied.
 
     Autocast does not know it: the input is cast to the weight's type, fp32 where k-bit preparation has made it that.
     """
     itemsize = weight.itemsize
     x = cast(t, x, itemsize)
     leaving = weight
-    if not spec.bias:  # gpt-oss's, which have one, are stored as they are multiplied
+    if turned:
         weight = weight.view()
         leaving = _as_saved(t, weight)
     out = t.fresh(rows * spec.outputs, itemsize)

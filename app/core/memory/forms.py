@@ -288,6 +288,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.one_row,
+        spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )

@@ -6,8 +6,8 @@ again. The hooks of its forward let the last layer go when that has been made ag
 second time; what its graph holds views of (weights of plain products) stays beside that. Around the loss none is
 there, and the first one between steps. Statistics of packed weights are no parameters and stay.
 
-bitsandbytes' products leave the packed weight on their node (``ctx.tensors`` of ``MatMul4Bit``). Under a checkpoint that
-is not reentrant that node is there from the forward to the end of the step, and so is every layer's copy of then.
+bitsandbytes' products leave the packed weight on their node (``ctx.tensors`` of ``MatMul4Bit``). Under a checkpoint
+that is not reentrant that node is there from the forward to the end of the step, and so is every layer's copy of then.
 
 Source: Axolotl 0.19.0 ``core/trainers/mixins/layer_offloading.py``, which finds layers by the name of their class.
 """

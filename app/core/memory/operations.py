@@ -115,7 +115,7 @@ def dropout(t: Tape, x: Tensor) -> Tensor:
 
 def split(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     """Views of parts of one tensor; their gradients are put together in one (``chunk``, ``split``)."""
-    out = tuple(x.view(part) for part in parts)
+    out = tuple(x.strided(part) for part in parts)
     elements, itemsize = x.elements, x.itemsize
     t.join(out, (x,), (), lambda _: (t.fresh(elements, itemsize),))
     return out
@@ -126,7 +126,7 @@ def slices(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     elements, itemsize = x.elements, x.itemsize
     found = []
     for part in parts:
-        out = x.view(part)
+        out = x.strided(part)
         t.join((out,), (x,), (), lambda _: (t.fresh(elements, itemsize),))
         found.append(out)
     return tuple(found)

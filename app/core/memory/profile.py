@@ -121,7 +121,14 @@ def profile_layer(
     """
     width = spec.hidden * TOKEN
     quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions, autocast=autocast)
-    tape = partial(Tape, compute=compute, gradients_present=gradients_present, positions=positions, autocast=autocast)
+    tape = partial(
+        Tape,
+        compute=compute,
+        gradients_present=gradients_present,
+        positions=positions,
+        autocast=autocast,
+        normed=checkpointed,
+    )
     t = tape(reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
@@ -131,9 +138,9 @@ def profile_layer(
             gradients_present=gradients_present,
             positions=positions,
             autocast=autocast,
+            normed=checkpointed,
         )
         t.found_waiting(waiting)
-    t.normed = checkpointed
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -164,7 +171,7 @@ def profile_layer(
     lingering = 0
     if checkpointed and not holding and type(t) is Tape:
         again = tape()
-        again.given, again.normed = [again.fresh(*size) for size in results], True
+        again.given = [again.fresh(*size) for size in results]
         moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(ends.pop(0), ends.pop(0))

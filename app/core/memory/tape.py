@@ -129,9 +129,18 @@ class Tensor:
 
     def view(self, elements: int | None = None) -> "Tensor":
         """The same storage under another shape or in part."""
-        return Tensor(
-            self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index
-        )
+        kind = Strided if isinstance(self, Strided) else Tensor
+        return kind(self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index)
+
+    def strided(self, elements: int) -> "Strided":
+        """Some elements of every row."""
+        return Strided(self.storage, elements, self.itemsize, self.node, self.index)
+
+
+class Strided(Tensor):
+    """A view of a part of every row, of which the hooks of offloading make a copy."""
+
+    __slots__ = ()
 
 
 class Parameter(Tensor):
@@ -192,7 +201,8 @@ class Tape:
     ``recording`` is autograd's grad mode, ``compute`` the itemsize that it computes in (4: no autocast),
     ``gradients_present`` whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of
     the tables of positions and masks, which follow the embedding's output, ``training`` whether dropout drops,
-    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so.
+    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so,
+    ``normed`` whether an earlier forward of the step has left norms of weights (DoRA's kernels).
     """
 
     def __init__(
@@ -205,6 +215,7 @@ class Tape:
         reentrant: bool = False,
         training: bool = True,
         autocast: bool = True,
+        normed: bool = False,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
@@ -217,6 +228,7 @@ class Tape:
         self.positions = positions
         self.reentrant = reentrant
         self.training = training
+        self.normed = normed
         self.within: Within | None = None
         """How an optimizer steps within the backward, if it does."""
         self.pending: list[Tensor] = []
@@ -243,8 +255,6 @@ class Tape:
         """What attention's kernels made that a checkpoint keeps."""
         self.given: list[Tensor] = []
         """The same where a layer is made again, which finds them."""
-        self.normed = False
-        """Whether norms of weights are there from an earlier forward of the step (DoRA's kernels keep them)."""
         self.slot: Slot = ACTIVATIONS
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
@@ -281,9 +291,9 @@ class Tape:
             self.stuck.append(x.storage)
 
     def _unmake(self, outputs: Sequence[Tensor], there: Sequence[Storage | None]) -> None:
-        """An operation saves its inputs before it computes: a result that is not ``there`` before is never made.
+        """An operation saves its inputs before it computes: a result that is not ``there`` already is never made.
 
-        Nor is what is saved: what it saves of its own making is taken for made.
+        An input is there, over which an operation in place writes, and what it saves of its own making.
         """
         for output in outputs:
             storage = output.storage

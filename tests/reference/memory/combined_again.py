@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK, SEVEN
+from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, SEVEN
 from .combined import ATTENDING, DPO, IPO, KTO, LIGER_LOGITS, LLAMA4, ORPO, RELORA, REWARD, SIMPO, computing, model
 from .every_layers import every
 from .outside import (

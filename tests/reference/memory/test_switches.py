@@ -209,6 +209,25 @@ def test_offloading_a_run_moves_at_least_its_checkpoints(mode):
     assert plain["host_bytes"] == 0
 
 
+@pytest.mark.parametrize("mode", ["legacy", "hidden_states"])
+def test_a_layer_made_again_from_the_host_computes_as_before(mode):
+    """In fp16 where its forward did: a product of two types ends the run."""
+    given = FLASH | {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "lora_mlp_kernel": False}
+    given |= {"gradient_checkpointing": True, "activation_offloading": mode, "bf16": False, "fp16": True}
+    if mode == "hidden_states":
+        given |= {"gradient_checkpointing_kwargs": {"use_reentrant": True}}
+    simulation = Simulation(LLAMA, given, (1, 1024))
+    made = simulation.run()["live_at_peak"]
+    assert not any("bfloat16" in label for label in made)
+
+
+def test_layers_in_8_bits_are_not_simulated_on_the_host():
+    """What bitsandbytes holds of them beside the parameter stays on the card."""
+    given = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "load_in_8bit": True}
+    with pytest.raises(NotImplementedError, match="int8"):
+        run(rows=(1, 256), gradient_checkpointing=True, layer_offloading=True, **given, **FLASH)
+
+
 class Experts(nn.Module):
     """Eight experts of 1024 by 512, read twice in a forward."""
 
