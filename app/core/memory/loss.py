@@ -33,7 +33,7 @@ class HeadSpec:
     scaled: bool
     rows: bool
     spared: bool = True
-    """Activation offloading knows the head by its place and leaves what it saves (TRL's ``activation_offloading.py``)."""
+    """The hooks of activation offloading (TRL's) know the head by its place and leave what it saves."""
     wrapped: bool = False
     """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
     penalties: tuple[tuple[int, int, int], ...]

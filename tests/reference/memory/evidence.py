@@ -23,6 +23,8 @@ RECORDINGS: Mapping[str, str] = {
     "outside": "as somebody else would pick them",
     "outside_again": "as somebody else would pick them, a second time",
     "practice": "as practitioners run them",
+    "combined": "switches that nothing before held together",
+    "combined_again": "switches that nothing before held together, a second time",
     "newcomers": "architectures that were described last",
     "packed_sdpa": "packed rows under SDPA",
     "packed_unnamed": "packed rows without a named attention",

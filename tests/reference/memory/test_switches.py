@@ -16,7 +16,7 @@ from tests.reference.memory import autocast, bnb, experts, flash, liger, log_pro
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
-from tests.reference.memory.simulator import Simulation, weights_dtype  # noqa: E402
+from tests.reference.memory.simulator import Simulation, chances, weights_dtype  # noqa: E402
 from tests.reference.memory.test_simulator import FLASH, LLAMA, SEVEN, run  # noqa: E402
 from tests.reference.memory.tracker import MemoryTracker  # noqa: E402
 
@@ -217,8 +217,16 @@ def test_a_layer_made_again_from_the_host_computes_as_before(mode):
     if mode == "hidden_states":
         given |= {"gradient_checkpointing_kwargs": {"use_reentrant": True}}
     simulation = Simulation(LLAMA, given, (1, 1024))
-    made = simulation.run()["live_at_peak"]
-    assert not any("bfloat16" in label for label in made)
+    made: set[torch.dtype] = set()
+
+    def seen(func, args):
+        made.update(x.dtype for x in args if isinstance(x, torch.Tensor))
+        return chances(func, args)
+
+    simulation.tracker.answer = seen
+    simulation.run()
+    assert torch.float16 in made
+    assert torch.bfloat16 not in made
 
 
 def test_layers_in_8_bits_are_not_simulated_on_the_host():
