@@ -176,6 +176,7 @@ def layer_spec(layer: LayerRows) -> LayerSpec:
         hidden=block.hidden_size,
         residual=Residual.PARALLEL if block.parallel else Residual.PRE,
         multipliers=layer.model_type in MULTIPLIERS,
+        rescaled=layer.model_type in GEMMA4,
         holds=layer.model_type == "stablelm",
         inline=layer.model_type == "opt",
         drops_attention=layer.drops.attention,

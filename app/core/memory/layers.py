@@ -25,6 +25,7 @@ from app.core.memory.operations import (
     multiply,
     repeat,
     scale,
+    scale_in_place,
     slices,
     split,
 )
@@ -120,6 +121,8 @@ class LayerSpec:
     """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool
     """Both halves are multiplied before they are added (Granite)."""
+    rescaled: bool = False
+    """What it returns is multiplied by a number that the checkpoint brings (Gemma 4)."""
     behind_attention: BottleneckSpec | None = None
     behind_feed_forward: BottleneckSpec | None = None
     prefix: PrefixSpec | None = None
@@ -168,7 +171,9 @@ def _run(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.multipliers:
         hidden = scale(t, hidden)
     hidden = add(t, residual, hidden)
-    return hidden if spec.small_input is None else _with_small_input(t, spec.small_input, hidden)
+    if spec.small_input is not None:
+        hidden = _with_small_input(t, spec.small_input, hidden)
+    return scale_in_place(t, hidden) if spec.rescaled else hidden
 
 
 def _with_small_input(t: Tape, spec: SmallInput, x: Tensor) -> Tensor:
@@ -253,7 +258,7 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     v = _normed(t, spec.value_norm, v)
     q, k = rotate(t, heads, q, k)
     if spec.stores:
-        t.handed_on = (k, v)
+        t.hand_on(k, v)
     if spec.prefix is not None:
         k, v = prefixed(t, spec.prefix, k, v)
     out = attend(t, heads, spec.kernel, q, k, v)

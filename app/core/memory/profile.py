@@ -133,6 +133,7 @@ def profile_layer(
             autocast=autocast,
         )
         t.found_waiting(waiting)
+    t.replaces = made_again = checkpointed and not holding and offloading is Offloading.NONE
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -161,7 +162,8 @@ def profile_layer(
     ends = [out, grad]
     del out, grad
     lingering = 0
-    if checkpointed and not holding and type(t) is Tape:
+    if made_again:
+        t.stuck.clear()  # of the first forward, which counts it apart
         again = tape()
         again.given = [again.fresh(*size) for size in results]
         moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
@@ -236,7 +238,7 @@ def _not_reentrant(
     if again.handed_on:
         again.end_autocast()
         again.beside = None
-        lingering += again.now - sum(each.bytes for each in again.handed_on)  # which take the place of the first
+        lingering += again.now
         again.handed_on = ()
     return prune((*made, *moments_from(t, mark))), lingering
 
@@ -251,7 +253,7 @@ def recompute(
     waiting = t.fresh(gradients, 1, TEMPORARIES)
     x = t.fresh(*x_size)
     x.node = Leaf(parameter=False) if needs_input else None
-    t.stops_at = nodes
+    t.stops_at, t.replaces = nodes, True
     with suppress(Recomputed):
         run_layer(t, spec, x)
     moments = t.moments()

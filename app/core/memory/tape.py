@@ -237,6 +237,8 @@ class Tape:
         """What a layer hands out beside its output."""
         self.handed_on: tuple[Tensor, ...] = ()
         """What the model keeps of a layer for others, and with it the nodes that made it."""
+        self.replaces = False
+        """Whether that takes the place of what the same layer handed on before, which is counted elsewhere."""
         self.unpacked = 0
         """Bytes of experts in 8 bits that a cache holds until their module's forward ends (``experts``)."""
         self.attended: list[Tensor] = []
@@ -273,10 +275,23 @@ class Tape:
                 self._unmake(outputs, storages)
                 raise Recomputed
 
-    def stick(self, x: Tensor) -> None:
-        """Leave what needs a gradient on the node that reads it: an attribute, which autograd does not release."""
-        if self.recording and x.node is not None and x.storage is not None and x.storage not in self.stuck:
-            self.stuck.append(x.storage)
+    def stick(self, x: Tensor, out: Tensor) -> None:
+        """Leave what needs a gradient on the node that made ``out`` of it: an attribute, which autograd does not release.
+
+        The graph of a first forward lives through the step, that of a layer made again as long as what it made.
+        """
+        if not self.recording or out.node is None or x.storage is None:
+            return
+        held = out.node.saved if self.stops_at else self.stuck
+        if x.storage not in held:
+            held.append(x.storage)
+
+    def hand_on(self, *given: Tensor) -> None:
+        """Leave with the model what a layer made, where another layer may find it."""
+        self.handed_on = given
+        for storage in [each.storage for each in given if self.replaces and each.storage is not None]:
+            self.log.append((storage.slot, -storage.bytes))
+            storage.bytes = 0
 
     def _unmake(self, outputs: Sequence[Tensor], saved: Sequence[Storage]) -> None:
         """An operation saves its inputs before it computes: a result that is not saved itself is never made."""
