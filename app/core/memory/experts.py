@@ -67,6 +67,8 @@ class ExpertsSpec:
     per_token: int
     router_itemsize: int
     router_trained: bool
+    router: LinearSpec | None
+    """Where it is a linear of PyTorch's own class, which an adapter or bitsandbytes may take."""
     routed: tuple[RoutedLinear, ...]
     middle: Middle
     gated: bool
@@ -123,9 +125,11 @@ def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     if spec.router_norm is not None:
         scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
         x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
+    x = cast(t, x, FULL) if spec.sigmoid and not spec.half_router else x
+    if spec.router is not None:
+        return linear(t, spec.router, x)
     weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
-    widened = spec.sigmoid and not spec.half_router
-    return product(t, cast(t, x, FULL) if widened else x, weight, spec.count, key="router")
+    return product(t, x, weight, spec.count, key="router")
 
 
 def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
