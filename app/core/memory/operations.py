@@ -46,7 +46,7 @@ def scale(t: Tape, x: Tensor, itemsize: int = 0) -> Tensor:
 
 
 def scale_in_place(t: Tape, x: Tensor) -> Tensor:
-    """A product with a frozen tensor of one element, written over what is multiplied: that tensor is saved, and so read."""
+    """A product with a frozen tensor of one element, over what is multiplied: saved, so that the backward reads it."""
     out = x.view()
     elements, itemsize = x.elements, x.itemsize
     factor = t.parameter(1, itemsize, trained=False)

@@ -161,15 +161,13 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
-    lingering = 0
     if made_again:
-        t.stuck.clear()  # of the first forward, which counts it apart
         again = tape()
         again.given = [again.fresh(*size) for size in results]
         moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(ends.pop(0), ends.pop(0))
-        moments = t.moments() if checkpointed else moments_from(t, mark)
+        moments, lingering = t.moments() if checkpointed else moments_from(t, mark), 0
     backward = Stage(moments=moments)
     t.handed_out = None
     del held, given, weights
@@ -228,6 +226,7 @@ def _not_reentrant(
 
     With it what is left behind there: by the nodes behind tensors that the layer hands on, and experts in a cache.
     """
+    t.stuck.clear()  # of the first forward, which the stack counts
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True

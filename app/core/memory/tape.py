@@ -276,7 +276,7 @@ class Tape:
                 raise Recomputed
 
     def stick(self, x: Tensor, out: Tensor) -> None:
-        """Leave what needs a gradient on the node that made ``out`` of it: an attribute, which autograd does not release.
+        """Leave ``x`` on the node that made ``out`` of it: an attribute, which autograd does not release.
 
         The graph of a first forward lives through the step, that of a layer made again as long as what it made.
         """
