@@ -8,7 +8,7 @@ them, which an exception passes by: a checkpoint that is not reentrant stops a l
 what was saved, and where that is within the experts, they stay for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
@@ -90,6 +90,20 @@ class ExpertsSpec:
     """The chances are cast to the hidden states' type before they weigh anything."""
     every: bool
     """Every expert computes every token (Llama 4)."""
+    tiles: int = 0
+    """In how many tiles of tokens router and experts are taken, 0 where they are not (``tiles``)."""
+
+
+def experts_sizes(spec: ExpertsSpec) -> Sequence[tuple[int, int]]:
+    """Elements and itemsize of what trains in router and experts, in their module's order."""
+    found = [(spec.hidden * spec.count, spec.router_itemsize)] if spec.router_trained else []
+    for one in spec.routed:
+        if one.trained:
+            biases = [(one.count * one.outputs, one.itemsize)] if one.bias else []
+            found += [(one.elements, one.itemsize), *biases]
+        if one.rank:
+            found += [(one.count * one.rank * width, FULL) for width in (one.inputs, one.outputs)]
+    return found
 
 
 def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor] | None) -> Tensor:
@@ -300,6 +314,6 @@ def _update(t: Tape, spec: RoutedLinear) -> Tensor:
     up = t.parameter(spec.count * spec.rank * spec.outputs, FULL, trained=True)
     key = f"{spec.inputs}.{spec.outputs}"
     a, b = autocast_copy(t, down, f"A.{key}"), autocast_copy(t, up, f"B.{key}")
-    (update,) = custom(t, ((spec.elements, t.compute),), (a, b), (a, b))
+    (update,) = custom(t, ((spec.elements, a.itemsize),), (a, b), (a, b))
     update = scale(t, update)
     return cast(t, update, spec.itemsize if spec.quantization is Quantization.NONE else spec.unpacked_itemsize)

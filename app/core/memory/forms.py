@@ -59,7 +59,10 @@ def layer_specs(
 
 
 def in_tiles(specs: tuple[LayerSpec, ...], tiles: int) -> tuple[LayerSpec, ...]:
-    """The layers with their feed-forwards in tiles, but those that one of Axolotl's kernels has taken."""
+    """The layers with their feed-forwards in tiles, but those that one of Axolotl's kernels has taken.
+
+    Of experts those whose class stands under the name that is looked for, which are gpt-oss's.
+    """
     if not tiles:
         return specs
     made: dict[int, LayerSpec] = {}
@@ -67,6 +70,8 @@ def in_tiles(specs: tuple[LayerSpec, ...], tiles: int) -> tuple[LayerSpec, ...]:
 
 
 def _in_tiles(spec: LayerSpec, tiles: int) -> LayerSpec:
+    if spec.experts is not None and spec.experts.clamped:
+        return replace(spec, experts=replace(spec.experts, tiles=tiles))
     forward = spec.feed_forward
     return spec if forward is None or forward.fused else replace(spec, feed_forward=replace(forward, tiles=tiles))
 

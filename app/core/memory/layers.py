@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.core.memory.attention import Heads, Kernel, attend, rotate
 from app.core.memory.beside import BottleneckSpec, PrefixSpec, prefixed
-from app.core.memory.experts import ExpertsSpec, grouped, route, run_experts
+from app.core.memory.experts import ExpertsSpec, experts_sizes, grouped, route, run_experts
 from app.core.memory.linears import LinearSpec, bottleneck, fused_feed_forward, fused_group, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.mixers import MixerSpec, run_mixer
@@ -30,7 +30,7 @@ from app.core.memory.operations import (
     split,
 )
 from app.core.memory.tape import TOKEN, Tape, Tensor
-from app.core.memory.tiles import tiled
+from app.core.memory.tiles import tiled, trained_sizes
 
 
 class Residual(StrEnum):
@@ -327,6 +327,10 @@ def _fed(t: Tape, spec: LayerSpec, x: Tensor, residual: Tensor) -> Tensor:
         scores = route(t, spec.experts, residual)
         second = grouped(t, spec.experts, normalise(t, before, residual), scores)
         return add(t, first, normalise(t, after, second))
+    if spec.experts is not None and spec.experts.tiles:
+        experts = spec.experts
+        sizes = experts_sizes(experts)
+        return tiled(t, experts.tiles, x, sizes, lambda tape, part: run_experts(tape, experts, part, None))
     if spec.experts is not None:
         beside = (lambda y: _dense(t, spec.feed_forward, y)) if spec.feed_forward is not None else None
         return run_experts(t, spec.experts, x, beside)
@@ -337,7 +341,8 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
     if spec is None:
         raise ValueError("a layer without a feed-forward")
     if spec.tiles:
-        return tiled(t, spec.tiles, x, spec.linears, lambda tape, part: _whole(tape, spec, part))
+        sizes = trained_sizes(spec.linears)
+        return tiled(t, spec.tiles, x, sizes, lambda tape, part: _whole(tape, spec, part))
     return _whole(t, spec, x)
 
 
