@@ -9,8 +9,8 @@ run, then what it saved; two gradients meeting are added into the first where no
 (``input_buffer.cpp``).
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
-adapter's rank R and the tokens G that a scan takes in whole chunks,
-``c + t T + s T S + u S + w S S + k C + r R + q T R + g G``, packed into one integer of 64-bit fields, so that one
+adapter's rank R, the tokens G that a scan takes in whole chunks and B that attention's backward takes in whole blocks,
+``c + t T + s T S + u S + w S S + k C + r R + q T R + g G + b B``, packed into one integer of 64-bit fields, so that one
 recorded tape serves every length and rank.
 """
 
@@ -37,6 +37,8 @@ RANK = 1 << (6 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 SCANNED = 1 << (8 * FIELD)
 """One for each token that a scan takes: the last chunk of each row counts whole."""
+BLOCKED = 1 << (9 * FIELD)
+"""One for each token that attention's backward takes: the last block of each row counts whole."""
 MASK = TOKEN - 1
 FULL = 4
 """Bytes of a value in fp32, which no autocast computes in."""
@@ -46,8 +48,8 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
-"""Of 1, T, T S, S, S S, C, R, T R and G."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, S, S S, C, R, T R, G and B."""
 
 
 def fields(size: int) -> Coefficients:
@@ -61,34 +63,36 @@ def fields(size: int) -> Coefficients:
         (size >> (5 * FIELD)) & MASK,
         (size >> (6 * FIELD)) & MASK,
         (size >> (7 * FIELD)) & MASK,
-        size >> (8 * FIELD),
+        (size >> (8 * FIELD)) & MASK,
+        size >> (9 * FIELD),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens of the micro batch, of a row, of a chunk of the loss and of what is scanned, and the adapter's rank."""
+    """Tokens of the micro batch, of a row, of a chunk of the loss, of what is scanned and of blocks, and a rank."""
 
     tokens: int
     row: int
     chunk: int = 0
     rank: int = 0
     scanned: int = 0
+    blocked: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
         tokens, row, rank = self.tokens, self.row, self.rank
-        return tokens, tokens * row, row, row * row, self.chunk, rank, tokens * rank, self.scanned
+        return tokens, tokens * row, row, row * row, self.chunk, rank, tokens * rank, self.scanned, self.blocked
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, u, w, k, r, q, g = fields(size)
+        c, t, s, u, w, k, r, q, g, b = fields(size)
         tokens, row, rank = self.tokens, self.row, self.rank
         found = c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
-        return found + g * self.scanned
+        return found + g * self.scanned + b * self.blocked
 
 
 class Storage:

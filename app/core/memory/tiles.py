@@ -93,7 +93,8 @@ def _shares(log: Log, tiles: int) -> Log:
 
 def _share(size: int, tiles: int) -> int:
     """Of what grows with tokens, a tile's part."""
-    _, tokens, *_, both = fields(size)
+    found = fields(size)
+    tokens, both = found[1], found[7]
     less = (tokens - ceil_div(tokens, tiles)) * TOKEN
     return size - less - (both - ceil_div(both, tiles)) * RANK * TOKEN
 
