@@ -143,6 +143,8 @@ class Outline:
     """Bytes that merging an adapter makes between two steps."""
     frozen_states: int
     """Bytes of states that an optimizer keeps of weights that do not train."""
+    left: int
+    """Packed bytes of what a backward leaves, which the optimizer's step finds."""
 
 
 def ends(bases: Iterable[Base]) -> list[Base]:

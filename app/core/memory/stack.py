@@ -139,6 +139,14 @@ class Stack:
         return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
 
     @property
+    def left(self) -> int:
+        """What of it all outlives the backward: Axolotl keeps Gemma 4's in a dictionary until the next forward.
+
+        With it is what made them again. Source: Axolotl 0.19.0 ``monkeypatch/models/gemma4/fused_attn.py``.
+        """
+        return self.shared + self.lingering if self.shared else 0
+
+    @property
     def stuck(self) -> int:
         """What the nodes of all layers hold through a checkpoint that records its first forward too."""
         if self.run.reentrant:

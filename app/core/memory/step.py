@@ -190,6 +190,7 @@ class Step:
             fetched=self.moving.sizes[0] if self.moving else 0,
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
+            left=self.stack.left,
         )
 
     def on_host(self) -> int:
