@@ -382,8 +382,9 @@ class Step:
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
         held = tables + masks + self.stack.copies + self.cached + given + (0 if self.alone else self.embedded)
         there = self.moving.most if self.moving else 0
-        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
-        for layer, spec, stream in rows.values():
+        handed = self.stack.handed_on()
+        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, handed, strict=False)}
+        for layer, spec, stream, others in rows.values():
             stage = profile_evaluation(
                 spec,
                 stream=stream,
@@ -391,11 +392,10 @@ class Step:
                 positions=self.embedding_itemsize,
                 autocast=self.run.autocast,
             )
-            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
-        yield self.at(
-            Phase.EVALUATION, head.quiet_casting, gradients=0, activations=tables + self.cached + self.stack.copies
-        )
-        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=tables + self.cached)
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
+        held = tables + self.cached + self.stack.shared
+        yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=held + self.stack.copies)
+        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=held)
 
 
 def _temporary(size: int) -> Moment:
