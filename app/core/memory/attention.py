@@ -24,7 +24,7 @@ from app.core.memory.operations import (
     slices,
     spread,
 )
-from app.core.memory.tape import FULL, MASK, SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import BLOCKED, FULL, MASK, SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
 SDPA_WIDTH = 256
@@ -243,8 +243,9 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     width = shape.heads * shape.value_dim * TOKEN
     out, sums = _results(t, shape, width, itemsize)
     sizes = [(x.elements, x.node is not None) for x in (q, k, v)]
-    rounded = shape.heads * round_up(shape.head_dim, 32 if shape.head_dim <= 128 else 64) * TOKEN
-    heads, query = shape.heads * TOKEN, shape.query
+    taken = BLOCKED if accumulates else TOKEN
+    rounded = shape.heads * round_up(shape.head_dim, 32 if shape.head_dim <= 128 else 64) * taken
+    heads, query = shape.heads * taken, shape.query
 
     def run(_: list[Tensor | None]) -> Gradients:
         made = [t.fresh(elements, itemsize) for elements, _ in sizes]
@@ -288,7 +289,7 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
     width = shape.heads * shape.value_dim * TOKEN
     out, sums = _results(t, shape, width, t.compute)
     sizes = [(x.elements, x.itemsize) for x in (q, k, v)]
-    delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * TOKEN
+    delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * BLOCKED
     apart = t.compute < FULL
 
     def run(_: list[Tensor | None]) -> Gradients:

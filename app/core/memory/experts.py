@@ -8,7 +8,7 @@ them, which an exception passes by: a checkpoint that is not reentrant stops a l
 what was saved, and where that is within the experts, they stay for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
@@ -68,6 +68,8 @@ class ExpertsSpec:
     per_token: int
     router_itemsize: int
     router_trained: bool
+    router: LinearSpec | None
+    """Where it is a linear of PyTorch's own class, which an adapter or bitsandbytes may take."""
     routed: tuple[RoutedLinear, ...]
     middle: Middle
     gated: bool
@@ -89,6 +91,20 @@ class ExpertsSpec:
     """The chances are cast to the hidden states' type before they weigh anything."""
     every: bool
     """Every expert computes every token (Llama 4)."""
+    tiles: int = 0
+    """In how many tiles of tokens router and experts are taken, 0 where they are not (``tiles``)."""
+
+
+def experts_sizes(spec: ExpertsSpec) -> Sequence[tuple[int, int]]:
+    """Elements and itemsize of what trains in router and experts, in their module's order."""
+    found = [(spec.hidden * spec.count, spec.router_itemsize)] if spec.router_trained else []
+    for one in spec.routed:
+        if one.trained:
+            biases = [(one.count * one.outputs, one.itemsize)] if one.bias else []
+            found += [(one.elements, one.itemsize), *biases]
+        if one.rank:
+            found += [(one.count * one.rank * width, FULL) for width in (one.inputs, one.outputs)]
+    return found
 
 
 def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor] | None) -> Tensor:
@@ -124,9 +140,11 @@ def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     if spec.router_norm is not None:
         scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
         x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
+    x = cast(t, x, FULL) if spec.sigmoid and not spec.half_router else x
+    if spec.router is not None:
+        return linear(t, spec.router, x)
     weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
-    widened = spec.sigmoid and not spec.half_router
-    return product(t, cast(t, x, FULL) if widened else x, weight, spec.count, key="router")
+    return product(t, x, weight, spec.count, key="router")
 
 
 def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
@@ -312,6 +330,6 @@ def _update(t: Tape, spec: RoutedLinear) -> Tensor:
     up = t.parameter(spec.count * spec.rank * spec.outputs, FULL, trained=True)
     key = f"{spec.inputs}.{spec.outputs}"
     a, b = autocast_copy(t, down, f"A.{key}"), autocast_copy(t, up, f"B.{key}")
-    (update,) = custom(t, ((spec.elements, t.compute),), (a, b), (a, b))
+    (update,) = custom(t, ((spec.elements, a.itemsize),), (a, b), (a, b))
     update = scale(t, update)
     return cast(t, update, spec.itemsize if spec.quantization is Quantization.NONE else spec.unpacked_itemsize)

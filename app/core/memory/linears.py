@@ -189,7 +189,6 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     if converts:
         out = t.fresh(rows * spec.outputs, x.itemsize)
     del wide, bytes8, statistics
-    t.stick(x)
     elements, itemsize, whole = x.elements, x.itemsize, spec.elements
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -199,6 +198,7 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return (grad,)
 
     t.join((out,), (x,), (), run)
+    t.stick(x, out)
     return out
 
 

@@ -45,6 +45,15 @@ def scale(t: Tape, x: Tensor, itemsize: int = 0) -> Tensor:
     return out
 
 
+def scale_in_place(t: Tape, x: Tensor) -> Tensor:
+    """A product with a frozen tensor of one element, over what is multiplied: saved, so that the backward reads it."""
+    out = x.view()
+    elements, itemsize = x.elements, x.itemsize
+    factor = t.parameter(1, itemsize, trained=False)
+    t.join((out,), (x,), (factor,), lambda _: (t.fresh(elements, itemsize),))
+    return out
+
+
 def multiply(t: Tape, a: Tensor, b: Tensor) -> Tensor:
     """An elementwise product: each factor is saved where the other needs a gradient.
 

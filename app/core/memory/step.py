@@ -190,6 +190,7 @@ class Step:
             fetched=self.moving.sizes[0] if self.moving else 0,
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
+            left=self.stack.left,
         )
 
     def on_host(self) -> int:
@@ -394,8 +395,9 @@ class Step:
         held = tables + masks + self.stack.copies + self.cached + given + self.prompt
         held += 0 if self.alone else self.embedded
         there = self.moving.most if self.moving else 0
-        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
-        for layer, spec, stream in rows.values():
+        handed = self.stack.handed_on()
+        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, handed, strict=False)}
+        for layer, spec, stream, others in rows.values():
             stage = profile_evaluation(
                 spec,
                 stream=stream,
@@ -403,11 +405,12 @@ class Step:
                 positions=self.embedding_itemsize,
                 autocast=self.run.autocast,
             )
-            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
-        casting = tables + self.cached + self.stack.copies + self.prompt
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
+        held = tables + self.cached + self.stack.shared
+        casting = held + self.stack.copies + self.prompt
         casting += self.embedded if virtual_tokens(run) else 0  # PEFT holds what it joined
         yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=casting)
-        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=tables + self.cached)
+        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=held)
 
 
 def _temporary(size: int) -> Moment:

@@ -39,6 +39,8 @@ RECORDINGS: Mapping[str, str] = {
     "every_layers": "every n-th layer checkpointed",
     "selective": "checkpoints that keep attention's results",
     "tiled": "feed-forwards in tiles",
+    "tiled_experts": "gpt-oss's experts in tiles",
+    "made_again": "what layers leave that are made again, odd rows, towers in evaluation",
     "lisa": "layers that train by turns",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
