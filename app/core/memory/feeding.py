@@ -104,6 +104,7 @@ def experts_spec(layer: LayerRows) -> ExpertsSpec:
         per_token=block.experts_per_token,
         router_itemsize=stored(layer.architecture, router, Storing.of(layer.run)) if router is not None else 2,
         router_trained=router is not None and router.path in layer.adapted,
+        router=layer.linear(router) if router is not None and router.kind is Kind.LINEAR else None,
         routed=tuple(routed(layer, row) for row in parameters),
         middle=middle_of(layer),
         gated=block.gated,

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.core.memory.attention import Heads, Kernel, attend, rotate
 from app.core.memory.beside import BottleneckSpec, PrefixSpec, prefixed
-from app.core.memory.experts import ExpertsSpec, grouped, route, run_experts
+from app.core.memory.experts import ExpertsSpec, experts_sizes, grouped, route, run_experts
 from app.core.memory.linears import LinearSpec, bottleneck, fused_feed_forward, fused_group, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.mixers import MixerSpec, run_mixer
@@ -25,11 +25,12 @@ from app.core.memory.operations import (
     multiply,
     repeat,
     scale,
+    scale_in_place,
     slices,
     split,
 )
 from app.core.memory.tape import TOKEN, Tape, Tensor
-from app.core.memory.tiles import tiled
+from app.core.memory.tiles import tiled, trained_sizes
 
 
 class Residual(StrEnum):
@@ -124,6 +125,8 @@ class LayerSpec:
     """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool
     """Both halves are multiplied before they are added (Granite)."""
+    rescaled: bool = False
+    """What it returns is multiplied by a number that the checkpoint brings (Gemma 4)."""
     behind_attention: BottleneckSpec | None = None
     behind_feed_forward: BottleneckSpec | None = None
     prefix: PrefixSpec | None = None
@@ -172,7 +175,9 @@ def _run(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.multipliers:
         hidden = scale(t, hidden)
     hidden = add(t, residual, hidden)
-    return hidden if spec.small_input is None else _with_small_input(t, spec.small_input, hidden)
+    if spec.small_input is not None:
+        hidden = _with_small_input(t, spec.small_input, hidden)
+    return scale_in_place(t, hidden) if spec.rescaled else hidden
 
 
 def _with_small_input(t: Tape, spec: SmallInput, x: Tensor) -> Tensor:
@@ -259,7 +264,7 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     v = _normed(t, spec.value_norm, v)
     q, k = rotate(t, heads, q, k)
     if spec.stores:
-        t.handed_on = (k, v)
+        t.hand_on(k, v)
     if spec.prefix is not None:
         k, v = prefixed(t, spec.prefix, k, v)
     out = attend(t, heads, spec.kernel, q, k, v)
@@ -330,6 +335,10 @@ def _fed(t: Tape, spec: LayerSpec, x: Tensor, residual: Tensor) -> Tensor:
         scores = route(t, spec.experts, residual)
         second = grouped(t, spec.experts, normalise(t, before, residual), scores)
         return add(t, first, normalise(t, after, second))
+    if spec.experts is not None and spec.experts.tiles:
+        experts = spec.experts
+        sizes = experts_sizes(experts)
+        return tiled(t, experts.tiles, x, sizes, lambda tape, part: run_experts(tape, experts, part, None))
     if spec.experts is not None:
         beside = (lambda y: _dense(t, spec.feed_forward, y)) if spec.feed_forward is not None else None
         return run_experts(t, spec.experts, x, beside)
@@ -340,7 +349,8 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
     if spec is None:
         raise ValueError("a layer without a feed-forward")
     if spec.tiles:
-        return tiled(t, spec.tiles, x, spec.linears, lambda tape, part: _whole(tape, spec, part))
+        sizes = trained_sizes(spec.linears)
+        return tiled(t, spec.tiles, x, sizes, lambda tape, part: _whole(tape, spec, part))
     return _whole(t, spec, x)
 
 
