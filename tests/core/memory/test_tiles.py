@@ -4,7 +4,7 @@ from itertools import accumulate
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.tape import GRADIENTS, TEMPORARIES, TOKEN, Leaf, Tape, Tensor
-from app.core.memory.tiles import tiled
+from app.core.memory.tiles import tiled, trained_sizes
 from app.core.run import Quantization
 
 WIDTH = 64
@@ -28,7 +28,7 @@ def run_tiles(tape: Tape, tiles: int, *specs: LinearSpec) -> Tensor:
 
     x = tape.fresh(WIDE, 2)
     x.node = Leaf(parameter=False)
-    return tiled(tape, tiles, x, specs, feed)
+    return tiled(tape, tiles, x, trained_sizes(specs), feed)
 
 
 def highest(log: list[tuple[int, int]]) -> int:
