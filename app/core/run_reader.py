@@ -16,6 +16,7 @@ from app.core.errors import InvalidInput
 from app.core.kept import found_or_made
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType
+from app.core.optimizer_names import OPTIMIZERS, meant_optimizer
 from app.core.run import (
     CCE_PLUGIN,
     LIGER_PLUGIN,
@@ -68,17 +69,6 @@ MOST_LAYERS = 1 << 16
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
-OPTIMIZERS = tuple(
-    """adamw_torch adamw_torch_fused adafactor adamw_anyprecision adamw_torch_4bit adamw_torch_8bit ademamix sgd
-    adagrad adamw_bnb_8bit adamw_8bit ademamix_8bit lion_8bit lion_32bit paged_adamw_32bit paged_adamw_8bit
-    paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb
-    rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor galore_adamw_layerwise
-    galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo grokadamw schedule_free_radam
-    schedule_free_adamw schedule_free_sgd apollo_adamw apollo_adamw_layerwise stable_adamw optimi_adamw
-    ao_adamw_fp8 adopt_adamw adamc came_pytorch muon dion sinkgd polora flash_adamw flash_adam flash_sgd
-    flash_sgdw flash_lion q_galore_adamw8bit""".split()
-)
-"""Names that Transformers 5.16.1 and Axolotl 0.19 can build."""
 PACKED_ITEMSIZES = {"uint8": 1, "int8": 1, "float32": 4}
 """Bytes of a value of ``bnb_4bit_quant_storage``, but for those of two."""
 Q_GALORE = "q_galore_adamw8bit"
@@ -383,7 +373,7 @@ class _Reader(Values):
         )
 
     def optimizer(self) -> str:
-        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
+        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS, meant=meant_optimizer)
 
     def liger(self) -> frozenset[str]:
         """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""
