@@ -9,6 +9,7 @@ from app.core.adapter import Adapter, resolve_adapter
 from app.core.architecture import Architecture
 from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.rules import check
+from app.core.axolotl.subject import misleads
 from app.core.collating import Padding
 from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
@@ -229,6 +230,9 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
                 severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=name)
             )
         )
+    if adapter.unmatched:
+        key, have = "peft_config.target_modules", resolved.architecture.module_names
+        found.append(misleads("targets_some", key, names=adapter.unmatched[:20], have=have))
     if hardware is not None and not run.ampere:
         newer = memory_of(resolved.architecture, replace(run, ampere=True), adapter).process_bytes
         more = measured.memory.process_bytes - newer

@@ -28,13 +28,9 @@ def optimizer(subject: Subject) -> Iterator[Finding]:
     if not given or given in BUILT_OPTIMIZERS:
         return
     same = same_optimizer(given)
-    if same:
-        fix = Fix(set={"optimizer": same}, safe=True)
-        yield fails("optimizer_renamed", "optimizer", fix=fix, given=given[:100], nearest=same)
-        return
-    close = like_optimizer(given)
-    fix = Fix(set={"optimizer": close}) if close else None
-    code = "optimizer_nearest" if close else "optimizer"
+    close = same or like_optimizer(given)
+    fix = Fix(set={"optimizer": close}, safe=same is not None) if close else None
+    code = "optimizer_renamed" if same else "optimizer_nearest" if close else "optimizer"
     yield fails(code, "optimizer", fix=fix, given=given[:100], nearest=close)
 
 

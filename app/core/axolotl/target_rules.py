@@ -12,6 +12,7 @@ from app.core.adapter import default_targets, linear_names
 from app.core.architecture import Architecture, Kind, Part
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Finding, Fix
+from app.core.lora import is_parameter, is_target
 from app.core.methods.matching import ALL_LINEAR
 from app.core.nearest import nearest
 from app.core.targets import pattern_layers, safe_pattern
@@ -83,21 +84,20 @@ def expert_parameters(subject: Subject) -> Iterator[Finding]:
 def missing_targets(subject: Subject) -> Iterator[Finding]:
     """Target names that this model has none of; PEFT only fails where no name matches."""
     given = subject.config.get("lora_target_modules")
-    if not isinstance(given, list | tuple) or subject.on("lora_target_linear"):
+    if not isinstance(given, list | tuple):
         return
     architecture = subject.architecture
     if architecture is None or not subject.lora or architecture.approximate:
         return
-    have = {*architecture.by_leaf, *architecture.expert_names}
-    paths = {f".{module.outer_path}" for module in architecture.modules}
-    names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, paths)]
-    if names and len(names) == len(given) and not subject.on("lora_target_parameters"):
+    names = [name for name in subject.names("lora_target_modules") if not is_target(architecture, name)]
+    others = subject.on("lora_target_linear") or _parameters(subject, architecture)
+    if names and len(names) == len(given) and not others:
         fix = Fix(set={"lora_target_modules": list(_linear(architecture))})
         yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
     elif names:
         missing = frozenset(names)
         left = [name for name in subject.names("lora_target_modules") if name not in missing]
-        fix = Fix(set={"lora_target_modules": left})
+        fix = Fix(set={"lora_target_modules": left}) if left else Fix(unset=("lora_target_modules",))
         yield misleads(
             "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
         )
@@ -111,8 +111,6 @@ def pattern_missing(subject: Subject) -> Iterator[Finding]:
         return
     if architecture is None or architecture.approximate or architecture.expert_names:
         return
-    if subject.on("lora_target_parameters"):
-        return
     try:
         pattern = safe_pattern(given)
     except (re.error, ValueError, RecursionError, OverflowError):
@@ -123,8 +121,32 @@ def pattern_missing(subject: Subject) -> Iterator[Finding]:
         for path in {module.path, module.outer_path}
         if not module.is_parameter
     )
-    if not any(reached):
+    if any(reached):
+        return
+    if _parameters(subject, architecture):
+        fix, have = Fix(unset=("lora_target_modules",)), _linear(architecture)
+        yield misleads("targets_some", "lora_target_modules", fix=fix, names=(given[:120],), have=have)
+    else:
         yield fails("targets_pattern", "lora_target_modules", fix=usual_targets(subject), given=given[:120])
+
+
+def missing_parameters(subject: Subject) -> Iterator[Finding]:
+    """Likewise for parameters: PEFT warns where it finds none of them, and adapts the rest."""
+    architecture = subject.architecture
+    if architecture is None or not subject.lora or architecture.approximate:
+        return
+    given, found = subject.names("lora_target_parameters"), _parameters(subject, architecture)
+    names = tuple(name for name in given if name not in found)
+    if names and not found and not subject.on("lora_target_modules") and not subject.on("lora_target_linear"):
+        yield fails(
+            "parameters_none",
+            "lora_target_parameters",
+            fix=usual_targets(subject, "lora_target_parameters"),
+            names=names[:20],
+        )
+    elif names:
+        fix = Fix(set={"lora_target_parameters": list(found)}) if found else Fix(unset=("lora_target_parameters",))
+        yield misleads("parameters_some", "lora_target_parameters", fix=fix, names=names[:20])
 
 
 def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
@@ -147,12 +169,9 @@ def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _matches(name: str, have: set[str], paths: set[str]) -> bool:
-    """Whether a name of a list is a leaf of the model or the end of a path of it, as PEFT compares."""
-    if name in have:
-        return True
-    layered = re.sub(r"(?<=\.)\d+(?=\.)", "{}", f".{name}")
-    return any(path.endswith(layered) for path in paths)
+def _parameters(subject: Subject, architecture: Architecture) -> tuple[str, ...]:
+    """The parameters named that this model has."""
+    return tuple(name for name in subject.names("lora_target_parameters") if is_parameter(architecture, name))
 
 
 def _linear(architecture: Architecture) -> tuple[str, ...]:
@@ -187,6 +206,7 @@ TARGET_RULES: tuple[Rule, ...] = (
     expert_parameters,
     missing_targets,
     pattern_missing,
+    missing_parameters,
     missing_saved_modules,
     regexes,
 )

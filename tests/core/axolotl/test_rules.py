@@ -151,7 +151,6 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
         ({"lora_target_modules": "all-linear"}, LLAMA, None),
         ({"lora_target_modules": "(unclosed"}, LLAMA, None),
         ({"lora_target_modules": "nothing"}, None, None),
-        ({"lora_target_modules": "nothing", "lora_target_parameters": ["mlp.experts.gate_up_proj"]}, LLAMA, None),
         ({"special_tokens": {"pad_token": "<pad>", "eos_token": "</s>"}}, LLAMA, None),
         ({"tokens": ["<a>"], "peft_trainable_token_indices": [7]}, LLAMA, None),
         ({"tokens": ["<a>"], "lora_modules_to_save": ["embed_tokens", "lm_head"]}, None, None),
