@@ -85,7 +85,7 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
     ("targets_missing", {"lora_target_modules": None}, LLAMA, None, "lora_target_modules", Severity.ERROR),
     ("targets_twice", {"lora_target_linear": True}, LLAMA, None, "lora_target_linear", Severity.INFO),
     ("chunked_loss_towers", {"chunked_cross_entropy": True}, VISION, None, "chunked_cross_entropy", Severity.WARNING),
-    ("targets_towers", {"lora_target_linear": True}, VISION, None, "lora_target_linear", Severity.WARNING),
+    ("targets_towers_counted", {"lora_target_linear": True}, VISION, None, "lora_target_linear", Severity.WARNING),
     ("targets_head", {"lora_target_linear": True}, NEOX, None, "lora_target_linear", Severity.WARNING),
     (
         "targets_conv1d",
