@@ -74,7 +74,7 @@ LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 PACKED_ITEMSIZES = {"uint8": 1, "int8": 1, "float32": 4}
 """Bytes of a value of ``bnb_4bit_quant_storage``, but for those of two."""
 MOST_SKIPPED, MOST_VARIABLE_SKIPPED = 20, 2
-"""Names of ``llm_int8_skip_modules`` that are read, and parts of variable length in each: all are tried on all layers."""
+"""Names of ``llm_int8_skip_modules`` that are read, and parts of variable length in each; all meet all layers."""
 Q_GALORE = "q_galore_adamw8bit"
 Q_GALORE_TARGETS = ("attn", "mlp")
 """Where ``optim_target_modules`` is left out: ``check_qgalore`` of ``utils/schemas/validation.py``."""
