@@ -190,25 +190,6 @@ def pattern_missing(subject: Subject) -> Iterator[Finding]:
         yield fails("targets_pattern", "lora_target_modules", fix=usual_targets(subject), given=given[:120])
 
 
-def missing_parameters(subject: Subject) -> Iterator[Finding]:
-    """Likewise for parameters: PEFT warns where it finds none of them, and adapts the rest."""
-    architecture = subject.architecture
-    if architecture is None or not subject.lora or architecture.approximate:
-        return
-    given, found = subject.names("lora_target_parameters"), _parameters(subject, architecture)
-    names = tuple(name for name in given if name not in found)
-    if names and not found and not subject.on("lora_target_modules") and not subject.on("lora_target_linear"):
-        yield fails(
-            "parameters_none",
-            "lora_target_parameters",
-            fix=usual_targets(subject, "lora_target_parameters"),
-            names=names[:20],
-        )
-    elif names:
-        fix = Fix(set={"lora_target_parameters": list(found)}) if found else Fix(unset=("lora_target_parameters",))
-        yield misleads("parameters_some", "lora_target_parameters", fix=fix, names=names[:20])
-
-
 def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
     """Names of modules to save that nothing in this model ends with; PEFT passes over them."""
     architecture = subject.architecture
@@ -267,7 +248,6 @@ TARGET_RULES: tuple[Rule, ...] = (
     expert_parameters,
     missing_targets,
     pattern_missing,
-    missing_parameters,
     missing_saved_modules,
     regexes,
 )

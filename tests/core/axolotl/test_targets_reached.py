@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from app.core.architecture import Architecture
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.architectures import describe
 from app.core.findings import Effect, Finding
+from tests.core.axolotl.examples import architecture
 from tests.core.axolotl.rule_cases import VISION, findings
 
 SHAPE: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 320}
@@ -71,3 +72,10 @@ def test_what_cannot_be_resolved_is_said_without_a_count(broken: dict[str, Any])
     finding = said(ALL | broken, VISION, "towers")
     assert finding is not None
     assert "count" not in finding.message.params
+
+
+def test_linears_that_are_called_by_numbers_stop_the_run_before_towers_are_reached() -> None:
+    numbered = Module(path="vision.merger.0", kind=Kind.LINEAR, shape=(8, 8), part=Part.VISION)
+    model = architecture("gemma3", extra=(numbered,))
+    assert said(EVERY, model, "towers") is None
+    assert "targets_numbered" in findings(EVERY, model)
