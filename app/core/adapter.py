@@ -213,8 +213,8 @@ def _trained_tokens(
 def default_targets(architecture: Architecture) -> tuple[str, ...] | str:
     """What a plan writes: the model's own linears by name, queries, keys, values and output first.
 
-    Attention alone where experts are mixed; a pattern that keeps to the language model where there are other towers;
-    nothing that PEFT refuses.
+    Attention alone where experts are mixed, and nothing of it that is named like a part of them; a pattern that keeps
+    to the language model where there are other towers; nothing that PEFT refuses.
     """
     return kept(architecture, "default targets", lambda: _default_targets(architecture))
 
@@ -230,7 +230,8 @@ def _default_targets(architecture: Architecture) -> tuple[str, ...] | str:
         and module.name not in refused
     ]
     if architecture.mixture_of_experts:
-        text = [m for m in text if "attn" in m.path or "attention" in m.path or m.name in ATTENTION_NAMES] or text
+        attending = [m for m in text if "attn" in m.path or "attention" in m.path or m.name in ATTENTION_NAMES]
+        text = [m for m in attending if m.name not in architecture.expert_names] or text
     order = {name: place for place, name in enumerate(HUMAN_ORDER)}
     names = sorted(dict.fromkeys(m.name for m in text), key=lambda name: order.get(name, len(order)))
     if not architecture.multimodal:

@@ -52,12 +52,23 @@ def test_a_t4_and_an_h100_hold_what_their_trainings_held(catalog: Catalog) -> No
 
 @pytest.mark.parametrize(
     ("capability", "threads"),
-    [((6, 0), 2048), ((7, 0), 2048), ((7, 5), 1024), ((8, 0), 2048), ((8, 6), 1536), ((8, 9), 1536), ((12, 1), 1536)],
+    [
+        ((6, 0), 2048),
+        ((7, 0), 2048),
+        ((7, 5), 1024),
+        ((8, 0), 2048),
+        ((8, 6), 1536),
+        ((8, 9), 1536),
+        ((9, 0), 2048),
+        ((10, 0), 2048),
+        ((10, 3), 2048),
+        ((12, 1), 1536),
+    ],
 )
 def test_a_context_grows_with_the_threads_that_a_card_holds(capability: tuple[int, int], threads: int) -> None:
     more = cuda_context(50, capability).expected_bytes - cuda_context(40, capability).expected_bytes
     assert more % (10 * threads) == 0
-    assert more // (10 * threads) == (2304 if capability >= (10, 0) else 2048)
+    assert more // (10 * threads) == {9: 2641, 10: 2304, 12: 2304}.get(capability[0], 2048)
 
 
 def test_newer_cards_have_larger_workspaces() -> None:
@@ -71,4 +82,5 @@ def test_what_is_not_known_of_a_card_is_within_what_is(catalog: Catalog) -> None
     contexts = [row.hardware().context for row in catalog.gpus.rows if row.multiprocessors]
     assert {row.hardware().context for row in catalog.gpus.rows if not row.multiprocessors} == {UNKNOWN}
     assert min(context.expected_bytes for context in contexts) > UNKNOWN.low_bytes
+    assert UNKNOWN.low_bytes >= min(context.low_bytes for context in contexts)
     assert max(context.high_bytes for context in contexts) <= UNKNOWN.high_bytes

@@ -2,7 +2,7 @@
 
 import ast
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,14 @@ ROOT = Path(__file__).parents[2]
 WITHIN = "app/core/"
 FARTHEST_LINES = 30
 """A change of the same words that is farther from where it was is another."""
-MUTATED = ("app/core/adapter.py", "app/core/lora.py", "app/core/methods", "app/core/memory")
+MUTATED = (
+    "app/core/adapter.py",
+    "app/core/lora.py",
+    "app/core/methods",
+    "app/core/collating.py",
+    "app/core/context.py",
+    "app/core/memory",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +98,13 @@ class _Changes:
         return None if nearest is None or apart[nearest][0] > FARTHEST_LINES else nearest
 
 
-def drawn(count: int, seed: int) -> tuple[list[Mutant], int]:
-    """A sample of all mutants, and how many there are in all."""
-    changes = {path: _Changes(path) for path in files()}
-    known = [(path, number) for path, found in changes.items() for number in range(len(found.mutations))]
-    chosen = random.Random(seed).sample(known, min(count, len(known)))
-    return [changes[path].mutant(number) for path, number in chosen], len(known)
+def drawn(count: int, seed: int, within: Collection[str] = ()) -> tuple[list[Mutant], int]:
+    """A sample of all mutants, or one of each of some files; and how many there are to draw from."""
+    changes = {path: _Changes(path) for path in within or files()}
+    known = [[(path, number) for number in range(len(found.mutations))] for path, found in changes.items()]
+    parts = known if within else [[one for part in known for one in part]]
+    chosen = [one for part in parts for one in random.Random(seed).sample(part, min(count, len(part)))]
+    return [changes[path].mutant(number) for path, number in chosen], sum(map(len, known))
 
 
 def found_again(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Mutant], list[str]]:

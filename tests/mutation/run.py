@@ -45,37 +45,31 @@ from tests.mutation.swapping import Swaps, living, swaps
 
 TESTS = (
     "tests/core/test_adapter.py",
+    "tests/core/test_collating.py",
+    "tests/core/test_context.py",
     "tests/core/test_corners.py",
+    "tests/core/test_hardware.py",
+    "tests/core/test_kept.py",
+    "tests/core/test_run.py",
+    "tests/core/test_run_keys.py",
+    "tests/core/test_wrappers.py",
     "tests/core/methods",
-    "tests/core/memory/test_methods.py",
-    "tests/core/memory/test_switches.py",
-    "tests/core/memory/test_parts.py",
-    "tests/core/memory/test_heads.py",
-    "tests/core/memory/test_nearness.py",
-    "tests/core/memory/test_gradients.py",
-    "tests/core/memory/test_rare.py",
-    "tests/core/memory/test_every_optimizer.py",
-    "tests/core/memory/test_restarts.py",
-    "tests/core/memory/test_offloaded_losses.py",
-    "tests/core/memory/test_layer_offloading.py",
-    "tests/core/memory/test_preferences_on_card.py",
-    "tests/core/memory/test_process.py",
-    "tests/core/memory/test_card.py",
-    "tests/core/memory/test_older_cards.py",
-    "tests/core/memory/test_gptq.py",
-    "tests/core/memory/test_llama4.py",
-    "tests/core/memory/test_towers.py",
-    "tests/core/memory/test_outline.py",
-    "tests/core/memory/test_edges.py",
-    "tests/core/memory/test_catalogue.py::test_the_band_is_wider_where_no_case_confirms_an_architecture",
-    "tests/core/memory/test_peaks.py::test_every_architecture_is_met",
-    "tests/core/memory/test_peaks.py::test_drawn_peaks_are_met",
-    "tests/core/memory/test_peaks.py::test_quantised_and_adapted_experts_are_met",
-    "tests/core/memory/test_accuracy.py",
+    "tests/core/memory",
+    "tests/services/test_lengths.py",
+    "tests/services/test_older_cards.py",
+    "tests/services/test_padding.py",
 )
 """What is quick and holds the two parts to recordings. Searches by hypothesis are left out: they differ each time."""
-SNAPSHOTS = ("test_published_estimates_are_todays", "test_published_runs_are_shown_as_they_are")
-OPTIONS = ("-q", "-s", "--noconftest", "-p", "no:cacheprovider", "-p", "no:logging", "-m", "not hypothesis")
+SWEEPS = "tests/core/memory/test_catalogue.py::test_every_model_is_estimated_under_every_method"
+"""A fifth of what all others take together."""
+SNAPSHOTS = (
+    "test_published_estimates_are_todays",
+    "test_published_runs_are_shown_as_they_are",
+    "test_what_a_card_measured_is_shown_as_it_is",
+    "test_every_term_stands_there_with_its_bytes",
+)
+QUIET = ("-q", "-s", "--noconftest", "-p", "no:cacheprovider", "-p", "no:logging", "-p", "tests.mutation.catalogue")
+OPTIONS = (*QUIET, "-m", "not hypothesis", "--deselect", SWEEPS)
 WITHOUT_PLUGINS = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 PLUGINS = ("-p", "_hypothesis_pytestplugin")
 MEMORY = "app/core/memory/"
@@ -355,7 +349,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "| part | mutants | killed | by today's figures alone | survived | gone | score |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    parts = {"parameters": ("adapter.py", "lora.py", "methods/"), "memory": ("memory/",), "both": ("",)}
+    parts = {
+        "parameters": ("adapter.py", "lora.py", "methods/"),
+        "memory": ("memory/", "collating.py", "context.py"),
+        "both": ("",),
+    }
     for part, starts in parts.items():
         fates = Counter(row["fate"] for row in rows if row["name"].startswith(starts))
         whole = sum(fates.values()) - fates["gone"]
@@ -377,6 +375,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=400, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=4)
+    parser.add_argument("--within", nargs="+", default=(), help="draw so many of each of these files instead")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop drawing after so long")
     parser.add_argument("--out", type=Path, help="one line of JSON for each mutant; goes on where it ended")
@@ -408,7 +407,7 @@ def main() -> None:
             if name not in done:
                 told({**before[name], "seconds": 0.0, "fate": "gone", "by": None})
     else:
-        mutants, known = drawn(arguments.count, arguments.seed)
+        mutants, known = drawn(arguments.count, arguments.seed, arguments.within)
         print(f"{len(mutants)} of {known} mutants", flush=True)
     mutants = [mutant for mutant in mutants if mutant.name not in done]
     tests = arguments.tests or [test for test in TESTS if _there(test)]

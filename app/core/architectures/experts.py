@@ -106,6 +106,88 @@ def olmoe(config: ConfigReader) -> Architecture:
     )
 
 
+def minimax_m2(config: ConfigReader) -> Architecture:
+    """MiniMax M2: norms over the whole width of queries and keys, experts in every layer."""
+    sizes = read_sizes(
+        config,
+        hidden=3072,
+        intermediate=1536,
+        vocab=200064,
+        heads=48,
+        key_value_heads=8,
+        head_dim=128,
+        layers=62,
+        context=196608,
+    )
+    count = config.size("num_local_experts", "num_experts", default=256)
+    return decoder(
+        "minimax_m2",
+        sizes,
+        (
+            *attention(sizes),
+            *norms(sizes, "self_attn.q_norm", width=sizes.query),
+            *norms(sizes, "self_attn.k_norm", width=sizes.key_value),
+            router(LAYER + "mlp.gate", sizes.hidden, count, layers=sizes.layers),
+            *fused_experts(sizes, count, sizes.intermediate),
+            *norms(sizes, *BEFORE_BOTH),
+        ),
+        (
+            plain_block(
+                sizes,
+                activation=activation(config, "silu"),
+                experts=count,
+                experts_per_token=config.size("num_experts_per_tok", default=8),
+            ),
+        ),
+    )
+
+
+def ernie4_5_moe(config: ConfigReader) -> Architecture:
+    """ERNIE 4.5 mixture of experts: experts from one layer to another, shared ones beside them."""
+    sizes = read_sizes(
+        config,
+        hidden=2560,
+        intermediate=12288,
+        vocab=103424,
+        heads=20,
+        key_value_heads=4,
+        layers=28,
+        context=131072,
+        tied=True,
+    )
+    bias = config.flag("use_bias", default=False)
+    count = config.size("moe_num_experts", "num_experts", default=64)
+    width = config.size("moe_intermediate_size", default=1536)
+    together = width * config.size("moe_num_shared_experts", default=2, least=0)
+    last = config.size("moe_layer_end_index", default=-1, least=-1)
+    interval = config.size("moe_layer_interval", default=1)
+    first = config.size("moe_layer_start_index", default=1, least=0)
+    within = sizes.layers[first:] if last < 0 else sizes.layers[first : last + 1]
+    sparse = tuple(layer for layer in within if (layer + 1) % interval == 0)
+    dense = tuple(layer for layer in sizes.layers if layer not in sparse)
+    gate = LAYER + "mlp.gate"
+    mixture = {"experts": count, "experts_per_token": config.size("moe_k", "num_experts_per_tok", default=6)}
+    shared: tuple[Module, ...] = ()
+    if together:
+        shared = gated(sizes, width=together, prefix=LAYER + "mlp.shared_experts.", layers=sparse, bias=bias)
+        mixture["shared_intermediate_size"] = together
+    return decoder(
+        "ernie4_5_moe",
+        sizes,
+        (
+            *attention(sizes, bias=bias),
+            *gated(sizes, layers=dense, bias=bias),
+            router(gate, sizes.hidden, count, layers=sparse),
+            replace(parameter(gate + ".moe_statics.e_score_correction_bias", count, layers=sparse), frozen=True),
+            *fused_experts(sizes, count, width, layers=sparse),
+            *shared,
+            *norms(sizes, *BEFORE_BOTH),
+        ),
+        expert_blocks(sizes, dense, sparse, width, mixture, activation=activation(config, "silu")),
+        head_bias=bias,
+    )
+
+
 def sparse_layers(config: ConfigReader, sizes: Sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Qwen's split into dense and expert layers: every ``decoder_sparse_step``-th but those in ``mlp_only_layers``."""
     step = config.size("decoder_sparse_step", default=1)

@@ -1,7 +1,7 @@
-"""Latent attention and shared experts: DeepSeek V2 and V3, GLM 4.5 to 4.7 and its Flash.
+"""Latent attention and shared experts: DeepSeek V2 and V3, GLM 4.5 to 4.7 and its Flash, Mistral Small 4.
 
-Source: Transformers 5.16.1, ``models/deepseek_v2``, ``deepseek_v3``, ``glm4_moe`` and ``glm4_moe_lite``; multi-head
-latent attention, arXiv:2405.04434.
+Source: Transformers 5.16.1, ``models/deepseek_v2``, ``deepseek_v3``, ``glm4_moe``, ``glm4_moe_lite`` and ``mistral4``;
+multi-head latent attention, arXiv:2405.04434.
 """
 
 from app.core.architecture import Architecture, Module
@@ -55,13 +55,13 @@ def routed(
 
 
 def latent_attention(
-    config: ConfigReader, sizes: Sizes, *, nope: int, value: int, query_rank: int
+    config: ConfigReader, sizes: Sizes, *, nope: int, value: int, query_rank: int, latent: int = 512
 ) -> tuple[tuple[Module, ...], dict[str, int]]:
     """Multi-head latent attention and what a block says of it; the arguments are a model's defaults."""
     rope = config.size("qk_rope_head_dim", default=64)
     nope = config.size("qk_nope_head_dim", default=nope)
     value = config.size("v_head_dim", default=value)
-    latent = config.size("kv_lora_rank", default=512)
+    latent = config.size("kv_lora_rank", default=latent)
     bias = config.flag("attention_bias", default=False)
     query = sizes.heads * (rope + nope)
     prefix = LAYER + "self_attn."
@@ -200,6 +200,28 @@ def glm4_moe_lite(config: ConfigReader) -> Architecture:
     feed_forward, mixture = routed(config, sizes, dense, sparse, count=64, width=1536, shared=1, per_token=4)
     return decoder(
         "glm4_moe_lite",
+        sizes,
+        (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
+        expert_blocks(
+            sizes,
+            dense,
+            sparse,
+            mixture["intermediate_size"],
+            mixture,
+            activation=activation(config, "silu"),
+            **facts,
+        ),
+    )
+
+
+def mistral4(config: ConfigReader) -> Architecture:
+    """Mistral Small 4: DeepSeek's attention, experts in every layer."""
+    sizes = read_sizes(config, hidden=4096, intermediate=12288, vocab=131072, heads=32, layers=36, context=1048576)
+    rows, facts = latent_attention(config, sizes, nope=64, value=128, query_rank=1024, latent=256)
+    dense, sparse = _first_dense(config, sizes, 0)
+    feed_forward, mixture = routed(config, sizes, dense, sparse, count=128, width=2048, shared=1, per_token=4)
+    return decoder(
+        "mistral4",
         sizes,
         (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
         expert_blocks(

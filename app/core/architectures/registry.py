@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from app.core.architecture import UNPACKED_BY, Architecture, Kind, Module, Packing
 from app.core.architectures import (
+    afmoe,
     classic,
     cohere,
     experts,
@@ -34,6 +35,7 @@ from app.core.nearest import nearest
 Description: TypeAlias = Callable[[ConfigReader], Architecture]
 
 DESCRIPTIONS: Mapping[str, Description] = {
+    "afmoe": afmoe.afmoe,
     "apertus": llama.apertus,
     "arcee": llama.arcee,
     "bloom": classic.bloom,
@@ -42,6 +44,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "deepseek_v2": latent.deepseek,
     "deepseek_v3": latent.deepseek,
     "ernie4_5": llama.ernie4_5,
+    "ernie4_5_moe": experts.ernie4_5_moe,
     "exaone4": olmo.exaone4,
     "falcon": classic.falcon,
     "falcon_h1": hybrid.falcon_h1,
@@ -80,6 +83,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "llava": llava.llava,
     "llava_next": llava.llava_next,
     "llava_onevision": llava.llava_onevision,
+    "minimax_m2": experts.minimax_m2,
     "ministral": llama.ministral,
     "ministral3": llama.ministral3,
     "mistral": llama.mistral,
@@ -127,9 +131,10 @@ OLD_EXPERT_NAMES = {
     "down_proj": "down_proj",
 }
 EXPERT_NAMES: Mapping[str, Mapping[str, str]] = {
-    "mixtral": OLD_MIXTRAL_NAMES,
+    **dict.fromkeys(("minimax_m2", "mixtral"), OLD_MIXTRAL_NAMES),
     **dict.fromkeys(
-        ("deepseek_v2", "deepseek_v3", "glm4_moe", "glm4_moe_lite", "glm4v_moe", "olmoe", "qwen3_moe", "qwen3_next"),
+        """afmoe deepseek_v2 deepseek_v3 ernie4_5_moe glm4_moe glm4_moe_lite glm4v_moe olmoe qwen3_moe
+        qwen3_next""".split(),
         OLD_EXPERT_NAMES,
     ),
 }

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.architecture import Architecture, Kind, Module, Part
-from app.core.architectures import experts, gemma, gemma4, llama, qwen, towers
+from app.core.architectures import experts, gemma, gemma4, latent, llama, qwen, towers
 from app.core.architectures.rows import linear, norm, parameter
 from app.core.config_json import ConfigReader
 
@@ -54,18 +54,23 @@ def wrap(
 
 
 def mistral3(config: ConfigReader) -> Architecture:
-    """Mistral Small 3.1 and later, Ministral 3, Devstral 2: Pixtral's tower."""
+    """Mistral Small 3.1 to 4, Ministral 3, Devstral 2: Pixtral's tower."""
     if config.has("text_config"):
         inner = config.sub("text_config")
     else:
         inner = ConfigReader(MISTRAL3_TEXT, f"{config.pointer}/text_config")
     text_type = inner.text("model_type", default="mistral")
-    descriptions = {"mistral": llama.mistral, "ministral3": llama.ministral3, "llama": llama.llama}
+    descriptions = {
+        "mistral": llama.mistral,
+        "ministral3": llama.ministral3,
+        "mistral4": latent.mistral4,
+        "llama": llama.llama,
+    }
     if text_type not in descriptions:
         raise inner.fault(
             "model_type", "error.config_json.model_type", given=text_type, nearest=", ".join(descriptions)
         )
-    text = descriptions[text_type](inner)
+    text = replace(descriptions[text_type](inner), language_type=text_type)
     if config.has("vision_config"):
         sight = config.sub("vision_config")
     else:

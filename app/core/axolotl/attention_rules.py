@@ -6,7 +6,7 @@ architecture's attention can be.
 
 from collections.abc import Iterator
 
-from app.core.axolotl.coverage import NO_FLASH_ATTENTION, NO_PACKING, NO_SDPA
+from app.core.axolotl.coverage import NO_FLASH_ATTENTION, NO_PACKING, NO_SDPA, PACKED_BY_FLASH, PACKED_BY_MASK
 from app.core.axolotl.renamed import RENAMED
 from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
@@ -66,10 +66,16 @@ def packing(subject: Subject) -> Iterator[Finding]:
         yield misleads("packing_positions", "sample_packing", fix=fix, model_type=subject.model_type)
     elif not attention:
         yield misleads("packing_without_attention", "sample_packing")
-    elif attention == "fp8":
+    elif attention == "fp8" or _leaks(subject.computes_as, attention):
         yield misleads("packing_leaks", "sample_packing", given=attention)
     elif attention == "sdpa" and hardware is not None and (hardware.compute_capability or HOPPER) < HOPPER:
         yield misleads("packing_sdpa", "sample_packing", hardware=hardware.name)
+
+
+def _leaks(model_type: str | None, attention: str) -> bool:
+    """Whether this kernel is not told where the model's packed samples end."""
+    by_mask = model_type in PACKED_BY_MASK and attention != "eager"
+    return by_mask or (model_type in PACKED_BY_FLASH and "flash" not in attention)
 
 
 def attention_name(subject: Subject) -> Iterator[Finding]:

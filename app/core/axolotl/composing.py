@@ -15,6 +15,7 @@ from app.core.axolotl.coverage import (
     NO_FLASH_ATTENTION,
     NO_PACKING,
     NO_SDPA,
+    PACKED_BY_MASK,
     PACKED_MIXERS,
     QUANTIZED_HEADS_IN_8_BITS,
 )
@@ -275,7 +276,7 @@ def _keeps_samples_apart(choice: Choice, attention: str) -> bool:
     warns of losses of zero. State-space layers need a patch of their own.
     """
     architecture = choice.architecture
-    if architecture.model_type in NO_PACKING:
+    if architecture.computes_as in NO_PACKING | PACKED_BY_MASK:
         return False
     if any(block.mixer_width for block in architecture.blocks) and architecture.model_type not in PACKED_MIXERS:
         return False

@@ -92,8 +92,8 @@ FLASH_ATTENTION_MOST_HEAD_DIM = 256
 
 NO_TILED_MLP = frozenset(
     """bloom gemma3_text gemma4_text glm46v granitemoe idefics3 internvl lfm2_vl llama4_text llava llava_next
-    llava_onevision mistral3 mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text qwen3_5_text qwen3_vl
-    qwen3_vl_moe smolvlm voxtral""".split()
+    llava_onevision minimax_m2 mistral3 mixtral mpt opt paligemma phimoe qwen2_5_vl qwen2_vl qwen3_5_moe_text
+    qwen3_5_text qwen3_vl qwen3_vl_moe smolvlm voxtral""".split()
 )
 """Those that ``tiled_mlp`` fails with: no class of the name that it looks for, or a forward that takes more.
 
@@ -123,6 +123,17 @@ Source: Axolotl 0.19.0, ``loaders/patch_manager.py``; elsewhere such a layer's s
 NO_PACKING = frozenset(["qwen2_vl", "qwen2_5_vl"])
 """Those in which packed samples attend to each other whatever the kernel: of positions in two dimensions, with which
 Axolotl packs, they keep none for the mask. Run with Transformers 5.16.1 (``Qwen2VLTextModel.forward``).
+"""
+
+PACKED_BY_MASK = frozenset(["mistral4"])
+"""Those in which a mask alone keeps packed samples apart, as eager attention has it: their attention takes positions
+itself and hands none on to FlashAttention, or to what Axolotl puts in the place of sdpa. Run with Transformers 5.16.1
+(``Mistral4Attention.forward``).
+"""
+
+PACKED_BY_FLASH = frozenset(["afmoe"])
+"""Those in which FlashAttention alone, which is handed positions, keeps them apart: masks are made without. Run with
+Transformers 5.16.1 (``AfmoeModel.forward``).
 """
 
 CHAT_TEMPLATES = frozenset(

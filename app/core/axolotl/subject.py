@@ -105,6 +105,11 @@ class Subject:
         """The architecture's name, where it is known."""
         return self.architecture.model_type if self.architecture is not None else None
 
+    @property
+    def computes_as(self) -> str | None:
+        """The type whose code its layers run, where it is known."""
+        return self.architecture.computes_as if self.architecture is not None else None
+
 
 Rule: TypeAlias = Callable[[Subject], Iterator[Finding]]
 

@@ -21,10 +21,16 @@ from app.core.memory.traits import (
     NO_ROTARY,
     PARTIAL_ROTARY,
     RETURNS_SCORES,
+    ROTARY_COPIED,
     ROTARY_FULL,
+    ROTARY_IN_WINDOWS,
+    ROTARY_JOINED,
+    SCALED_QUERIES,
     SLICED,
     STATED_ROTARY,
     TYPED_WINDOWS,
+    UNAWARE,
+    UNTOLD,
 )
 from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, KeptAttention, Run
@@ -68,7 +74,8 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
     padded, always = masked(architecture, run), architecture.computes_as in ALWAYS_MASKED
     unnamed = run.sample_packing and run.padding is not Padding.NEVER
     by_lengths = not unnamed and not always and takes_lengths(architecture, run)
-    apart = run.sample_packing and not (unnamed and _keeps_mask(architecture, run))
+    one_row = architecture.computes_as in (UNAWARE | UNTOLD if by_lengths else UNAWARE)
+    apart = run.sample_packing and not one_row and not (unnamed and _keeps_mask(architecture, run))
     scoring = frozenset(block.sliding_window for block in architecture.blocks if _scores_without_mask(run, block))
     return {
         window: kernel_of(
@@ -147,7 +154,8 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
     beside = ins[0].outer_path.rpartition(".")[0]
     outs = [row for row in layer.held_by(holders, ATTENTION_OUT) if row.outer_path.rpartition(".")[0] == beside]
     within_norm = layer.model_type in GEMMA4
-    rotary = 0 if within_norm else rotary_width(layer.architecture, block.head_dim)
+    unturned = layer.model_type in ROTARY_IN_WINDOWS and block.sliding_window is None
+    rotary = 0 if within_norm or unturned else rotary_width(layer.architecture, block.head_dim)
     heads = Heads(
         heads=block.attention_heads,
         key_value_heads=block.key_value_heads,
@@ -155,6 +163,8 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         value_dim=block.value_head_dim,
         rotary_dim=rotary,
         rotary_full=layer.model_type in ROTARY_FULL,
+        rotary_copied=layer.model_type in ROTARY_COPIED,
+        rotary_joined=layer.model_type in ROTARY_JOINED,
         softcap=block.attention_softcap,
         sinks=sink_itemsize(layer),
         biased=layer.model_type == "mpt",
@@ -170,6 +180,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
     apart = len(projections) == 3 or (len(projections) == 2 and layer.model_type in GEMMA4)
     fused_attention = "lora_qkv_kernel" in layer.fused and apart and all(p.rank for p in projections)
     out = layer.linear(outs[0]) if outs else None
+    gates = layer.held_by(ATTENTION_HOLDERS, ("gate_proj",))
     fused_out = "lora_o_kernel" in layer.fused and out is not None and bool(out.rank) and outs[0].name == "o_proj"
     spec = replace(
         spec,
@@ -183,6 +194,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         fused_attention=fused_attention,
         fused_out=fused_out,
         gate_on_output=layer.model_type in GATED_QUERIES,
+        output_gate=layer.linear(gates[0]) if gates else None,
     )
     if "kv_b_proj" in latent:
         spec = with_latent(layer, spec, latent)
@@ -212,6 +224,7 @@ def with_latent(layer: LayerRows, spec: LayerSpec, latent: Mapping[str, Module])
     return replace(
         spec,
         projections=tuple(one for one in kept if one is not None),
+        scaled_queries=layer.model_type in SCALED_QUERIES,
         latent_norms=tuple(
             layer.norm(row, width=row.shape[0]) if row is not None else None for row in (q_norm, kv_norm)
         ),

@@ -24,7 +24,7 @@ from app.core.memory.operations import (
     slices,
     spread,
 )
-from app.core.memory.tape import FULL, SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import BLOCKED, FULL, MASK, ROW, SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
 SDPA_WIDTH = 256
@@ -60,6 +60,10 @@ class Heads:
     rotary_dim: int
     rotary_full: bool
     """Positions applied in fp32 and cast back (Cohere)."""
+    rotary_copied: bool = False
+    """Sines and cosines are interleaved in every layer, which makes a copy of each (GLM, ERNIE)."""
+    rotary_joined: bool = False
+    """What takes positions is put together with the rest of a head, even if that is nothing (MiniMax M2)."""
     softcap: bool
     sinks: int
     """Bytes of a stored sink, one a head (gpt-oss); 0 where there are none."""
@@ -77,6 +81,8 @@ class Heads:
     """Scores are scaled in a way that kernels which take lengths do not know."""
     kept: bool = False
     """A checkpoint keeps the result, where the kernel is an operation that it knows (``selective_checkpointing``)."""
+    virtual: int = 0
+    """Keys and values of a prefix that stand before each row's own."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -95,6 +101,11 @@ class Heads:
         """Packed elements of all values."""
         return self.key_value_heads * self.value_dim * TOKEN
 
+    @property
+    def pairs(self) -> int:
+        """Packed elements of one head's scores: each token by all of its row, and by what stands before it."""
+        return SQUARE + self.virtual * TOKEN
+
 
 def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     """``apply_rotary_pos_emb``: ``x cos + rotate_half(x) sin`` on the first ``rotary_dim`` of each head."""
@@ -104,6 +115,8 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
         turned = q.view(), k.view()
         t.join(turned, (q, k), (), list)
         return turned
+    if shape.rotary_copied:
+        q = _with_tables(t, shape, q)
     if shape.rotary_full:
         wanted = q.itemsize
         q, k = cast(t, q, FULL), cast(t, k, FULL)
@@ -111,7 +124,7 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
             cast(t, _turned(t, q), wanted),
             cast(t, _turned(t, k), wanted),
         )
-    if shape.rotary_dim == shape.head_dim:
+    if shape.rotary_dim == shape.head_dim and not shape.rotary_joined:
         return _turned(t, q), _turned(t, k)
     share = shape.rotary_dim * TOKEN
     rest = (shape.head_dim - shape.rotary_dim) * TOKEN
@@ -120,6 +133,15 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
     q_turn, k_turn = _turned(t, q_turn), _turned(t, k_turn)
     q = join(t, (q_turn, q_pass))
     return q, join(t, (k_turn, k_pass))
+
+
+def _with_tables(t: Tape, shape: Heads, x: Tensor) -> Tensor:
+    """The layer's own sines and cosines of a row, which are made before anything is turned, and saved with it."""
+    itemsize = FULL if shape.rotary_full else t.positions
+    tables = tuple(t.fresh(shape.rotary_dim * ROW, itemsize) for _ in range(2))
+    out = x.view()
+    t.join((out,), (x,), tables, list)
+    return out
 
 
 def _turned(t: Tape, x: Tensor) -> Tensor:
@@ -181,8 +203,8 @@ def _mathematics(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tens
     q, k, v = (cast(t, x, FULL) for x in taken)
     k, v = _widened(t, shape, k, v)
     q = scale(t, q)
-    hidden = t.fresh(SQUARE, FULL)
-    scores = _matmul(t, q, scale(t, k), shape.heads * SQUARE, FULL)
+    hidden = t.fresh(shape.pairs, FULL)
+    scores = _matmul(t, q, scale(t, k), shape.heads * shape.pairs, FULL)
     del hidden
     scores = _softmax(t, scores)
     out = _matmul(t, scores, v, shape.heads * shape.value_dim * TOKEN, FULL)
@@ -208,7 +230,13 @@ def _packed(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """``repeat_kv``: a key and a value for each head."""
-    return repeat(t, k, shape.query), repeat(t, v, shape.heads * shape.value_dim * TOKEN)
+    k = repeat(t, k, _wide(shape, k, shape.query))
+    return k, repeat(t, v, _wide(shape, v, shape.heads * shape.value_dim * TOKEN))
+
+
+def _wide(shape: Heads, x: Tensor, width: int) -> int:
+    """Elements of keys or values of all heads: of a row's own tokens, and of as many more as a prefix has brought."""
+    return width + (x.elements & MASK) * shape.heads // shape.key_value_heads
 
 
 def _results(t: Tape, shape: Heads, width: int, itemsize: int) -> tuple[Tensor, Tensor]:
@@ -230,8 +258,9 @@ def flash(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, grouped: bo
     width = shape.heads * shape.value_dim * TOKEN
     out, sums = _results(t, shape, width, itemsize)
     sizes = [(x.elements, x.node is not None) for x in (q, k, v)]
-    rounded = shape.heads * round_up(shape.head_dim, 32 if shape.head_dim <= 128 else 64) * TOKEN
-    heads, query = shape.heads * TOKEN, shape.query
+    taken = BLOCKED if accumulates else TOKEN
+    rounded = shape.heads * round_up(shape.head_dim, 32 if shape.head_dim <= 128 else 64) * taken
+    heads, query = shape.heads * taken, shape.query
 
     def run(_: list[Tensor | None]) -> Gradients:
         made = [t.fresh(elements, itemsize) for elements, _ in sizes]
@@ -268,13 +297,14 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
     One head's keys are widened without a copy: a view repeats them. Gradients of queries in 16 bits are added up apart.
     """
     widen = spread if shape.key_value_heads == 1 else repeat
-    k, v = widen(t, k, shape.query), widen(t, v, shape.heads * shape.value_dim * TOKEN)
+    k = widen(t, k, _wide(shape, k, shape.query))
+    v = widen(t, v, _wide(shape, v, shape.heads * shape.value_dim * TOKEN))
     q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
-    mask = t.fresh(SQUARE, t.compute) if masked else None
+    mask = t.fresh(shape.pairs, t.compute) if masked else None
     width = shape.heads * shape.value_dim * TOKEN
     out, sums = _results(t, shape, width, t.compute)
     sizes = [(x.elements, x.itemsize) for x in (q, k, v)]
-    delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * TOKEN
+    delta, workspace = shape.heads * TOKEN, shape.heads * round_up(shape.head_dim, 32) * BLOCKED
     apart = t.compute < FULL
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -310,7 +340,7 @@ def _matmul(t: Tape, a: Tensor, b: Tensor, elements: int, itemsize: int = 0) -> 
 def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Scores of every pair of tokens: the fp32 softmax and its cast are saved."""
     k, v = _widened(t, shape, k, v)
-    pairs, wanted = shape.heads * SQUARE, q.itemsize
+    pairs, wanted = shape.heads * shape.pairs, q.itemsize
     weights = scale(t, _matmul(t, _alone(t, shape, q), _alone(t, shape, k), pairs))
     if shape.softcap:
         weights = scale(t, weights)
@@ -319,7 +349,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if shape.biased:
         weights = scale(t, add(t, weights, Tensor(None, shape.heads * TOKEN, FULL)))
     else:
-        weights = add(t, weights, Tensor(None, SQUARE, t.positions))
+        weights = add(t, weights, Tensor(None, shape.pairs, t.positions))
     if shape.sinks:
         weights = cast(t, _sunk(t, shape, weights), wanted)
         if shape.drops:
@@ -365,7 +395,7 @@ def _sunk(t: Tape, shape: Heads, weights: Tensor) -> Tensor:
     del weights, largest
     chances = _softmax(t, lower, itemsize)
     del lower
-    return slices(t, chances, (shape.heads * SQUARE,))[0]
+    return slices(t, chances, (shape.heads * shape.pairs,))[0]
 
 
 def _plus_zeros(t: Tape, x: Tensor) -> Tensor:

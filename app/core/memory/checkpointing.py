@@ -28,8 +28,8 @@ def checkpointed_layers(architecture: Architecture, run: Run) -> tuple[bool, ...
     places = [place for place in range(architecture.num_layers) if place not in architecture.passed_by]
     if run.checkpointing is Checkpointing.OFF:
         return (False,) * len(places)
-    every, before = run.checkpoint_every, tower_layers(architecture) if run.checkpoint_every > 1 else 0
-    return tuple((before + place) % every == 0 for place in places)
+    before = tower_layers(architecture)
+    return tuple((before + place) % run.checkpoint_every == 0 for place in places)
 
 
 def tower_layers(architecture: Architecture) -> int:

@@ -71,7 +71,7 @@ def mask_bytes(
         taken = {block.sliding_window is None for block in architecture.blocks if block.attention_heads}
         both = 2 if made else len(taken)
     if Kernel.EAGER in kernels:
-        return both * SQUARE * itemsize
+        return both * max(spec.heads.pairs for spec in attending if spec.heads is not None) * itemsize
     if Kernel.SDPA_MASKED not in kernels:
         return 0
     packed = run.sample_packing and architecture.computes_as not in ALWAYS_MASKED

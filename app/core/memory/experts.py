@@ -8,12 +8,13 @@ them, which an exception passes by: a checkpoint that is not reentrant stops a l
 what was saved, and where that is within the experts, they stay for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.core.memory.linears import LinearSpec, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.norms import NormSpec, normalise
+from app.core.memory.offloading import OffloadingTape
 from app.core.memory.operations import (
     add,
     cast,
@@ -67,14 +68,20 @@ class ExpertsSpec:
     per_token: int
     router_itemsize: int
     router_trained: bool
+    router: LinearSpec | None
+    """Where it is a linear of PyTorch's own class, which an adapter or bitsandbytes may take."""
     routed: tuple[RoutedLinear, ...]
     middle: Middle
     gated: bool
     clamped: bool
     """gpt-oss's gate: clamped, in elementary operations."""
     shared_gate: LinearSpec | None
+    widened: bool
+    """An fp32 copy of the input is made for the logits."""
+    outside: bool
+    """They are computed outside of autocast, in fp32 (ERNIE)."""
     sigmoid: bool
-    """Chances by a sigmoid (DeepSeek V3 and its kin)."""
+    """Chances by a sigmoid in the logits' own type (DeepSeek V3 and its kin)."""
     half_router: bool
     """Of logits that no fp32 copy of the input is made for, divided by their sum, which autocast makes in fp32 (LFM2).
 
@@ -88,6 +95,22 @@ class ExpertsSpec:
     """The chances are cast to the hidden states' type before they weigh anything."""
     every: bool
     """Every expert computes every token (Llama 4)."""
+    shared_first: bool
+    """The shared feed-forward is run before the routed experts."""
+    tiles: int = 0
+    """In how many tiles of tokens router and experts are taken, 0 where they are not (``tiles``)."""
+
+
+def experts_sizes(spec: ExpertsSpec) -> Sequence[tuple[int, int]]:
+    """Elements and itemsize of what trains in router and experts, in their module's order."""
+    found = [(spec.hidden * spec.count, spec.router_itemsize)] if spec.router_trained else []
+    for one in spec.routed:
+        if one.trained:
+            biases = [(one.count * one.outputs, one.itemsize)] if one.bias else []
+            found += [(one.elements, one.itemsize), *biases]
+        if one.rank:
+            found += [(one.count * one.rank * width, FULL) for width in (one.inputs, one.outputs)]
+    return found
 
 
 def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Tensor] | None) -> Tensor:
@@ -99,6 +122,9 @@ def run_experts(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor]
         routed = grouped(t, spec, x, route(t, spec, x))
         beside = multiply(t, keeping_output(t, linear(t, spec.shared_gate, x)), beside)
         return add(t, routed, beside)
+    if shared is not None and spec.shared_first:
+        beside = shared(x)
+        return add(t, grouped(t, spec, x, route(t, spec, x)), beside)
     routed = grouped(t, spec, x, route(t, spec, x))
     return routed if shared is None else add(t, routed, shared(x))
 
@@ -123,9 +149,15 @@ def _router_logits(t: Tape, spec: ExpertsSpec, x: Tensor) -> Tensor:
     if spec.router_norm is not None:
         scales = t.parameter(spec.hidden, spec.router_itemsize, trained=spec.router_norm.trained)
         x = scale(t, multiply(t, normalise(t, spec.router_norm, x), scales))
+    if spec.widened:
+        x = cast(t, x, FULL)
+    if spec.router is not None:
+        return linear(t, spec.router, x)
     weight = t.parameter(spec.hidden * spec.count, spec.router_itemsize, trained=spec.router_trained)
-    widened = spec.sigmoid and not spec.half_router
-    return product(t, cast(t, x, FULL) if widened else x, weight, spec.count, key="router")
+    within, t.autocast = t.autocast, t.autocast and not spec.outside
+    logits = product(t, x, weight, spec.count, key="router")
+    t.autocast = within
+    return logits
 
 
 def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
@@ -139,9 +171,9 @@ def grouped(t: Tape, spec: ExpertsSpec, x: Tensor, scores: Tensor) -> Tensor:
     beyond = t.fresh(rows, 1)
     picked = _masked(t, gather(t, x, wide), beyond)
     weights = gather(t, scores, rows)
-    made = routed_linear(t, up, picked, *held.read(up, rows))
+    made = routed_linear(t, up, picked, *held.read(up, rows), turned=not up.bias)  # gpt-oss's, which have one, are not
     made = _gate(t, spec, made)
-    made = routed_linear(t, down, made, *held.read(down, rows))
+    made = routed_linear(t, down, made, *held.read(down, rows), turned=not down.bias)
     weighted = _masked(t, multiply(t, made, weights), beyond)
     weighted = gather(t, weighted, wide)
     out = _summed(t, weighted, spec.hidden * TOKEN)
@@ -214,7 +246,7 @@ def _of_all(t: Tape, spec: ExpertsSpec, x: Tensor, shared: Callable[[Tensor], Te
 def _batched(t: Tape, spec: RoutedLinear, x: Tensor, held: "Held", rows: int) -> Tensor:
     """``torch.bmm`` of all experts, which autocast does know: the weight is cast to its type."""
     weight, bias, rows = held.read(spec, rows)
-    return routed_linear(t, spec, x, autocast_copy(t, weight, f"experts.{spec.inputs}"), bias, rows)
+    return routed_linear(t, spec, x, autocast_copy(t, weight, f"experts.{spec.inputs}"), bias, rows, turned=False)
 
 
 class Held:
@@ -263,15 +295,19 @@ def _unpacked(t: Tape, spec: RoutedLinear) -> Tensor:
     return weight
 
 
-def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: Tensor | None, rows: int) -> Tensor:
-    """``torch._grouped_mm`` of all experts.
+def routed_linear(
+    t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: Tensor | None, rows: int, *, turned: bool
+) -> Tensor:
+    """``torch._grouped_mm`` of all experts, by the weight ``turned`` round where it is not stored as it is multiplied.
 
     Autocast does not know it: the input is cast to the weight's type, fp32 where k-bit preparation has made it that.
     """
     itemsize = weight.itemsize
     x = cast(t, x, itemsize)
-    if not spec.bias:  # gpt-oss's, which have one, are stored as they are multiplied
+    leaving = weight
+    if turned:
         weight = weight.view()
+        leaving = _as_saved(t, weight)
     out = t.fresh(rows * spec.outputs, itemsize)
     x_size = x.elements if x.node is not None else 0
     w_size = weight.elements if weight.node is not None else 0
@@ -279,8 +315,19 @@ def routed_linear(t: Tape, spec: RoutedLinear, x: Tensor, weight: Tensor, bias: 
     def run(_: list[Tensor | None]) -> Gradients:
         return (t.fresh(x_size, itemsize) if x_size else None, t.fresh(w_size, itemsize) if w_size else None)
 
-    t.join((out,), (x, weight), (x if w_size else None, weight if x_size else None), run)
+    t.join((out,), (x, weight), (x if w_size else None, leaving if x_size else None), run)
     return out if bias is None else _added(t, out, bias)
+
+
+def _as_saved(t: Tape, weight: Tensor) -> Tensor:
+    """The weight turned round, of which the hooks of offloading make a copy where it is not the model's own.
+
+    Without streams the copy goes as soon as it is on the host.
+    """
+    if not isinstance(t, OffloadingTape) or weight.storage is None:
+        return weight
+    clone = t.part(weight)
+    return clone if t.streams else weight
 
 
 def _added(t: Tape, x: Tensor, y: Tensor) -> Tensor:
@@ -296,6 +343,6 @@ def _update(t: Tape, spec: RoutedLinear) -> Tensor:
     up = t.parameter(spec.count * spec.rank * spec.outputs, FULL, trained=True)
     key = f"{spec.inputs}.{spec.outputs}"
     a, b = autocast_copy(t, down, f"A.{key}"), autocast_copy(t, up, f"B.{key}")
-    (update,) = custom(t, ((spec.elements, t.compute),), (a, b), (a, b))
+    (update,) = custom(t, ((spec.elements, a.itemsize),), (a, b), (a, b))
     update = scale(t, update)
     return cast(t, update, spec.itemsize if spec.quantization is Quantization.NONE else spec.unpacked_itemsize)

@@ -14,12 +14,15 @@ from app.core.memory.traits import (
     BEST_FIRST,
     DOWNS,
     EVERY_EXPERT,
+    FULL_ROUTERS,
     GATES,
     GEMMA4,
     HALF_ROUTERS,
     HALF_SCORES,
     MIDDLES,
     MIXER_HOLDERS,
+    OUTER_ROUTERS,
+    SHARED_FIRST,
     SIGMOID_ROUTERS,
     TOGETHER,
     UPS,
@@ -90,7 +93,7 @@ def experts_spec(layer: LayerRows) -> ExpertsSpec:
     """Router and experts."""
     block = layer.block
     parameters = [row for row in layer.rows if row.kind is Kind.EXPERTS]
-    names = ("router", "router.proj")
+    names = ("router", "router.proj", "router.gate")
     router = next(
         (row for row in layer.rows if row.kind is Kind.ROUTER or row.path.partition("{}.")[2].endswith(names)), None
     )
@@ -101,17 +104,21 @@ def experts_spec(layer: LayerRows) -> ExpertsSpec:
         per_token=block.experts_per_token,
         router_itemsize=stored(layer.architecture, router, Storing.of(layer.run)) if router is not None else 2,
         router_trained=router is not None and router.path in layer.adapted,
+        router=layer.linear(router) if router is not None and router.kind is Kind.LINEAR else None,
         routed=tuple(routed(layer, row) for row in parameters),
         middle=middle_of(layer),
         gated=block.gated,
         clamped=layer.model_type == "gpt_oss",
         shared_gate=layer.linear(gate) if gate is not None else None,
+        widened=layer.model_type in (SIGMOID_ROUTERS | FULL_ROUTERS) - HALF_ROUTERS,
+        outside=layer.model_type in OUTER_ROUTERS,
         sigmoid=layer.model_type in SIGMOID_ROUTERS,
         half_router=layer.model_type in HALF_ROUTERS,
         best_first=layer.model_type in BEST_FIRST,
         router_norm=router_norm(layer, router),
         half_scores=layer.model_type in HALF_SCORES,
         every=layer.model_type in EVERY_EXPERT,
+        shared_first=layer.model_type in SHARED_FIRST,
     )
 
 

@@ -59,7 +59,10 @@ def layer_specs(
 
 
 def in_tiles(specs: tuple[LayerSpec, ...], tiles: int) -> tuple[LayerSpec, ...]:
-    """The layers with their feed-forwards in tiles, but those that one of Axolotl's kernels has taken."""
+    """The layers with their feed-forwards in tiles, but those that one of Axolotl's kernels has taken.
+
+    Of experts those whose class stands under the name that is looked for, which are gpt-oss's.
+    """
     if not tiles:
         return specs
     made: dict[int, LayerSpec] = {}
@@ -67,6 +70,8 @@ def in_tiles(specs: tuple[LayerSpec, ...], tiles: int) -> tuple[LayerSpec, ...]:
 
 
 def _in_tiles(spec: LayerSpec, tiles: int) -> LayerSpec:
+    if spec.experts is not None and spec.experts.clamped:
+        return replace(spec, experts=replace(spec.experts, tiles=tiles))
     forward = spec.feed_forward
     return spec if forward is None or forward.fused else replace(spec, feed_forward=replace(forward, tiles=tiles))
 
@@ -159,7 +164,8 @@ def around(
         widths = block.key_value_heads * block.head_dim, block.key_value_heads * block.value_head_dim
         kernel = Kernel.SDPA_MASKED if run.attention is Attention.SDPA else spec.kernel
         prefix = PrefixSpec(keys=tokens * widths[0], values=tokens * widths[1])
-        made = replace(spec, prefix=prefix, kernel=kernel, fused_attention=False)
+        heads = replace(spec.heads, virtual=run.virtual_tokens)
+        made = replace(spec, heads=heads, prefix=prefix, kernel=kernel, fused_attention=False)
     return next((one for one in known if one == made), made)
 
 
@@ -171,6 +177,7 @@ def layer_spec(layer: LayerRows) -> LayerSpec:
         hidden=block.hidden_size,
         residual=Residual.PARALLEL if block.parallel else Residual.PRE,
         multipliers=layer.model_type in MULTIPLIERS,
+        rescaled=layer.model_type in GEMMA4,
         holds=layer.model_type == "stablelm",
         inline=layer.model_type == "opt",
         drops_attention=layer.drops.attention,
@@ -219,6 +226,13 @@ def norm_places(layer: LayerRows) -> dict[str, NormSpec | None]:
             "attention_norm": layer.at("post_attention_layernorm"),
             "feed_norm": layer.at("pre_feedforward_layernorm"),
             "output_norm": layer.at("post_feedforward_layernorm"),
+        }
+    if "pre_mlp_layernorm" in names:
+        return {
+            "input_norm": layer.at("input_layernorm"),
+            "attention_norm": layer.at("post_attention_layernorm"),
+            "feed_norm": layer.at("pre_mlp_layernorm"),
+            "output_norm": layer.at("post_mlp_layernorm"),
         }
     if "post_self_attn_layernorm" in names:
         return {
@@ -282,6 +296,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.one_row,
+        spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
         penalties=penalties(run, adapter),
     )

@@ -6,6 +6,9 @@ again. The hooks of its forward let the last layer go when that has been made ag
 second time; what its graph holds views of (weights of plain products) stays beside that. Around the loss none is
 there, and the first one between steps. Statistics of packed weights are no parameters and stay.
 
+bitsandbytes' products leave the packed weight on their node (``ctx.tensors`` of ``MatMul4Bit``). Under a checkpoint
+that is not reentrant that node is there from the forward to the end of the step, and so is every layer's copy of then.
+
 Source: Axolotl 0.19.0 ``core/trainers/mixins/layer_offloading.py``, which finds layers by the name of their class.
 """
 
@@ -23,14 +26,22 @@ OTHER_NAMES = frozenset(("bloom", "gpt2", "gpt_neox", "gptj", "mpt", "nemotron_h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:
-    """Bytes that each layer leaves to the host, and of the last one's what the graph of its backward keeps."""
+    """Bytes that each layer leaves to the host, and of the last one's what the graph of its backward keeps.
+
+    ``stuck`` are those of each that stay on the card with the nodes of its first forward.
+    """
 
     sizes: tuple[int, ...]
     viewed: int
+    stuck: tuple[int, ...]
 
     def around(self, place: int, before: int, behind: int) -> int:
         """Of the layers from ``before`` in front of this one to ``behind`` after it."""
         return sum(self.sizes[max(0, place - before) : place + behind + 1])
+
+    def forward(self, place: int) -> int:
+        """What is on the card while a layer runs forward: it and its neighbours, and what is stuck of those before."""
+        return self.around(place, 1, 1) + sum(self.stuck[: max(0, place - 1)])
 
     @property
     def most(self) -> int:
@@ -51,18 +62,21 @@ def layers_of(architecture: Architecture, run: Run, adapter: Adapter, kernels: f
     if not offloads_layers(run) or architecture.computes_as in OTHER_NAMES or not architecture.num_layers:
         return None
     storing = Storing.of(run)
-    sizes = [0] * architecture.num_layers
+    sizes, stuck = [0] * architecture.num_layers, [0] * architecture.num_layers
     viewed = 0
     for module in architecture.modules:
         if module.part is not Part.TEXT or module.layers is None:
             continue
         each = module.copies // len(module.layers)
         size = each * _moved(architecture, module, storing)
+        seen = _viewed(module, adapter, kernels)
+        held = seen and not run.reentrant and quantizes(architecture, module, storing)
         for layer in module.layers:
             sizes[layer] += size
-        if module.layers[-1] == architecture.num_layers - 1 and _viewed(module, adapter, kernels):
+            stuck[layer] += size if held else 0
+        if module.layers[-1] == architecture.num_layers - 1 and seen:
             viewed += size
-    return Layers(sizes=tuple(sizes), viewed=viewed if run.reentrant else 0)
+    return Layers(sizes=tuple(sizes), viewed=viewed if run.reentrant else 0, stuck=tuple(stuck))
 
 
 def _moved(architecture: Architecture, module: Module, storing: Storing) -> int:

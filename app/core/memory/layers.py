@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from app.core.memory.attention import Heads, Kernel, attend, rotate
 from app.core.memory.beside import BottleneckSpec, PrefixSpec, prefixed
-from app.core.memory.experts import ExpertsSpec, grouped, route, run_experts
+from app.core.memory.experts import ExpertsSpec, experts_sizes, grouped, route, run_experts
 from app.core.memory.linears import LinearSpec, bottleneck, fused_feed_forward, fused_group, linear
 from app.core.memory.middle import Middle, activate
 from app.core.memory.mixers import MixerSpec, run_mixer
@@ -25,11 +25,12 @@ from app.core.memory.operations import (
     multiply,
     repeat,
     scale,
+    scale_in_place,
     slices,
     split,
 )
 from app.core.memory.tape import TOKEN, Tape, Tensor
-from app.core.memory.tiles import tiled
+from app.core.memory.tiles import tiled, trained_sizes
 
 
 class Residual(StrEnum):
@@ -88,6 +89,8 @@ class LayerSpec:
     """q, k, v apart or in one, in the model's order."""
     latent_norms: tuple[NormSpec | None, ...] = ()
     """Multi-head latent attention: norms of the compressed queries (where they are compressed) and keys and values."""
+    scaled_queries: bool = False
+    """Multi-head latent attention: queries are multiplied by a number for each position before they are attended to."""
     sliced: bool = False
     """Whether one projection is cut by indexing rather than in one operation."""
     indexed: bool = False
@@ -97,6 +100,8 @@ class LayerSpec:
     fused_out: bool = False
     gate_on_output: bool = False
     """Queries come with a gate for the attention's output (Qwen 3.5 and Next)."""
+    output_gate: LinearSpec | None = None
+    """A projection of its own makes that gate (Trinity)."""
     mixer: MixerSpec | None = None
     feed_forward: FeedForward | None = None
     experts: ExpertsSpec | None = None
@@ -120,6 +125,8 @@ class LayerSpec:
     """Both norms of a parallel layer stand before its attention (Falcon)."""
     multipliers: bool
     """Both halves are multiplied before they are added (Granite)."""
+    rescaled: bool = False
+    """What it returns is multiplied by a number that the checkpoint brings (Gemma 4)."""
     behind_attention: BottleneckSpec | None = None
     behind_feed_forward: BottleneckSpec | None = None
     prefix: PrefixSpec | None = None
@@ -168,7 +175,9 @@ def _run(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     if spec.multipliers:
         hidden = scale(t, hidden)
     hidden = add(t, residual, hidden)
-    return hidden if spec.small_input is None else _with_small_input(t, spec.small_input, hidden)
+    if spec.small_input is not None:
+        hidden = _with_small_input(t, spec.small_input, hidden)
+    return scale_in_place(t, hidden) if spec.rescaled else hidden
 
 
 def _with_small_input(t: Tape, spec: SmallInput, x: Tensor) -> Tensor:
@@ -246,6 +255,8 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
         v = values[0] if values else k.view()
     else:
         q, k, v = _separately(t, spec, x)
+    if spec.output_gate is not None:
+        gate = linear(t, spec.output_gate, x)
     if spec.gate_on_output:
         q, gate = split(t, q, (heads.query, heads.query))
         gate = scale(t, gate)
@@ -253,7 +264,7 @@ def _attention(t: Tape, spec: LayerSpec, x: Tensor) -> Tensor:
     v = _normed(t, spec.value_norm, v)
     q, k = rotate(t, heads, q, k)
     if spec.stores:
-        t.handed_on = (k, v)
+        t.hand_on(k, v)
     if spec.prefix is not None:
         k, v = prefixed(t, spec.prefix, k, v)
     out = attend(t, heads, spec.kernel, q, k, v)
@@ -292,6 +303,8 @@ def _latent(t: Tape, spec: LayerSpec, heads: Heads, out: LinearSpec, x: Tensor) 
     k_pass, v = split(t, both, (straight, heads.value))
     q_turn, k_turn = rotate(t, replace(heads, rotary_dim=heads.head_dim), q_turn, k_turn)
     q = join(t, (q_pass, q_turn))
+    if spec.scaled_queries:
+        q = scale(t, q)
     k = join(t, (k_pass, repeat(t, k_turn, heads.heads * turned)))
     if spec.kernel in (Kernel.FLASH, Kernel.FLASH_PADDED) and heads.value_dim < heads.head_dim:
         attended = attend(t, replace(heads, value_dim=heads.head_dim), spec.kernel, q, k, repeat(t, v, heads.query))
@@ -322,6 +335,10 @@ def _fed(t: Tape, spec: LayerSpec, x: Tensor, residual: Tensor) -> Tensor:
         scores = route(t, spec.experts, residual)
         second = grouped(t, spec.experts, normalise(t, before, residual), scores)
         return add(t, first, normalise(t, after, second))
+    if spec.experts is not None and spec.experts.tiles:
+        experts = spec.experts
+        sizes = experts_sizes(experts)
+        return tiled(t, experts.tiles, x, sizes, lambda tape, part: run_experts(tape, experts, part, None))
     if spec.experts is not None:
         beside = (lambda y: _dense(t, spec.feed_forward, y)) if spec.feed_forward is not None else None
         return run_experts(t, spec.experts, x, beside)
@@ -332,7 +349,8 @@ def _dense(t: Tape, spec: FeedForward | None, x: Tensor) -> Tensor:
     if spec is None:
         raise ValueError("a layer without a feed-forward")
     if spec.tiles:
-        return tiled(t, spec.tiles, x, spec.linears, lambda tape, part: _whole(tape, spec, part))
+        sizes = trained_sizes(spec.linears)
+        return tiled(t, spec.tiles, x, sizes, lambda tape, part: _whole(tape, spec, part))
     return _whole(t, spec, x)
 
 

@@ -1,12 +1,16 @@
 """Tokens that a run puts into the outline of its step: of a micro batch, a row, and a chunk of the loss."""
 
 from app.core.architecture import Architecture
+from app.core.memory.attending import masked
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.mixers import scan_chunk
 from app.core.memory.tape import Lengths
 from app.core.methods.settings import PeftType
-from app.core.run import Loss, Run
+from app.core.run import Attention, Loss, Run
 from app.core.units import round_up
+
+BLOCK = 128
+"""Tokens that the backward of attention's kernels rounds a row up to."""
 
 
 def row_tokens(run: Run) -> int:
@@ -35,8 +39,24 @@ def evaluation_lengths(architecture: Architecture, run: Run, rank: int) -> Lengt
 
 def _lengths(architecture: Architecture, run: Run, rank: int, tokens: int, row: int) -> Lengths:
     chunk, taken = _chunk(architecture, run, tokens, row), scan_chunk(architecture)
-    scanned = tokens // row * round_up(row, taken) if taken else 0
-    return Lengths(tokens=tokens, row=row, chunk=chunk, rank=rank, scanned=scanned)
+    rows = tokens // row
+    scanned = rows * round_up(row, taken) if taken else 0
+    return Lengths(
+        tokens=tokens,
+        row=row,
+        chunk=chunk,
+        rank=rank,
+        scanned=scanned,
+        blocked=tokens + rows * BLOCK if _end_to_end(architecture, run) else rows * round_up(row, BLOCK),
+    )
+
+
+def _end_to_end(architecture: Architecture, run: Run) -> bool:
+    """Whether FlashAttention takes all rows as one, told where each ends: their documents are a block apart then.
+
+    A row of packed samples counts as one. Source: flash-attention 2 ``flash_api.cpp``, ``mha_varlen_bwd``.
+    """
+    return run.attention is Attention.FLASH and (run.sample_packing or masked(architecture, run))
 
 
 def _chunk(architecture: Architecture, run: Run, tokens: int, row: int) -> int:

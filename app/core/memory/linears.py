@@ -189,7 +189,6 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     if converts:
         out = t.fresh(rows * spec.outputs, x.itemsize)
     del wide, bytes8, statistics
-    t.stick(x)
     elements, itemsize, whole = x.elements, x.itemsize, spec.elements
 
     def run(_: list[Tensor | None]) -> Gradients:
@@ -199,6 +198,7 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return (grad,)
 
     t.join((out,), (x,), (), run)
+    t.stick(x, out)
     return out
 
 
@@ -302,14 +302,18 @@ def fused_product(t: Tape, spec: LinearSpec, rows: int, itemsize: int, *, adapte
 
 
 def fused_dora(t: Tape, spec: LinearSpec, rows: int, itemsize: int, locals_: list[Tensor]) -> Tensor:
-    """The scaled sum of base and update, both of which are locals of the kernel's forward."""
+    """The scaled sum of base and update, both of which are locals of the kernel's forward.
+
+    The norm of both unpacks the weight once more, but in a layer that is made again: it is kept beside the magnitudes
+    until A or B changes (``_compute_dora_scale``).
+    """
     locals_.append(fused_product(t, spec, rows, itemsize, adapted=False))
     scaled = t.fresh(rows * spec.inputs, itemsize)
     inner = t.fresh(rows * spec.rank, t.compute)
     del scaled
     locals_.append(t.fresh(rows * spec.outputs, t.compute))
     del inner
-    weight = _dequantized(t, spec)
+    weight = None if t.normed else _dequantized(t, spec)
     del weight
     total = t.fresh(rows * spec.outputs, t.compute)
     out = t.fresh(rows * spec.outputs, itemsize)

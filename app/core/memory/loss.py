@@ -32,6 +32,8 @@ class HeadSpec:
     softcap: bool
     scaled: bool
     rows: bool
+    spared: bool = True
+    """The hooks of activation offloading (TRL's) know the head by its place and leave what it saves."""
     wrapped: bool = False
     """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
     penalties: tuple[tuple[int, int, int], ...]
@@ -67,7 +69,7 @@ def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tenso
     """The causal model's own forward, behind its final norm."""
     t.slot = LOGITS
     if isinstance(t, OffloadingTape):
-        t.sparing = True
+        t.sparing = spec.spared
     logits = linear(t, spec.linear, hidden)
     if isinstance(t, OffloadingTape):
         t.sparing = False

@@ -14,7 +14,7 @@ Sources: TRL 1.9.0 ``models/activation_offloading.py``; Axolotl 0.19.0
 
 from collections.abc import Sequence
 
-from app.core.memory.tape import ACTIVATIONS, MASK, Gradients, Parameter, Run, Storage, Tape, Tensor
+from app.core.memory.tape import ACTIVATIONS, MASK, Gradients, Parameter, Run, Storage, Strided, Tape, Tensor
 from app.core.run import CHUNKS, Loss, Method, Offloading
 from app.core.run import Run as Training
 
@@ -106,8 +106,15 @@ class OffloadingTape(Tape):
         gradients_present: bool = False,
         positions: int = 2,
         autocast: bool = True,
+        normed: bool = False,
     ) -> None:
-        super().__init__(compute=compute, gradients_present=gradients_present, positions=positions, autocast=autocast)
+        super().__init__(
+            compute=compute,
+            gradients_present=gradients_present,
+            positions=positions,
+            autocast=autocast,
+            normed=normed,
+        )
         self.streams = streams
         self.sparing = False
         """Whether the hooks are off, as they are within the output head."""
@@ -157,6 +164,8 @@ class OffloadingTape(Tape):
 
     def _pack(self, x: Tensor, kept: list[Tensor], moved: list[tuple[int, int]]) -> None:
         self.count += 1
+        if isinstance(x, Strided):
+            x = self.part(x)
         storage = x.storage
         if storage is not None and (id(storage) in self.twice or storage in self.stash.values()):
             self.twice.add(id(storage))

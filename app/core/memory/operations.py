@@ -45,6 +45,15 @@ def scale(t: Tape, x: Tensor, itemsize: int = 0) -> Tensor:
     return out
 
 
+def scale_in_place(t: Tape, x: Tensor) -> Tensor:
+    """A product with a frozen tensor of one element, over what is multiplied: saved, so that the backward reads it."""
+    out = x.view()
+    elements, itemsize = x.elements, x.itemsize
+    factor = t.parameter(1, itemsize, trained=False)
+    t.join((out,), (x,), (factor,), lambda _: (t.fresh(elements, itemsize),))
+    return out
+
+
 def multiply(t: Tape, a: Tensor, b: Tensor) -> Tensor:
     """An elementwise product: each factor is saved where the other needs a gradient.
 
@@ -115,7 +124,7 @@ def dropout(t: Tape, x: Tensor) -> Tensor:
 
 def split(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     """Views of parts of one tensor; their gradients are put together in one (``chunk``, ``split``)."""
-    out = tuple(x.view(part) for part in parts)
+    out = tuple(x.strided(part) for part in parts)
     elements, itemsize = x.elements, x.itemsize
     t.join(out, (x,), (), lambda _: (t.fresh(elements, itemsize),))
     return out
@@ -126,7 +135,7 @@ def slices(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     elements, itemsize = x.elements, x.itemsize
     found = []
     for part in parts:
-        out = x.view(part)
+        out = x.strided(part)
         t.join((out,), (x,), (), lambda _: (t.fresh(elements, itemsize),))
         found.append(out)
     return tuple(found)

@@ -89,10 +89,10 @@ class Heights:
 
     def highest(self, lengths: Lengths) -> Peak:
         """The first of the highest at these lengths."""
-        tokens, pairs, row, square, chunk, rank, both, scanned = lengths.values
+        tokens, pairs, row, square, chunk, rank, both, scans, blocks = lengths.values
         sizes = [
-            c + t * tokens + s * pairs + u * row + w * square + k * chunk + r * rank + q * both + g * scanned
-            for c, t, s, u, w, k, r, q, g in self.rows
+            c + t * tokens + s * pairs + u * row + w * square + k * chunk + r * rank + q * both + g * scans + b * blocks
+            for c, t, s, u, w, k, r, q, g, b in self.rows
         ]
         most = max(sizes)
         top = self.tops[sizes.index(most)]
@@ -143,6 +143,8 @@ class Outline:
     """Bytes that merging an adapter makes between two steps."""
     frozen_states: int
     """Bytes of states that an optimizer keeps of weights that do not train."""
+    left: int
+    """Packed bytes of what a backward leaves, which the optimizer's step finds."""
 
 
 def ends(bases: Iterable[Base]) -> list[Base]:

@@ -23,7 +23,7 @@ from app.core.memory.process import Process
 from app.core.memory.step import Step
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
-from app.core.memory.tape import GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
+from app.core.memory.tape import ACTIVATIONS, GRADIENTS, SLOTS, TEMPORARIES, WEIGHTS, Lengths
 from app.core.memory.tiles import tiles_of
 from app.core.memory.trained import by_rank, idle_bytes, variable_rank
 from app.core.run import Method, Preference, Run
@@ -67,6 +67,7 @@ def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak
     """What lives while the optimizer steps, or while an adapter is merged between two steps."""
     slots = [0] * SLOTS
     slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
+    slots[ACTIVATIONS] = lengths.value(outline.left)
     if outline.merging > steps.used + steps.scratch:
         slots[GRADIENTS], slots[TEMPORARIES] = 0, outline.merging
     phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER

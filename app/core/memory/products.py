@@ -4,7 +4,7 @@ Source: ``aten/src/ATen/autocast_mode.h``, ``cached_cast``.
 """
 
 from app.core.memory.operations import cast
-from app.core.memory.tape import Gradients, Tape, Tensor
+from app.core.memory.tape import Gradients, Tape, Tensor, Viewed
 
 
 def product(
@@ -13,7 +13,8 @@ def product(
     """``F.linear`` under autocast: both cast to its type, the input saved where the weight trains; else as they are.
 
     Autocast keeps its copy of a trained leaf until the region ends; a frozen weight is cast anew at each use, and the
-    copy is saved where the input needs a gradient. A weight that is stored ``turned`` is saved as a view of it.
+    copy is saved where the input needs a gradient. A weight that is stored ``turned`` is saved as a view of it. Rows of
+    tokens are multiplied as one matrix, of whose gradient the input's is a view.
     """
     compute = t.compute if t.autocast else x.itemsize
     x = cast(t, x, compute)
@@ -28,7 +29,7 @@ def product(
 
     def run(_: list[Tensor | None]) -> Gradients:
         return (
-            t.fresh(x_size, compute) if x_size else None,
+            Viewed(t.fresh(x_size, compute)) if x_size else None,
             t.fresh(w_size, compute) if w_size else None,
             t.fresh(b_size, b_itemsize) if b_size else None,
         )

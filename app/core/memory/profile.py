@@ -121,7 +121,14 @@ def profile_layer(
     """
     width = spec.hidden * TOKEN
     quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions, autocast=autocast)
-    tape = partial(Tape, compute=compute, gradients_present=gradients_present, positions=positions, autocast=autocast)
+    tape = partial(
+        Tape,
+        compute=compute,
+        gradients_present=gradients_present,
+        positions=positions,
+        autocast=autocast,
+        normed=checkpointed,
+    )
     t = tape(reentrant=holding)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
@@ -131,8 +138,10 @@ def profile_layer(
             gradients_present=gradients_present,
             positions=positions,
             autocast=autocast,
+            normed=checkpointed,
         )
         t.found_waiting(waiting)
+    t.replaces = made_again = checkpointed and not holding and offloading is Offloading.NONE
     incoming: Tensor | None = t.fresh(width, output, TEMPORARIES) if checkpointed else None
     source = Leaf(parameter=False)
     x = t.fresh(width, stream)
@@ -160,14 +169,13 @@ def profile_layer(
     incoming = None
     ends = [out, grad]
     del out, grad
-    lingering = 0
-    if checkpointed and not holding and type(t) is Tape:
+    if made_again:
         again = tape()
         again.given = [again.fresh(*size) for size in results]
         moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(ends.pop(0), ends.pop(0))
-        moments = t.moments() if checkpointed else moments_from(t, mark)
+        moments, lingering = t.moments() if checkpointed else moments_from(t, mark), 0
     backward = Stage(moments=moments)
     t.handed_out = None
     del held, given, weights
@@ -226,6 +234,7 @@ def _not_reentrant(
 
     With it what is left behind there: by the nodes behind tensors that the layer hands on, and experts in a cache.
     """
+    t.stuck.clear()  # of the first forward, which the stack counts
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
     read: list[tuple[int, int]] = []
     t.unpacking = True
@@ -236,7 +245,7 @@ def _not_reentrant(
     if again.handed_on:
         again.end_autocast()
         again.beside = None
-        lingering += again.now - sum(each.bytes for each in again.handed_on)  # which take the place of the first
+        lingering += again.now
         again.handed_on = ()
     return prune((*made, *moments_from(t, mark))), lingering
 
@@ -251,7 +260,7 @@ def recompute(
     waiting = t.fresh(gradients, 1, TEMPORARIES)
     x = t.fresh(*x_size)
     x.node = Leaf(parameter=False) if needs_input else None
-    t.stops_at = nodes
+    t.stops_at, t.replaces = nodes, True
     with suppress(Recomputed):
         run_layer(t, spec, x)
     moments = t.moments()

@@ -26,7 +26,6 @@ def beside_rule(method: Method, rule_bytes: int, memory: Memory) -> RuleOfThumb:
     parts = {"counted": sum(terms.pop(code) for code in counted) - rule_bytes}
     for code, names in _LEFT_OUT.items():
         parts[code] = sum(terms.pop(name, 0) for name in names)
-    parts["activations"] += sum(terms.values())
     parts["process"] = memory.process_bytes - memory.allocated_peak_bytes
     return RuleOfThumb(
         bytes=rule_bytes,

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from itertools import accumulate
 
 from app.core.architecture import Architecture
 from app.core.memory.checkpointing import checkpointed_layers
@@ -137,6 +138,19 @@ class Stack:
         pairs = zip(self.specs, self.again, strict=True)
         stored = [spec.heads for spec, again in pairs if again and spec.stores and spec.heads is not None]
         return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
+
+    def handed_on(self) -> list[int]:
+        """Keys and values that each layer finds which layers before it have handed on."""
+        sizes = [(s.heads.key + s.heads.value) * self.run.itemsize if s.stores and s.heads else 0 for s in self.specs]
+        return list(accumulate(sizes, initial=0))[:-1]
+
+    @property
+    def left(self) -> int:
+        """What of it all outlives the backward: Axolotl keeps Gemma 4's in a dictionary until the next forward.
+
+        With it is what made them again. Source: Axolotl 0.19.0 ``monkeypatch/models/gemma4/fused_attn.py``.
+        """
+        return self.shared + self.lingering if self.shared else 0
 
     @property
     def stuck(self) -> int:

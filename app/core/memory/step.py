@@ -191,6 +191,7 @@ class Step:
             fetched=self.moving.sizes[0] if self.moving else 0,
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
+            left=self.stack.left,
         )
 
     def on_host(self) -> int:
@@ -212,6 +213,11 @@ class Step:
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
         small = self.small.held if self.small is not None else 0
         return self.tables + self.leaf + self.prompt + between + self.stack.stuck + small + self.stack.shared
+
+    @property
+    def stuck_weights(self) -> int:
+        """Weights of offloaded layers that stay on the card with the nodes of their first forward."""
+        return sum(self.moving.stuck) if self.moving else 0
 
     @property
     def waiting(self) -> int:
@@ -273,15 +279,17 @@ class Step:
         beside = self.batch + self.masks + inputs
         yield from self.forward(kept, before, beside)
         if self.moving is not None and len(self.layers) > 1:
-            stage, there = self.layers[-2].quiet, self.moving.around(len(self.layers) - 2, 1, 1)
+            stage, there = self.layers[-2].quiet, self.moving.forward(len(self.layers) - 2)
             others = sum(kept[:-2]) + self.stack.cast - self.layers[-1].copies
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
         held = self.batch + everything + self.kept_masks
         if self.stack.offloaded:
             held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.stack.streams()[0]
         flown = held
-        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=held + self.stack.cast)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held)
+        stuck = self.stuck_weights
+        casting = held + self.stack.cast
+        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=casting, weights=stuck)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held, weights=stuck)
         if self.rowed:
             base = Base(gradients=before, activations=self.batch + self.embedded)
             yield Group(phase=Phase.FORWARD, moments=(_temporary(self.rowed),), bases=(base,))
@@ -293,7 +301,7 @@ class Step:
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown)
+        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown, weights=stuck)
         yield from self.backward(kept, before)
         yield from self.embedding_moments(before)
 
@@ -304,7 +312,7 @@ class Step:
         for place in sorted({last, top}):
             layer, again = self.layers[place], self.again[place]
             copies = sum(layer.copies for layer, cast in zip(self.layers[:place], self.again, strict=False) if cast)
-            there = self.moving.around(place, 1, 1) if self.moving else 0
+            there = self.moving.forward(place) if self.moving else 0
             yield self.at(
                 Phase.FORWARD,
                 layer.quiet if again else layer.forward,
@@ -328,6 +336,7 @@ class Step:
                 pinned = 0
             place -= 1
             weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
+            weights += self.stuck_weights
             beside = pinned if place < len(self.layers) - 1 else self.stack.flying
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + beside, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
@@ -360,15 +369,19 @@ class Step:
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.other_table),), bases=(base,))
         if not self.embedding:
             return
-        tied_copies = 0
+        copies = 1
         if self.architecture.tie_word_embeddings and self.full:
             fused = self.run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
-            tied_copies = 1 if fused or (self.run.half and fp32_residual(self.run)) else 2
-        moment = _temporary(self.embedding * (1 + tied_copies))
+            copies = 2 if fused or (self.run.half and fp32_residual(self.run)) else 3
         others = 0 if self.immediate else before or self.gradients - self.embedding
         small = self.small.held if self.small is not None else 0
-        base = Base(gradients=others, activations=self.batch - small + self.stack.lingering + self.embedded)
+        left = self.batch - small + self.stack.lingering
+        base = Base(gradients=others, activations=left + self.embedded)
+        moment = _temporary(self.embedding * min(copies, 2))
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
+        if copies > 2:  # the sum, when what came into the embedding's backward is gone
+            base = Base(gradients=others, activations=left)
+            yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.embedding * copies),), bases=(base,))
 
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
@@ -380,10 +393,12 @@ class Step:
             own = layer_specs(self.architecture, run, self.adapter, fused=self.kernels, row_tokens=row)
             head = self.head_profile(run, itemsizes[-1])
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
-        held = tables + masks + self.stack.copies + self.cached + given + (0 if self.alone else self.embedded)
+        held = tables + masks + self.stack.copies + self.cached + given + self.prompt
+        held += 0 if self.alone else self.embedded
         there = self.moving.most if self.moving else 0
-        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, strict=False)}
-        for layer, spec, stream in rows.values():
+        handed = self.stack.handed_on()
+        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, handed, strict=False)}
+        for layer, spec, stream, others in rows.values():
             stage = profile_evaluation(
                 spec,
                 stream=stream,
@@ -391,11 +406,12 @@ class Step:
                 positions=self.embedding_itemsize,
                 autocast=self.run.autocast,
             )
-            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held - layer.copies, weights=there)
-        yield self.at(
-            Phase.EVALUATION, head.quiet_casting, gradients=0, activations=tables + self.cached + self.stack.copies
-        )
-        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=tables + self.cached)
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
+        held = tables + self.cached + self.stack.shared
+        casting = held + self.stack.copies + self.prompt
+        casting += self.embedded if virtual_tokens(run) else 0  # PEFT holds what it joined
+        yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=casting)
+        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=held)
 
 
 def _temporary(size: int) -> Moment:

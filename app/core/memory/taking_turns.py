@@ -6,6 +6,8 @@ highest moment is where these are the last layers: their gradients come first an
 below. Sources: Axolotl 0.19.0 ``utils/callbacks/lisa.py``, ``core/builders/causal.py``; arXiv:2403.17919.
 """
 
+from dataclasses import replace
+
 from app.core.adapted import own
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Part
@@ -43,4 +45,4 @@ def _part(architecture: Architecture, run: Run, adapter: Adapter, *, awake: bool
             continue
         layers = tuple(layer for layer in row.layers if (layer >= first) is awake)
         rows += [own(row.module, layers)] if layers else []
-    return Adapter(modules=tuple(rows), base_parameters=adapter.base_parameters, added_parameters=0)
+    return replace(adapter, modules=tuple(rows))

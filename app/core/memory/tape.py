@@ -9,8 +9,8 @@ run, then what it saved; two gradients meeting are added into the first where no
 (``input_buffer.cpp``).
 
 Sizes are polynomials in the tokens of a micro batch T, the tokens of a row S, the tokens of a loss chunk C, the
-adapter's rank R and the tokens G that a scan takes in whole chunks,
-``c + t T + s T S + u S + w S S + k C + r R + q T R + g G``, packed into one integer of 64-bit fields, so that one
+adapter's rank R, the tokens G that a scan takes in whole chunks and B that attention's backward takes in whole blocks,
+``c + t T + s T S + u S + w S S + k C + r R + q T R + g G + b B``, packed into one integer of 64-bit fields, so that one
 recorded tape serves every length and rank.
 """
 
@@ -38,6 +38,8 @@ RANK = 1 << (6 * FIELD)
 """One for each rank of the adapter; ``RANK * TOKEN`` is one for each token and rank."""
 SCANNED = 1 << (8 * FIELD)
 """One for each token that a scan takes: the last chunk of each row counts whole."""
+BLOCKED = 1 << (9 * FIELD)
+"""One for each token that attention's backward takes: the last block of each row counts whole."""
 MASK = TOKEN - 1
 FULL = 4
 """Bytes of a value in fp32, which no autocast computes in."""
@@ -47,8 +49,8 @@ ACTIVATIONS, TEMPORARIES, GRADIENTS, LOGITS, LOSS, WEIGHTS = range(6)
 SLOTS = 6
 
 
-Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int]
-"""Of 1, T, T S, S, S S, C, R, T R and G."""
+Coefficients: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int]
+"""Of 1, T, T S, S, S S, C, R, T R, G and B."""
 
 
 def fields(size: int) -> Coefficients:
@@ -62,34 +64,36 @@ def fields(size: int) -> Coefficients:
         (size >> (5 * FIELD)) & MASK,
         (size >> (6 * FIELD)) & MASK,
         (size >> (7 * FIELD)) & MASK,
-        size >> (8 * FIELD),
+        (size >> (8 * FIELD)) & MASK,
+        size >> (9 * FIELD),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """Tokens of the micro batch, of a row, of a chunk of the loss and of what is scanned, and the adapter's rank."""
+    """Tokens of the micro batch, of a row, of a chunk of the loss, of what is scanned and of blocks, and a rank."""
 
     tokens: int
     row: int
     chunk: int = 0
     rank: int = 0
     scanned: int = 0
+    blocked: int = 0
 
     @property
-    def values(self) -> tuple[int, int, int, int, int, int, int, int]:
+    def values(self) -> tuple[int, int, int, int, int, int, int, int, int]:
         """What the coefficients but the first are multiplied with."""
         tokens, row, rank = self.tokens, self.row, self.rank
-        return tokens, tokens * row, row, row * row, self.chunk, rank, tokens * rank, self.scanned
+        return tokens, tokens * row, row, row * row, self.chunk, rank, tokens * rank, self.scanned, self.blocked
 
     def value(self, size: int) -> int:
         """A packed polynomial at these lengths."""
         if size < TOKEN:
             return size
-        c, t, s, u, w, k, r, q, g = fields(size)
+        c, t, s, u, w, k, r, q, g, b = fields(size)
         tokens, row, rank = self.tokens, self.row, self.rank
         found = c + (t + s * row + q * rank) * tokens + (u + w * row) * row + k * self.chunk + r * rank
-        return found + g * self.scanned
+        return found + g * self.scanned + b * self.blocked
 
 
 class Storage:
@@ -130,9 +134,28 @@ class Tensor:
 
     def view(self, elements: int | None = None) -> "Tensor":
         """The same storage under another shape or in part."""
-        return Tensor(
-            self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index
-        )
+        kind = Strided if isinstance(self, Strided) else Tensor
+        return kind(self.storage, self.elements if elements is None else elements, self.itemsize, self.node, self.index)
+
+    def strided(self, elements: int) -> "Strided":
+        """Some elements of every row."""
+        return Strided(self.storage, elements, self.itemsize, self.node, self.index)
+
+
+class Strided(Tensor):
+    """A view of a part of every row, of which the hooks of offloading make a copy."""
+
+    __slots__ = ()
+
+
+class Viewed(Tensor):
+    """A view whose base lives as long as it does, so that the engine adds nothing into it (``input_buffer.cpp``)."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base: Tensor) -> None:
+        super().__init__(base.storage, base.elements, base.itemsize)
+        self.base = base
 
 
 class Parameter(Tensor):
@@ -193,7 +216,8 @@ class Tape:
     ``recording`` is autograd's grad mode, ``compute`` the itemsize that it computes in (4: no autocast),
     ``gradients_present`` whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of
     the tables of positions and masks, which follow the embedding's output, ``training`` whether dropout drops,
-    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so.
+    ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so,
+    ``normed`` whether an earlier forward of the step has left norms of weights (DoRA's kernels).
     """
 
     def __init__(
@@ -206,6 +230,7 @@ class Tape:
         reentrant: bool = False,
         training: bool = True,
         autocast: bool = True,
+        normed: bool = False,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
@@ -218,6 +243,7 @@ class Tape:
         self.positions = positions
         self.reentrant = reentrant
         self.training = training
+        self.normed = normed
         self.within: Within | None = None
         """How an optimizer steps within the backward, if it does."""
         self.pending: list[Tensor] = []
@@ -238,6 +264,8 @@ class Tape:
         """What a layer hands out beside its output."""
         self.handed_on: tuple[Tensor, ...] = ()
         """What the model keeps of a layer for others, and with it the nodes that made it."""
+        self.replaces = False
+        """Whether that takes the place of what the same layer handed on before, which is counted elsewhere."""
         self.unpacked = 0
         """Bytes of experts in 8 bits that a cache holds until their module's forward ends (``experts``)."""
         self.attended: list[Tensor] = []
@@ -271,19 +299,35 @@ class Tape:
         if reads:
             self.saving += 1
             if self.saving == self.stops_at:
-                self._unmake(outputs, storages)
+                self._unmake(outputs, [*storages, *(x.storage for x in inputs if x is not None)])
                 raise Recomputed
 
-    def stick(self, x: Tensor) -> None:
-        """Leave what needs a gradient on the node that reads it: an attribute, which autograd does not release."""
-        if self.recording and x.node is not None and x.storage is not None and x.storage not in self.stuck:
-            self.stuck.append(x.storage)
+    def stick(self, x: Tensor, out: Tensor) -> None:
+        """Leave ``x`` on the node that made ``out`` of it: an attribute, which autograd does not release.
 
-    def _unmake(self, outputs: Sequence[Tensor], saved: Sequence[Storage]) -> None:
-        """An operation saves its inputs before it computes: a result that is not saved itself is never made."""
+        The graph of a first forward lives through the step, that of a layer made again as long as what it made.
+        """
+        if not self.recording or out.node is None or x.storage is None:
+            return
+        held = out.node.saved if self.stops_at else self.stuck
+        if x.storage not in held:
+            held.append(x.storage)
+
+    def hand_on(self, *given: Tensor) -> None:
+        """Leave with the model what a layer made, where another layer may find it."""
+        self.handed_on = given
+        for storage in [each.storage for each in given if self.replaces and each.storage is not None]:
+            self.log.append((storage.slot, -storage.bytes))
+            storage.bytes = 0
+
+    def _unmake(self, outputs: Sequence[Tensor], there: Sequence[Storage | None]) -> None:
+        """An operation saves its inputs before it computes: a result that is not ``there`` already is never made.
+
+        An input is there, over which an operation in place writes, and what it saves of its own making.
+        """
         for output in outputs:
             storage = output.storage
-            if storage is not None and storage not in saved and self.log[-1] == (storage.slot, storage.bytes):
+            if storage is not None and storage not in there and self.log[-1] == (storage.slot, storage.bytes):
                 self.log.pop()
                 storage.bytes = 0
 

@@ -29,12 +29,11 @@ def tiles_of(run: Run, row_tokens: int) -> int:
 
 
 def tiled(
-    t: Tape, tiles: int, x: Tensor, linears: Iterable[LinearSpec], feed: Callable[[Tape, Tensor], Tensor]
+    t: Tape, tiles: int, x: Tensor, sizes: Sequence[tuple[int, int]], feed: Callable[[Tape, Tensor], Tensor]
 ) -> Tensor:
-    """What ``feed`` makes of ``x``, tile by tile; ``linears`` are those that it is made of."""
+    """What ``feed`` makes of ``x``, tile by tile; ``sizes`` are elements and itemsize of what trains in it."""
     out = _forward(t, tiles, x, feed)
     whole, itemsize = x.elements, x.itemsize
-    sizes = _trained(linears)
 
     def run(_: list[Tensor | None]) -> Gradients:
         x_grad = t.fresh(whole, itemsize)
@@ -94,7 +93,8 @@ def _shares(log: Log, tiles: int) -> Log:
 
 def _share(size: int, tiles: int) -> int:
     """Of what grows with tokens, a tile's part."""
-    _, tokens, *_, both = fields(size)
+    found = fields(size)
+    tokens, both = found[1], found[7]
     less = (tokens - ceil_div(tokens, tiles)) * TOKEN
     return size - less - (both - ceil_div(both, tiles)) * RANK * TOKEN
 
@@ -110,7 +110,7 @@ def _write_back(t: Tape, sums: list[Tensor]) -> None:
         t.kept.append(storage)
 
 
-def _trained(linears: Iterable[LinearSpec]) -> Sequence[tuple[int, int]]:
+def trained_sizes(linears: Iterable[LinearSpec]) -> Sequence[tuple[int, int]]:
     """Elements and itemsize of all that trains in them."""
     found: list[tuple[int, int]] = []
     for one in linears:

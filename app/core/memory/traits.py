@@ -21,6 +21,8 @@ PARTIAL_ROTARY = {
     "glm4_moe": (1, 2),
     "glm4v_text": (1, 1),
     "glm4v_moe_text": (1, 2),
+    "minimax_m2": (1, 1),
+    "mistral4": (1, 2),
     "stablelm": (1, 4),
     "nemotron": (1, 2),
     "gptj": (1, 4),
@@ -34,20 +36,37 @@ PARTIAL_ROTARY = {
 STATED_ROTARY = frozenset((*PARTIAL_ROTARY, "granitemoehybrid", "phi3"))
 """Which read the share from their configuration."""
 NO_ROTARY = frozenset(("gpt2", "opt", "bloom", "mpt", "jamba", "nemotron_h"))
-ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5"))
-WEIGHT_FIRST = frozenset(("olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
+ROTARY_IN_WINDOWS = frozenset(("afmoe",))
+"""Whose layers without a window take no positions."""
+ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5", "ernie4_5_moe"))
+ROTARY_COPIED = frozenset(("ernie4_5", "ernie4_5_moe", "glm", "glm4", "glm4v_text", "helium"))
+ROTARY_JOINED = frozenset(("minimax_m2",))
+WEIGHT_FIRST = frozenset(("afmoe", "olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
+UNTOLD = frozenset(("mistral4",))
+"""Whose attention keeps positions from the kernel, so that one that takes lengths sees packed samples as one row."""
+UNAWARE = frozenset(("afmoe",))
+"""Whose masks are made without positions, so that packed samples are one row to SDPA."""
+SCALED_QUERIES = frozenset(("mistral4",))
+"""Whose latent attention multiplies its queries by a number for each position."""
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "granitemoehybrid", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe", "granitemoehybrid"))
 SIGMOID_ROUTERS = frozenset("deepseek_v3 glm4_moe glm4_moe_lite glm4v_moe_text lfm2_moe nemotron_h".split())
 HALF_ROUTERS = frozenset(("lfm2_moe",))
 """Of which logits are computed in the hidden states' own type."""
+FULL_ROUTERS = frozenset(("ernie4_5_moe", "minimax_m2"))
+"""Which widen their input to fp32 and make chances of logits in fp32."""
+OUTER_ROUTERS = frozenset(("ernie4_5_moe",))
+"""Which do so outside of autocast."""
+SHARED_FIRST = frozenset(("afmoe", "ernie4_5_moe"))
+"""Whose shared feed-forward is run before the routed experts."""
 BEST_FIRST = frozenset(("gpt_oss", "granitemoe", "granitemoehybrid"))
 HALF_SCORES = frozenset(
     (
+        "ernie4_5_moe",
         "gpt_oss",
         "granitemoe",
         "granitemoehybrid",
@@ -63,14 +82,14 @@ HALF_SCORES = frozenset(
 )
 EXPERT_NORMS = ("post_feedforward_layernorm_1", "pre_feedforward_layernorm_2", "post_feedforward_layernorm_2")
 GEMMA4 = frozenset(("gemma4", "gemma4_text"))
-SCALED_EMBEDDINGS = frozenset(("granite", "granitemoe", "granitemoehybrid", "falcon_h1"))
+SCALED_EMBEDDINGS = frozenset(("afmoe", "granite", "granitemoe", "granitemoehybrid", "falcon_h1"))
 """Whose model multiplies the embedding's output, which an adapter has made a leaf that lives on."""
 ADDED_POSITIONS = frozenset(("bloom", "gpt2", "opt"))
 """Whose model adds learned positions to it, or norms it, before the first layer."""
 NORMED_EMBEDDINGS = frozenset(("bloom",))
 """Whose model norms it."""
 BOTH_MASKS = frozenset(
-    """cohere2 exaone4 gemma2 gemma3 gemma3_text gemma4 gemma4_text gpt_oss llama4 llama4_text ministral olmo3
+    """afmoe cohere2 exaone4 gemma2 gemma3 gemma3_text gemma4 gemma4_text gpt_oss llama4 llama4_text ministral olmo3
     qwen2_moe""".split()
 )
 """Whose model makes a mask for the whole row and one for a window."""

@@ -33,6 +33,8 @@ EMBEDDING_NAMES = {
 """What Axolotl casts by name, where it does not look for ``embed_tokens`` (``get_linear_embedding_layers``)."""
 UNTYPED_LINEARS = frozenset(("falcon",))
 """Model types whose linears are of a class of their own, which bitsandbytes' integration passes over."""
+TYPED_ROUTERS = frozenset(("llama4", "llama4_text", "phimoe"))
+"""Whose router alone is."""
 K_BIT = frozenset((Quantization.NF4, Quantization.INT8, Quantization.FP32_UPCAST))
 
 
@@ -116,6 +118,8 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
         heads = QUANTIZED_HEADS if storing.quantization is Quantization.NF4 else QUANTIZED_HEADS_IN_8_BITS
         return module.tied_to is None and architecture.model_type in heads
     if architecture.model_type in QUANTIZED_HEADS and module.name == "out_proj":
+        return False
+    if architecture.model_type in TYPED_ROUTERS and module.name == "router":
         return False
     return module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
 

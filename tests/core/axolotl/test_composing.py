@@ -198,6 +198,12 @@ def test_the_first_two_qwen_vl_are_not_packed(model_type: str, packing: bool) ->
     assert config["sample_packing"] is packing
 
 
+@pytest.mark.parametrize(("model_type", "packing"), [("mistral4", False), ("afmoe", True)])
+def test_what_flash_attention_is_not_told_is_not_packed(model_type: str, packing: bool) -> None:
+    """Mistral 4's attention keeps the positions to itself; Trinity's hands them on."""
+    assert compose(choice(architecture=architecture(model_type), hardware=HOPPER))["sample_packing"] is packing
+
+
 @pytest.mark.parametrize(
     ("model", "card", "install", "loss"),
     [

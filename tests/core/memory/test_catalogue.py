@@ -8,6 +8,7 @@ import pytest
 
 from app.catalog.models import load_models
 from app.core.adapter import resolve_adapter
+from app.core.architecture import Kind
 from app.core.architectures import describe, supported_model_types
 from app.core.errors import InvalidInput
 from app.core.estimate import Memory
@@ -37,6 +38,8 @@ SWITCHES: tuple[dict[str, Any], ...] = (
     {"attn_implementation": "sdpa", "sample_packing": True, "gradient_accumulation_steps": 4},
     {"attn_implementation": "flash_attention_2", "gradient_checkpointing": True, "val_set_size": 0.1},
 )
+NO_LINEARS = frozenset(("falcon_h1", "gpt2", "nemotron_h", "qwen2_5_vl", "qwen2_vl"))
+"""Types whose linears, all of them, PEFT does not take, or finds none of."""
 LARGEST = 2**47
 """More bytes than any of these runs takes: what is above has been miscounted."""
 
@@ -57,16 +60,24 @@ CONFIGS = {repr(row.config): (row.id, row.config) for row in load_models().rows}
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_model_is_estimated_under_every_method(method: str) -> None:
-    """Each distinct config.json once a method, the switches in turn; no term is negative or absurd."""
-    answered = 0
+    """Each distinct config.json once a method, the switches in turn; no term is negative or absurd.
+
+    Refused is what PEFT refuses alone: DoRA on parameters, which linears named like a part of experts stand for.
+    """
+    refused, refusable = set(), set()
     for index, (name, config_json) in enumerate(CONFIGS.values()):
         memory = _memory(config_json, METHODS[method] | SWITCHES[index % len(SWITCHES)])
+        architecture = describe(config_json)
+        parts = {module.name for module in architecture.modules if module.kind is Kind.LINEAR}
+        of_experts = method == "dora" and not parts.isdisjoint(architecture.expert_names)
+        if method != "full" and (architecture.model_type in NO_LINEARS or of_experts):
+            refusable.add(name)
         if memory is None:
+            refused.add(name)
             continue
-        answered += 1
         assert all(term.bytes >= 0 for term in memory.breakdown), name
         assert sum(term.bytes for term in memory.breakdown) == memory.allocated_peak_bytes < LARGEST, name
-    assert answered > 0.9 * len(CONFIGS)
+    assert refused == refusable
 
 
 def test_architectures_without_a_recorded_peak_are_named() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.adapter import resolve_adapter
+from app.core.architecture import Kind
 from app.core.architectures import describe
 from app.core.memory.forms import kernels_of
 from app.core.memory.step import Step
@@ -33,6 +34,18 @@ def test_what_the_tapes_make_is_what_trains(name: str) -> None:
         missing = min(counted - made, counted - made - embedding, key=abs)
         allowed = 0.03 * counted if case["case"] in ALMOST else 0
         assert abs(missing) <= allowed, (case["case"], missing)
+
+
+@pytest.mark.parametrize(
+    "model_type", ["llama", "qwen3", "olmo2", "cohere2", "gemma3_text", "deepseek_v3", "glm4_moe_lite"]
+)
+def test_every_norm_that_trains_gives_its_gradient(model_type: str) -> None:
+    """Those of heads and between the halves of a latent projection too."""
+    model = {"model_type": model_type}
+    norms = sorted({module.name for module in describe(model).modules if module.kind is Kind.NORM})
+    config = {"adapter": "ln_tuning", "peft_config": {"target_modules": norms}}
+    made, _, counted = _gradients({"model": model, "config": config, "rows": (1, 1024)})
+    assert made == counted > 0
 
 
 def _gradients(case: dict[str, Any]) -> tuple[int, int, int]:

@@ -2,8 +2,11 @@
 
 import pytest
 
+from app.core.adapter import resolve_adapter
+from app.core.architectures import describe
 from app.core.axolotl.unmodelled import room
 from app.core.memory.layer_offloading import OTHER_NAMES
+from app.core.memory.step import Step
 from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import errors_of, estimated, recorded
 
@@ -54,3 +57,24 @@ def test_evaluation_finds_the_layers_around() -> None:
     assert estimated(case | {"config": evaluating}).allocated_peak_bytes < (
         estimated(case | {"config": config}).allocated_peak_bytes
     )
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_what_a_reentrant_backward_brings_by_hand(reentrant: bool) -> None:
+    """The layer below; the last one's own linears once more, which its graph holds views of. None below the first."""
+    width, layers = 256, 3
+    model = {
+        "model_type": "llama",
+        "hidden_size": width,
+        "intermediate_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "vocab_size": 1024,
+    }
+    config = {"adapter": "lora", "lora_r": 8, "lora_target_linear": True, "layer_offloading": True}
+    checkpoints = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": reentrant}}
+    architecture, run = describe(model), read_run(config | checkpoints)
+    step = Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
+    linears, norms = 7 * 2 * width * width, 2 * 2 * width
+    below = [0, linears + norms, linears + norms + linears] if reentrant else [0, 0, 0]
+    assert [step.stack.fetched(place) for place in range(layers)] == below

@@ -1,6 +1,7 @@
 """Parts of the memory model by hand: what no recorded case can tell apart, or what would be a slip of ours."""
 
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 
@@ -11,11 +12,13 @@ from app.core.estimate import Memory, Phase
 from app.core.memory.breakdown import Breakdown
 from app.core.memory.forms import layer_specs
 from app.core.memory.layers import LayerSpec, Residual, run_layer
+from app.core.memory.linears import LinearSpec, fused_group
 from app.core.memory.loss import liger_chunk_tokens
 from app.core.memory.offloading import OffloadingTape
-from app.core.memory.operations import keeping_output, scale
+from app.core.memory.operations import join, keeping_output, scale
 from app.core.memory.outline import Peak
 from app.core.memory.preference import reference_bytes
+from app.core.memory.products import product
 from app.core.memory.rule_of_thumb import beside_rule, rule_of_thumb_bytes
 from app.core.memory.stepping import Stepping
 from app.core.memory.tape import (
@@ -35,7 +38,7 @@ from app.core.memory.trained import trained_tensors
 from app.core.memory.updates import Update, rotated
 from app.core.memory.weights import Storing, quantizes, stored
 from app.core.methods.settings import PeftType
-from app.core.run import Method
+from app.core.run import Method, Quantization
 from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA
 
@@ -81,6 +84,40 @@ def test_what_is_saved_waits_on_the_host_to_the_byte() -> None:
     weight, x, out = tape.parameter(TOKEN, 2, trained=True), tape.fresh(7 * TOKEN, 2), tape.fresh(TOKEN, 2)
     tape.join((out,), (weight,), (x,), lambda _: (None,))
     assert tape.let_go() == (0, x.bytes)
+
+
+@pytest.mark.parametrize(("drops", "gradients"), [(False, 1), (True, 2)])
+def test_a_kernel_behind_dropout_gives_its_input_two_gradients(drops: bool, gradients: int) -> None:
+    """``LoRA_QKV``: the base's and, apart, that of what dropout left; beside them the result's, rank 8's and both factors'."""
+    tape, width, rank = Tape(), 64, 8
+    x = tape.fresh(width * TOKEN, 2)
+    x.node = Leaf(parameter=False)
+    spec = LinearSpec(
+        name="q",
+        inputs=width,
+        outputs=width,
+        itemsize=2,
+        quantization=Quantization.NONE,
+        rank=rank,
+        dropout=drops,
+        converted=False,
+    )
+    (out,) = fused_group(tape, (spec,), x)
+    tape.backward(out, tape.fresh(width * TOKEN, 2, TEMPORARIES))
+    highest = max(accumulate(size for slot, size in tape.log if slot == TEMPORARIES))
+    assert highest == (1 + gradients) * 2 * width * TOKEN + 2 * rank * TOKEN + 2 * 4 * width * rank
+
+
+def test_gradients_of_two_products_meet_in_a_third_tensor() -> None:
+    """Each is a view, whose base holds it too: the engine adds into neither. The third goes into the sum."""
+    tape, width = Tape(), 64
+    x = tape.fresh(width * TOKEN, 2)
+    x.node = Leaf(parameter=False)
+    frozen = [tape.parameter(width, 2, trained=False) for _ in range(3)]
+    tape.backward(join(tape, [product(tape, x, weight, 1) for weight in frozen]), tape.fresh(3 * TOKEN, 2, TEMPORARIES))
+    made = [size for slot, size in tape.log if slot == TEMPORARIES]
+    assert made.count(2 * width * TOKEN) == 3 + 1
+    assert max(accumulate(made)) == 3 * 2 * width * TOKEN + 3 * 2 * TOKEN
 
 
 @pytest.mark.parametrize(("blocks", "copies"), [(1, 2), (2, 3), (4, 3)])

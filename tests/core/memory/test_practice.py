@@ -11,22 +11,18 @@ UNNAMED = recorded("packed_unnamed.jsonl")
 
 
 def test_what_practitioners_run_is_met() -> None:
-    """Median within 0.02 %, nineteen of twenty within half a per cent, none beyond one and a half."""
+    """Median within 0.02 %, nineteen of twenty within half a per cent, none beyond one."""
     errors = errors_of(PRACTICE)
     assert len(errors) >= 90
     assert statistics.median(errors) <= 0.0002
     assert errors[int(0.95 * len(errors))] <= 0.005
-    assert errors[-1] <= 0.015
+    assert errors[-1] <= 0.01
 
 
 def test_the_architectures_described_last_are_met() -> None:
-    """Under every kind of method and checkpoint: nineteen of twenty within half a per cent, none beyond one.
-
-    Gemma 4 12B's layers, made again, are taken to leave more behind than they do: up to 3.1 %.
-    """
-    assert errors_of([case for case in NEWCOMERS if "gemma-4-12b" in case["case"]])[-1] <= 0.032
-    errors = errors_of([case for case in NEWCOMERS if "gemma-4-12b" not in case["case"]])
-    assert len(errors) >= 80
+    """Under every kind of method and checkpoint: nineteen of twenty within half a per cent, none beyond one."""
+    errors = errors_of(NEWCOMERS)
+    assert len(errors) >= 89
     assert statistics.median(errors) <= 0.0005
     assert errors[int(0.95 * len(errors))] <= 0.005
     assert errors[-1] <= 0.01

@@ -1,12 +1,16 @@
 """Switches that change how a step computes, against simulated peaks: each file's cases, and those that were held back."""
 
 import statistics
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from app.core.adapter import resolve_adapter
+from app.core.architectures import describe
 from app.core.axolotl.unmodelled import room
-from app.core.memory.checkpointing import as_checkpointed
+from app.core.memory.checkpointing import as_checkpointed, tower_layers
+from app.core.memory.taking_turns import awake
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
@@ -97,6 +101,15 @@ def test_where_some_layers_are_checkpointed(change: dict[str, Any], every: int) 
     assert every == 1 or run.checkpointing is Checkpointing.NON_REENTRANT
 
 
+@pytest.mark.parametrize(("model_type", "layers"), [("llama", 0), ("gemma3", 12), ("mllama", 32 + 8)])
+def test_layers_of_towers_are_counted_stack_by_stack(model_type: str, layers: int) -> None:
+    """Mllama's global layers are a stack of their own; what stands in the first layer alone makes a stack no shorter."""
+    architecture = describe({"model_type": model_type})
+    assert tower_layers(architecture) == layers
+    first = [replace(one, layers=one.layers[:1]) for one in architecture.modules if one.layers]
+    assert tower_layers(replace(architecture, modules=(*architecture.modules, *first))) == layers
+
+
 @pytest.mark.parametrize(
     ("kwargs", "how"),
     [
@@ -121,6 +134,8 @@ def test_gemma_4_is_never_reentrant() -> None:
     gemma = next(described(case)[0] for case in cases if case["model"]["model_type"] == "gemma4")
     other = next(described(case)[0] for case in cases if case["model"]["model_type"] == "llama")
     run = read_run(LORA | {"gradient_checkpointing": True})
+    for model_type in ("gemma4", "gemma4_unified"):
+        assert not as_checkpointed(replace(gemma, model_type=model_type), run).reentrant
     offloading = read_run(LORA | {"gradient_checkpointing": True, "activation_offloading": True})
     assert as_checkpointed(other, run) is run
     assert as_checkpointed(gemma, run).checkpointing is Checkpointing.NON_REENTRANT
@@ -176,6 +191,17 @@ def test_layers_take_turns_in_full_fine_tuning_alone() -> None:
     assert read_run(FULL | unfrozen | {"lisa_n_layers": 2}).room_percent == (0, 0)
     assert read_run(FULL | unfrozen | turns | {"rl": "dpo"}).room_percent == (0, 0)
     assert read_run(FULL | turns | {"rl": "dpo"}).lisa_layers == 0
+
+
+@pytest.mark.parametrize(("active", "first"), [(1, 3), (3, 1), (4, 0), (9, 0)])
+def test_the_last_layers_are_awake(active: int, first: int) -> None:
+    """Of four; all of them where as many or more are asked for. What stands outside of layers always is."""
+    architecture = describe({"model_type": "llama", "num_hidden_layers": 4})
+    run = read_run(FULL | {"lisa_n_layers": active, "lisa_step_interval": 20})
+    whole = resolve_adapter(architecture, run)
+    part = awake(architecture, run, whole)
+    assert {row.layers for row in part.modules if row.layers} == {tuple(range(first, 4))}
+    assert [row for row in part.modules if not row.layers] == [row for row in whole.modules if not row.layers]
 
 
 def test_tiles_that_a_compiler_makes_keep_some_room() -> None:

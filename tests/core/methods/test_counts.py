@@ -127,6 +127,14 @@ def test_the_guides_arithmetic_holds(adapter: str, config: dict[str, Any], expec
     assert resolved(describe(LLAMA_8B), adapter, config).trainable_parameters == expected
 
 
+@pytest.mark.parametrize("targets", [["q_proj", "k_proj"], r".*\.(q|k)_proj"])
+@pytest.mark.parametrize("excluded", [["k_proj"], r".*\.k_proj"])
+def test_what_is_excluded_does_not_train(targets: list[str] | str, excluded: list[str] | str) -> None:
+    """Of names and of a pattern; PEFT's ``check_target_module_exists`` looks at what is excluded first."""
+    config = {"target_modules": targets, "exclude_modules": excluded}
+    assert {row.module.name for row in resolved(describe(LLAMA_8B), "loha", config).modules} == {"q_proj"}
+
+
 @pytest.mark.parametrize("language", list(LANGUAGES))
 def test_every_row_says_how_it_is_counted(language: str) -> None:
     """The formula is a text, and its numbers give the count: what is written is calculated again."""

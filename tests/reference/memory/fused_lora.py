@@ -84,10 +84,12 @@ def patch_gemma4(family: str, checkpointing: bool) -> None:
     attention = modeling.Gemma4TextAttention if family == "gemma4" else modeling.Gemma4UnifiedTextAttention
     if attention.forward.__name__ != "fused_forward":
         getattr(fused_attn, f"patch_{family}_fused_attn")()
+    layer = getattr(modeling, attention.__name__.replace("Attention", "DecoderLayer"))
+    fused_attn._set_shared_kv_states(None)
     if checkpointing:
         fused_attn._patch_decoder_layer_call()
-    else:
-        fused_attn._set_shared_kv_states(None)
+    elif "_axolotl_shared_kv_patched" in vars(layer):  # for an earlier case of this process
+        del layer.__call__, layer._axolotl_shared_kv_patched
 
 
 def install() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from . import bnb
 from .cases import CCE, FLASH, GC, MODELS, OFF, lora
 
 NOT_REENTRANT = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
@@ -39,6 +40,10 @@ class _Stream:
 
 def managed(model: torch.nn.Module, tracker) -> object:
     """The context of a training step, with the layers offloaded and the hooks in place."""
+    if any(isinstance(each, bnb.Linear8bitLt) for each in model.modules()):
+        raise NotImplementedError(
+            "bitsandbytes' linears hold their int8 weights beside the parameter, which is all that leaves"
+        )
     module = _module()
 
     class Manager(module.LayerOffloadManager):

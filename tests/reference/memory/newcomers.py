@@ -11,7 +11,9 @@ from typing import Any
 from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK, SEVEN, _model
 from .catalogue import shrunk
 from .outside import ADAM8, DORA, EAGER, INT8, PAGED, SDPA, accumulated, evaluated, lora, qlora
-from .towers import ALL, ATTENTION
+from .towers import ALL, ATTENTION, PIXTRAL, TARGETS
+
+LATENT_ATTENTION = TARGETS.replace("NAMES", "q_a_proj|q_b_proj|kv_a_proj_with_mqa|kv_b_proj|o_proj")
 
 GLM_VISION = {"depth": 24, "hidden_size": 1536, "num_heads": 12, "out_hidden_size": 4096, "intermediate_size": 13696,
               "image_size": 336, "patch_size": 14}  # fmt: skip
@@ -55,6 +57,15 @@ MODELS: dict[str, dict[str, Any]] = {
                     final_logit_softcapping=30.0), "vision_config": {}, "audio_config": {}},
     "voxtral-mini-3b": {"model_type": "voxtral", "text_config": _model("llama", 3072, 8192, 30, 32, 8, 131072, head_dim=128),
                         "audio_config": {}},
+    "mistral-small-4": {"model_type": "mistral3", "text_config": _model("mistral4", 4096, 12288, 36, 32, 32, 131072, kv_lora_rank=256, q_lora_rank=1024,
+                        qk_rope_head_dim=64, qk_nope_head_dim=64, v_head_dim=128, moe_intermediate_size=2048, n_routed_experts=128, n_shared_experts=1,
+                        num_experts_per_tok=4, first_k_dense_replace=0), "vision_config": PIXTRAL,
+                        "tie_word_embeddings": False},
+    "minimax-m2": _model("minimax_m2", 3072, 1536, 62, 48, 8, 200064, head_dim=128, num_local_experts=256, num_experts_per_tok=8),
+    "ernie-4.5-21b-a3b": _model("ernie4_5_moe", 2560, 12288, 28, 20, 4, 103424, moe_num_experts=64, moe_k=6, moe_intermediate_size=1536,
+                                tie_word_embeddings=True),
+    "trinity-nano": _model("afmoe", 1024, 3072, 56, 8, 2, 200192, head_dim=128, num_dense_layers=2, num_experts=128, num_experts_per_tok=8,
+                           num_shared_experts=1, moe_intermediate_size=256, sliding_window=2048, mup_enabled=True),
 }  # fmt: skip
 DEPTH = {
     "granite-4.0-h-tiny": 4,
@@ -62,8 +73,17 @@ DEPTH = {
     "lfm2-8b-a1b": 4,
     "lfm2-vl-450m": 3,
     "llama-3.2-11b-vision": 5,
+    "trinity-nano": 5,
 }
-EXPERTS = ("granite-4.0-h-tiny", "lfm2-8b-a1b", "glm-4.5v")
+EXPERTS = (
+    "granite-4.0-h-tiny",
+    "lfm2-8b-a1b",
+    "glm-4.5v",
+    "mistral-small-4",
+    "minimax-m2",
+    "ernie-4.5-21b-a3b",
+    "trinity-nano",
+)
 SCANNED = ("granite-4.0-h-tiny", "granite-4.0-h-micro")
 """Whose scan reads the weights of linears itself, which fails where bitsandbytes holds them."""
 OWN = {
@@ -75,6 +95,10 @@ OWN = {
     "glm-4.1v-9b": ALL.replace("gate_proj|up_proj", "gate_up_proj"),
     "glm-4.6v-flash": ALL.replace("gate_proj|up_proj", "gate_up_proj"),
     "glm-4.5v": ATTENTION,
+    "mistral-small-4": LATENT_ATTENTION,
+    "minimax-m2": SEVEN[:4],
+    "ernie-4.5-21b-a3b": SEVEN[:4],
+    "trinity-nano": SEVEN[:4],
 }
 
 

@@ -222,6 +222,11 @@ def unmark_layers() -> None:
     )
 
 
+def _autocast() -> dict:
+    """What the forward runs under, and the layer once more when it is made again."""
+    return {"enabled": torch.is_autocast_enabled("cpu"), "dtype": torch.get_autocast_dtype("cpu")}
+
+
 class HiddenStates(torch.autograd.Function):
     """``HiddenStatesOffloadCheckpoint``: at most two copies under way in the forward, one input fetched ahead in the backward."""
 
@@ -236,6 +241,7 @@ class HiddenStates(torch.autograd.Function):
         cls = HiddenStates
         ctx.run, ctx.position = run, next(i for i, a in enumerate(args) if torch.is_tensor(a))
         x = args[ctx.position]
+        ctx.autocast = _autocast()
         ctx.identity, cls.count = cls.count, cls.count + 1
         cls.flying.append(x.detach())
         del cls.flying[:-2]
@@ -264,8 +270,8 @@ class HiddenStates(torch.autograd.Function):
         args[ctx.position] = x
         with (
             torch.enable_grad(),
-            torch.autocast("cuda", dtype=torch.bfloat16),
-            torch.autocast("cpu", dtype=torch.bfloat16),
+            torch.autocast("cuda", **ctx.autocast),
+            torch.autocast("cpu", **ctx.autocast),
         ):
             out = ctx.run(*args)
         torch.autograd.backward([out], list(grads[:1]))
@@ -280,6 +286,7 @@ class Legacy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, run, x, *args):
         ctx.run, ctx.args, ctx.shape, ctx.dtype = run, args, x.shape, x.dtype
+        ctx.autocast = _autocast()
         Legacy.host.add(_bytes(x))
         with torch.no_grad():
             return run(x, *args)
@@ -290,8 +297,8 @@ class Legacy(torch.autograd.Function):
         Legacy.host.add(-_bytes(x))
         with (
             torch.enable_grad(),
-            torch.autocast("cuda", dtype=torch.bfloat16),
-            torch.autocast("cpu", dtype=torch.bfloat16),
+            torch.autocast("cuda", **ctx.autocast),
+            torch.autocast("cpu", **ctx.autocast),
         ):
             out = ctx.run(x, *ctx.args)
         torch.autograd.backward(out, grad)

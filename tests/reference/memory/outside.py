@@ -7,7 +7,7 @@ them to ``tests/data/memory/outside.jsonl``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -189,13 +189,20 @@ def _models() -> dict[str, dict[str, Any]]:
     return {row["id"]: row["config"] for path in paths for row in yaml.safe_load(path.read_text("utf-8"))}
 
 
-def named(label: str, chosen: tuple[tuple[Any, ...], ...]) -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+def catalogued(name: str, _keys: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A copy of the catalogue's config.json of this id."""
+    return json.loads(json.dumps(_models()[name]))
+
+
+def named(
+    label: str, chosen: tuple[tuple[Any, ...], ...], model_of: Callable[..., dict[str, Any]] = catalogued
+) -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """(name, config.json, keys, [rows, tokens]); a packed batch for attention that takes lengths is one row."""
     for index, (model, layers, rows, tokens, *parts) in enumerate(chosen):
         config: dict[str, Any] = {}
         for part in parts:
             config |= part
-        described = json.loads(json.dumps(_models()[model]))
+        described = model_of(model, config)
         if layers:
             described = shrunk(described, layers)
         one = config.get("sample_packing") and config.get("attn_implementation") not in (None, "sdpa", "eager")

@@ -59,3 +59,7 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         glu = FLASH | CCE | more | {"liger_glu_activation": True}
         yield f"liger-glu-full-phi3-{name}", gated, glu, (1, 1024)
         yield f"liger-glu-lora-phi3-{name}", gated, glu | _tuned(TARGETS["phi3"]), (1, 1024)
+
+    narrow = _model("llama", 1024, 32, 1, 2, 1, 256, head_dim=64)
+    fused = {"adapter": "lora", "lora_r": 8, "lora_alpha": 16, "lora_target_modules": SEVEN[:4], "liger_rms_norm": True}
+    yield "meeting-lora-llama", narrow, FLASH | CCE | fused, (1, 4096)

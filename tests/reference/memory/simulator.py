@@ -145,6 +145,9 @@ class Simulation:
         packing = arguments.pop("quantization_config", None)
         config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
         config.use_cache = False
+        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+        if sees or config.model_type == "voxtral":  # ``check_model_config``, where ``is_multimodal``
+            config.get_text_config().use_cache = False
         attention = cfg.get("attn_implementation") or "sdpa"
         packed = bool(cfg.get("sample_packing"))
         named = cfg.get("attn_implementation") == "sdpa"  # Axolotl asks for the name, which has no default
@@ -169,7 +172,6 @@ class Simulation:
             tiled.patch(config.model_type, cfg)
         if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
             fused_lora.patch_attention(config)
-        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
         auto = AutoModelForMultimodalLM if config.model_type == "voxtral" else auto
         if cfg.get("reward_model"):

@@ -16,7 +16,7 @@ from tests.reference.memory import autocast, bnb, experts, flash, liger, log_pro
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
-from tests.reference.memory.simulator import Simulation, weights_dtype  # noqa: E402
+from tests.reference.memory.simulator import Simulation, chances, weights_dtype  # noqa: E402
 from tests.reference.memory.test_simulator import FLASH, LLAMA, SEVEN, run  # noqa: E402
 from tests.reference.memory.tracker import MemoryTracker  # noqa: E402
 
@@ -207,6 +207,33 @@ def test_offloading_a_run_moves_at_least_its_checkpoints(mode):
     assert record["host_bytes"] >= 2 * 1024 * 512 * 2
     plain = run(rows=(1, 1024), gradient_checkpointing=True, cut_cross_entropy=True, **FLASH)
     assert plain["host_bytes"] == 0
+
+
+@pytest.mark.parametrize("mode", ["legacy", "hidden_states"])
+def test_a_layer_made_again_from_the_host_computes_as_before(mode):
+    """In fp16 where its forward did: a product of two types ends the run."""
+    given = FLASH | {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "lora_mlp_kernel": False}
+    given |= {"gradient_checkpointing": True, "activation_offloading": mode, "bf16": False, "fp16": True}
+    if mode == "hidden_states":
+        given |= {"gradient_checkpointing_kwargs": {"use_reentrant": True}}
+    simulation = Simulation(LLAMA, given, (1, 1024))
+    made: set[torch.dtype] = set()
+
+    def seen(func, args):
+        made.update(x.dtype for x in args if isinstance(x, torch.Tensor))
+        return chances(func, args)
+
+    simulation.tracker.answer = seen
+    simulation.run()
+    assert torch.float16 in made
+    assert torch.bfloat16 not in made
+
+
+def test_layers_in_8_bits_are_not_simulated_on_the_host():
+    """What bitsandbytes holds of them beside the parameter stays on the card."""
+    given = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "load_in_8bit": True}
+    with pytest.raises(NotImplementedError, match="int8"):
+        run(rows=(1, 256), gradient_checkpointing=True, layer_offloading=True, **given, **FLASH)
 
 
 class Experts(nn.Module):

@@ -71,12 +71,22 @@ HALVED = {"num_key_value_heads": 4}
 PAD = {"pad_token_id": 0}
 
 SMALL: dict[str, tuple[dict[str, Any], ...]] = {
+    "afmoe": (
+        MIXED | {"head_dim": 24},
+        MIXED | {"head_dim": 24, "num_dense_layers": 2, "num_shared_experts": 1, "attention_bias": True,
+         "layer_types": ["full_attention", "sliding_attention", "full_attention", "sliding_attention"]},
+    ),
     "apertus": ({}, {"attention_bias": True}),
     "arcee": ({"mlp_bias": True},),
     "bloom": ({"n_layer": 4, "n_head": 4},),
     "cohere": ({}, {"use_qk_norm": True}),
     "deepseek_v2": (LATENT | ROUTED | {"first_k_dense_replace": 1} | HALVED, LATENT | ROUTED | HALVED | {"q_lora_rank": None}),
     "deepseek_v3": (LATENT | ROUTED | GROUPED | HALVED | {"first_k_dense_replace": 2},),
+    "ernie4_5_moe": (
+        {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 40},
+        {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 40, "moe_num_shared_experts": 0, "use_bias": True,
+         "moe_layer_start_index": 0, "moe_layer_end_index": 2, "moe_layer_interval": 2, "tie_word_embeddings": True},
+    ),
     "falcon_h1": ({"mamba_d_ssm": 48, "mamba_n_heads": 4, "mamba_d_head": 12, "mamba_d_state": 6, "head_dim": 24},
         {"mamba_d_ssm": None, "mamba_expand": 2, "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 6, "head_dim": 24}),
     "helium": ({"head_dim": 16} | PAD,),
@@ -168,11 +178,16 @@ SMALL: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "llava_next": ({"text_config": PLAIN | {"model_type": "mistral", "tie_word_embeddings": True}, "vision_config": CLIP},),
     "llava_onevision": ({"text_config": PLAIN | {"model_type": "qwen2"}, "vision_config": SIGLIP}, {"text_config": PLAIN}),
+    "minimax_m2": ({"head_dim": 24, "num_local_experts": 4, "num_experts_per_tok": 2},),
     "ministral": ({"head_dim": 24},),
     "mistral3": (
         {"text_config": PLAIN | {"model_type": "mistral", "head_dim": 24}, "vision_config": SIGHT | {"model_type": "pixtral"}},
         {"text_config": PLAIN | {"model_type": "ministral3"}, "vision_config": SIGHT | {"model_type": "pixtral", "patch_size": 8},
          "multimodal_projector_bias": True, "tie_word_embeddings": False},
+        {"text_config": PLAIN | LATENT | ROUTED | GROUPED | HALVED | {"model_type": "mistral4"},
+         "vision_config": SIGHT | {"model_type": "pixtral"}},
+        {"text_config": PLAIN | LATENT | ROUTED | HALVED | {"model_type": "mistral4", "first_k_dense_replace": 2, "q_lora_rank": None,
+         "attention_bias": True}, "vision_config": SIGHT | {"model_type": "pixtral"}, "tie_word_embeddings": False},
     ),
     "mixtral": ({"num_local_experts": 4},),
     "mllama": (
