@@ -50,6 +50,7 @@ class Catalog:
         self.axolotl = build_schema(schema)
         self.known_keys = self.axolotl.known
         self._architectures: dict[str, Architecture] = {}
+        self._copied: dict[str, Architecture] = {}
 
     def architecture(self, model_id: str) -> Architecture:
         """What the model is made of, described when first asked for.
@@ -66,6 +67,16 @@ class Catalog:
             except InvalidInput as error:
                 raise CatalogError(f"{row.id}: its config cannot be described: {error}") from error
         return known
+
+    def copied(self, model_id: str) -> Architecture:
+        """As ``architecture``, of a copy by another publisher, who may store it in another format."""
+        row = self.models.get(model_id)
+        if "quantization_config" not in row.config:
+            return self.architecture(row.id)
+        if row.id not in self._copied:
+            plain = {key: value for key, value in row.config.items() if key != "quantization_config"}
+            self._copied[row.id] = describe(plain)
+        return self._copied[row.id]
 
 
 @cache

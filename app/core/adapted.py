@@ -61,6 +61,8 @@ class Adapter:
     buffer_bytes: int = 0
     shared_layout: object = None
     """The same object for adapters that differ in nothing but a rank that all of their sizes are multiples of."""
+    unmatched: tuple[str, ...] = ()
+    """Targets under ``peft_config`` that mean nothing in this model."""
 
     @property
     def layout(self) -> Hashable:

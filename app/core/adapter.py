@@ -44,7 +44,7 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     """What trains under ``run``.
 
     Raises:
-        InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
+        InvalidInput: no target matches anything in this model, or one what PEFT cannot adapt.
     """
     if run.peft is not None:
         method = run.peft
@@ -63,7 +63,7 @@ def resolve_lora(
     ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
     Raises:
-        InvalidInput: a target matches nothing in this model, or what PEFT cannot adapt.
+        InvalidInput: no target matches anything in this model, or one what PEFT cannot adapt.
     """
     if trainable_token_indices:
         return _resolve_lora(architecture, lora, trainable_token_indices)
@@ -125,6 +125,8 @@ def _resolve_lora(
     targets.take_modules()
     targets.take_parameters()
     adapted = tuple(targets.adapted())
+    if targets.unmatched and (not adapted or architecture.approximate):  # names of its own may be unknown here
+        raise InvalidInput(*targets.unmatched)
     if not adapted:
         raise _nothing_adapted(architecture, lora)
     saved = saved_copies(architecture, lora.modules_to_save, targets.taken(), "/config/lora_modules_to_save")

@@ -102,6 +102,8 @@ class LoraTargets:
         self.modules: dict[Row, _Hits] = {}
         self.parameters: dict[Row, tuple[Module, str, Layers, tuple[int, ...]]] = {}
         self.parameter_targets = dict.fromkeys(lora.target_parameters)
+        self.unmatched: list[FieldError] = []
+        """What matches nothing here. PEFT passes over that, and stops only where nothing is left to adapt."""
         self.chosen_layers = frozenset(lora.layers_to_transform or ()) or None
         self.ranks = [
             (compiled("lora_rank_pattern", rf"(.*\.)?({key})$"), rank) for key, rank in lora.rank_pattern.items()
@@ -189,18 +191,13 @@ class LoraTargets:
         return kept
 
     def _take_names(self, names: Iterable[str], *, strict: bool = True) -> None:
-        unmatched = [name for name in names if not self._take_name(name)]
-        if unmatched and strict:
-            allowed = self.architecture.module_names
-            raise InvalidInput(
-                *(
-                    FieldError(
-                        "/config/lora_target_modules",
-                        message("error.target_unmatched", key="lora_target_modules", given=name[:200], allowed=allowed),
-                    )
-                    for name in unmatched
-                )
-            )
+        for name in names:
+            if not self._take_name(name) and strict:
+                self._miss("lora_target_modules", name, self.architecture.module_names)
+
+    def _miss(self, key: str, name: str, allowed: tuple[str, ...]) -> None:
+        code = "error.target_unmatched" if allowed else "error.target_no_experts"
+        self.unmatched += fault(key, code, given=name[:200], allowed=allowed).errors
 
     def _take_name(self, name: str) -> bool:
         reached, container = _reached(self.architecture, name, chosen=self.chosen_layers is not None)
@@ -222,8 +219,7 @@ class LoraTargets:
             if pattern_layers(pattern, path, at) is not None:
                 raise fault("lora_target_modules", "error.target_unsupported", given=text[:200], module=path)
         if not self.modules:
-            allowed = self.architecture.module_names
-            raise fault("lora_target_modules", "error.target_unmatched", given=text[:200], allowed=allowed)
+            self._miss("lora_target_modules", text, self.architecture.module_names)
 
     def _add(self, module: Module, key: str, layers: Layers, given: str = ALL_LINEAR, *, exact: bool = False) -> None:
         """Adapt ``module`` at ``layers``, less those that are not asked for or are trained as a copy."""
@@ -265,8 +261,7 @@ class LoraTargets:
                     self.parameters[path, module.layers] = (module, path, layers, shape)
             if not matched and target in self.lora.target_parameters:
                 allowed = tuple(dict.fromkeys(m.path.partition("{}.")[2] for m in self._experts()))
-                code = "error.target_unmatched" if allowed else "error.target_no_experts"
-                raise fault("lora_target_parameters", code, given=target[:200], allowed=allowed)
+                self._miss("lora_target_parameters", target, allowed)
         if self.parameters and self.lora.dora:
             names = ", ".join(dict.fromkeys(leaf_of(path) for path, _ in self.parameters))
             raise fault("peft_use_dora", "error.dora_on_parameters", given=names)
@@ -327,6 +322,21 @@ def _adapt_parameter(module: Module, layers: Layers, rank: int) -> AdaptedModule
     each = rank * (experts[0] if experts else 1) * (len(layers) or 1)
     return AdaptedModule(
         module=module, layers=layers, rank=rank, lora_a_parameters=inputs * each, lora_b_parameters=outputs * each
+    )
+
+
+def is_target(architecture: Architecture, name: str) -> bool:
+    """Whether a target's name means anything in this model, by the names that its experts had of old too."""
+    reached, container = _reached(architecture, name)
+    return bool(reached) or container is not None or leaf_of(name) in architecture.expert_names
+
+
+def is_parameter(architecture: Architecture, name: str) -> bool:
+    """Whether a name of ``lora_target_parameters`` means any parameter of this model."""
+    return any(
+        path.endswith(leaf_of(name)) and suffix_layers(path, module.layers, name) is not None
+        for module in architecture.modules
+        for path, _ in parameter_names(module)
     )
 
 

@@ -207,6 +207,8 @@ class Run:
     autocast: bool = True
     """Whether products are computed in the weights' 16 bits whatever comes: not by ``float16`` or 8 bits alone."""
     double_quantization: bool = True
+    unquantized: tuple[str, ...] | None = None
+    """What a person's own list (``llm_int8_skip_modules``) keeps from being packed in 4 bits, in place of the usual."""
     packed_itemsize: int = 2
     """Bytes of the type that packs 4-bit weights, ``bnb_4bit_quant_storage``."""
     adapter_fp32: bool = True

@@ -4,6 +4,7 @@ Source: Axolotl 0.19, ``axolotl/utils/schemas``.
 """
 
 import marshal
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from app.core.errors import InvalidInput
 from app.core.kept import found_or_made
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType
+from app.core.optimizer_names import OPTIMIZERS, meant_optimizer
 from app.core.run import (
     CCE_PLUGIN,
     LIGER_PLUGIN,
@@ -33,6 +35,7 @@ from app.core.run import (
     Run,
 )
 from app.core.shown import shown
+from app.core.targets import safe_pattern
 from app.core.values import LONGEST_SEQUENCE, WHOLE, Values, says_no
 
 ATTENTION_OF = {
@@ -68,19 +71,10 @@ MOST_LAYERS = 1 << 16
 OWN_RATES = ("loraplus_lr_ratio", "embedding_lr", "embedding_lr_scale", "lr_groups")
 LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
-OPTIMIZERS = tuple(
-    """adamw_torch adamw_torch_fused adafactor adamw_anyprecision adamw_torch_4bit adamw_torch_8bit ademamix sgd
-    adagrad adamw_bnb_8bit adamw_8bit ademamix_8bit lion_8bit lion_32bit paged_adamw_32bit paged_adamw_8bit
-    paged_ademamix_32bit paged_ademamix_8bit paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb
-    rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor galore_adamw_layerwise
-    galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo grokadamw schedule_free_radam
-    schedule_free_adamw schedule_free_sgd apollo_adamw apollo_adamw_layerwise stable_adamw optimi_adamw
-    ao_adamw_fp8 adopt_adamw adamc came_pytorch muon dion sinkgd polora flash_adamw flash_adam flash_sgd
-    flash_sgdw flash_lion q_galore_adamw8bit""".split()
-)
-"""Names that Transformers 5.16.1 and Axolotl 0.19 can build."""
 PACKED_ITEMSIZES = {"uint8": 1, "int8": 1, "float32": 4}
 """Bytes of a value of ``bnb_4bit_quant_storage``, but for those of two."""
+MOST_SKIPPED, MOST_VARIABLE_SKIPPED = 20, 2
+"""Names of ``llm_int8_skip_modules`` that are read, and parts of variable length in each; all meet all layers."""
 Q_GALORE = "q_galore_adamw8bit"
 Q_GALORE_TARGETS = ("attn", "mlp")
 """Where ``optim_target_modules`` is left out: ``check_qgalore`` of ``utils/schemas/validation.py``."""
@@ -188,6 +182,7 @@ class _Reader(Values):
             half=self.half(bits8=bits8),
             autocast=self.autocast(),
             double_quantization=self.double_quantization(),
+            unquantized=self.unquantized() if bits4 and adapter == "qlora" else None,
             packed_itemsize=self.packed_itemsize(),
             adapter_fp32=self.adapter_fp32(preference, bits4 or bits8),
             liger=self.liger(),
@@ -383,7 +378,7 @@ class _Reader(Values):
         )
 
     def optimizer(self) -> str:
-        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
+        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS, meant=meant_optimizer)
 
     def liger(self) -> frozenset[str]:
         """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""
@@ -460,6 +455,26 @@ class _Reader(Values):
         given = self.config.get("bnb_config_kwargs")
         value = given.get("bnb_4bit_use_double_quant", True) if isinstance(given, Mapping) else True
         return value is not False
+
+    def unquantized(self) -> tuple[str, ...] | None:
+        """Regular expressions or ends of names; Axolotl reads them with QLoRA in 4 bits alone."""
+        given = self.config.get("bnb_config_kwargs")
+        value = given.get("llm_int8_skip_modules") if isinstance(given, Mapping) else None
+        if value is None:
+            return None
+        key = "bnb_config_kwargs"
+        if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+            self.fault(key, "error.config.names", given=shown(value))
+            return None
+        for position, name in enumerate(value):
+            try:
+                if position == MOST_SKIPPED:
+                    raise ValueError(f"more than {MOST_SKIPPED} names")
+                safe_pattern(name, MOST_VARIABLE_SKIPPED)
+            except (re.error, ValueError, RecursionError, OverflowError) as error:
+                self.fault(key, "error.target_pattern", given=name[:200], reason=str(error))
+                return None
+        return tuple(value)
 
     def packed_itemsize(self) -> int:
         given = self.config.get("bnb_config_kwargs")

@@ -1,7 +1,7 @@
 """Values of a configuration, each held to what its key may be; what cannot be is noted as a fault."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from app.core.errors import FieldError
@@ -125,17 +125,19 @@ class Values:
         self.fault(key, "error.config.names", given=shown(value))
         return ()
 
-    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
-        """One of some texts; the fault names the nearest."""
+    def choice(
+        self, key: str, default: str, allowed: tuple[str, ...], meant: Callable[[str], str | None] | None = None
+    ) -> str:
+        """One of some texts; the fault names what is ``meant`` by another one, or the nearest."""
         value = self.config.get(key)
         if value is None:
             return default
         if isinstance(value, str) and value in allowed:
             return value
         allowed = tuple(name for name in allowed if name)
-        close = nearest(str(value), allowed, count=1)
+        close = meant(str(value)) if meant else next(iter(nearest(str(value), allowed, count=1)), None)
         if close:
-            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
+            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close)
         else:
             self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
         return default

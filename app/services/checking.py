@@ -19,7 +19,7 @@ from app.core.hardware import Hardware
 from app.core.messages import message
 from app.core.plan import Install
 from app.core.run import CCE_PLUGIN
-from app.services.estimating import estimate_resolved
+from app.services.estimating import estimate_resolved, said_of
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.mending import apply
 from app.services.reading import MOST_ENTRIES, Place, Reading, read, too_many
@@ -110,7 +110,7 @@ def _check(
         mended = again
         left = _safe(_findings(mended, catalog, architecture, hardware, install)) if round_ < rounds else ()
     estimate, doubts = _estimate(catalog, mended.config or {}, resolved, hardware)
-    own = _told(estimate, findings)
+    own = _told(estimate, (*findings, *unknown))
     extra = tuple(f for f in (*unknown, *doubts, *own) if f.key is None or f.key not in {g.key for g in findings})
     lined = tuple(replace(f, line=reading.line(f.key)) for f in extra)
     return Checked(
@@ -186,14 +186,9 @@ def _resolved(
     """The model, or why it is not known; that is no fault of the file."""
     base = config.get("base_model")
     try:
-        return resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model), ()
+        found = resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model)
+        return found, said_of(found)
     except UnknownName as error:
-        namesake = catalog.models.namesake(error.given)
-        if namesake is not None:  # a copy may be published in another format
-            itself = {key: value for key, value in namesake.config.items() if key != "quantization_config"}
-            counted = resolve_model(catalog=catalog, base_model=base, model=itself)
-            said = info("model_namesake", "base_model", given=error.given[:100], id=namesake.id)
-            return counted, (said,)
         code = "model_unknown_nearest" if error.nearest else "model_unknown"
         return None, (info(code, "base_model", given=error.given[:100], nearest=error.nearest),)
     except InvalidInput as error:

@@ -9,6 +9,7 @@ from app.core.adapter import Adapter, resolve_adapter
 from app.core.architecture import Architecture
 from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.rules import check
+from app.core.axolotl.subject import info, misleads
 from app.core.collating import Padding
 from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
 from app.core.findings import Finding, Severity
@@ -199,9 +200,16 @@ def _of_padding(architecture: Architecture, measured: Measured) -> Iterator[Find
         yield Finding(severity=Severity.INFO, key="attn_implementation", message=said)
 
 
+def said_of(resolved: ResolvedModel) -> tuple[Finding, ...]:
+    """Which model a copy is counted as."""
+    if resolved.copied is None:
+        return ()
+    return (info("model_namesake", "base_model", given=(resolved.id or "")[:100], id=resolved.copied.id),)
+
+
 def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardware | None) -> tuple[Finding, ...]:
     run, adapter = measured.run, measured.adapter
-    found = []
+    found = [*said_of(resolved)]
     if resolved.architecture.approximate:
         found.append(Finding(severity=Severity.WARNING, message=_approximation(resolved.architecture)))
     if unrecorded(resolved.architecture):
@@ -229,6 +237,9 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
                 severity=Severity.WARNING, key="adapter", message=message("finding.method_approximate", adapter=name)
             )
         )
+    if adapter.unmatched:
+        key, have = "peft_config.target_modules", resolved.architecture.module_names
+        found.append(misleads("targets_some", key, names=adapter.unmatched[:20], have=have))
     if hardware is not None and not run.ampere:
         newer = memory_of(resolved.architecture, replace(run, ampere=True), adapter).process_bytes
         more = measured.memory.process_bytes - newer

@@ -28,13 +28,15 @@ BF16_CAPABILITY = (8, 0)
 class ResolvedModel:
     """A model as asked for. ``row`` is its catalogue row where it has one; a config.json overrides its facts.
 
-    ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers; ``pasted`` is whether
-    one was given.
+    ``copied`` is the row of the model that it is counted as: one of the same name that another publishes, or that lies
+    in a directory. ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers;
+    ``pasted`` is whether one was given.
     """
 
     id: str | None
     row: ModelRow | None
     architecture: Architecture
+    copied: ModelRow | None = None
     unstated: tuple[str, ...] = ()
     pasted: bool = False
 
@@ -44,7 +46,8 @@ def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, A
 
     Raises:
         InvalidInput: neither is given, or one of them holds values that cannot be.
-        UnknownName: the catalogue does not hold ``base_model`` and no config.json is given.
+        UnknownName: the catalogue holds neither ``base_model`` nor one that it can be a copy of, and no config.json is
+            given.
     """
     if base_model is not None and not isinstance(base_model, str):
         raise _fault("/base_model", "error.base_model.text", given=shown(base_model))
@@ -61,6 +64,9 @@ def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, A
         )
     if not name:
         raise _fault("/base_model", "error.base_model.missing")
+    copied = None if catalog.models.find(name) else catalog.models.namesake(name)
+    if copied is not None:
+        return ResolvedModel(id=name, row=copied, architecture=catalog.copied(copied.id), copied=copied)
     row = catalog.models.get(name)
     return ResolvedModel(id=row.id, row=row, architecture=catalog.architecture(row.id))
 

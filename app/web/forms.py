@@ -199,7 +199,7 @@ def _read_model(form: Form, catalog: Catalog, asked: Asked) -> None:
         return
     row, others = find_model(name, catalog)
     if row is not None:
-        asked.base_model = row.id
+        asked.base_model = name.strip() if row == _copied(name, catalog) else row.id
         return
     asked.suggestions = others
     asked.fault("model", message("web.error.unknown_model" if others else "web.error.no_such_model", given=name))
@@ -207,7 +207,7 @@ def _read_model(form: Form, catalog: Catalog, asked: Asked) -> None:
 
 def find_model(name: str, catalog: Catalog) -> tuple[ModelRow | None, tuple[str, ...]]:
     """The one model that ``name`` means in daily speech, or the ids that it may mean."""
-    row = catalog.models.find(name)
+    row = catalog.models.find(name) or _copied(name, catalog)
     if row is not None:
         return row, ()
     found = catalog.models.search(name)
@@ -217,10 +217,12 @@ def find_model(name: str, catalog: Catalog) -> tuple[ModelRow | None, tuple[str,
     ]
     if len(found) == 1 or spoken:
         return (spoken or list(found))[0], ()
-    copied = catalog.models.namesake(name)  # by another publisher
-    if copied is not None:
-        return None, (copied.id,)
     return None, tuple(row.id for row in found[:MOST_SUGGESTIONS]) or catalog.models.nearest(name)
+
+
+def _copied(name: str, catalog: Catalog) -> ModelRow | None:
+    """The model that a copy by another publisher, or in a directory, is called after."""
+    return catalog.models.namesake(name) if "/" in name and catalog.models.find(name) is None else None
 
 
 def _overrides(form: Form, asked: Asked) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_experts_are_rewritten() -> None:
     ("model", "config", "expected"),
     [
         (LLAMA, {"lora_target_modules": ["q_prj"]}, ("lora_target_modules", "error.target_unmatched")),
-        (LLAMA, {"lora_target_modules": ["q_proj", "c_attn"]}, ("lora_target_modules", "error.target_unmatched")),
+        (LLAMA, {"lora_target_modules": ["q_prj", "c_attn"]}, ("lora_target_modules", "error.target_unmatched")),
         (LLAMA, {"lora_target_modules": "q_proj"}, ("lora_target_modules", "error.target_unmatched")),
         (LLAMA, {"lora_target_modules": "(q_proj"}, ("lora_target_modules", "error.target_pattern")),
         (LLAMA, {"lora_target_modules": "(.*a)*b"}, ("lora_target_modules", "error.target_pattern")),
@@ -132,12 +132,12 @@ def test_experts_are_rewritten() -> None:
         ),
         (
             LLAMA,
-            {"lora_target_modules": ["q_proj"], "lora_target_parameters": ["experts.down_proj"]},
+            {"lora_target_parameters": ["experts.down_proj"]},
             ("lora_target_parameters", "error.target_no_experts"),
         ),
         (
             QWEN3_30B,
-            {"lora_target_modules": ["q_proj"], "lora_target_parameters": ["experts.up_proj"]},
+            {"lora_target_parameters": ["experts.up_proj"]},
             ("lora_target_parameters", "error.target_unmatched"),
         ),
         (
@@ -174,13 +174,51 @@ def test_what_cannot_be_is_refused_by_key(
 
 def test_an_unmatched_target_names_the_models_own() -> None:
     """Each wrong name is told, and what the model has instead."""
+    wrong = [name for name in SEVEN if name not in ("o_proj", "down_proj")]
     with pytest.raises(InvalidInput) as caught:
-        resolved(describe({"model_type": "phi3"}), {"lora_r": 4, "lora_target_modules": SEVEN})
+        resolved(describe({"model_type": "phi3"}), {"lora_r": 4, "lora_target_modules": wrong})
     given = [error.message.params["given"] for error in caught.value.errors]
     assert given == ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"]
     allowed = caught.value.errors[0].message.params["allowed"]
     assert isinstance(allowed, tuple)
     assert {"qkv_proj", "o_proj", "gate_up_proj", "down_proj"} <= set(allowed)
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "same"),
+    [
+        (LLAMA, {"lora_target_modules": ["q_proj", "c_attn"]}, {"lora_target_modules": ["q_proj"]}),
+        (
+            LLAMA,
+            {"lora_target_modules": ["c_attn"], "lora_target_linear": True},
+            {"lora_target_linear": True},
+        ),
+        (
+            LLAMA,
+            {"lora_target_modules": ["q_proj"], "lora_target_parameters": ["experts.down_proj"]},
+            {"lora_target_modules": ["q_proj"]},
+        ),
+        (
+            QWEN3_30B,
+            {"lora_target_modules": "nothing", "lora_target_parameters": ["experts.down_proj", "experts.up_proj"]},
+            {"lora_target_parameters": ["experts.down_proj"]},
+        ),
+    ],
+)
+def test_what_matches_nothing_is_passed_over_where_something_else_is_adapted(
+    model: dict[str, Any], config: dict[str, Any], same: dict[str, Any]
+) -> None:
+    """PEFT 0.20 warns at most (``inject_adapter``), so the run works."""
+    architecture = describe(model)
+    rank = {"lora_r": 4}
+    assert resolved(architecture, rank | config).modules == resolved(architecture, rank | same).modules
+
+
+def test_names_of_a_model_that_no_description_covers_are_not_known_to_match_nothing() -> None:
+    unknown = describe(LLAMA | {"model_type": "not_yet"})
+    assert unknown.approximate
+    with pytest.raises(InvalidInput):
+        resolved(unknown, {"lora_r": 4, "lora_target_modules": ["q_proj", "Wqkv"]})
 
 
 def test_a_part_of_what_experts_fuse_names_the_rest() -> None:

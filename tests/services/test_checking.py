@@ -88,8 +88,11 @@ def test_an_unknown_model_is_a_note_and_no_estimate(catalog: Catalog) -> None:
 
 def test_what_depends_on_the_model_needs_it_known(catalog: Catalog) -> None:
     targets = GOOD.replace("[q_proj, v_proj]", "[q_proj, Wqkv]")
-    found = {f.code: f for f in check_text(catalog=catalog, text=targets).findings}
-    assert found["targets_some"].line == 9
+    checked = check_text(catalog=catalog, text=targets)
+    assert {f.code: f for f in checked.findings}["targets_some"].line == 9
+    alone = check_text(catalog=catalog, text=GOOD.replace("[q_proj, v_proj]", "[q_proj]")).estimate
+    assert checked.estimate is not None and alone is not None
+    assert checked.estimate.memory == alone.memory
     beyond = GOOD.replace("2048", "999999")
     assert "beyond_context" in {f.code for f in check_text(catalog=catalog, text=beyond).findings}
     template = check_text(catalog=catalog, text=GOOD + "chat_template: gemma\n")

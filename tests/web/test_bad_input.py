@@ -233,10 +233,11 @@ def test_a_box_of_other_keys_that_cannot_be_read_says_why(get: Get, text: str, s
     assert page.value("keys").strip() == text
 
 
-def test_a_copy_by_another_publisher_is_led_to_the_model_that_it_is_called_after(get: Get) -> None:
+def test_a_copy_by_another_publisher_is_planned_as_the_model_that_it_is_called_after(get: Get) -> None:
     page = get("/plan", {"model": "NousResearch/Llama-2-7b-hf", "gpu": "rtx-4090"})
-    assert page.status == 422
-    assert [link.text for link in page.document.select("#f-model-error a")] == ["meta-llama/Llama-2-7b-hf"]
+    assert page.status == 200
+    assert "counted as meta-llama/Llama-2-7b-hf" in page.text("#result")
+    assert "base_model : NousResearch/Llama-2-7b-hf" in page.text("#result")
 
 
 def test_the_rule_of_thumb_beside_a_smaller_figure_is_said_as_such(get: Get) -> None:

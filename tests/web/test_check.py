@@ -229,6 +229,9 @@ def test_a_copy_by_another_name_is_counted_as_what_it_is_called(client: TestClie
     copy = parsed(client.post("/check?lang=en", data=copied))
     assert copy.select_one(".fit-plan").text == known.select_one(".fit-plan").text
     assert "counted as meta-llama/Llama-3.1-8B-Instruct" in copy.select_one("#result").text
+    wizard = client.post("/plan?lang=en", data=copied)
+    assert wizard.status_code == 200
+    assert f"base_model: {named}" in parsed(wizard).select_one("#result").text
     fitted = parsed(client.post("/check?lang=en", data=copied | {"apply": "fit"}))
     assert "is-ok" in fitted.select_one(".check-verdict")["class"]
     assert f"base_model: {named}" in fitted.select_one("#f-yaml").text

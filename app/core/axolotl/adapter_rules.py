@@ -6,6 +6,7 @@ Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``loaders/adapter.py``,
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.core.architecture import Architecture, Kind
@@ -25,6 +26,7 @@ from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
 from app.core.memory.checkpointing import as_checkpointed
 from app.core.memory.offloading import hooks_see_layers
+from app.core.memory.weights import Storing, left_out
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
 from app.core.run import LORA_KERNEL_KEYS, Checkpointing
@@ -43,6 +45,7 @@ MEANT_ADAPTERS: Mapping[str, Mapping[str, Any]] = {
 """What a name of no adapter of Axolotl's says all the same, by its letters; nothing where it says full fine-tuning."""
 REPLACING = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 """Kernels that read a weight themselves, packed or not; on where none is set."""
+SKIPPED = "llm_int8_skip_modules"
 ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
 NOT_AXOLOTLS = "adapter_not_axolotl"
 """Said of an adapter as a configuration names it; files to take along can bring it."""
@@ -179,11 +182,39 @@ def quantized_heads(subject: Subject) -> Iterator[Finding]:
     four = subject.text("adapter") == "qlora" and subject.on("load_in_4bit")
     eight = subject.text("adapter") == "lora" and subject.on("load_in_8bit")
     heads = QUANTIZED_HEADS if four else QUANTIZED_HEADS_IN_8_BITS if eight else frozenset()
-    if architecture.model_type in heads:
+    own = subject.mapping("bnb_config_kwargs").get(SKIPPED) is not None
+    if architecture.model_type in heads and not (four and own):
         for key in ("cut_cross_entropy", "liger_fused_linear_cross_entropy"):
             if subject.on(key):
                 fix = Fix(set={"chunked_cross_entropy": True}, unset=(key,))
                 yield fails("quantized_head", key, fix=fix, key=key, model_type=architecture.model_type)
+
+
+def unlisted_head(subject: Subject) -> Iterator[Finding]:
+    """A list of what stays unpacked replaces the usual one, on which the head stands.
+
+    A packed head shares no weight (bitsandbytes stops at the first forward, tried) and no fused loss can read it.
+    """
+    architecture = subject.architecture
+    if architecture is None or not subject.mapping("bnb_config_kwargs").get(SKIPPED) or subject.on("reward_model"):
+        return
+    run = as_read(subject)
+    if run is None or run.unquantized is None:
+        return
+    heads = [module for module in architecture.modules if module.kind is Kind.HEAD]
+    for head in heads[:1]:
+        if left_out(head, Storing.of(run)):
+            return
+        key = f"bnb_config_kwargs.{SKIPPED}"
+        fix = Fix(set={key: [*run.unquantized, head.name]}, safe=True)
+        if head.tied_to is not None:
+            yield fails("unlisted_head_tied", key, fix=fix, head=head.name)
+            return
+        for loss in ("cut_cross_entropy", "liger_fused_linear_cross_entropy"):
+            if subject.on(loss):
+                yield fails("unlisted_head_loss", key, fix=fix, head=head.name, loss=loss)
+                return
+        yield info("unlisted_head", key, fix=replace(fix, safe=False), head=head.name)
 
 
 def packed_checkpoint(subject: Subject) -> Iterator[Finding]:
@@ -331,6 +362,7 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     quantized_experts,
     kept_experts,
     quantized_heads,
+    unlisted_head,
     packed_checkpoint,
     kernels,
     loftq,

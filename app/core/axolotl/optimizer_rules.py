@@ -7,11 +7,10 @@ Transformers 5.16.1 for names of optimizers and schedulers.
 from collections.abc import Iterator
 
 from app.core.axolotl.coverage import SCHEDULERS
-from app.core.axolotl.renamed import UNBUILT_OPTIMIZERS
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Finding, Fix
 from app.core.nearest import nearest
-from app.core.run_reader import OPTIMIZERS
+from app.core.optimizer_names import OPTIMIZERS, like_optimizer, same_optimizer, same_scheduler
 
 BUILT_OPTIMIZERS = frozenset(OPTIMIZERS)
 POLORA_UNTRAINED = tuple(
@@ -28,9 +27,10 @@ def optimizer(subject: Subject) -> Iterator[Finding]:
     given = subject.text("optimizer")
     if not given or given in BUILT_OPTIMIZERS:
         return
-    close = UNBUILT_OPTIMIZERS.get(given) or next(iter(nearest(given, BUILT_OPTIMIZERS, count=1)), None)
-    fix = Fix(set={"optimizer": close}, safe=True) if close else None
-    code = "optimizer_nearest" if close else "optimizer"
+    same = same_optimizer(given)
+    close = same or like_optimizer(given)
+    fix = Fix(set={"optimizer": close}, safe=same is not None) if close else None
+    code = "optimizer_renamed" if same else "optimizer_nearest" if close else "optimizer"
     yield fails(code, "optimizer", fix=fix, given=given[:100], nearest=close)
 
 
@@ -38,8 +38,9 @@ def scheduler(subject: Subject) -> Iterator[Finding]:
     """Likewise for the scheduler."""
     given = subject.text("lr_scheduler")
     if given and given not in SCHEDULERS:
-        close = next(iter(nearest(given, SCHEDULERS, count=1)), None)
-        fix = Fix(set={"lr_scheduler": close}, safe=True) if close else None
+        same = same_scheduler(given, SCHEDULERS)
+        close = same or next(iter(nearest(given, SCHEDULERS, count=1)), None)
+        fix = Fix(set={"lr_scheduler": close}, safe=same is not None) if close else None
         yield fails("scheduler", "lr_scheduler", fix=fix, given=given[:100], allowed=tuple(sorted(SCHEDULERS)))
 
 

@@ -100,13 +100,6 @@ REMOVED: Mapping[str, tuple[str, ...]] = {
 }
 """Keys that Axolotl refuses to read, with what does the same today."""
 
-UNBUILT_OPTIMIZERS: Mapping[str, str] = {
-    "ao_adamw_4bit": "adamw_torch_4bit",
-    "ao_adamw_8bit": "adamw_torch_8bit",
-}
-"""Optimizers that the schema still names but nothing builds, with what took their place."""
-
-
 STILL_MEANT = ("rope_scaling",)
 """Removed keys without which the file trains something else than was meant."""
 

@@ -5,13 +5,16 @@ run there.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from app.core.adapted import is_ending
-from app.core.adapter import default_targets, linear_names
-from app.core.architecture import Architecture, Kind, Part
+from app.core.adapter import default_targets, linear_names, resolve_adapter
+from app.core.architecture import Architecture, Kind, Module, Part
+from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads, rejected
+from app.core.errors import InvalidInput
 from app.core.findings import Finding, Fix
+from app.core.lora import is_parameter, is_target
 from app.core.methods.matching import ALL_LINEAR
 from app.core.nearest import nearest
 from app.core.targets import pattern_layers, safe_pattern
@@ -49,8 +52,6 @@ def target_linear(subject: Subject) -> Iterator[Finding]:
     if any(name.isdecimal() for name in linear_names(architecture)):
         model_type = architecture.model_type
         yield fails("targets_numbered", "lora_target_linear", fix=fix, model_type=model_type)
-    elif any(module.part is not Part.TEXT for module in architecture.modules):
-        yield misleads("targets_towers", "lora_target_linear", fix=fix)
     if architecture.model_type == "gpt_neox":
         yield misleads("targets_head", "lora_target_linear")
     linear = any(module.kind is Kind.LINEAR for module in architecture.modules)
@@ -59,15 +60,75 @@ def target_linear(subject: Subject) -> Iterator[Finding]:
 
 
 def target_experts(subject: Subject) -> Iterator[Finding]:
-    """PEFT rewrites the names of the feed-forward to the fused parameters that hold all experts."""
+    """PEFT rewrites the names of the feed-forward to the fused parameters that hold all experts.
+
+    Names that ``lora_target_linear`` finds in dense layers and shared experts are among those.
+    """
     architecture = subject.architecture
     if architecture is None or not subject.lora:
         return
-    names = [name for name in subject.names("lora_target_modules") if name in architecture.expert_names]
+    names = tuple(name for name in subject.names("lora_target_modules") if name in architecture.expert_names)
     if names:
         attention = [name for name in architecture.module_names if name in ATTENTION_TARGETS]
         fix = Fix(set={"lora_target_modules": attention}) if attention else None
-        yield misleads("targets_experts", "lora_target_modules", fix=fix, names=tuple(names))
+        yield _reaching("experts", "lora_target_modules", fix, names, _trained(subject, _is_expert))
+    elif architecture.expert_names:
+        for key, said in _all_linears(subject):
+            if key == "lora_target_modules" or not architecture.expert_names.keys().isdisjoint(
+                linear_names(architecture)
+            ):
+                count = _trained(subject, _is_expert)
+                yield _reaching("experts", key, usual_targets(subject, *_others(key)), (said,), count)
+
+
+def target_towers(subject: Subject) -> Iterator[Finding]:
+    """Every linear of the whole model is one of its towers' too."""
+    architecture = subject.architecture
+    if architecture is None or not subject.lora:
+        return
+    if all(module.part is Part.TEXT for module in architecture.modules):
+        return
+    for key, said in _all_linears(subject):
+        if key == "lora_target_linear" and any(name.isdecimal() for name in linear_names(architecture)):
+            continue  # which fails
+        count = _trained(subject, lambda module: module.part is not Part.TEXT)
+        yield _reaching("towers", key, usual_targets(subject, *_others(key)), (said,), count)
+
+
+def _all_linears(subject: Subject) -> Iterator[tuple[str, str]]:
+    """The keys that take every linear, and how each is written."""
+    if subject.on("lora_target_linear"):
+        yield "lora_target_linear", "lora_target_linear"
+    elif subject.text("lora_target_modules").lower() == ALL_LINEAR:
+        yield "lora_target_modules", ALL_LINEAR
+
+
+def _others(key: str) -> tuple[str, ...]:
+    """What goes where the targets are named."""
+    return ("lora_target_linear",) if key == "lora_target_linear" else ()
+
+
+def _is_expert(module: Module) -> bool:
+    return module.kind is Kind.EXPERTS
+
+
+def _trained(subject: Subject, of: Callable[[Module], bool]) -> int:
+    """Parameters that LoRA trains on some modules; 0 where that cannot be told."""
+    run = as_read(subject)
+    if run is None or subject.architecture is None:
+        return 0
+    try:
+        adapter = resolve_adapter(subject.architecture, run)
+    except InvalidInput:
+        return 0
+    return sum(row.trainable_parameters for row in adapter.modules if of(row.module))
+
+
+def _reaching(what: str, key: str, fix: Fix | None, names: tuple[str, ...], count: int) -> Finding:
+    """A finding on what is reached unasked, with the number of parameters where it is known."""
+    if count:
+        return misleads(f"targets_{what}_counted", key, fix=fix, names=names, count=count)
+    return misleads(f"targets_{what}", key, fix=fix, names=names)
 
 
 def expert_parameters(subject: Subject) -> Iterator[Finding]:
@@ -83,21 +144,20 @@ def expert_parameters(subject: Subject) -> Iterator[Finding]:
 def missing_targets(subject: Subject) -> Iterator[Finding]:
     """Target names that this model has none of; PEFT only fails where no name matches."""
     given = subject.config.get("lora_target_modules")
-    if not isinstance(given, list | tuple) or subject.on("lora_target_linear"):
+    if not isinstance(given, list | tuple):
         return
     architecture = subject.architecture
     if architecture is None or not subject.lora or architecture.approximate:
         return
-    have = {*architecture.by_leaf, *architecture.expert_names}
-    paths = {f".{module.outer_path}" for module in architecture.modules}
-    names = [name for name in subject.names("lora_target_modules") if not _matches(name, have, paths)]
-    if names and len(names) == len(given) and not subject.on("lora_target_parameters"):
+    names = [name for name in subject.names("lora_target_modules") if not is_target(architecture, name)]
+    others = subject.on("lora_target_linear") or _parameters(subject, architecture)
+    if names and len(names) == len(given) and not others:
         fix = Fix(set={"lora_target_modules": list(_linear(architecture))})
         yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
     elif names:
         missing = frozenset(names)
         left = [name for name in subject.names("lora_target_modules") if name not in missing]
-        fix = Fix(set={"lora_target_modules": left})
+        fix = Fix(set={"lora_target_modules": left}) if left else Fix(unset=("lora_target_modules",))
         yield misleads(
             "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
         )
@@ -111,8 +171,6 @@ def pattern_missing(subject: Subject) -> Iterator[Finding]:
         return
     if architecture is None or architecture.approximate or architecture.expert_names:
         return
-    if subject.on("lora_target_parameters"):
-        return
     try:
         pattern = safe_pattern(given)
     except (re.error, ValueError, RecursionError, OverflowError):
@@ -123,7 +181,12 @@ def pattern_missing(subject: Subject) -> Iterator[Finding]:
         for path in {module.path, module.outer_path}
         if not module.is_parameter
     )
-    if not any(reached):
+    if any(reached):
+        return
+    if _parameters(subject, architecture):
+        fix, have = Fix(unset=("lora_target_modules",)), _linear(architecture)
+        yield misleads("targets_some", "lora_target_modules", fix=fix, names=(given[:120],), have=have)
+    else:
         yield fails("targets_pattern", "lora_target_modules", fix=usual_targets(subject), given=given[:120])
 
 
@@ -147,12 +210,9 @@ def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _matches(name: str, have: set[str], paths: set[str]) -> bool:
-    """Whether a name of a list is a leaf of the model or the end of a path of it, as PEFT compares."""
-    if name in have:
-        return True
-    layered = re.sub(r"(?<=\.)\d+(?=\.)", "{}", f".{name}")
-    return any(path.endswith(layered) for path in paths)
+def _parameters(subject: Subject, architecture: Architecture) -> tuple[str, ...]:
+    """The parameters named that this model has."""
+    return tuple(name for name in subject.names("lora_target_parameters") if is_parameter(architecture, name))
 
 
 def _linear(architecture: Architecture) -> tuple[str, ...]:
@@ -184,6 +244,7 @@ TARGET_RULES: tuple[Rule, ...] = (
     targets_twice,
     target_linear,
     target_experts,
+    target_towers,
     expert_parameters,
     missing_targets,
     pattern_missing,

@@ -91,6 +91,11 @@ def computes_in_weights_type(run: Run) -> bool:
     return run.autocast or (known and run.offloading is Offloading.NONE)
 
 
+def leaves_whole_rows(run: Run) -> bool:
+    """Whether what is kept from being packed is the same in all layers: the others' steps are told by one of them."""
+    return not any("\\d" in name or any(map(str.isdecimal, name)) for name in run.unquantized or ())
+
+
 def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
     return tuple(Unmodelled(key=key, **room) for key in text.split())
 
@@ -109,6 +114,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(
         key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80, priced=checkpoints_some_layers
     ),
+    Unmodelled(key="bnb_config_kwargs", nested="llm_int8_skip_modules", less=10, more=20, priced=leaves_whole_rows),
     Unmodelled(key="float16", less=15, more=10, off="bf16", priced=computes_in_weights_type),
     Unmodelled(key="lisa_n_layers", less=50, beside="lisa_step_interval", priced=trains_by_turns),
     Unmodelled(key="rl", values=("grpo", "gdpo", "ebft"), less=20, more=150, why="generating"),

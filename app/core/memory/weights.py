@@ -9,7 +9,9 @@ casts back what it knows by name: norms, embeddings and head. A GPTQ checkpoint 
 they were saved, whatever the model loads in (gptqmodel 7, ``nn_modules/qlinear``), and no preparation touches it.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.core.architecture import Architecture, Kind, Module, Packing, Part
 from app.core.axolotl.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
@@ -83,6 +85,8 @@ class Storing:
     double_quantization: bool
     experts: Quantization = Quantization.NONE
     """What 3-D experts are stored in."""
+    unquantized: tuple[str, ...] | None = None
+    """A list of what is not to be packed, in place of Transformers' and Axolotl's own."""
 
     @classmethod
     def of(cls, run: Run) -> "Storing":
@@ -93,6 +97,7 @@ class Storing:
             fp32_residual=fp32_residual(run),
             double_quantization=run.double_quantization,
             experts=run.expert_quantization,
+            unquantized=run.unquantized,
         )
 
 
@@ -105,6 +110,10 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
         return packed(architecture, module)
     if storing.quantization not in (Quantization.NF4, Quantization.INT8):
         return False
+    if storing.unquantized is not None:
+        packs = module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
+        packs = packs or (module.kind is Kind.HEAD and module.tied_to is None)
+        return packs and left_out(module, storing) < module.copies
     if module.kind is Kind.HEAD:
         heads = QUANTIZED_HEADS if storing.quantization is Quantization.NF4 else QUANTIZED_HEADS_IN_8_BITS
         return module.tied_to is None and architecture.model_type in heads
@@ -113,6 +122,21 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
     if architecture.model_type in TYPED_ROUTERS and module.name == "router":
         return False
     return module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
+
+
+def left_out(module: Module, storing: Storing) -> int:
+    """Of how many layers a list of a person's own keeps this row from being packed.
+
+    Source: Transformers 5.16.1, ``quantizers_utils.should_convert_module``: what a pattern matches the beginning of, or
+    what ends with it. The list replaces the usual one, on which the head stands (``get_modules_to_not_convert``).
+    """
+    return _left_out(module.path, module.layers, storing.unquantized or ())
+
+
+@lru_cache(maxsize=4096)
+def _left_out(path: str, layers: tuple[int, ...] | None, patterns: tuple[str, ...]) -> int:
+    names = [path] if layers is None else [path.replace("{}", str(layer), 1) for layer in layers]
+    return sum(any(re.match(one, name) or name.endswith(one) for one in patterns) for name in names)
 
 
 def packed(architecture: Architecture, module: Module) -> bool:
@@ -159,6 +183,12 @@ def module_bytes(architecture: Architecture, module: Module, storing: Storing) -
         return module.copies * int8_bytes(rows, module.weight_parameters) + bias
     if not quantizes(architecture, module, storing):
         return itemsize * module.parameters
+    apart = left_out(module, storing)
+    if apart:  # some layers of the row are, some are not
+        layers = module.layers or ()
+        some = [replace(module, layers=layers[:apart]), replace(module, layers=layers[apart:])]
+        rest = module_bytes(architecture, some[1], replace(storing, unquantized=()))
+        return itemsize * some[0].parameters + rest
     if storing.quantization is Quantization.GPTQ:
         inputs, outputs = module.shape
         weight = gptq_bytes(inputs, outputs, architecture.packing or Packing())

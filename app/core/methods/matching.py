@@ -71,7 +71,7 @@ def match(
 ) -> tuple[tuple[Match, ...], tuple[tuple[str, Layers | None], ...]]:
     """The rows that ``targets`` (or ``default`` where it names none) reach, and the modules that hold others.
 
-    A name of a person's own that reaches nothing is refused; PEFT refuses only where none does.
+    A name that reaches nothing is passed over, as PEFT does; ``unmatched`` has those.
 
     Raises:
         InvalidInput: nothing is reached, or a module that holds others where the method takes none.
@@ -84,18 +84,8 @@ def match(
         else:
             finder.take_pattern(pattern_of("target_modules", names))
     else:
-        unmatched = [name for name in names or () if not finder.take_name(name)]
-        if unmatched and targets.modules is not None:
-            allowed = architecture.module_names
-            raise InvalidInput(
-                *(
-                    fault
-                    for name in unmatched
-                    for fault in peft_fault(
-                        "target_modules", "error.target_unmatched", given=name[:200], allowed=allowed
-                    ).errors
-                )
-            )
+        for name in names or ():
+            finder.take_name(name)
     if finder.containers and not takes_containers:
         path = next(iter(finder.containers))
         raise peft_fault("target_modules", "error.peft.container", module=path, allowed=architecture.module_names)
@@ -107,6 +97,14 @@ def match(
         raise peft_fault("target_modules", "error.target_unmatched", given=shown[:200] or "[]", allowed=allowed)
     order = {row_of(module): place for place, module in enumerate(architecture.modules)}
     return tuple(sorted(rows, key=lambda found: order[row_of(found.module)])), containers
+
+
+def unmatched(architecture: Architecture, targets: Targets) -> tuple[str, ...]:
+    """The names of a person's own that reach nothing."""
+    if targets.modules is None or isinstance(targets.modules, str):
+        return ()
+    finder = _Finder(architecture, targets)
+    return tuple(name for name in targets.modules if not finder.take_name(name))
 
 
 class _Finder:

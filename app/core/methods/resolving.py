@@ -19,6 +19,7 @@ from app.core.methods.matching import (
     paths_of,
     pattern_of,
     peft_fault,
+    unmatched,
 )
 from app.core.methods.settings import (
     Bias,
@@ -88,6 +89,7 @@ def _adapter(
         base_parameters=architecture.total_parameters,
         added_parameters=added + frozen,
         buffer_bytes=buffer_bytes,
+        unmatched=unmatched(architecture, targets),
     )
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from app.catalog.library import Catalog
-from app.catalog.models import ModelRow
 from app.core.axolotl.overriding import apply_overrides
 from app.core.axolotl.unmodelled import spreads
 from app.core.errors import InvalidInput, UnknownName
@@ -184,21 +183,15 @@ class Builder:
         """The mended file with its estimate, None where there is none."""
         if checked.estimate is None or checked.mended.config is None:
             return None
-        counted = self.counted_as(checked)
         return Weighed(
             catalog=self.catalog,
             texts=self.texts,
             config=checked.mended.config,
             estimate=checked.estimate,
-            model=self.model if counted is None else counted.config,
+            model=self.model,
             hardware=self.hardware,
             install=self.install,
         )
-
-    def counted_as(self, checked: Checked) -> ModelRow | None:
-        """The catalogue's model that a copy by another name is counted as."""
-        said = next((finding for finding in checked.findings if finding.code == "model_namesake"), None)
-        return self.catalog.models.find(str(said.message.params["id"])) if said is not None else None
 
     def address(self, text: str) -> str | None:
         """The page's address with ``text`` in it, None where that is too long."""
@@ -293,9 +286,7 @@ class Builder:
             mended=checked.mended.text if diff else "",
             memory=weighed.view() if weighed is not None else None,
             no_memory=self.t("check.no_memory") if checked.reading.config is not None else "",
-            wizard=checked.resolved is not None
-            and checked.reading.config is not None
-            and self.counted_as(checked) is None,
+            wizard=checked.resolved is not None and checked.reading.config is not None,
             shared=pack(checked.reading.text) is not None,
         )
 

@@ -151,7 +151,6 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
         ({"lora_target_modules": "all-linear"}, LLAMA, None),
         ({"lora_target_modules": "(unclosed"}, LLAMA, None),
         ({"lora_target_modules": "nothing"}, None, None),
-        ({"lora_target_modules": "nothing", "lora_target_parameters": ["mlp.experts.gate_up_proj"]}, LLAMA, None),
         ({"special_tokens": {"pad_token": "<pad>", "eos_token": "</s>"}}, LLAMA, None),
         ({"tokens": ["<a>"], "peft_trainable_token_indices": [7]}, LLAMA, None),
         ({"tokens": ["<a>"], "lora_modules_to_save": ["embed_tokens", "lm_head"]}, None, None),
@@ -331,3 +330,22 @@ def test_a_share_of_the_steps_to_warm_up_in_is_a_ratio() -> None:
         fix = findings({"warmup_steps": steps})["value_type"].fix
         assert fix is not None
         assert fix.set == fixed
+
+
+@pytest.mark.parametrize(
+    ("changes", "safe"),
+    [
+        ({"optimizer": "lion_pytorch"}, {"optimizer": "lion_32bit"}),
+        ({"optimizer": "AdamW"}, {"optimizer": "adamw_torch"}),
+        ({"optimizer": "adam"}, None),
+        ({"optimizer": "adamw_troch"}, None),
+        ({"lr_scheduler": "Cosine"}, {"lr_scheduler": "cosine"}),
+        ({"lr_scheduler": "cosin"}, None),
+    ],
+)
+def test_only_another_name_of_the_same_is_put_in_its_place_unasked(
+    changes: dict[str, str], safe: dict[str, str] | None
+) -> None:
+    (fix,) = (finding.fix for finding in findings(changes).values() if finding.key in changes)
+    assert fix is not None
+    assert (fix.set if fix.safe else None) == safe

@@ -13,13 +13,16 @@ from app.core.architecture import Architecture
 from app.core.axolotl.rules import check
 from app.core.findings import Effect
 from app.core.hardware import Hardware
-from tests.core.axolotl.examples import AMPERE, HOPPER, schema
+from tests.core.axolotl.examples import AMPERE, HOPPER, architecture, experts, schema
 from tests.core.axolotl.rule_cases import GOOD, GPT2, LLAMA, QLORA, findings
 
 DIFFUSION = {"plugins": ["axolotl.integrations.diffusion.DiffusionPlugin"]}
 NEMO_GYM = {"plugins": ["axolotl.integrations.nemo_gym.NemoGymPlugin"], "nemo_gym_enabled": True}
 INIT = "peft_init_lora_weights"
 
+BESIDE = {"lora_target_modules": ["c_proj"]}
+FUSED = {"lora_target_parameters": ["mlp.experts.down_proj"], "lora_dropout": 0.0}
+WITH_EXPERTS = architecture("qwen3_moe", extra=(experts(),), experts=4)
 RELORA = {"relora": True, "jagged_restart_steps": 9, "lora_target_modules": ["c_attn"]}
 
 CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None, str, Effect], ...] = (
@@ -55,6 +58,24 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
         None,
         "lora_target_modules",
         Effect.MISLEADS,
+    ),
+    ("targets_some", BESIDE | {"lora_target_linear": True}, LLAMA, None, "lora_target_modules", Effect.MISLEADS),
+    ("targets_some", BESIDE | FUSED, WITH_EXPERTS, None, "lora_target_modules", Effect.MISLEADS),
+    (
+        "targets_some",
+        {"lora_target_modules": "nothing"} | FUSED,
+        WITH_EXPERTS,
+        None,
+        "lora_target_modules",
+        Effect.MISLEADS,
+    ),
+    (
+        "targets_pattern",
+        {"lora_target_modules": "nothing"} | FUSED,
+        LLAMA,
+        None,
+        "lora_target_modules",
+        Effect.FAILS_AT_RUN,
     ),
     (
         "saved_modules_missing",

@@ -18,7 +18,8 @@ from app.core.memory.optimizer_forms import FORMS, Trained, form_of
 from app.core.memory.optimizers import state_bytes, step_temporary_bytes, step_within
 from app.core.memory.pairs import Pairs, pairs_of, step_bytes
 from app.core.memory.within import Within, within
-from app.core.run_reader import OPTIMIZERS, read_run
+from app.core.optimizer_names import OPTIMIZERS
+from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import DATA, estimated, recorded, static_bytes
 from tests.core.memory.test_switches import FLASH, LORA, SHAPE, of
 

@@ -177,3 +177,13 @@ def test_a_run_knows_its_method() -> None:
     assert run.method is Method.PEFT
     assert run.virtual_tokens == 7
     assert read_run({"adapter": "ia3"}).virtual_tokens == read_run({}).virtual_tokens == 0
+
+
+def test_a_target_that_matches_nothing_is_passed_over_where_another_matches() -> None:
+    """PEFT 0.20 stops only where none does."""
+    settings = {"feedforward_modules": []}
+    some, one = (
+        resolve_peft(describe(LLAMA), read_method(PeftType.IA3, {"target_modules": names} | settings))
+        for names in (["k_proj", "c_attn"], ["k_proj"])
+    )
+    assert (some.unmatched, some.modules) == (("c_attn",), one.modules)

@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 
 import torch
 from torch import nn
+from transformers.quantizers.quantizers_utils import should_convert_module
 
 BLOCK, BLOCK2 = 64, 256
 
@@ -188,11 +189,20 @@ def install() -> None:
 
 
 def quantize(
-    model: nn.Module, keep: set[str], bits: int, nested: bool = True, compute_dtype: torch.dtype = torch.bfloat16
+    model: nn.Module,
+    keep: set[str],
+    bits: int,
+    nested: bool = True,
+    compute_dtype: torch.dtype = torch.bfloat16,
+    skip: list[str] | None = None,
 ) -> None:
-    """Replace every nn.Linear (its subclasses not: FalconLinear stays) and Conv1D whose path does not end in one of `keep`, as Transformers' bnb integration does."""
+    """Replace every nn.Linear (its subclasses not: FalconLinear stays) and Conv1D whose path does not end in one of `keep`, as Transformers' bnb integration does.
+
+    `skip` is a list of the configuration's own, which takes the place of `keep` and is read by Transformers' own function.
+    """
     for path, module in list(model.named_modules()):
-        if (type(module) is nn.Linear or type(module).__name__ == "Conv1D") and path.rsplit(".", 1)[-1] not in keep:
+        left = path.rsplit(".", 1)[-1] in keep if skip is None else not should_convert_module(path, skip)
+        if (type(module) is nn.Linear or type(module).__name__ == "Conv1D") and not left:
             parent = model.get_submodule(path.rpartition(".")[0])
             new = Linear4bit(module, compute_dtype, nested) if bits == 4 else Linear8bitLt(module)
             setattr(parent, path.rpartition(".")[2], new)

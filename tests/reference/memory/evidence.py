@@ -35,6 +35,7 @@ RECORDINGS: Mapping[str, str] = {
     "relora": "ReLoRA from its first restart on",
     "shown": "models in which one trait decides",
     "offloaded_losses": "losses under activation offloading",
+    "skipped_modules": "4-bit bases of which a list keeps some linears unpacked",
     "offloaded_fp16": "activation offloading without autocast",
     "pure_half": "weights in fp16 without autocast",
     "every_layers": "every n-th layer checkpointed",

@@ -191,6 +191,7 @@ class Simulation:
                 4,
                 given.get("bnb_4bit_use_double_quant", True),
                 getattr(torch, computing) if isinstance(computing, str) else computing,
+                given.get("llm_int8_skip_modules"),
             )
         elif cfg.get("load_in_8bit"):
             bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)

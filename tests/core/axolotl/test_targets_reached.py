@@ -1,0 +1,81 @@
+"""Experts and towers that are reached by keys that do not name them, with how much trains there."""
+
+from typing import Any
+
+import pytest
+
+from app.core.architecture import Architecture, Kind, Module, Part
+from app.core.architectures import describe
+from app.core.findings import Effect, Finding
+from tests.core.axolotl.examples import architecture
+from tests.core.axolotl.rule_cases import VISION, findings
+
+SHAPE: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 320}
+EXPERTS = {"moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2}
+QWEN3_MOE = describe({"model_type": "qwen3_moe", "num_key_value_heads": 2, **SHAPE, **EXPERTS})
+GLM4_MOE = describe(
+    {
+        "model_type": "glm4_moe",
+        "num_key_value_heads": 2,
+        "intermediate_size": 96,
+        "moe_intermediate_size": 32,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_shared_experts": 1,
+        "first_k_dense_replace": 1,
+        **SHAPE,
+    }
+)
+EVERY = {"lora_target_modules": None, "lora_target_linear": True}
+ALL = {"lora_target_modules": "all-linear"}
+
+
+def said(changes: dict[str, Any], model: Architecture, what: str) -> Finding | None:
+    """The finding on what is reached."""
+    found = findings({"lora_r": 8, "lora_dropout": 0.0} | changes, model)
+    return found.get(f"targets_{what}_counted") or found.get(f"targets_{what}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "model", "key"),
+    [
+        (ALL, QWEN3_MOE, "lora_target_modules"),
+        (EVERY, GLM4_MOE, "lora_target_linear"),
+        (ALL, GLM4_MOE, "lora_target_modules"),
+    ],
+)
+def test_experts_are_counted(changes: dict[str, Any], model: Architecture, key: str) -> None:
+    finding = said(changes, model, "experts")
+    assert finding is not None
+    assert (finding.key, finding.effect) == (key, Effect.MISLEADS)
+    layers = sum(module.copies for module in model.modules if module.path.endswith(".experts.down_proj"))
+    each = 2 * 8 * (64 + 2 * 32) + 8 * (32 + 64)  # gate and up are one parameter, at r for each
+    assert finding.message.params["count"] == layers * 4 * each
+    assert finding.fix is not None
+    assert finding.fix.set == {"lora_target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    assert finding.fix.unset == (("lora_target_linear",) if key == "lora_target_linear" else ())
+
+
+def test_every_linear_passes_over_experts_whose_names_no_linear_has() -> None:
+    assert said(EVERY, QWEN3_MOE, "experts") is None
+
+
+@pytest.mark.parametrize("changes", [EVERY, ALL])
+def test_towers_are_counted(changes: dict[str, Any]) -> None:
+    finding = said(changes, VISION, "towers")
+    assert finding is not None
+    assert finding.message.params["count"] == 2 * (8 + 8) * 8
+
+
+@pytest.mark.parametrize("broken", [{"lora_r": "x"}, {"lora_modules_to_save": ["("]}])
+def test_what_cannot_be_resolved_is_said_without_a_count(broken: dict[str, Any]) -> None:
+    finding = said(ALL | broken, VISION, "towers")
+    assert finding is not None
+    assert "count" not in finding.message.params
+
+
+def test_linears_that_are_called_by_numbers_stop_the_run_before_towers_are_reached() -> None:
+    numbered = Module(path="vision.merger.0", kind=Kind.LINEAR, shape=(8, 8), part=Part.VISION)
+    model = architecture("gemma3", extra=(numbered,))
+    assert said(EVERY, model, "towers") is None
+    assert "targets_numbered" in findings(EVERY, model)
