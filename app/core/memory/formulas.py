@@ -29,8 +29,12 @@ COUNTED = frozenset(("states", "state_halves", "state_scales", "sides", "step_co
 """Of what there may be several of each value: how many stands in front."""
 WHOLE = frozenset(("filling", "step_work"))
 """What is bytes and no values."""
+IDS = 64
+"""Bytes that may stand beside a table of the vocabulary: a count, a mean."""
 FEW = 100
 """A token's bytes are a multiple of a width but for a few (ids, sums): less than one in so many of it."""
+WIDE = 8
+"""The same beside the inputs of layers: ids, and sines and cosines of each token's position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +95,20 @@ class Formulas:
         yield from _summed([("idle", 1, idle, itemsize)])
 
     def gradients(self) -> Iterator[Summand]:
-        """One for each value that trains; in the middle of a backward, of those that have theirs."""
-        size = self.top.sizes[GRADIENTS]
+        """One for each value that trains; in the middle of a backward, less those that are still to come."""
+        size, there = self.top.sizes[GRADIENTS], self.stepping.gradients
         itemsizes = {tensor.itemsize for tensor in self.tensors}
-        if size == self.stepping.gradients:
-            yield from _summed(_values(self.tensors, "gradients"))
-        elif len(itemsizes) == 1 and not size % (itemsize := min(itemsizes)):
+        if not size:
+            return
+        if len(itemsizes) == 1 and not size % (itemsize := min(itemsizes)):
             yield from _summed([("gradients", 1, size // itemsize, itemsize)])
+            return
+        yield from _summed(_values(self.tensors, "gradients"))
+        coming = [t for t in self.tensors if t.elements * t.itemsize == there - size]
+        if coming:
+            yield Summand(code="gradients_to_come", factors=(-coming[0].elements, coming[0].itemsize))
         else:
-            yield from self.polynomial(self.top.slots[GRADIENTS])
+            yield from _bytes("gradients_apart", size - there)
 
     def states(self) -> Iterator[Summand]:
         """The optimizer's, less those that are on the host."""
@@ -111,9 +120,7 @@ class Formulas:
         yield from _summed(pieces)
         yield from _bytes("frozen_states", self.outline.frozen_states)
         if rest is not None:
-            yield from _summed(
-                [(f"resting_{code}", times, values, each) for code, times, values, each in self._states_of(rest)]
-            )
+            yield from _summed(self._states_of(rest), "resting")
         yield from _bytes("states_on_host", -self.stepping.on_host)
 
     def _states_of(self, trained: Sizes) -> tuple[Piece, ...]:
@@ -147,12 +154,17 @@ class Formulas:
                 if of_words:
                     yield Summand(code=f"{code}_words", factors=(of_words, self.architecture.vocab_size, *factors))
             elif held == "before" and code == "tokens" and self.run.checkpointing is not Checkpointing.OFF:
-                wide, rest = self._apart(each, self.architecture.hidden_size * self.itemsize)
+                wide, rest = self._apart(each, self.architecture.hidden_size * self.itemsize, WIDE)
                 if wide:
                     sides = (wide, self.architecture.hidden_size, self.itemsize)
                     yield Summand(code="widths", factors=(*sides, *factors), held=held)
             if rest:
                 yield Summand(code=code, factors=(rest, *factors), held=held)
+        table = self.architecture.vocab_size * self.architecture.hidden_size
+        if once >= table and once % table < IDS:
+            matrix = (self.architecture.vocab_size, self.architecture.hidden_size)
+            yield Summand(code="table", factors=(once // table, *matrix), held=held)
+            once %= table
         if once:
             yield Summand(code="once", factors=(once,), held=held)
 
@@ -171,10 +183,10 @@ class Formulas:
             yield name, products.get(code, (value,))
 
     @staticmethod
-    def _apart(each: int, width: int) -> tuple[int, int]:
+    def _apart(each: int, width: int, few: int = FEW) -> tuple[int, int]:
         """How often ``width`` is in there, and what else; all is something else where that is more than a few bytes."""
         times, rest = divmod(each, width)
-        return (times, rest) if rest * FEW < width else (0, each)
+        return (times, rest) if rest * few < width else (0, each)
 
 
 def _values(tensors: Iterable[Trained], code: str) -> list[Piece]:
@@ -198,6 +210,4 @@ def _summed(pieces: Iterable[Piece], held: str = "") -> Iterator[Summand]:
         if code.endswith("halves"):
             yield Summand(code=code, factors=(*often, 2 * values), divisor=2, held=held)
         else:
-            yield Summand(
-                code=code, factors=(*often, values, *((each,) if each > 1 or code not in WHOLE else ())), held=held
-            )
+            yield Summand(code=code, factors=(*often, values) if code in WHOLE else (*often, values, each), held=held)
