@@ -11,9 +11,11 @@ from app.core.estimate import Estimate, Memory, RuleOfThumb, Time
 from app.core.findings import Effect, Finding, Fix, gravest
 from app.core.plan import Advice, Change, Decision, Plan
 from app.core.prices import Knob, Knobs
+from app.core.summand import formula
 from app.services.checking import Checked, plain
 from app.services.comparing import Compared
 from app.services.fitting import Fit, Found, Grid
+from app.services.telling import told
 from app.services.verdicts import targets_of
 from app.texts import Texts
 
@@ -148,6 +150,18 @@ def _memory(memory: Memory, texts: Texts) -> dict[str, Any]:
                 "label": texts.text(f"term.{term.code}"),
                 "bytes": term.bytes,
                 "explanation": texts.render(term.explanation),
+                "sharded": term.sharded,
+                "formula": formula(memory.formulas[term.code]),
+                "parts": [
+                    {
+                        "part": summand.code,
+                        "label": told(summand, texts),
+                        "formula": summand.formula,
+                        "bytes": summand.bytes,
+                    }
+                    for summand in memory.formulas[term.code]
+                ],
+                "source": term.source,
             }
             for term in memory.breakdown
         ],

@@ -1,5 +1,6 @@
 """The answer to "how much will it take": counts, memory by term, verdict and findings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -8,6 +9,7 @@ from typing import Protocol
 from app.core.architecture import Architecture
 from app.core.findings import Finding
 from app.core.messages import Message
+from app.core.summand import Summand
 
 
 class Phase(StrEnum):
@@ -50,13 +52,15 @@ def badge(judged: Judged) -> Verdict:
 class Term:
     """One part of the peak. ``code`` is stable (``weights``); ``explanation`` holds this model's numbers.
 
-    ``sharded`` tells whether sharding over several GPUs would divide it.
+    ``sharded`` tells whether sharding over several GPUs (FSDP, DeepSpeed's ZeRO) would divide it; ``source`` what its
+    formula was written from.
     """
 
     code: str
     bytes: int
     explanation: Message
     sharded: bool = False
+    source: str = ""
 
 
 class Itemised(Protocol):
@@ -64,6 +68,9 @@ class Itemised(Protocol):
 
     def terms(self) -> tuple[Term, ...]:
         """All of it."""
+
+    def formulas(self) -> Mapping[str, tuple[Summand, ...]]:
+        """By a term's code what its bytes are the sum of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +95,11 @@ class Memory:
     def breakdown(self) -> tuple[Term, ...]:
         """What lives at the peak, term by term."""
         return self.itemised.terms()
+
+    @cached_property
+    def formulas(self) -> Mapping[str, tuple[Summand, ...]]:
+        """By a term's code what its bytes are the sum of, with this model's numbers; made when it is asked for."""
+        return self.itemised.formulas()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,15 @@ class ModuleCount(_Answer):
     formula: str = Field(description="The count of one instance with its numbers filled in.")
 
 
+class TermPart(_Answer):
+    """One product of a term's formula."""
+
+    part: str = Field(description="What the numbers are; stable, the same in every language.")
+    label: str = Field(description="The same in words, in the order of the numbers.")
+    formula: str
+    bytes: int = Field(description="The product; negative where something is taken off, such as what is paged.")
+
+
 class Term(_Answer):
     """One part of the peak."""
 
@@ -73,6 +82,12 @@ class Term(_Answer):
     label: str
     bytes: int
     explanation: str
+    sharded: bool = Field(
+        description="Whether FSDP or DeepSpeed's ZeRO-3 would divide it among GPUs; the others each card holds whole."
+    )
+    formula: str = Field(description="With this model's numbers, in integers: it comes to bytes exactly.")
+    parts: list[TermPart] = Field(description="The formula product by product; sums to bytes exactly.")
+    source: str = Field(description="What the formula was written from; versions are in docs/accuracy.md.")
 
 
 class Memory(_Answer):

@@ -3,9 +3,11 @@
 import unicodedata
 from functools import lru_cache
 
-from app.core.estimate import Estimate, Memory, Phase
+from app.core.estimate import Estimate, Memory, Phase, Term
+from app.core.summand import Summand
+from app.services.telling import told
 from app.texts import Texts
-from app.web.contexts import MemoryBar, Segment
+from app.web.contexts import FormulaView, MemoryBar, Segment
 
 NARROW_PX = 560
 """The bar's width from which on its parts are labelled; the stylesheet hides the labels on a narrower one."""
@@ -26,14 +28,17 @@ FILLS = (
 """Which fill of the stylesheet each part has, always the same one, so that two plans compare at a glance."""
 
 
-def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
-    """Draw ``estimate``. The last part is what the process takes beyond the allocator's peak."""
+def memory_bar(estimate: Estimate, texts: Texts, *, spread: bool = False) -> MemoryBar:
+    """Draw ``estimate``. The last part is what the process takes beyond the allocator's peak.
+
+    Of a run that is ``spread`` over GPUs, terms that shrink with them are marked.
+    """
     memory = estimate.memory
     capacity = estimate.capacity_bytes or memory.process_bytes
     low, high = memory.range_bytes
     scale = max(capacity, memory.process_bytes, high) * MARGIN / 100
 
-    segments = memory_segments(estimate, scale, texts)
+    segments = memory_segments(estimate, scale, texts, spread=spread)
     over = max(0, memory.process_bytes - capacity)
     return MemoryBar(
         segments=segments,
@@ -55,12 +60,34 @@ def memory_bar(estimate: Estimate, texts: Texts) -> MemoryBar:
             capacity_bytes=capacity,
             parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
         ),
+        formulas=tuple(
+            _formula_view(term, memory.formulas[term.code], texts) for term in memory.breakdown if term.bytes
+        ),
     )
 
 
-def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Segment, ...]:
-    """The parts of ``estimate`` side by side; ``scale`` is the bytes of one per cent of the drawing's width."""
+def _formula_view(term: Term, summands: tuple[Summand, ...], texts: Texts) -> FormulaView:
+    """One term's products, a line each."""
+    lines: list[tuple[str, str]] = []
+    for summand in summands:
+        sign = "− " if summand.bytes < 0 else "+ " if lines else ""
+        lines.append((sign + summand.formula.removeprefix("−"), told(summand, texts)))
+    return FormulaView(
+        label=texts.text(f"term.{term.code}"),
+        products=tuple(lines),
+        total=texts.text("formulas.total", size_bytes=term.bytes),
+        sharded=texts.text("formulas.sharded" if term.sharded else "formulas.replicated"),
+        source=texts.text("formulas.source", source=term.source),
+    )
+
+
+def memory_segments(estimate: Estimate, scale: float, texts: Texts, *, spread: bool = False) -> tuple[Segment, ...]:
+    """The parts of ``estimate`` side by side; ``scale`` is the bytes of one per cent of the drawing's width.
+
+    Of a run that is ``spread`` over GPUs they say whether they are sharded.
+    """
     memory = estimate.memory
+    sharded = {term.code for term in memory.breakdown if term.sharded and spread}
     parts = [
         (term.code, texts.text(f"term.{term.code}"), term.bytes, texts.render(term.explanation))
         for term in memory.breakdown
@@ -89,6 +116,7 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts) -> tuple[Seg
                 roomy=has_room(gib(size, texts), size / scale),
                 share=texts.text("web.percent", share=100 * size / memory.process_bytes),
                 explanation=explanation,
+                sharded=texts.text("formulas.sharded") if code in sharded else "",
             )
         )
         start += size

@@ -76,6 +76,23 @@ def test_an_estimate_adds_up(client: TestClient) -> None:
     assert sum(row["trainable_parameters"] for row in estimate["modules"]) == estimate["trainable_parameters"]
 
 
+@pytest.mark.parametrize("language", ["en", "my"])
+def test_each_term_has_its_formula(client: TestClient, language: str) -> None:
+    """Its products sum to it; what they are is said in the reader's language, and which terms are sharded."""
+    memory = posted(client, f"/estimate?lang={language}", {"config": QLORA})["memory"]
+    for term in memory["breakdown"]:
+        assert sum(part["bytes"] for part in term["parts"]) == term["bytes"], term["term"]
+        assert term["formula"] == (" + ".join(part["formula"] for part in term["parts"]) or "0")
+        assert term["source"]
+        assert "summand." not in str(term)
+    assert [term["term"] for term in memory["breakdown"] if term["sharded"]] == [
+        "weights",
+        "adapter",
+        "gradients",
+        "optimizer",
+    ]
+
+
 def test_without_hardware_nothing_is_said_of_fitting(client: TestClient) -> None:
     """Nulls, not guesses."""
     estimate = posted(client, "/estimate", {"config": QLORA})

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from app.core.memory.optimizer_forms import FULL, Family, OptimizerForm, Scratch, Storage, Trained
+from app.core.memory.pieces import Piece, total
 from app.core.units import ceil_div
 
 SMALL_TENSOR = 4096
@@ -28,23 +29,25 @@ def gradient_bytes(trained: Iterable[Trained]) -> int:
     return sum(tensor.bytes for tensor in trained)
 
 
-def _stored(tensor: Trained, storage: Storage) -> int:
-    """One state of one tensor."""
+def _stored(tensor: Trained, storage: Storage, times: int) -> tuple[Piece, ...]:
+    """So many states of one tensor."""
     n = tensor.elements
     match storage:
         case Storage.OWN:
-            return n * tensor.itemsize
+            return (("states", times, n, tensor.itemsize),)
         case Storage.FULL:
-            return n * FULL
+            return (("states", times, n, FULL),)
         case Storage.FLASH_8BIT:
-            return n + 2 * ceil_div(n, FLASH_GROUP)
+            return ("states", times, n, 1), ("state_scales", times, ceil_div(n, FLASH_GROUP), 2)
         case Storage.BNB_8BIT:
-            plain = tensor.wide or n < SMALL_TENSOR
-            return FULL * n if plain else n + FULL * ceil_div(n, BLOCK)
+            if tensor.wide or n < SMALL_TENSOR:
+                return (("states", times, n, FULL),)
+            return ("states", times, n, 1), ("state_scales", times, ceil_div(n, BLOCK), FULL)
         case Storage.TORCHAO_8BIT | Storage.TORCHAO_4BIT:
             if not _coded(n):
-                return n * tensor.itemsize
-            return (n if storage is Storage.TORCHAO_8BIT else ceil_div(n, 2)) + FULL * n // BLOCK
+                return (("states", times, n, tensor.itemsize),)
+            coded = ("states", times, n, 1) if storage is Storage.TORCHAO_8BIT else ("state_halves", times, n // 2, 1)
+            return coded, ("state_scales", times, n // BLOCK, FULL)
         case _:
             assert_never(storage)
 
@@ -61,50 +64,65 @@ def _low_rank(tensor: Trained, rank: int) -> tuple[int, int]:
     return kept * long, kept * short
 
 
-def _of_one(tensor: Trained, form: OptimizerForm, rank: int) -> int:
+def _of_one(tensor: Trained, form: OptimizerForm, rank: int) -> tuple[Piece, ...]:
     """All states of one tensor."""
-    n, shape = tensor.elements, tensor.shape
+    n, shape, own = tensor.elements, tensor.shape, tensor.itemsize
     flat = len(shape) < 2
     match form.family:
         case Family.FACTORED | Family.FUSED_FACTORED:
-            return FULL * (n if flat else n // shape[-1] + n // shape[-2])
+            return (("states", 1, n, FULL) if flat else ("sides", 1, n // shape[-1] + n // shape[-2], FULL),)
         case Family.PROJECTED_FACTORED:
             if flat or not tensor.targeted:
-                return FULL * (n if flat else sum(shape))
+                return (("states", 1, n, FULL) if flat else ("sides", 1, sum(shape), FULL),)
             short, long = min(shape), max(shape)
             kept = min(rank, short)
-            return FULL * (kept * short + kept + long)
+            return ("projections", 1, kept * short, FULL), ("sides", 1, kept + long, FULL)
         case Family.CONFIDENCE:
-            return FULL * (2 * n if flat else n + 2 * sum(shape))
+            if flat:
+                return (("states", 2, n, FULL),)
+            return ("states", 1, n, FULL), ("sides", 2, sum(shape), FULL)
         case Family.FUSED:
-            return 0
+            return ()
         case Family.PROJECTED_IN_PLACE if tensor.targeted and not flat:
             low, projection = _low_rank(tensor, rank)
-            states = form.states * _stored(replace(tensor, elements=low, wide=False), form.storage)
+            states = _stored(replace(tensor, elements=low, wide=False), form.storage, form.states)
             if not form.coded_projection:
-                return states + projection * tensor.itemsize
+                return *states, ("projections", 1, projection, own)
             groups = ceil_div(projection, PROJECTION_GROUP)
-            return states + projection + tensor.itemsize * (2 * groups + min(shape))
+            return *states, ("projections", 1, projection, 1), ("groups", 1, 2 * groups + min(shape), own)
         case Family.PROJECTED if tensor.targeted and not flat:
             short, long = min(shape), max(shape)
             kept = min(rank, short)
-            return tensor.itemsize * kept * (form.states * long + short)
+            return ("states", form.states, kept * long, own), ("projections", 1, kept * short, own)
         case Family.MUON if not tensor.matrix:
-            return 0 if flat else 2 * n * tensor.itemsize
+            return () if flat else (("states", 2, n, own),)
         case Family.DION:
             square = min(shape) ** 2 if tensor.matrix else n
-            return (n + square) * tensor.itemsize
+            return ("states", 1, n, own), ("squares" if tensor.matrix else "states", 1, square, own)
         case Family.SINKHORN if len(shape) > 1 and tensor.untold:
-            return 0
-    more = n * tensor.itemsize if form.compensated and tensor.itemsize == 2 else 0
-    more += n if form.corrected and tensor.itemsize == 2 else 0
-    stored = replace(tensor, wide=False) if form.narrow else tensor
-    return form.states * _stored(stored, form.storage) + more
+            return ()
+    pieces = _stored(replace(tensor, wide=False) if form.narrow else tensor, form.storage, form.states)
+    if own == 2 and form.compensated:
+        pieces += (("compensation", 1, n, own),)
+    if own == 2 and form.corrected:
+        pieces += (("compensation", 1, n, 1),)
+    return pieces
+
+
+def state_pieces(trained: Iterable[Trained], form: OptimizerForm, *, rank: int = DEFAULT_RANK) -> tuple[Piece, ...]:
+    """Optimizer states of all trained tensors, on the device or not, product by product."""
+    return tuple(
+        [
+            (code, times, tensor.copies * count, each)
+            for tensor in trained
+            for code, times, count, each in _of_one(tensor, form, rank)
+        ]
+    )
 
 
 def state_bytes(trained: Iterable[Trained], form: OptimizerForm, *, rank: int = DEFAULT_RANK) -> int:
-    """Optimizer states of all trained tensors, on the device or not."""
-    return sum(tensor.copies * _of_one(tensor, form, rank) for tensor in trained)
+    """All of them."""
+    return total(state_pieces(trained, form, rank=rank))
 
 
 PAGED_FROM = 100_000
@@ -126,41 +144,56 @@ def host_bytes(trained: Iterable[Trained], form: OptimizerForm) -> int:
 
 
 def step_temporary_bytes(trained: Iterable[Trained], form: OptimizerForm, *, rank: int = DEFAULT_RANK) -> int:
-    """What the step holds at its most, beside states and gradients.
+    """What the step holds at its most, beside states and gradients."""
+    return total(step_pieces(trained, form, rank=rank))
+
+
+def step_pieces(trained: Iterable[Trained], form: OptimizerForm, *, rank: int = DEFAULT_RANK) -> tuple[Piece, ...]:
+    """The same, product by product.
 
     Forms that work on a group at once hold copies of it; the others copies of one tensor, and some of the one before.
     """
     tensors = tuple(trained)
     if form.family in (Family.MUON, Family.DION, Family.SINKHORN):
-        return _matrix_scratch(tensors, form.family)
+        return (("work", 1, _matrix_scratch(tensors, form.family), 1),)
     if form.family is Family.PROJECTED_IN_PLACE:
-        return _in_place_scratch(tensors, form, rank)
+        return (("work", 1, _in_place_scratch(tensors, form, rank), 1),)
     if form.scratch is Scratch.NONE:
-        return 0
+        return ()
     if form.scratch is Scratch.FOREACH:
-        groups: dict[tuple[bool, bool], dict[int, int]] = {}
-        for tensor in tensors:
-            apart = form.named_groups and tensor.named
-            types = groups.setdefault((tensor.decays, apart), {})
-            itemsize = 0 if form.mixed else tensor.itemsize
-            types[itemsize] = types.get(itemsize, 0) + tensor.bytes
-        # one list of the types before is there until the loop's name is bound to the next
-        more = form.scratch_copies - 1
-        return max([more * max(types.values()) + sum(types.values()) for types in groups.values()], default=0)
+        return _foreach(tensors, form)
     if form.scratch is Scratch.COMPILED:
-        return max((_compiled(tensor, form.scratch_copies) for tensor in tensors), default=0)
+        return max((_compiled(tensor, form.scratch_copies) for tensor in tensors), key=total, default=())
     if form.scratch is Scratch.IN_TURN:
         return _in_turn(tensors, form.scratch_copies, form.spared_copies)
     sizes = sorted(
-        ((t.elements * (FULL if form.scratch is Scratch.EACH_FULL else t.itemsize), t) for t in tensors),
-        key=lambda pair: -pair[0],
+        ((t.elements, FULL if form.scratch is Scratch.EACH_FULL else t.itemsize, t) for t in tensors),
+        key=lambda found: -found[0] * found[1],
     )
     if not sizes:
-        return 0
-    largest, tensor = sizes[0]
-    following = largest if tensor.copies > 1 else next((size for size, _ in sizes[1:]), 0)
+        return ()
+    n, each, tensor = sizes[0]
+    following = (n, each) if tensor.copies > 1 else next(((size, of) for size, of, _ in sizes[1:]), (0, each))
     copies = form.scratch_copies + (form.half_more if tensor.itemsize == 2 else 0)
-    return copies * largest + form.before * following
+    return ("copies", copies, n, each), ("copies", form.before, *following)
+
+
+def _foreach(tensors: tuple[Trained, ...], form: OptimizerForm) -> tuple[Piece, ...]:
+    """Copies of the parameter group that takes the most.
+
+    One list of the types before is there until the loop's name is bound to the next.
+    """
+    groups: dict[tuple[bool, bool], dict[int, int]] = {}
+    for tensor in tensors:
+        types = groups.setdefault((tensor.decays, form.named_groups and tensor.named), {})
+        each = 1 if form.mixed else tensor.itemsize
+        types[each] = types.get(each, 0) + tensor.bytes // each
+    found = []
+    for types in groups.values():
+        lists = [("copies", 1, values, each) for each, values in types.items()]
+        _, _, values, each = max(lists, key=lambda one: one[2] * one[3])
+        found.append((*lists, ("copies", form.scratch_copies - 1, values, each)))
+    return max(found, key=total, default=())
 
 
 def step_within(tensor: Trained, form: OptimizerForm, *, rank: int = DEFAULT_RANK) -> tuple[int, int]:
@@ -205,13 +238,13 @@ def _coded(elements: int) -> bool:
     return elements >= SMALL_TENSOR and elements % BLOCK == 0
 
 
-def _compiled(tensor: Trained, copies: int) -> int:
+def _compiled(tensor: Trained, copies: int) -> tuple[Piece, ...]:
     """What torchao's compiled step holds for one tensor."""
     n = tensor.elements
-    return FULL * (copies * n + 2 * n // BLOCK) if _coded(n) else 0
+    return (("copies", copies, n, FULL), ("scales", 2, n // BLOCK, FULL)) if _coded(n) else ()
 
 
-def _in_turn(tensors: tuple[Trained, ...], copies: int, spared: int) -> int:
+def _in_turn(tensors: tuple[Trained, ...], copies: int, spared: int) -> tuple[Piece, ...]:
     """Copies in fp32 of one tensor, beside the last one of the tensor before it in the same group.
 
     Tensors are in the model's order, alike ones merged: those of several rows follow their like.
@@ -219,13 +252,13 @@ def _in_turn(tensors: tuple[Trained, ...], copies: int, spared: int) -> int:
     live until they are bound anew.
     """
     last: dict[bool, int] = {}
-    most = 0
+    most: tuple[Piece, ...] = ()
     for tensor in tensors:
-        size = tensor.elements * FULL
+        n = tensor.elements
         own = copies if tensor.itemsize < FULL else copies - spared
-        before = max(last.get(tensor.decays, 0), size if tensor.alike > 1 else 0)
-        most = max(most, own * size + before)
-        last[tensor.decays] = size
+        before = max(last.get(tensor.decays, 0), n if tensor.alike > 1 else 0)
+        most = max(most, (("copies", own, n, FULL), ("copies", 1, before, FULL)), key=total)
+        last[tensor.decays] = n
     return most
 
 
@@ -243,7 +276,7 @@ def _matrix_scratch(tensors: tuple[Trained, ...], family: Family) -> int:
         if not (tensor.untold and len(tensor.shape) > 1 if family is Family.SINKHORN else tensor.matrix):
             size = 0 if len(tensor.shape) < 2 else 2 * n * itemsize
             if family is Family.SINKHORN:
-                size = _compiled(tensor, 2)
+                size = total(_compiled(tensor, 2))
             elif family is Family.MUON and size:
                 size += 2 * last
         elif family is Family.MUON:

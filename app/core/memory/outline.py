@@ -43,10 +43,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Top:
-    """A moment on its base: packed bytes by slot."""
+    """A moment on its base: packed bytes by slot, and the base's own activations of them."""
 
     phase: Phase
     slots: tuple[int, ...]
+    below: int
 
     @classmethod
     def of(cls, phase: Phase, moment: Moment, base: Base) -> "Top":
@@ -55,7 +56,7 @@ class Top:
         slots[GRADIENTS] += base.gradients
         slots[ACTIVATIONS] += base.activations
         slots[WEIGHTS] += base.weights
-        return cls(phase=phase, slots=tuple(slots))
+        return cls(phase=phase, slots=tuple(slots), below=base.activations)
 
 
 Row: TypeAlias = tuple[Coefficients, Top]
@@ -64,12 +65,16 @@ Row: TypeAlias = tuple[Coefficients, Top]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """The highest moment in bytes: of which phase, and its slots as they are at these lengths."""
+    """The highest moment in bytes: of which phase, and its slots as they are at these lengths.
+
+    Of the activations ``below`` were there before it: packed, as the slots are.
+    """
 
     bytes: int
     phase: Phase
     slots: tuple[int, ...]
     lengths: Lengths
+    below: int = 0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -96,7 +101,7 @@ class Heights:
         ]
         most = max(sizes)
         top = self.tops[sizes.index(most)]
-        return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths)
+        return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths, below=top.below)
 
 
 def _written_out(group: Group) -> Iterator[Row]:
@@ -145,6 +150,8 @@ class Outline:
     """Bytes of states that an optimizer keeps of weights that do not train."""
     left: int
     """Packed bytes of what a backward leaves, which the optimizer's step finds."""
+    unpacked: int
+    """Of ``weights``, bytes by which merged ones are larger than they were packed."""
 
 
 def ends(bases: Iterable[Base]) -> list[Base]:

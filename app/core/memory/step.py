@@ -178,9 +178,9 @@ class Step:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
         waiting = sum(self.moving.sizes) if self.moving else 0
         weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
-        weights += unpacked_bytes(self.architecture, self.run, self.adapter, self.kernels)
+        unpacked = unpacked_bytes(self.architecture, self.run, self.adapter, self.kernels)
         return Outline(
-            weights=weights + reference_bytes(self.architecture, self.run),
+            weights=weights + unpacked + reference_bytes(self.architecture, self.run),
             loading=load_bytes(self.architecture, self.run),
             trained=sizes_of(
                 self.architecture, merged(self.trained), pairs_of(self.adapter, factor_itemsize(self.run))
@@ -192,6 +192,7 @@ class Step:
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
             left=self.stack.left,
+            unpacked=unpacked,
         )
 
     def on_host(self) -> int:

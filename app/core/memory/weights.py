@@ -10,12 +10,14 @@ they were saved, whatever the model loads in (gptqmodel 7, ``nn_modules/qlinear`
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.core.architecture import Architecture, Kind, Module, Packing, Part
 from app.core.axolotl.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.kept import kept
+from app.core.memory.pieces import Piece, total
 from app.core.run import Loss, Method, Quantization, Run
 from app.core.units import ceil_div, round_up
 
@@ -38,33 +40,58 @@ TYPED_ROUTERS = frozenset(("llama4", "llama4_text", "phimoe"))
 K_BIT = frozenset((Quantization.NF4, Quantization.INT8, Quantization.FP32_UPCAST))
 
 
-def nf4_bytes(parameters: int, *, nested: bool = True) -> int:
-    """One NF4 weight: half a byte each and its statistics, fp32 per block of 64 or a byte with double quantisation.
+def _filled(copies: int, pieces: Iterable[Piece], tables: int = 0) -> tuple[Piece, ...]:
+    """Buffers of so many weights, each filled up to the allocator's steps, and tables of one step each."""
+    found, filling = [], 0
+    for code, times, values, each in pieces:
+        found.append((code, times, copies * values, each))
+        size = times * values * each
+        filling += round_up(size, GRANULE) - size
+    return *found, ("tables", 1, copies * tables, GRANULE), ("filling", 1, copies * filling, 1)
+
+
+def nf4_pieces(parameters: int, *, nested: bool = True, copies: int = 1) -> tuple[Piece, ...]:
+    """NF4 weights: half a byte each and its statistics, fp32 per block of 64 or a byte with double quantisation.
 
     Source: bitsandbytes 0.50, ``functional.quantize_4bit`` with ``compress_statistics``; QLoRA, arXiv:2305.14314.
     """
     blocks = ceil_div(parameters, NF4_BLOCK)
-    packed = round_up(ceil_div(parameters, 2), GRANULE) + GRANULE
+    codes = ("halves", 1, ceil_div(parameters, 2), 1)
     if not nested:
-        return packed + round_up(4 * blocks, GRANULE)
-    return packed + round_up(blocks, GRANULE) + round_up(4 * ceil_div(blocks, NF4_NESTED_BLOCK), GRANULE) + GRANULE
+        return _filled(copies, (codes, ("scales", 1, blocks, 4)), tables=1)
+    nesting = ("nested_scales", 1, ceil_div(blocks, NF4_NESTED_BLOCK), 4)
+    return _filled(copies, (codes, ("scales", 1, blocks, 1), nesting), tables=2)
 
 
-def int8_bytes(out_features: int, parameters: int) -> int:
-    """One LLM.int8 weight: a byte each and one fp32 scale per output row."""
-    return parameters + 4 * out_features
+def nf4_bytes(parameters: int, *, nested: bool = True) -> int:
+    """One of them."""
+    return total(nf4_pieces(parameters, nested=nested))
 
 
-def gptq_bytes(inputs: int, outputs: int, packing: Packing) -> int:
-    """One GPTQ weight: packed words, a zero point and an fp16 scale for each group and output, each row's group.
+def int8_pieces(out_features: int, parameters: int, *, copies: int = 1) -> tuple[Piece, ...]:
+    """LLM.int8 weights: a byte each and one fp32 scale per output row."""
+    return ("values", 1, copies * parameters, 1), ("row_scales", 1, copies * out_features, 4)
+
+
+def gptq_pieces(inputs: int, outputs: int, packing: Packing, *, bias: int = 0, copies: int = 1) -> tuple[Piece, ...]:
+    """GPTQ weights: packed words, a zero point and an fp16 scale for each group and output, each row's group.
 
     And a table of shifts. Source: gptqmodel 7, ``GPTQQuantLinear._register_gptq_buffers``.
     """
     groups = ceil_div(inputs, packing.group_size if packing.group_size > 0 else inputs)
-    words = WORD_BYTES * outputs * ceil_div(inputs * packing.bits, 8 * WORD_BYTES)
-    zeros = WORD_BYTES * groups * ceil_div(outputs * packing.bits, 8 * WORD_BYTES)
-    parts = (words, zeros, 2 * groups * outputs, WORD_BYTES * inputs)
-    return sum(round_up(part, GRANULE) for part in parts) + GRANULE
+    pieces = (
+        ("words", 1, outputs * ceil_div(inputs * packing.bits, 8 * WORD_BYTES), WORD_BYTES),
+        ("zeros", 1, groups * ceil_div(outputs * packing.bits, 8 * WORD_BYTES), WORD_BYTES),
+        ("scales", 1, groups * outputs, 2),
+        ("row_groups", 1, inputs, WORD_BYTES),
+        ("values", 1, bias, 2),
+    )
+    return _filled(copies, pieces, tables=1)
+
+
+def gptq_bytes(inputs: int, outputs: int, packing: Packing) -> int:
+    """One of them."""
+    return total(gptq_pieces(inputs, outputs, packing))
 
 
 def fp32_residual(run: Run) -> bool:
@@ -172,36 +199,41 @@ def stored(architecture: Architecture, module: Module, storing: Storing) -> int:
     return 4 if gate or prepared(architecture, storing) else 2
 
 
-def module_bytes(architecture: Architecture, module: Module, storing: Storing) -> int:
+def module_pieces(architecture: Architecture, module: Module, storing: Storing) -> tuple[Piece, ...]:
     """All instances of one row of the base model."""
-    itemsize = stored(architecture, module, storing)
-    bias = itemsize * module.copies * module.bias_parameters
+    itemsize, copies, parameters = stored(architecture, module, storing), module.copies, module.weight_parameters
+    bias = ("values", 1, copies * module.bias_parameters, itemsize)
     if module.kind is Kind.EXPERTS and storing.experts is not Quantization.NONE:
         if storing.experts is Quantization.NF4:
-            return module.copies * nf4_bytes(module.weight_parameters) + bias
-        rows = module.weight_parameters // module.shape[1]
-        return module.copies * int8_bytes(rows, module.weight_parameters) + bias
+            return *nf4_pieces(parameters, copies=copies), bias
+        return *int8_pieces(parameters // module.shape[1], parameters, copies=copies), bias
     if not quantizes(architecture, module, storing):
-        return itemsize * module.parameters
+        return (("values", 1, module.parameters, itemsize),)
     apart = left_out(module, storing)
     if apart:  # some layers of the row are, some are not
         layers = module.layers or ()
         some = [replace(module, layers=layers[:apart]), replace(module, layers=layers[apart:])]
-        rest = module_bytes(architecture, some[1], replace(storing, unquantized=()))
-        return itemsize * some[0].parameters + rest
+        rest = module_pieces(architecture, some[1], replace(storing, unquantized=()))
+        return ("values", 1, some[0].parameters, itemsize), *rest
     if storing.quantization is Quantization.GPTQ:
         inputs, outputs = module.shape
-        weight = gptq_bytes(inputs, outputs, architecture.packing or Packing())
-        return module.copies * (weight + round_up(2 * module.bias_parameters, GRANULE))
+        packing = architecture.packing or Packing()
+        return gptq_pieces(inputs, outputs, packing, bias=module.bias_parameters, copies=copies)
     if storing.quantization is Quantization.NF4:
-        return module.copies * nf4_bytes(module.weight_parameters, nested=storing.double_quantization) + bias
-    return module.copies * int8_bytes(module.shape[-1], module.weight_parameters) + bias
+        return *nf4_pieces(parameters, nested=storing.double_quantization, copies=copies), bias
+    return *int8_pieces(module.shape[-1], parameters, copies=copies), bias
+
+
+def module_bytes(architecture: Architecture, module: Module, storing: Storing) -> int:
+    """Bytes of all of them."""
+    return total(module_pieces(architecture, module, storing))
 
 
 def base_bytes(architecture: Architecture, storing: Storing) -> int:
     """The base model, frozen or trained."""
-    return kept(architecture, storing, lambda: _base_bytes(architecture, storing))
+    return kept(architecture, storing, lambda: total(base_pieces(architecture, storing)))
 
 
-def _base_bytes(architecture: Architecture, storing: Storing) -> int:
-    return sum(module_bytes(architecture, module, storing) for module in architecture.modules)
+def base_pieces(architecture: Architecture, storing: Storing) -> tuple[Piece, ...]:
+    """The base model, row by row."""
+    return tuple([piece for module in architecture.modules for piece in module_pieces(architecture, module, storing)])

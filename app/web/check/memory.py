@@ -78,7 +78,7 @@ class Weighed:
         t, memory = self.texts.text, self.estimate.memory
         return MemoryView(
             verdict=self.verdict(),
-            bar=memory_bar(self.estimate, self.texts),
+            bar=memory_bar(self.estimate, self.texts, spread=spreads(self.config)),
             peak=peak_text(memory, self.texts),
             host=t("web.result.host", host_bytes=memory.host_bytes) if memory.host_bytes else "",
             rule_of_thumb=rule_of_thumb(self.estimate, self.texts),

@@ -25,6 +25,19 @@ class Segment:
     roomy: bool
     share: str
     explanation: str
+    sharded: str
+    """That it is, where the run splits over several GPUs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormulaView:
+    """How the bytes of one term come about: products, each with what its numbers are, and what they add up to."""
+
+    label: str
+    products: tuple[tuple[str, str], ...]
+    total: str
+    sharded: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +58,7 @@ class MemoryBar:
     range_high: str
     largest: str
     description: str
+    formulas: tuple[FormulaView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.memory import estimate_memory
 from app.core.run_reader import read_run
+from app.core.summand import formula
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs/memory.md").read_text(encoding="utf-8")
@@ -37,6 +38,14 @@ def test_every_term_stands_there_with_its_bytes() -> None:
     assert [(term, int(size.replace(",", ""))) for term, size in shown] == [
         (term.code, term.bytes) for term in memory.breakdown
     ]
+
+
+def test_every_term_stands_there_with_its_formula() -> None:
+    """With this model's numbers."""
+    architecture, run = describe(LLAMA_8B), read_run(QLORA)
+    memory = estimate_memory(architecture, run, resolve_adapter(architecture, run), fused_lora=True)
+    shown = re.findall(r"^\| `(\w+)` \| ([\d, ×÷+]+) \| [^|]* \|$", DOCUMENT, re.MULTILINE)
+    assert shown == [(code, formula(summands)) for code, summands in memory.formulas.items()]
 
 
 def test_the_modules_that_it_names_are_there() -> None:
