@@ -23,7 +23,7 @@ from app.core.memory.weights import Storing, base_pieces, fp32_residual
 from app.core.run import Checkpointing, Method, Run
 from app.core.summand import Summand
 
-LENGTHS = ("tokens", "pairs", "row", "row_pairs", "chunk", "rank", "token_ranks", "scanned")
+LENGTHS = ("tokens", "pairs", "row", "row_pairs", "chunk", "rank", "token_ranks", "scanned", "blocked")
 """What each coefficient of a polynomial but the first is multiplied with, in the order of ``Lengths.values``."""
 COUNTED = frozenset(("states", "state_halves", "state_scales", "sides", "step_copies", "step_scales"))
 """Of what there may be several of each value: how many stands in front."""

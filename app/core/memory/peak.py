@@ -67,11 +67,12 @@ def _while_stepping(outline: Outline, steps: Stepping, lengths: Lengths) -> Peak
     """What lives while the optimizer steps, or while an adapter is merged between two steps."""
     slots = [0] * SLOTS
     slots[GRADIENTS], slots[TEMPORARIES], slots[WEIGHTS] = steps.used, steps.scratch, outline.fetched
-    slots[ACTIVATIONS] = lengths.value(outline.left)
     if outline.merging > steps.used + steps.scratch:
         slots[GRADIENTS], slots[TEMPORARIES] = 0, outline.merging
     phase = Phase.BACKWARD if steps.within else Phase.OPTIMIZER
-    return Peak(bytes=sum(slots), phase=phase, slots=tuple(slots), lengths=lengths)
+    left, most = outline.left, sum(slots) + lengths.value(outline.left)
+    slots[ACTIVATIONS] = left
+    return Peak(bytes=most, phase=phase, slots=tuple(slots), lengths=lengths, below=left)
 
 
 def _as_rewarded(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Architecture, Adapter]:
