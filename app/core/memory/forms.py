@@ -30,6 +30,7 @@ from app.core.memory.traits import (
     EXPERT_NORMS,
     GEMMA4,
     MULTIPLIERS,
+    OWN_LIGER_FORWARD,
     OWN_LOSS,
     SCALED_LOGITS,
     TWO_POSITIONS,
@@ -283,6 +284,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.one_row,
         wrapped=architecture.model_type in OWN_LOSS,
+        shifts=run.loss is Loss.LIGER_FUSED_LINEAR and architecture.model_type in OWN_LIGER_FORWARD,
         penalties=penalties(run, adapter),
     )
 

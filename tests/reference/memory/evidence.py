@@ -27,6 +27,7 @@ RECORDINGS: Mapping[str, str] = {
     "packed_sdpa": "packed rows under SDPA",
     "packed_unnamed": "packed rows without a named attention",
     "evaluated_rows": "evaluation of other rows than those that train",
+    "evaluated_losses": "evaluation under every loss",
     "layer_offloading": "layers that wait on the host",
     "every_optimizer": "optimizers that step within the backward, or else as no other does",
     "relora": "ReLoRA from its first restart on",
