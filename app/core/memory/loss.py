@@ -4,9 +4,10 @@ Sources: Transformers 5.16.1 ``loss/loss_utils.py`` (``ForCausalLMLoss``); Accel
 Axolotl 0.19.0 ``monkeypatch/loss/chunked.py``; cut cross entropy, arXiv:2411.09009, Axolotl's fork ``cce.py``; Liger,
 arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and ``ops/cross_entropy.py``.
 
-Evaluation: the forwards that Liger patches in (``transformers/model/*.py`` there, Axolotl's ``integrations/liger/models``)
-skip the logits while the model trains, or where the caller says ``skip_logits``. Transformers' ``prediction_step`` says so
-under ``use_liger_kernel`` alone, which Axolotl sets for DPO and GRPO only. Cut cross entropy asks for labels, not for training.
+Evaluation: the forwards that Liger patches in (``transformers/model/*.py`` there, Axolotl's
+``integrations/liger/models``) skip the logits while the model trains, or where the caller says ``skip_logits``.
+Transformers' ``prediction_step`` says so under ``use_liger_kernel`` alone, which Axolotl sets for DPO and GRPO. Cut
+cross entropy asks for labels, not for training.
 """
 
 from collections.abc import Sequence

@@ -40,7 +40,7 @@ PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "q
 OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
 OWN_LIGER_FORWARD = frozenset(("deepseek_v2",))
-"""For which Axolotl has a forward of its own that calls Liger's fused loss (``integrations/liger/models/deepseekv2.py``)."""
+"""For which Axolotl calls Liger's fused loss in a forward of its own (``integrations/liger/models/deepseekv2.py``)."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 SCALED_LOGITS = frozenset(("granite", "granitemoe", "granitemoehybrid", "cohere", "cohere2", "falcon_h1"))
 MULTIPLIERS = frozenset(("granite", "granitemoe", "granitemoehybrid"))

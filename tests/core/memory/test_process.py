@@ -102,7 +102,11 @@ def test_logits_of_evaluation_are_a_block_too() -> None:
     liger = {"liger_fused_linear_cross_entropy": True, "plugins": [LIGER_PLUGIN]}
     cut = {"cut_cross_entropy": True, "plugins": [CCE_PLUGIN]}
     rows = 4 * 2048 * 128256
-    assert [Process.of(model, read_run(base | loss)).widest_bytes for loss in ({}, liger, cut)] == [4 * rows, 4 * rows, 0]
+    assert [Process.of(model, read_run(base | loss)).widest_bytes for loss in ({}, liger, cut)] == [
+        4 * rows,
+        4 * rows,
+        0,
+    ]
     pairs = base | {"rl": "dpo", "eval_batch_size": 1, "micro_batch_size": 4}
     assert Process.of(model, read_run(pairs)).widest_bytes == 2 * 4 * rows
 
