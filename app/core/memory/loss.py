@@ -88,7 +88,7 @@ def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tenso
     if spec.wrapped or spec.shifts:
         logits = cast(t, logits, FULL)
         (shifted,) = slices(t, logits, (logits.elements,))
-        shifted = copy(t, shifted) if spec.wrapped or spec.rows else shifted
+        shifted = copy(t, shifted) if spec.rows else shifted
         return logits, (_liger if spec.loss is Loss.LIGER else _plain)(t, shifted)
     match spec.loss:
         case Loss.CHUNKED:
