@@ -1,8 +1,9 @@
 """The fit: a ladder of changes that make a configuration smaller, those that lose least quality and speed first.
 
-The order is fixed and stated: a loss fused with the head and gradient checkpointing (the same training, some speed);
-smaller micro batches made up by accumulation (the same training, some speed); an optimizer whose states take 8 bits,
-then one that pages them to the host; shorter sequences; a lower rank; a 4-bit base; activations kept on the host.
+The order is fixed and stated: evaluation of one row at a time (the same training, the same figure); a loss fused with
+the head and gradient checkpointing (the same training, some speed); smaller micro batches made up by accumulation (the
+same training, some speed); an optimizer whose states take 8 bits, then one that pages them to the host; shorter
+sequences; a lower rank; a 4-bit base; activations kept on the host.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ Measure = Callable[[Mapping[str, Any]], int]
 class Rung(StrEnum):
     """One kind of change; the order of the members is the ladder's."""
 
+    EVALUATION = "evaluation"
     LOSS = "loss"
     CHECKPOINTING = "checkpointing"
     MICRO_BATCH = "micro_batch"
@@ -47,10 +49,11 @@ class Rung(StrEnum):
 
 
 RUNGS = tuple(Rung)
-LOSSLESS = (Rung.LOSS, Rung.CHECKPOINTING, Rung.MICRO_BATCH, Rung.OPTIMIZER)
+LOSSLESS = (Rung.EVALUATION, Rung.LOSS, Rung.CHECKPOINTING, Rung.MICRO_BATCH, Rung.OPTIMIZER)
 """What leaves the training as it is, but for rounding in the optimizer's states."""
 
 RUNG_KEYS: Mapping[Rung, tuple[str, ...]] = {
+    Rung.EVALUATION: ("eval_batch_size",),
     Rung.LOSS: (
         "cut_cross_entropy",
         "liger_fused_linear_cross_entropy",
@@ -69,6 +72,7 @@ RUNG_KEYS: Mapping[Rung, tuple[str, ...]] = {
 """A rung is left out where a person set one of its keys."""
 
 KEY_RUNGS: Mapping[str, Rung] = {
+    "eval_batch_size": Rung.EVALUATION,
     "cut_cross_entropy": Rung.LOSS,
     "gradient_checkpointing": Rung.CHECKPOINTING,
     "micro_batch_size": Rung.MICRO_BATCH,
@@ -139,6 +143,7 @@ def build_ladder(
     """
     read = run or read_run(config)
     makers: Mapping[Rung, Callable[[], Sequence[Mapping[str, Any]]]] = {
+        Rung.EVALUATION: lambda: _evaluations(read),
         Rung.LOSS: lambda: _losses(config, read, architecture, hardware, install),
         Rung.CHECKPOINTING: lambda: _checkpointing(config, read),
         Rung.MICRO_BATCH: lambda: _micro_batches(read, keep, LEAST_KTO_BATCH if config.get("rl") == "kto" else 1),
@@ -152,17 +157,28 @@ def build_ladder(
     return Ladder(config=config, patches=patches)
 
 
+def _evaluations(run: Run) -> Sequence[Mapping[str, Any]]:
+    """One row at a time; unless it is said, as many as a micro batch holds."""
+    return ({"eval_batch_size": 1},) if run.evaluates and run.eval_batch_size > 1 else ()
+
+
 def _losses(
     config: Mapping[str, Any], run: Run, architecture: Architecture, hardware: Hardware | None, install: Install
 ) -> Sequence[Mapping[str, Any]]:
-    """The loss that never makes the logits, else in chunks; preference and reward training compute their own."""
+    """The loss that never makes the logits, else in chunks; preference and reward training compute their own.
+
+    Liger's makes them in evaluation, in more bytes than chunks do.
+    """
     if config.get("rl") or config.get("reward_model"):
         return ()
-    if run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
+    liger = run.loss is Loss.LIGER_FUSED_LINEAR
+    if run.loss is Loss.CUT_CROSS_ENTROPY or (liger and not run.evaluates):
         return ()
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
     found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))
     keys = {key: value for key, value in found.items() if key != "plugins"}
+    if liger and "cut_cross_entropy" not in keys:
+        keys = {} if architecture.multimodal else {"chunked_cross_entropy": True}
     return () if not keys or ("chunked_cross_entropy" in keys and run.loss is Loss.CHUNKED) else (keys,)
 
 

@@ -164,13 +164,16 @@ def _checkpointing(config: Mapping[str, Any], run: Run) -> Iterator[Turn]:
 def _losses(
     config: Mapping[str, Any], run: Run, architecture: Architecture, hardware: Hardware | None, install: Install
 ) -> Iterator[Turn]:
-    """Preference and reward training compute their own."""
+    """Preference and reward training compute their own; Liger's fused one makes the logits in evaluation."""
     if config.get("rl") or config.get("reward_model"):
         return
-    fused = run.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR)
+    liger = run.loss is Loss.LIGER_FUSED_LINEAR
+    fused = run.loss is Loss.CUT_CROSS_ENTROPY or (liger and not run.evaluates)
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
     found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))
     keys = {key: value for key, value in found.items() if key != "plugins"}
+    if liger and "cut_cross_entropy" not in keys:
+        keys = {}
     if keys and not fused and "chunked_cross_entropy" not in keys:
         yield _turn("fused_loss", keys, key=next(iter(keys)))
     if run.loss is not Loss.CHUNKED and not fused and not architecture.multimodal:

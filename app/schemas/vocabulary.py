@@ -70,6 +70,7 @@ Config = Annotated[dict[str, Any], WithJsonSchema({COMPONENT: "Config"})]
 Model = Annotated[dict[str, Any], WithJsonSchema({COMPONENT: "Model"})]
 
 VaryKey = Literal[
+    "eval_batch_size",
     "cut_cross_entropy",
     "gradient_checkpointing",
     "micro_batch_size",

@@ -11,7 +11,7 @@ from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.rules import check
 from app.core.axolotl.subject import info, misleads
 from app.core.collating import Padding
-from app.core.estimate import Estimate, Memory, ModuleCount, Time, Verdict
+from app.core.estimate import Estimate, Memory, ModuleCount, Phase, Time, Verdict
 from app.core.findings import Finding, Severity
 from app.core.formula import formula_of
 from app.core.hardware import Hardware
@@ -22,14 +22,14 @@ from app.core.memory.mixers import scans
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
-from app.core.run import Attention, Run
+from app.core.run import Attention, Loss, Run
 from app.core.run_reader import read_run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.core.values import limit_of_steps
 from app.services.inputs import ResolvedModel, resolve_model
 
 WORTH_SAYING = 50
-"""What an older card, or padding, takes besides is said where it is more than this part of the whole."""
+"""What an older card, padding or evaluation takes besides is said where it is more than this part of the whole."""
 PADDED = {Attention.SDPA: "finding.padding_masked", Attention.FLASH: "finding.padding_copied"}
 """What padding takes by the attention, where it takes anything."""
 
@@ -207,6 +207,21 @@ def said_of(resolved: ResolvedModel) -> tuple[Finding, ...]:
     return (info("model_namesake", "base_model", given=(resolved.id or "")[:100], id=resolved.copied.id),)
 
 
+def _of_evaluation(architecture: Architecture, measured: Measured) -> Iterator[Finding]:
+    """Liger's fused loss makes no logits in training, and all of them in evaluation."""
+    run, memory = measured.run, measured.memory
+    fused = run.loss is Loss.LIGER_FUSED_LINEAR and run.preference is None
+    if not fused or memory.step_phase is not Phase.EVALUATION:
+        return
+    training = memory_of(architecture, replace(run, evaluates=False), measured.adapter).process_bytes
+    more = memory.process_bytes - training
+    if more * WORTH_SAYING >= training:
+        said = message("finding.liger_evaluates_row", more_bytes=more)
+        if run.eval_batch_size > 1:
+            said = message("finding.liger_evaluates_rows", rows=run.eval_batch_size, more_bytes=more)
+        yield Finding(severity=Severity.INFO, key="eval_batch_size", message=said)
+
+
 def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardware | None) -> tuple[Finding, ...]:
     run, adapter = measured.run, measured.adapter
     found = [*said_of(resolved)]
@@ -247,6 +262,7 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
             said = message("finding.scores_before_ampere", hardware=hardware.name, more_bytes=more)
             found.append(Finding(severity=Severity.INFO, key="attn_implementation", message=said))
     found += _of_padding(resolved.architecture, measured)
+    found += _of_evaluation(resolved.architecture, measured)
     if hardware is not None and hardware.data_parallel > 1:
         found.append(
             Finding(severity=Severity.INFO, message=message("finding.data_parallel", count=hardware.data_parallel))

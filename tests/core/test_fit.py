@@ -32,6 +32,9 @@ LORA: Mapping[str, Any] = {
     "datasets": [{"path": "x/y", "type": "alpaca"}],
 }
 
+EVALUATED: Mapping[str, Any] = {**LORA, "val_set_size": 0.05}
+LIGER: Mapping[str, Any] = {"plugins": [LIGER_PLUGIN], "liger_fused_linear_cross_entropy": True}
+
 
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
@@ -57,9 +60,10 @@ def meter(catalog: Catalog, config: Mapping[str, Any] = LORA) -> Meter:
 
 
 def test_the_ladder_stands_in_the_stated_order(catalog: Catalog, card: Hardware) -> None:
-    """Least loss first; a plain LoRA has every rung."""
-    assert ladder(catalog, card).rungs == tuple(Rung)
+    """Least loss first; a LoRA that is evaluated has every rung."""
+    assert ladder(catalog, card, EVALUATED).rungs == tuple(Rung)
     assert [rung.value for rung in Rung] == [
+        "evaluation",
         "loss",
         "checkpointing",
         "micro_batch",
@@ -109,7 +113,7 @@ def test_alpha_goes_with_the_rank(catalog: Catalog, card: Hardware) -> None:
 @pytest.mark.parametrize("key", [key for keys in RUNG_KEYS.values() for key in keys])
 def test_what_a_person_set_is_left_alone(catalog: Catalog, card: Hardware, key: str) -> None:
     """No patch touches a kept key."""
-    found = ladder(catalog, card, {**LORA, "gradient_checkpointing": False}, keep=frozenset({key}))
+    found = ladder(catalog, card, {**EVALUATED, "gradient_checkpointing": False}, keep=frozenset({key}))
     assert all(key not in patch for rung in found.rungs for patch in found.patches[rung])
 
 
@@ -141,8 +145,38 @@ def test_the_loss_is_fused_with_its_plugin(
 
 
 @pytest.mark.parametrize(
+    ("install", "patch"),
+    [(Install.DOCKER, {"cut_cross_entropy": True}), (Install.PIP, {"chunked_cross_entropy": True})],
+)
+def test_a_loss_that_makes_logits_in_evaluation_has_another_in_its_place(
+    catalog: Catalog, card: Hardware, install: Install, patch: Mapping[str, Any]
+) -> None:
+    """Liger's; models with towers have no loss in chunks."""
+    config = {**EVALUATED, **LIGER, "gradient_checkpointing": True, "micro_batch_size": 1}
+    found = ladder(catalog, card, config, install=install)
+    assert list(found.patches[Rung.LOSS]) == [patch]
+    changed = found.at({Rung.LOSS: 1})
+    assert "liger_fused_linear_cross_entropy" not in changed
+    assert meter(catalog).process_bytes(changed) < meter(catalog).process_bytes(config)
+    towers = {**config, "base_model": "google/gemma-3-4b-it"}
+    assert Rung.LOSS not in ladder(catalog, card, towers, install=Install.PIP).rungs
+
+
+def test_evaluation_gives_way_before_the_training_does(catalog: Catalog, card: Hardware) -> None:
+    """Where only its logits do not fit, one row at a time is all that changes."""
+    config = {**EVALUATED, **LIGER, "gradient_checkpointing": True, "sequence_len": 2048}
+    measure = meter(catalog).process_bytes
+    assert measure(config) > card.capacity_bytes > measure({**config, "eval_batch_size": 1})
+    found = climb(ladder(catalog, card, config), measure=measure, capacity_bytes=card.capacity_bytes)
+    assert [(change.key, change.before, change.after) for change in found.changes] == [("eval_batch_size", None, 1)]
+
+
+@pytest.mark.parametrize(
     ("own", "rung"),
     [
+        ({"val_set_size": 0.05, "eval_batch_size": 1}, Rung.EVALUATION),
+        ({"eval_batch_size": 8}, Rung.EVALUATION),
+        (LIGER, Rung.LOSS),
         ({"plugins": [CCE_PLUGIN], "cut_cross_entropy": True}, Rung.LOSS),
         ({"rl": "dpo"}, Rung.LOSS),
         ({"gradient_checkpointing": True}, Rung.CHECKPOINTING),

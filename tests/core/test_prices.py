@@ -12,6 +12,7 @@ from app.core.axolotl.overriding import apply_overrides
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware
 from app.core.prices import SAME_BYTES, Knob, Turn, turns
+from app.core.run import LIGER_PLUGIN
 from app.core.run_reader import read_run
 from app.texts import LANGUAGES, texts
 
@@ -27,6 +28,8 @@ FULL: Mapping[str, Any] = {
     "optimizer": "adamw_torch_fused",
 }
 LORA = {**FULL, "adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_modules": ["q_proj"]}
+LIGER = {"plugins": [LIGER_PLUGIN], "liger_fused_linear_cross_entropy": True}
+EVALUATED = {"val_set_size": 0.05, "eval_batch_size": 2}
 
 
 def offered(
@@ -46,6 +49,10 @@ def offered(
         # Preference and reward training compute their own loss, and pack nothing.
         ({**LORA, "rl": "dpo"}, LLAMA, CARD, "checkpointing", "fused_loss chunked_loss plain_loss packing no_packing"),
         ({**LORA, "reward_model": True}, LLAMA, CARD, "checkpointing", "fused_loss chunked_loss plain_loss"),
+        # Liger's fused loss makes the logits in evaluation, cut cross entropy makes none.
+        ({**LORA, **LIGER}, LLAMA, CARD, "plain_loss", "fused_loss chunked_loss"),
+        ({**LORA, **LIGER, **EVALUATED}, LLAMA, CARD, "fused_loss chunked_loss eval_batch_smallest", ""),
+        ({**LORA, **LIGER, **EVALUATED}, LLAMA, None, "chunked_loss plain_loss", "fused_loss"),
         # What keeps no states has none to make smaller.
         ({**FULL, "optimizer": "sgd"}, LLAMA, CARD, "", "optimizer_8bit optimizer_paged optimizer_32bit"),
         ({**FULL, "optimizer": "adamw_8bit"}, LLAMA, CARD, "optimizer_32bit optimizer_paged", "optimizer_8bit"),

@@ -195,6 +195,12 @@ PLUGIN_RULES: tuple[Rule, ...] = (
         fix=Fix(unset=("liger_rope",), safe=True),
     ),
     Row(
+        code="liger_jamba",
+        key="plugins",
+        when=_with("liger", lambda s: s.model_type == "jamba"),
+        effect=Effect.FAILS_AT_RUN,
+    ),
+    Row(
         code="liger_tiled",
         key="liger_glu_activation",
         when=_with(

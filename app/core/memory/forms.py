@@ -30,6 +30,7 @@ from app.core.memory.traits import (
     EXPERT_NORMS,
     GEMMA4,
     MULTIPLIERS,
+    OWN_LIGER_FORWARD,
     OWN_LOSS,
     SCALED_LOGITS,
     TWO_POSITIONS,
@@ -298,6 +299,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         rows=run.micro_batch_size > 1 and not run.one_row,
         spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
+        shifts=run.loss is Loss.LIGER_FUSED_LINEAR and architecture.model_type in OWN_LIGER_FORWARD,
         penalties=penalties(run, adapter),
     )
 

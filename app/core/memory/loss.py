@@ -3,6 +3,11 @@
 Sources: Transformers 5.16.1 ``loss/loss_utils.py`` (``ForCausalLMLoss``); Accelerate 1.13 ``convert_outputs_to_fp32``;
 Axolotl 0.19.0 ``monkeypatch/loss/chunked.py``; cut cross entropy, arXiv:2411.09009, Axolotl's fork ``cce.py``; Liger,
 arXiv:2410.10989, liger-kernel 0.8.1 ``ops/fused_linear_cross_entropy.py`` and ``ops/cross_entropy.py``.
+
+Evaluation: the forwards that Liger patches in (``transformers/model/*.py`` there, Axolotl's
+``integrations/liger/models``) skip the logits while the model trains, or where the caller says ``skip_logits``.
+Transformers' ``prediction_step`` says so under ``use_liger_kernel`` alone, which Axolotl sets for DPO and GRPO. Cut
+cross entropy asks for labels, not for training.
 """
 
 from collections.abc import Sequence
@@ -36,6 +41,8 @@ class HeadSpec:
     """The hooks of activation offloading (TRL's) know the head by its place and leave what it saves."""
     wrapped: bool = False
     """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
+    shifts: bool = False
+    """Axolotl's forward for Liger's fused loss leaves the last token of a row out before the loss (DeepSeek-V2)."""
     penalties: tuple[tuple[int, int, int], ...]
     """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
@@ -50,7 +57,7 @@ def run_head(t: Tape, spec: HeadSpec, x: Tensor) -> Tensor:
     """The loss of the last layer's output; the model's outputs die with the call."""
     hidden = projected(t, spec, x)
     del x
-    if spec.loss in (Loss.CUT_CROSS_ENTROPY, Loss.LIGER_FUSED_LINEAR):
+    if spec.loss is Loss.CUT_CROSS_ENTROPY or (spec.loss is Loss.LIGER_FUSED_LINEAR and t.training):
         t.slot = LOSS
         loss = _cut(t, spec, hidden) if spec.loss is Loss.CUT_CROSS_ENTROPY else _liger_fused(t, spec, hidden)
         loss = _penalised(t, spec, loss)
@@ -80,10 +87,10 @@ def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tenso
         logits = keeping_output(t, logits)
         logits = scale(t, logits)
     t.slot = LOSS
-    if spec.wrapped:
+    if spec.wrapped or spec.shifts:
         logits = cast(t, logits, FULL)
         (shifted,) = slices(t, logits, (logits.elements,))
-        shifted = copy(t, shifted)
+        shifted = copy(t, shifted) if spec.rows else shifted
         return logits, (_liger if spec.loss is Loss.LIGER else _plain)(t, shifted)
     match spec.loss:
         case Loss.CHUNKED:
@@ -194,6 +201,8 @@ def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
     A chunk's logits keep their name until the next one's are made. Autocast copies what is not in its type for each
     product: a trained head once, but a view of it, which is no leaf, each time.
     """
+    if spec.shifts and spec.rows:
+        hidden = copy(t, hidden)
     needed = hidden.node is not None and t.recording
     trained = spec.linear.trained and needed
     gradient = t.fresh(hidden.elements, hidden.itemsize)

@@ -24,7 +24,9 @@ UNUSED_PERCENT = (5, 8)
 UNUSED_PERCENT_OFFLOADING = (10, 20)
 """The same where saved tensors leave for the host and come back on streams of their own (``true``, ``disk``)."""
 LOGITS_ITEMSIZE = {Loss.PLAIN: 4, Loss.LIGER: 4, Loss.CHUNKED: 2}
-"""Bytes of a logit in the largest tensor of a loss; the fused ones make none."""
+"""Bytes of a logit in the largest tensor of a loss; the fused ones make none in training."""
+EVALUATED_ITEMSIZE = {**LOGITS_ITEMSIZE, Loss.LIGER_FUSED_LINEAR: 4}
+"""The same in evaluation, where Liger's fused one does (``loss``)."""
 
 SCORE_ITEMSIZE = 4
 """Bytes of a score, where attention makes those of every pair of tokens."""
@@ -47,10 +49,8 @@ class Process:
     def of(cls, architecture: Architecture, run: Run) -> Self:
         """Of a run: the logits of its loss or the scores of its attention."""
         widest, scores = 0, False
-        if run.preference is None:
-            widest = LOGITS_ITEMSIZE.get(run.loss, 0) * run.tokens * architecture.vocab_size
-        elif run.preference is not Preference.REWARD:  # all logits in fp32, whatever loss is set
-            widest = LOGITS_ITEMSIZE[Loss.PLAIN] * run.tokens * architecture.vocab_size
+        if run.preference is not Preference.REWARD:
+            widest = architecture.vocab_size * _logits_of_a_word(run)
         if run.attention is Attention.EAGER or _mathematics(run):
             key = ("heads", run.attention)
             heads: int = kept(architecture, key, lambda: _scoring_heads(architecture, run.attention))
@@ -88,6 +88,16 @@ class Process:
             max(lowest, load_bytes) + self.context.least_bytes,
             max(highest, load_bytes) + self.context.most_bytes,
         )
+
+
+def _logits_of_a_word(run: Run) -> int:
+    """Bytes of the logits of one word in training or evaluation: of preferences in fp32, whatever loss is set."""
+    loss = run.loss if run.preference is None else Loss.PLAIN
+    made = LOGITS_ITEMSIZE.get(loss, 0) * run.tokens
+    if not run.evaluates:
+        return made
+    tokens = run.eval_batch_size * run.rows_per_sample * run.row_tokens
+    return max(made, EVALUATED_ITEMSIZE.get(loss, 0) * tokens)
 
 
 def _mathematics(run: Run) -> bool:

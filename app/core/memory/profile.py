@@ -78,7 +78,7 @@ class HeadProfile:
     """Final norm, head and loss.
 
     ``casting`` are the moments of ``forward`` within the autocast region, whose copies of the layers' weights still
-    live; ``quiet_casting`` those of ``quiet``.
+    live; ``quiet`` those of evaluation, ``quiet_casting`` of them those within the region.
     """
 
     quiet: Stage
@@ -283,7 +283,7 @@ def profile_head(
 ) -> HeadProfile:
     """Record final norm, head and loss; under ``offloading`` hooks take what they save."""
     width = spec.hidden * TOKEN
-    quiet = Tape(compute=compute, recording=False, autocast=autocast)
+    quiet = Tape(compute=compute, recording=False, training=False, autocast=autocast)
     loss = run_head(quiet, spec, quiet.fresh(width, stream))
     quiet_stage, quiet_casting = Stage(moments=quiet.moments()), Stage(moments=quiet.moments(quiet.left))
     del loss

@@ -45,6 +45,8 @@ WEIGHT_FIRST = frozenset(("afmoe", "olmo2", "olmo3", "gpt_oss", "helium", "gemma
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 OWN_LOSS = frozenset(("gemma3", "llama4"))
 """Whose wrapper computes the loss in its forward."""
+OWN_LIGER_FORWARD = frozenset(("deepseek_v2",))
+"""For which Axolotl calls Liger's fused loss in a forward of its own (``integrations/liger/models/deepseekv2.py``)."""
 GATED_QUERIES = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))
 UNTOLD = frozenset(("mistral4",))
 """Whose attention keeps positions from the kernel, so that one that takes lengths sees packed samples as one row."""

@@ -12,6 +12,7 @@ from app.catalog.library import Catalog
 from app.core.errors import InvalidInput
 from app.core.fit import RUNG_KEYS, Rung
 from app.core.hardware import Hardware
+from app.core.run_reader import read_run
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.templates import asked_method, template
 from app.web import own_keys
@@ -75,6 +76,6 @@ def _differing(
         held = next((key for key in keys if key in config), None)
         if held is not None:
             patch[held] = config[held]
-        elif keys == RUNG_KEYS[Rung.LOSS]:  # one that nothing asks for is put in to fit
-            patch[keys[0]] = None
+        elif keys == RUNG_KEYS[Rung.LOSS] or (keys == RUNG_KEYS[Rung.EVALUATION] and read_run(config).evaluates):
+            patch[keys[0]] = None  # one that nothing asks for is put in to fit
     return patch

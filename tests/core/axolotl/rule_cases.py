@@ -104,6 +104,7 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
         "liger_rope",
         Severity.ERROR,
     ),
+    ("liger_jamba", {"plugins": [LIGER_PLUGIN]}, architecture("jamba"), None, "plugins", Severity.ERROR),
     (
         "parameters_dropout",
         {"lora_target_parameters": ["mlp.experts.down_proj"], "lora_dropout": 0.1},

@@ -95,6 +95,22 @@ def test_logits_that_are_made_leave_room_unused() -> None:
     assert read_run(base).loss is Loss.PLAIN
 
 
+def test_logits_of_evaluation_are_a_block_too() -> None:
+    """Of more rows than train, and under Liger's fused loss, which makes none in training; cut cross entropy makes none."""
+    model = describe(_cases()["llama-3.1-8b-qlora-cce-gc"]["model"])
+    base = {"adapter": "lora", "lora_r": 8, "sequence_len": 2048, "val_set_size": 0.1, "eval_batch_size": 4}
+    liger = {"liger_fused_linear_cross_entropy": True, "plugins": [LIGER_PLUGIN]}
+    cut = {"cut_cross_entropy": True, "plugins": [CCE_PLUGIN]}
+    rows = 4 * 2048 * 128256
+    assert [Process.of(model, read_run(base | loss)).widest_bytes for loss in ({}, liger, cut)] == [
+        4 * rows,
+        4 * rows,
+        0,
+    ]
+    pairs = base | {"rl": "dpo", "eval_batch_size": 1, "micro_batch_size": 4}
+    assert Process.of(model, read_run(pairs)).widest_bytes == 2 * 4 * rows
+
+
 @pytest.mark.parametrize(
     "loss", [{"cut_cross_entropy": True, "plugins": [CCE_PLUGIN]}, {"chunked_cross_entropy": True}]
 )

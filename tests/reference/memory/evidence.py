@@ -30,6 +30,7 @@ RECORDINGS: Mapping[str, str] = {
     "packed_unnamed": "packed rows without a named attention",
     "evaluated_rows": "evaluation of other rows than those that train",
     "exceptions": "pairs in which a switch that saves takes more",
+    "evaluated_losses": "evaluation under every loss",
     "layer_offloading": "layers that wait on the host",
     "every_optimizer": "optimizers that step within the backward, or else as no other does",
     "relora": "ReLoRA from its first restart on",

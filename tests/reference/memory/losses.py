@@ -173,20 +173,52 @@ def loss_class(replaced: bool):
         torch.nn.CrossEntropyLoss = kept
 
 
-def fused_forward(function):
-    """A causal LM's forward without logits: what both integrations patch in."""
+def fused_forward(function, evaluating):
+    """A causal LM's forward without logits: what both integrations patch in.
+
+    ``evaluating`` is the forward of a model that does not train. Cut cross entropy's is the same (its ``PatchOptions.use_lce`` asks
+    whether there are labels); Liger's make the logits there, as ``skip_logits`` is ``self.training`` unless the caller sets it, and
+    Transformers' ``Trainer.prediction_step`` sets it under ``use_liger_kernel`` alone, which Axolotl leaves off.
+    """
 
     def forward(
         self, input_ids=None, attention_mask=None, position_ids=None, labels=None, num_items_in_batch=1, **kwargs
     ):
         from transformers.modeling_outputs import CausalLMOutputWithPast
 
-        body = getattr(self, self.base_model_prefix)
-        given = {key: kwargs[key] for key in ("inputs_embeds", "past_key_values") if kwargs.get(key) is not None}
-        outputs = body(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False, **given
-        )
-        loss = function(outputs.last_hidden_state, self.get_output_embeddings().weight, labels, num_items_in_batch)
+        given = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
+        if evaluating is not None and not self.training:
+            return evaluating(self, **given, labels=labels, num_items_in_batch=num_items_in_batch, **kwargs)
+        hidden = _hidden(self, **given, **kwargs)
+        loss = function(hidden, self.get_output_embeddings().weight, labels, num_items_in_batch)
         return CausalLMOutputWithPast(loss=loss)
 
     return forward
+
+
+def _hidden(model, **inputs):
+    """What the body hands to the head."""
+    named = ("input_ids", "attention_mask", "position_ids")
+    others = {key: inputs[key] for key in ("inputs_embeds", "past_key_values") if inputs.get(key) is not None}
+    body = getattr(model, model.base_model_prefix)
+    return body(**{key: inputs[key] for key in named}, use_cache=False, **others).last_hidden_state
+
+
+def shifted_liger_loss(hidden, weight, labels, num_items):
+    """Axolotl's ``integrations/liger/models/deepseekv2.py`` while the model trains: without the last token of each row."""
+    shifted = hidden[..., :-1, :].contiguous()
+    targets = labels[..., 1:].contiguous().view(-1)
+    return LigerFusedLinear.apply(shifted.view(-1, shifted.shape[-1]), weight, targets)
+
+
+def float_logits(self, labels=None, **inputs):
+    """The same forward while it does not: logits in fp32, and a copy of them without the last token of each row."""
+    from transformers.modeling_outputs import CausalLMOutputWithPast
+
+    hidden = _hidden(self, **inputs)
+    logits = self.lm_head(hidden)
+    logits = logits.float()
+    shifted = logits[..., :-1, :].contiguous()
+    targets = labels[..., 1:].contiguous().view(-1)
+    loss = torch.nn.CrossEntropyLoss()(shifted.view(-1, shifted.shape[-1]), targets)
+    return CausalLMOutputWithPast(loss=loss, logits=logits)

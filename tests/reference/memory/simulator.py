@@ -329,9 +329,12 @@ class Simulation:
         if cfg.get("chunked_cross_entropy") and base.loss_type != "ForConditionalGeneration":
             base.loss_function = losses.chunked_loss(cfg.get("chunked_cross_entropy_num_chunks") or 8)
         if cfg.get("cut_cross_entropy"):
-            base.forward = MethodType(losses.fused_forward(losses.cut_cross_entropy), base)
+            base.forward = MethodType(losses.fused_forward(losses.cut_cross_entropy, None), base)
         elif cfg.get("liger_fused_linear_cross_entropy"):
-            base.forward = MethodType(losses.fused_forward(losses.liger_loss), base)
+            fused = (losses.liger_loss, type(base).forward)  # liger-kernel's own forwards end as Transformers' do
+            if base.config.model_type == "deepseek_v2":
+                fused = (losses.shifted_liger_loss, losses.float_logits)
+            base.forward = MethodType(losses.fused_forward(*fused), base)
         elif cfg.get("liger_cross_entropy"):
             base.loss_function = losses.liger_logits_loss
 
