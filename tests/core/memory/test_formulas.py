@@ -12,7 +12,8 @@ from app.core.architectures import describe
 from app.core.estimate import Memory, Phase
 from app.core.memory import estimate_memory
 from app.core.memory.breakdown import SHARDED, SOURCES
-from app.core.memory.optimizer_forms import FORMS
+from app.core.memory.optimizer_forms import FORMS, form_of
+from app.core.memory.optimizers import step_pieces
 from app.core.run_reader import read_run
 from app.core.summand import Summand, formula
 from app.services.telling import told
@@ -98,6 +99,11 @@ def test_the_step_of_the_optimizer_is_told_by_its_tensors() -> None:
     found = memory({"optimizer": "adamw_torch"} | FULL)
     assert found.step_phase is Phase.OPTIMIZER
     assert {summand.code for summand in found.formulas["temporaries"]} == {"step_copies"}
+
+
+def test_a_step_of_nothing_needs_nothing() -> None:
+    """Whether an optimizer works on groups or on one tensor after another."""
+    assert [step_pieces((), form_of(name)) for name in ("adamw_torch", "optimi_adamw", "adafactor")] == [(), (), ()]
 
 
 def test_merging_is_told_where_it_takes_the_most() -> None:
