@@ -33,6 +33,7 @@ __all__ = [
     "linear_names",
     "resolve_adapter",
     "resolve_lora",
+    "unfreezing",
 ]
 
 ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -158,7 +159,7 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
             for module in architecture.modules
             if module.parameters and not module.frozen
         ]
-    compiled = [_unfreezing(text) for text in patterns]
+    compiled = [unfreezing(text) for text in patterns]
     for module in architecture.modules if compiled else ():
         names = parameter_names(module)
         hits = [union(found_layers(p, path, module.layers) for p in compiled) for path, _ in names]
@@ -174,7 +175,8 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
     return Adapter(modules=tuple(rows), base_parameters=architecture.total_parameters, added_parameters=0)
 
 
-def _unfreezing(text: str) -> re.Pattern[str]:
+def unfreezing(text: str) -> re.Pattern[str]:
+    """What one of ``unfrozen_parameters`` matches."""
     name = re.sub(r"(?<=.)\[[0-9]*(?::[0-9]*)?\]$", "", text)
     return compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
 
