@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.axolotl.lora_kernels import on_by_themselves
+from app.core.axolotl.renamed import UNBUILT_OPTIMIZERS
 from app.core.axolotl.unmodelled import room
 from app.core.collating import Collating, collating
 from app.core.errors import InvalidInput
@@ -185,6 +186,7 @@ class _Reader(Values):
             quantize_experts=self.flag("quantize_moe_experts"),
             own_rates=not self.given.isdisjoint(OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
+            frozen_towers=self.flag("freeze_mm_modules"),
             half=self.half(bits8=bits8),
             autocast=self.autocast(),
             double_quantization=self.double_quantization(),
@@ -383,7 +385,7 @@ class _Reader(Values):
         )
 
     def optimizer(self) -> str:
-        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS)
+        return self.choice("optimizer", "adamw_torch_fused", OPTIMIZERS, meant=UNBUILT_OPTIMIZERS)
 
     def liger(self) -> frozenset[str]:
         """Its keys mean nothing without its plugin; ``liger_swiglu`` is the old name of one."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from app.core.errors import FieldError
@@ -125,17 +126,19 @@ class Values:
         self.fault(key, "error.config.names", given=shown(value))
         return ()
 
-    def choice(self, key: str, default: str, allowed: tuple[str, ...]) -> str:
-        """One of some texts; the fault names the nearest."""
+    def choice(
+        self, key: str, default: str, allowed: tuple[str, ...], *, meant: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
+        """One of some texts; the fault names what an old one is ``meant`` as, else the nearest."""
         value = self.config.get(key)
         if value is None:
             return default
         if isinstance(value, str) and value in allowed:
             return value
         allowed = tuple(name for name in allowed if name)
-        close = nearest(str(value), allowed, count=1)
+        close = meant.get(str(value)) or next(iter(nearest(str(value), allowed, count=1)), None)
         if close:
-            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close[0])
+            self.fault(key, "error.config.choice_nearest", given=shown(value), allowed=allowed, nearest=close)
         else:
             self.fault(key, "error.config.choice", given=shown(value), allowed=allowed)
         return default

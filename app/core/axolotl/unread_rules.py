@@ -69,6 +69,15 @@ def unread(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def overwritten(subject: Subject) -> Iterator[Finding]:
+    """The weights' type, which ``_set_device_map_config`` sets after anybody's own arguments."""
+    for key in ("overrides_of_model_kwargs", "model_kwargs"):
+        for name in ("torch_dtype", "dtype"):
+            if name in subject.mapping(key):
+                where = f"{key}.{name}"
+                yield misleads("unread_dtype", where, fix=Fix(unset=(where,), safe=True), key=where)
+
+
 def unread_in_datasets(subject: Subject) -> Iterator[Finding]:
     """Which turns of a conversation train, of data that has no turns."""
     if subject.on("rl") or subject.on("processor_type") or subject.own_plugins:
@@ -85,6 +94,7 @@ def unread_in_datasets(subject: Subject) -> Iterator[Finding]:
 
 UNREAD_RULES: tuple[Rule, ...] = (
     unread,
+    overwritten,
     unread_in_datasets,
     Row(
         code="evaluation_packed_alone",
