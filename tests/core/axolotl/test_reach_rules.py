@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from app.core.architecture import Architecture, Kind, Module
+from app.core.architectures import describe
+from app.core.axolotl.reach_rules import REACH_RULES
+from app.core.axolotl.subject import Subject
 from app.core.findings import Effect
-from tests.core.axolotl.examples import LAYERS, SEVEN, architecture
+from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
 from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, findings
+from tests.core.test_adapter import COMMON, MODELS, POINTS
 
 NORM = Module(path="model.layers.{}.input_layernorm", kind=Kind.NORM, shape=(64,), layers=LAYERS)
 CONV = Module(path="model.layers.{}.conv.conv", kind=Kind.CONVOLUTION, shape=(64, 1, 3), groups=64, layers=LAYERS)
@@ -69,6 +73,23 @@ def test_what_peft_refuses_fails(
     assert (found.key, found.effect) == (key, Effect.FAILS_AT_RUN)
     assert found.fix is not None
     assert (found.fix.set, found.fix.safe) == (mended, False)
+
+
+@pytest.mark.parametrize("index", range(len(MODELS)), ids=[model["model_type"] for model in MODELS])
+def test_peft_and_axolotl_say_the_same(index: int) -> None:
+    """What PEFT took is not refused, and everything is frozen where nothing trained, in whatever was recorded."""
+    model = describe(MODELS[index])
+    for point in POINTS:
+        if point["model"] != index:
+            continue
+        config = (COMMON if "lora_r" in point["config"] else {}) | point["config"]
+        subject = Subject(config=config, architecture=model, hardware=None, schema=schema())
+        said = {finding.code: finding.effect for rule in REACH_RULES for finding in rule(subject)}
+        if point.get("refused"):
+            continue
+        assert not [code for code in said if code.startswith("error.") or code == "parameters_none"], config
+        if "lora_r" not in config:
+            assert ("unfrozen_none_fails" in said) == (point["trainable"] == 0), config
 
 
 def test_a_convolution_in_groups_wants_a_rank_that_they_divide() -> None:
