@@ -33,8 +33,14 @@ __all__ = [
     "linear_names",
     "resolve_adapter",
     "resolve_lora",
+    "unfreezing",
 ]
 
+TOWERS = frozenset(
+    """vision_tower vision_model vision_encoder embed_vision multi_modal_projector visual audio_tower audio_model
+    embed_audio""".split()
+)
+"""Parts of a name by which ``freeze_mm_modules`` knows what is no language model."""
 ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 TokenIndices: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
 HUMAN_ORDER = (*ATTENTION_NAMES, "gate_proj", "up_proj", "down_proj")
@@ -50,8 +56,10 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
         method = run.peft
         return kept(architecture, ("peft", method), lambda: _shared(resolve_peft(architecture, method)))
     if run.method is Method.FULL or run.lora is None:
-        patterns = run.unfrozen_parameters
-        return kept(architecture, ("full", patterns), lambda: _shared(_full(architecture, patterns)))
+        patterns, text_alone = run.unfrozen_parameters, run.frozen_towers
+        return kept(
+            architecture, ("full", patterns, text_alone), lambda: _shared(_full(architecture, patterns, text_alone))
+        )
     return resolve_lora(architecture, run.lora)
 
 
@@ -147,8 +155,8 @@ def _nothing_adapted(architecture: Architecture, lora: LoraSettings) -> InvalidI
     return fault("lora_target_modules", "error.target_none", allowed=architecture.module_names)
 
 
-def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
-    """Everything, or what ``unfrozen_parameters`` leaves to train, as Axolotl reads it.
+def _full(architecture: Architecture, patterns: tuple[str, ...], text_alone: bool) -> Adapter:
+    """Everything, or what ``unfrozen_parameters`` and ``freeze_mm_modules`` leave to train, as Axolotl reads them.
 
     A pattern's dots are literal, it matches from the beginning, and a range at its end freezes by zeroing gradients, so
     all of the tensor trains.
@@ -160,7 +168,7 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
             for module in architecture.modules
             if module.parameters and not module.frozen
         ]
-    compiled = [_unfreezing(text) for text in patterns]
+    compiled = [unfreezing(text) for text in patterns]
     for module in architecture.modules if compiled else ():
         names = parameter_names(module)
         hits = [union(found_layers(p, path, module.layers) for p in compiled) for path, _ in names]
@@ -173,10 +181,13 @@ def _full(architecture: Architecture, patterns: tuple[str, ...]) -> Adapter:
             rows.append(own(module, weight, bias=False))
         if bias is not None:
             rows.append(own(module, bias, weight=False))
+    if text_alone:
+        rows = [row for row in rows if TOWERS.isdisjoint(row.module.path.split("."))]
     return Adapter(modules=tuple(rows), base_parameters=architecture.total_parameters, added_parameters=0)
 
 
-def _unfreezing(text: str) -> re.Pattern[str]:
+def unfreezing(text: str) -> re.Pattern[str]:
+    """What one of ``unfrozen_parameters`` matches."""
     name = re.sub(r"(?<=.)\[[0-9]*(?::[0-9]*)?\]$", "", text)
     return compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
 

@@ -187,6 +187,8 @@ class Run:
     eval_batch_size: int
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
+    frozen_towers: bool = False
+    """Whether towers and projectors are frozen in full fine-tuning (``freeze_mm_modules``)."""
     offloading: Offloading = Offloading.NONE
     checkpoint_every: int = 1
     """Every how manieth layer is checkpointed (``gradient_checkpointing_kwargs.every_n_layers``)."""

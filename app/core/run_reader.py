@@ -179,6 +179,7 @@ class _Reader(Values):
             quantize_experts=self.flag("quantize_moe_experts"),
             own_rates=not self.given.isdisjoint(OWN_RATES),
             unfrozen_parameters=self.names("unfrozen_parameters"),
+            frozen_towers=self.flag("freeze_mm_modules"),
             half=self.half(bits8=bits8),
             autocast=self.autocast(),
             double_quantization=self.double_quantization(),

@@ -7,7 +7,7 @@ and whatever is wrong becomes a finding at its line.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ Each is looked at by every rule, so this is what bounds the time of an answer. P
 each of 126 layers are 882; none of Axolotl's own examples has more than 139.
 """
 MOST_DIGITS = 400
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How a file says that it is UTF-16; Axolotl's ``load_cfg`` opens each as UTF-8, and stops."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -91,9 +93,17 @@ class Reading:
 
 def read(given: str | bytes, *, mended: bool = False) -> Reading:
     """What ``given`` says. ``mended`` came of a text that kept the bounds: it is built first and counted then."""
-    text = given if isinstance(given, str) else _decoded(given)
+    utf_16 = isinstance(given, bytes) and given[:2] in UTF_16
+    text = given if isinstance(given, str) else _decoded(given, "utf-16" if utf_16 else "utf-8")
     if text is None:
         return Reading(text="", config=None, findings=(rejected("yaml_encoding", None),))
+    reading = _reading(text, mended=mended)
+    if not utf_16:
+        return reading
+    return replace(reading, findings=(rejected("yaml_utf16", None), *reading.findings))
+
+
+def _reading(text: str, *, mended: bool) -> Reading:
     text = text.removeprefix("\ufeff")
     if len(text) > LONGEST:
         finding = rejected("yaml_long", None, given=len(text), most=LONGEST)
@@ -120,9 +130,8 @@ class _Bound(Exception):
         self.code, self.most, self.line = code, most, line
 
 
-def _decoded(given: bytes) -> str | None:
-    """Text from a file's bytes; UTF-16 says so with its first two."""
-    encoding = "utf-16" if given[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+def _decoded(given: bytes, encoding: str) -> str | None:
+    """Text from a file's bytes."""
     try:
         return given[: 4 * LONGEST + 4].decode(encoding)
     except UnicodeDecodeError:

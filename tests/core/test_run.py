@@ -75,6 +75,7 @@ def test_defaults_are_axolotls() -> None:
         ({"micro_batch_size": 3, "eval_batch_size": 1}, "eval_batch_size", 1),
         ({"neftune_noise_alpha": 5}, "neftune", True),
         ({"unfrozen_parameters": ["lm_head.*"]}, "unfrozen_parameters", ("lm_head.*",)),
+        ({"freeze_mm_modules": True}, "frozen_towers", True),
     ],
 )
 def test_a_key_reaches_the_run(config: dict[str, Any], attribute: str, value: object) -> None:
@@ -186,3 +187,11 @@ def _outcome(read: Callable[[dict[str, Any]], Run], config: dict[str, Any]) -> R
         return read(config)
     except InvalidInput as refused:
         return list(refused.errors)
+
+
+@pytest.mark.parametrize(("old", "new"), [("ao_adamw_4bit", "adamw_torch_4bit"), ("ao_adamw_8bit", "adamw_torch_8bit")])
+def test_an_optimizer_that_nothing_builds_is_called_by_its_successor(old: str, new: str) -> None:
+    """Not by the name that is spelt most like it."""
+    with pytest.raises(InvalidInput) as caught:
+        read_run({"optimizer": old})
+    assert caught.value.errors[0].message.params["nearest"] == new

@@ -5,6 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.core.findings import Effect
 from app.services.reading import LONGEST, read
 
 
@@ -85,7 +86,10 @@ def test_a_bomb_of_merge_keys_is_never_unfolded() -> None:
 
 
 def test_utf_16_and_a_byte_order_mark_are_text() -> None:
-    assert read("a: ကခ\n".encode("utf-16")).config == {"a": "ကခ"}
+    reading = read("a: ကခ\n".encode("utf-16"))
+    assert reading.config == {"a": "ကခ"}
+    assert [(finding.code, finding.effect) for finding in reading.findings] == [("yaml_utf16", Effect.REJECTED)]
+    assert not read(reading.text).findings
     assert read("\ufeffa: 1\n".encode()).config == {"a": 1}
 
 

@@ -344,6 +344,17 @@ def dropout(subject: Subject) -> Iterator[Finding]:
         yield fails("dropout_share", "lora_dropout", fix=fix, given=f"{given:g}")
 
 
+def rank(subject: Subject) -> Iterator[Finding]:
+    """PEFT refuses a rank below 1, unless a pattern gives every module one of its own, and multiplies by alpha."""
+    if not subject.lora or subject.on("lora_model_dir"):
+        return
+    given, alpha = subject.number("lora_r"), subject.number("lora_alpha")
+    if given is not None and given <= 0 and not subject.on("lora_rank_pattern"):
+        yield fails("not_positive", "lora_r", fix=Fix(set={"lora_r": 16}), key="lora_r", given=f"{given:g}")
+    if alpha == 0 and not subject.on("lora_alpha_pattern"):
+        yield misleads("alpha_zero", "lora_alpha", fix=Fix(set={"lora_alpha": 32}))
+
+
 def adapter_keys_alone(subject: Subject) -> Iterator[Finding]:
     """Keys of an adapter that nothing builds."""
     if not subject.on("adapter"):
@@ -371,6 +382,7 @@ ADAPTER_RULES: tuple[Rule, ...] = (
     initialisation,
     adapter_keys_alone,
     dropout,
+    rank,
     Row(
         code="groups_plus",
         key="loraplus_lr_ratio",

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.axolotl.coverage import CHAT_TEMPLATES
 from app.core.axolotl.schema import Schema
-from app.core.axolotl.subject import Row, Rule, Subject, info, misleads, rejected, warning
+from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected, warning
 from app.core.findings import Effect, Finding, Fix
 from app.core.memory.weights import EMBEDDING_NAMES
 from app.core.nearest import nearest
@@ -117,12 +117,16 @@ def message_columns(subject: Subject) -> Iterator[Finding]:
 
 def chat_template(subject: Subject) -> Iterator[Finding]:
     """A template of another family teaches tokens that this model's chat never sees."""
+    model_type = subject.model_type
+    for path, item in blocks(subject):
+        own, kind = item.get("chat_template"), item.get("type")
+        read = isinstance(kind, str) and kind.startswith("chat_template") and not subject.on("rl")
+        if read and isinstance(own, str) and _foreign(own, model_type):
+            yield misleads("template_foreign", f"{path}.chat_template", given=own, model_type=model_type)
     given = subject.text("chat_template")
     if not given:
         return
-    family = TEMPLATE_FAMILIES.get(given, "").split()
-    model_type = subject.model_type
-    if model_type is not None and family and model_type not in family:
+    if _foreign(given, model_type):
         yield misleads("template_foreign", "chat_template", given=given, model_type=model_type)
     if given not in CHAT_TEMPLATES and not given.startswith("tokenizer_default_fallback_"):
         return
@@ -131,6 +135,11 @@ def chat_template(subject: Subject) -> Iterator[Finding]:
         reads = any(isinstance(kind, str) and "chat_template" in kind for kind in kinds)
         if kinds and not reads and not subject.on("rl") and not subject.on("process_reward_model"):
             yield info("template_unused", "chat_template", given=given)
+
+
+def _foreign(template: str, model_type: str | None) -> bool:
+    family = TEMPLATE_FAMILIES.get(template, "").split()
+    return model_type is not None and bool(family) and model_type not in family
 
 
 def metrics(subject: Subject) -> Iterator[Finding]:
@@ -204,6 +213,21 @@ def template_name(subject: Subject) -> Iterator[Finding]:
             yield misleads("template_unknown", where, given=given[:80], allowed=close or ("tokenizer_default",))
 
 
+def validation(subject: Subject) -> Iterator[Finding]:
+    """What ``datasets`` splits off: a share between 0 and 1, or so many samples.
+
+    The schema makes a fraction of every number; supervised training makes those above 1 whole again
+    (``utils/data/sft.py``), ``utils/data/rl.py`` does not.
+    """
+    number = subject.number("val_set_size")
+    if number is None or subject.on("test_datasets") or _streams(subject):
+        return
+    if number < 0 or number == 1:
+        yield fails("validation_share", "val_set_size", given=f"{number:g}")
+    elif number > 1 and subject.on("rl"):
+        yield fails("validation_rl", "val_set_size", fix=Fix(set={"val_set_size": 0.05}), given=f"{number:g}")
+
+
 def new_tokens(subject: Subject) -> Iterator[Finding]:
     """A token that was added has a row of the embedding that nobody trained, and an adapter leaves it so."""
     if not subject.lora or not (subject.on("tokens") or subject.on("special_tokens")):
@@ -257,6 +281,7 @@ DATA_RULES: tuple[Rule, ...] = (
     train_on_split,
     no_path,
     template_name,
+    validation,
     new_tokens,
     images,
     Row(

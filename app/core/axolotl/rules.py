@@ -19,6 +19,7 @@ from app.core.axolotl.peft_rules import PEFT_RULES
 from app.core.axolotl.plugin_rules import PLUGIN_RULES
 from app.core.axolotl.precision_rules import PRECISION_RULES
 from app.core.axolotl.preference_rules import PREFERENCE_RULES
+from app.core.axolotl.reach_rules import REACH_RULES
 from app.core.axolotl.renamed import (
     NEVER_READ,
     OTHER_TOOLS,
@@ -37,6 +38,7 @@ from app.core.axolotl.step_rules import STEP_RULES
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, misleads
 from app.core.axolotl.target_rules import TARGET_RULES
 from app.core.axolotl.type_rules import TYPE_RULES
+from app.core.axolotl.unread_rules import UNREAD_RULES
 from app.core.axolotl.word_rules import WORD_RULES
 from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
@@ -63,10 +65,12 @@ RULES: tuple[Rule, ...] = (
     never_read,
     *ADAPTER_RULES,
     *TARGET_RULES,
+    *REACH_RULES,
     *PEFT_RULES,
     *DATA_RULES,
     *DATASET_RULES,
     *WORD_RULES,
+    *UNREAD_RULES,
     *ATTENTION_RULES,
     *SCHEDULE_RULES,
     *OPTIMIZER_RULES,

@@ -38,6 +38,22 @@ def positive(subject: Subject) -> Iterator[Finding]:
             yield fails("not_positive", key, key=key, given=f"{number:g}")
 
 
+def evaluation_rows(subject: Subject) -> Iterator[Finding]:
+    """None is as if it were left out; less than none PyTorch's ``DataLoader`` refuses once it evaluates."""
+    number = subject.number("eval_batch_size")
+    if number is not None and number < 0 and (subject.on("val_set_size") or subject.on("test_datasets")):
+        fix = Fix(unset=("eval_batch_size",))
+        yield fails("not_positive", "eval_batch_size", fix=fix, key="eval_batch_size", given=f"{number:g}")
+
+
+def weight_decay(subject: Subject) -> Iterator[Finding]:
+    """Most optimizers take what is below zero for a group of weights, and grow these; a few refuse it (both run)."""
+    number = subject.number("weight_decay")
+    if number is not None and number < 0:
+        fix = Fix(set={"weight_decay": -number})
+        yield misleads("decay_negative", "weight_decay", fix=fix, given=f"{number:g}")
+
+
 def learning_rate_text(subject: Subject) -> Iterator[Finding]:
     """The one key that takes text, and turns it into a number itself."""
     given = subject.config.get("learning_rate")
@@ -99,7 +115,8 @@ def _offloads_by_value(subject: Subject) -> bool:
     return subject.text("gradient_checkpointing") in ("offload", "offload_disk")
 
 
-def _checkpoints(subject: Subject) -> bool:
+def checkpoints(subject: Subject) -> bool:
+    """Whether gradient checkpointing is on, by its old values too."""
     return subject.flag("gradient_checkpointing") or _offloads_by_value(subject)
 
 
@@ -191,6 +208,8 @@ def _noise(subject: Subject) -> float:
 
 SCHEDULE_RULES: tuple[Rule, ...] = (
     positive,
+    evaluation_rows,
+    weight_decay,
     learning_rate_text,
     learning_rate,
     batches,
@@ -209,7 +228,7 @@ SCHEDULE_RULES: tuple[Rule, ...] = (
     Row(
         code="offloading_alone",
         key="activation_offloading",
-        when=lambda s: _offloads(s) and not _checkpoints(s),
+        when=lambda s: _offloads(s) and not checkpoints(s),
         fix=Fix(set={"gradient_checkpointing": True}, safe=True),
     ),
     Row(
@@ -232,7 +251,7 @@ SCHEDULE_RULES: tuple[Rule, ...] = (
     Row(
         code="mpt_checkpointing",
         key="gradient_checkpointing",
-        when=lambda s: "mpt" in s.text("base_model").lower() and _checkpoints(s),
+        when=lambda s: "mpt" in s.text("base_model").lower() and checkpoints(s),
         fix=Fix(unset=("gradient_checkpointing",), safe=True),
     ),
     Row(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.memory.layer_offloading import offloads_layers
-from app.core.run import Checkpointing, KeptAttention, Method, Offloading, Preference, Run
+from app.core.run import Checkpointing, KeptAttention, Method, Offloading, Preference, Quantization, Run
 from app.core.values import says_no
 
 
@@ -26,6 +26,8 @@ class Unmodelled:
     """Values that are modelled."""
     nested: str = ""
     """The key below it that counts."""
+    still: frozenset[str] = frozenset()
+    """Keys below it that move nothing; where there are such, any other counts."""
     unless: tuple[str, str] = ("", "")
     """A key and one below it that, where true, undo it."""
     off: str = ""
@@ -44,7 +46,7 @@ class Unmodelled:
         value = config.get(self.key)
         if self.nested:
             value = value.get(self.nested) if isinstance(value, Mapping) else None
-        if says_no(value):
+        if says_no(value) or (self.still and isinstance(value, Mapping) and value.keys() <= self.still):
             return False
         key, inner = self.unless
         beside = config.get(key)
@@ -96,6 +98,25 @@ def leaves_whole_rows(run: Run) -> bool:
     return not any("\\d" in name or any(map(str.isdecimal, name)) for name in run.unquantized or ())
 
 
+def loads_packed(run: Run) -> bool:
+    """Whether a checkpoint's own quantisation, which such a key may speak of, is read."""
+    return run.quantization is Quantization.GPTQ
+
+
+STILL_IN_CONFIG = frozenset(
+    """rope_scaling rope_theta rope_parameters max_position_embeddings original_max_position_embeddings use_cache
+    attention_dropout hidden_dropout embd_pdrop resid_pdrop attn_pdrop initializer_range rms_norm_eps layer_norm_eps
+    layer_norm_epsilon bos_token_id eos_token_id pad_token_id router_aux_loss_coef router_z_loss_coef torch_dtype dtype
+    architectures model_type pretraining_tp""".split()
+)
+"""Fields of a config.json that shape nothing: positions, dropout, beginnings, tokens, shares of a loss."""
+STILL_IN_LOADING = frozenset(
+    """torch_dtype dtype use_cache low_cpu_mem_usage use_safetensors revision trust_remote_code token cache_dir
+    local_files_only force_download variant""".split()
+)
+"""Arguments of ``from_pretrained`` that move nothing; the types are Axolotl's own whatever is said of them."""
+
+
 def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
     return tuple(Unmodelled(key=key, **room) for key in text.split())
 
@@ -111,6 +132,8 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="qat", more=50, why="torchao"),
     Unmodelled(key="model_quantization_config", less=75, unless=("model_quantization_config_kwargs", "dequantize")),
     Unmodelled(key="nonexpert_quantization", less=60),
+    *_all("overrides_of_model_config model_config", still=STILL_IN_CONFIG, less=90, more=50, priced=loads_packed),
+    *_all("overrides_of_model_kwargs model_kwargs", still=STILL_IN_LOADING, less=75, more=40),
     Unmodelled(
         key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80, priced=checkpoints_some_layers
     ),

@@ -3,12 +3,13 @@
 import pytest
 
 from app.core.axolotl.unmodelled import UNMODELLED, Unmodelled, acting, room
+from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
 
 PRICED = frozenset(
     """gptq quantize_moe_experts activation_offloading adapter attn_implementation bf16 bfloat16 fp16 bnb_config_kwargs load_in_4bit load_in_8bit
     chunked_cross_entropy cpo_alpha cut_cross_entropy dion_rank_fraction eager_attention embedding_lr embedding_lr_scale
-    embeddings_skip_upcast eval_batch_size flash_attention flex_attention gradient_accumulation_steps
+    embeddings_skip_upcast eval_batch_size flash_attention flex_attention freeze_mm_modules gradient_accumulation_steps
     gradient_checkpointing gradient_checkpointing_kwargs liger_cross_entropy liger_fused_linear_cross_entropy
     liger_glu_activation liger_rms_norm liger_rope liger_swiglu lora_dropout lora_embedding_kernel lora_mlp_kernel
     lora_modules_to_save lora_o_kernel lora_qkv_kernel lora_r lora_rank_pattern lora_target_linear lora_target_modules
@@ -21,10 +22,10 @@ PRICED = frozenset(
 
 ELSEWHERE = frozenset(
     """base_model base_model_config chunked_cross_entropy_num_chunks eval_sample_packing pad_to_sequence_len
-    pad_to_multiple_of batch_flattening max_packed_sequence_len freeze_mm_modules overrides_of_model_config rope_scaling
+    pad_to_multiple_of batch_flattening max_packed_sequence_len rope_scaling
     ddp dp_replicate_size max_prompt_len""".split()
 )
-"""Keys whose memory is in what is priced already: full rows, the model's own shape, one copy a GPU."""
+"""Keys whose memory is in what is priced already: full rows, one copy a GPU."""
 
 STILL = frozenset(
     """accelerator_config adam_beta1 adam_beta2 adam_beta3 adam_epsilon adam_epsilon2 auto_resume_from_checkpoints
@@ -55,11 +56,11 @@ STILL = frozenset(
     lora_fan_in_fan_out lora_model_dir loraplus_lr_embedding loss_watchdog_patience loss_watchdog_threshold
     low_cpu_mem_usage lr_div_factor lr_quadratic_warmup lr_scheduler lr_scheduler_kwargs max_grad_norm max_steps
     mean_resizing_embeddings merge_lora merge_method metric_for_best_model min_sample_len mlflow_experiment_name
-    mlflow_run_name mlflow_tracking_uri model_config model_kwargs model_revision model_type model_quantization_config_kwargs multipack_real_batches nemo_gym_auto_clone
+    mlflow_run_name mlflow_tracking_uri model_revision model_type model_quantization_config_kwargs multipack_real_batches nemo_gym_auto_clone
     nemo_gym_auto_start nemo_gym_config_paths nemo_gym_datasets nemo_gym_dir nemo_gym_enabled nemo_gym_head_port
     nemo_gym_max_turns nemo_gym_model_name nemo_gym_multi_turn nemo_gym_run_timeout nemo_gym_server_timeout
     nemo_gym_verify_timeout num_dataset_shards_to_save num_epochs num_generation_samples num_labels
-    nvfp4_merge_aware_start_step orpo_alpha otel_metrics_host otel_metrics_port output_dir overrides_of_model_kwargs
+    nvfp4_merge_aware_start_step orpo_alpha otel_metrics_host otel_metrics_port output_dir
     peft peft_ensure_weight_tying peft_init_lora_weights peft_layers_pattern peft_use_rslora pose_max_context_len
     pose_num_chunks pose_split_on_token_ids preprocess_iterable pretrain_multipack_attn pretrain_multipack_buffer_size
     pretraining_dataset pretraining_sample_concatenation processor_kwargs profiler_steps profiler_steps_start
@@ -103,12 +104,14 @@ def test_what_is_declared_acts_and_leaves_room(row: Unmodelled) -> None:
     """Each row is switched on by some value and off by none at all, and widens the band unless it shards."""
 
     def config(value: object) -> dict[str, object]:
-        return {row.off: False, row.beside: 1} | {row.key: {row.nested: value} if row.nested else value}
+        below = row.nested or ("another" if row.still else "")
+        return {row.off: False, row.beside: 1} | {row.key: {below: value} if below else value}
 
     value = row.values[0] if row.values else 2
     assert row in acting(config(value))
-    for off in (None, False, 0, "", "false", *row.but):
-        assert row not in acting(config(off))
+    offs = (*({name: 2} for name in row.still), {}) if row.still else (None, False, 0, "", "false", *row.but)
+    for off in offs:
+        assert row not in acting({row.key: off} if row.still else config(off))
     assert row not in acting({row.key: []})
     less, more = room(config(value))
     assert (less, more) == ((0, 0) if row.sharding else (row.less, row.more))
@@ -127,3 +130,19 @@ def test_room_of_several_keys() -> None:
     """What could be added adds up; of what could be saved the largest counts."""
     given = {"torch_compile": True, "qat": {"weight_dtype": "int8"}, "nonexpert_quantization": "nf4"}
     assert room(given) == (60, 70)
+
+
+def test_a_model_of_another_shape_widens_the_band() -> None:
+    """Nothing prices what ``overrides_of_model_config`` makes of a model; positions leave it as it is."""
+    assert room({"overrides_of_model_config": {"num_hidden_layers": 8}}) == (90, 50)
+    assert room({"overrides_of_model_config": {"rope_theta": 1e6, "max_position_embeddings": 9}}) == (0, 0)
+    assert room({"overrides_of_model_kwargs": {"quantization_config": {"load_in_8bit": True}}}) == (75, 40)
+    assert room({"overrides_of_model_kwargs": {"torch_dtype": "float32"}}) == (0, 0)
+
+
+def test_what_a_packed_checkpoint_says_of_itself_is_read() -> None:
+    """GPTQ's backend is told in its config.json alone."""
+    backend = {"overrides_of_model_config": {"quantization_config": {"backend": "torch"}}}
+    packed = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "gptq": True}
+    assert read_run(backend | packed).room_percent == (0, 0)
+    assert read_run(backend).room_percent == (90, 50)

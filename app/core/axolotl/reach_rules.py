@@ -1,0 +1,164 @@
+"""Rules about what trains in fact: targets that PEFT refuses, names that reach nothing, everything frozen.
+
+Sources: PEFT 0.20.0 ``tuners/tuners_utils.py``, ``tuners/lora/layer.py``; Axolotl 0.19.0 ``loaders/adapter.py``,
+``train.py``, ``utils/freeze.py``. All of it was run there on small models.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from app.core.adapter import resolve_adapter, unfreezing
+from app.core.architecture import Architecture, Module
+from app.core.axolotl.memory_rules import TRL_WRAPPED
+from app.core.axolotl.reading import as_read
+from app.core.axolotl.subject import Rule, Subject, fails, misleads
+from app.core.axolotl.target_rules import usual_targets
+from app.core.errors import FieldError, InvalidInput
+from app.core.findings import Finding, Fix
+from app.core.kept import kept
+from app.core.methods.matching import ALL_LINEAR, LINEARS
+from app.core.targets import (
+    REFUSING_TYPES,
+    found_layers,
+    leaf_of,
+    parameter_names,
+    suffix_layers,
+)
+
+REFUSED = frozenset(
+    f"error.{code}"
+    for code in """target_refused target_unsupported target_grouped target_part_of_fused layers_none
+    layers_with_pattern dora_on_parameters""".split()
+)
+"""What resolving an adapter finds wrong and PEFT raises an error at, as it was run there."""
+TARGETS, LINEAR, PARAMETERS = "lora_target_modules", "lora_target_linear", "lora_target_parameters"
+UNFROZEN = "unfrozen_parameters"
+WRAPPED = ("lora_A.default.weight", "lora_embedding_A", "base_layer.weight", "weight", "modules_to_save.default.weight")
+"""What is below a module, or its adapter, once PEFT has wrapped the model."""
+
+
+def refused(subject: Subject) -> Iterator[Finding]:
+    """Targets that PEFT stops at: what it cannot adapt, or layers that the model does not have."""
+    architecture = subject.architecture
+    if architecture is None or architecture.approximate or not subject.lora or subject.on("lora_model_dir"):
+        return
+    if not _refusable(subject, architecture):
+        return
+    run = as_read(subject)
+    try:
+        if run is not None:
+            resolve_adapter(architecture, run)
+    except InvalidInput as error:
+        for each in error.errors:
+            own = each.message.code == "error.dora_on_parameters" and subject.on(PARAMETERS)  # ``expert_parameters``
+            if each.message.code in REFUSED and not own:
+                yield _told(subject, each)
+
+
+def _told(subject: Subject, error: FieldError) -> Finding:
+    key = error.pointer.rpartition("/")[2]
+    if error.message.code == "error.target_refused" and subject.on(LINEAR):
+        key = LINEAR
+    return replace(fails("refused", key, fix=_way_out(subject, key, error)), message=error.message)
+
+
+def _way_out(subject: Subject, key: str, error: FieldError) -> Fix:
+    """Without what is refused, or with what is missing beside it."""
+    if key == LINEAR:
+        return usual_targets(subject, LINEAR)
+    if key != TARGETS:
+        return Fix(unset=(key,))
+    if not isinstance(subject.config.get(TARGETS), list):
+        return usual_targets(subject)
+    given, named = subject.names(TARGETS), str(error.message.params["given"])
+    missing = str(error.message.params.get("missing", ""))
+    if missing:
+        return Fix(set={TARGETS: [*given, *missing.split(", ")]})
+    left = [name for name in given if name != named and leaf_of(name) != named]
+    return Fix(set={TARGETS: left}) if left else usual_targets(subject)
+
+
+def _refusable(subject: Subject, architecture: Architecture) -> bool:
+    """Whether anything but linears' own names is targeted, which PEFT takes in every model but a few."""
+    if architecture.model_type in REFUSING_TYPES or subject.on("peft_layers_to_transform") or subject.on(PARAMETERS):
+        return True
+    given = subject.text(TARGETS)
+    if given and not subject.on(LINEAR):
+        return given.lower() != ALL_LINEAR or bool(architecture.expert_names)
+    plain = kept(architecture, "plain names", lambda: _plain(architecture))
+    return any(name not in plain for name in subject.names(TARGETS))
+
+
+def _plain(architecture: Architecture) -> frozenset[str]:
+    """Names that mean linears alone."""
+    holders = {leaf_of(path) for path in architecture.containers}
+    return frozenset(
+        name
+        for name, rows in architecture.by_leaf.items()
+        if name not in holders and all(row.kind in LINEARS for row in rows)
+    ).difference(architecture.expert_names)
+
+
+def missing_parameters(subject: Subject) -> Iterator[Finding]:
+    """Parameters that this model has none of: PEFT warns, and stops where nothing else is targeted."""
+    architecture = subject.architecture
+    given = subject.names(PARAMETERS)
+    if architecture is None or architecture.approximate or not given or not subject.lora:
+        return
+    if subject.on("lora_model_dir"):
+        return
+    names = tuple(name for name in given if not _is_parameter(architecture, name))
+    if not names:
+        return
+    left = [name for name in given if name not in names]
+    fix = Fix(set={PARAMETERS: left}) if left else Fix(unset=(PARAMETERS,))
+    if not left and not subject.on(TARGETS) and not subject.on(LINEAR):
+        yield fails("parameters_none", PARAMETERS, fix=usual_targets(subject, PARAMETERS), names=names[:20])
+    else:
+        yield misleads("parameters_some", PARAMETERS, fix=fix, names=names[:20])
+
+
+def _is_parameter(architecture: Architecture, name: str) -> bool:
+    return any(
+        suffix_layers(path, module.layers, name) is not None
+        for module in architecture.modules
+        for path, _ in parameter_names(module)
+    )
+
+
+def unfrozen(subject: Subject) -> Iterator[Finding]:
+    """``unfrozen_parameters`` freezes all else, an adapter too, and is no more than a warning where that is all."""
+    architecture = subject.architecture
+    given = subject.names(UNFROZEN)
+    if architecture is None or architecture.approximate or not given:
+        return
+    wraps_later = subject.text("rl") in TRL_WRAPPED
+    if subject.on("adapter") and (not subject.lora or wraps_later or subject.on("lora_model_dir")):
+        return
+    try:
+        patterns = [unfreezing(text) for text in given]
+    except InvalidInput:
+        return
+    names = _adapted_names if subject.lora else _own_names
+    paths = ((path, module.layers) for module in architecture.modules for path in names(module))
+    if any(found_layers(pattern, *path) is not None for path in paths for pattern in patterns):
+        return
+    fix = Fix(unset=(UNFROZEN,))
+    if subject.lora:
+        yield misleads("unfrozen_adapter", UNFROZEN, fix=fix, names=given[:20])
+    elif subject.on("gradient_checkpointing"):
+        yield misleads("unfrozen_none", UNFROZEN, fix=fix, names=given[:20])
+    else:
+        yield fails("unfrozen_none_fails", UNFROZEN, fix=fix, names=given[:20])
+
+
+def _own_names(module: Module) -> Iterable[str]:
+    return () if module.tied_to else (path for path, _ in parameter_names(module))
+
+
+def _adapted_names(module: Module) -> Iterable[str]:
+    paths = dict.fromkeys((module.path, module.outer_path))
+    return (f"base_model.model.{path}.{end}" for path in paths for end in WRAPPED)
+
+
+REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen)

@@ -1,0 +1,248 @@
+"""Rules on what trains in fact, by example; each was run with PEFT and Axolotl on a small model."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.core.architecture import Architecture, Kind, Module
+from app.core.architectures import describe
+from app.core.axolotl.reach_rules import REACH_RULES
+from app.core.axolotl.subject import Subject
+from app.core.findings import Effect
+from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
+from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, findings
+from tests.core.test_adapter import COMMON, MODELS, POINTS
+
+NORM = Module(path="model.layers.{}.input_layernorm", kind=Kind.NORM, shape=(64,), layers=LAYERS)
+CONV = Module(path="model.layers.{}.conv.conv", kind=Kind.CONVOLUTION, shape=(64, 1, 3), groups=64, layers=LAYERS)
+HEAD = Module(path="lm_head", kind=Kind.HEAD, shape=(64, 1000))
+NORMED = architecture(extra=(NORM, HEAD))
+MAMBA = architecture("falcon_h1", names=(*SEVEN, "out_proj"))
+PARTS = architecture(
+    "qwen3_moe", extra=MOE.modules[-1:], expert_names={"gate_proj": "down_proj", "up_proj": "down_proj"}
+)
+TARGETS, PARAMETERS, UNFROZEN = "lora_target_modules", "lora_target_parameters", "unfrozen_parameters"
+
+REFUSED: tuple[tuple[str, Mapping[str, Any], Architecture, str, Mapping[str, Any]], ...] = (
+    ("target_refused", {TARGETS: ["q_proj", "out_proj"]}, MAMBA, TARGETS, {TARGETS: ["q_proj"]}),
+    ("target_refused", {TARGETS: ["out_proj"]}, MAMBA, TARGETS, {TARGETS: list(SEVEN)}),
+    ("target_refused", {TARGETS: ".*_proj"}, MAMBA, TARGETS, {TARGETS: list(SEVEN)}),
+    (
+        "target_refused",
+        {TARGETS: None, "lora_target_linear": True},
+        MAMBA,
+        "lora_target_linear",
+        {TARGETS: list(SEVEN)},
+    ),
+    ("target_unsupported", {TARGETS: ["q_proj", "input_layernorm"]}, NORMED, TARGETS, {TARGETS: ["q_proj"]}),
+    ("target_unsupported", {TARGETS: ["q_proj", "x"]}, LLAMA, TARGETS, {TARGETS: ["q_proj"]}),
+    ("target_unsupported", {PARAMETERS: ["input_layernorm.weight"]}, NORMED, PARAMETERS, {}),
+    (
+        "target_part_of_fused",
+        {TARGETS: ["q_proj", "gate_proj"]},
+        PARTS,
+        TARGETS,
+        {TARGETS: ["q_proj", "gate_proj", "up_proj"]},
+    ),
+    ("layers_none", {"peft_layers_to_transform": [100]}, LLAMA, "peft_layers_to_transform", {}),
+    (
+        "layers_with_pattern",
+        {"peft_layers_to_transform": [1], TARGETS: ".*q_proj"},
+        LLAMA,
+        "peft_layers_to_transform",
+        {},
+    ),
+    (
+        "dora_on_parameters",
+        {TARGETS: ["q_proj", "gate_proj", "up_proj"], "peft_use_dora": True},
+        PARTS,
+        "peft_use_dora",
+        {},
+    ),
+)
+
+
+@pytest.mark.parametrize(("code", "changes", "model", "key", "mended"), REFUSED)
+def test_what_peft_refuses_fails(
+    code: str, changes: Mapping[str, Any], model: Architecture, key: str, mended: Mapping[str, Any]
+) -> None:
+    """Said with the estimate's own words, and with a way out that is no safe one."""
+    found = findings({**changes, "lora_mlp_kernel": False}, model)[f"error.{code}"]
+    assert (found.key, found.effect) == (key, Effect.FAILS_AT_RUN)
+    assert found.fix is not None
+    assert (found.fix.set, found.fix.safe) == (mended, False)
+
+
+@pytest.mark.parametrize("index", range(len(MODELS)), ids=[model["model_type"] for model in MODELS])
+def test_peft_and_axolotl_say_the_same(index: int) -> None:
+    """What PEFT took is not refused, and everything is frozen where nothing trained, in whatever was recorded."""
+    model = describe(MODELS[index])
+    for point in POINTS:
+        if point["model"] != index:
+            continue
+        config = (COMMON if "lora_r" in point["config"] else {}) | point["config"]
+        subject = Subject(config=config, architecture=model, hardware=None, schema=schema())
+        said = {finding.code: finding.effect for rule in REACH_RULES for finding in rule(subject)}
+        if point.get("refused"):
+            continue
+        assert not [code for code in said if code.startswith("error.") or code == "parameters_none"], config
+        if "lora_r" not in config:
+            assert ("unfrozen_none_fails" in said) == (point["trainable"] == 0), config
+
+
+def test_a_convolution_in_groups_wants_a_rank_that_they_divide() -> None:
+    """There is no telling which other rank is meant."""
+    model = architecture("lfm2", extra=(CONV,))
+    found = findings({TARGETS: ["conv.conv"]}, model)["error.target_grouped"]
+    assert (found.effect, found.key) == (Effect.FAILS_AT_RUN, TARGETS)
+    assert "error.target_grouped" not in findings({TARGETS: ["conv.conv"], "lora_r": 64}, model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "model"),
+    [
+        ({TARGETS: ["q_proj", "out_proj"]}, architecture("llama", names=(*SEVEN, "out_proj"))),
+        ({TARGETS: ["q_proj", "out_proj"], "lora_model_dir": "a"}, MAMBA),
+        ({TARGETS: ["q_proj", "out_proj"], "adapter": "ia3"}, MAMBA),
+        ({TARGETS: ["q_proj", "out_proj"]}, replace(MAMBA, approximate=True)),
+        ({TARGETS: ["q_proj", "out_proj"]}, None),
+        ({TARGETS: ["q_proj"], "lora_r": "many"}, MAMBA),
+        ({TARGETS: ["q_proj"]}, MAMBA),
+        ({TARGETS: "all-linear"}, LLAMA),
+        ({TARGETS: ".*q_proj", "lora_target_linear": True}, LLAMA),
+        ({"peft_layers_to_transform": [1, 100]}, LLAMA),
+        ({TARGETS: ["nothing"]}, LLAMA),
+        ({PARAMETERS: ["mlp.experts.down_proj"], "peft_use_dora": True}, MOE),
+    ],
+)
+def test_nothing_is_refused_that_peft_takes(changes: Mapping[str, Any], model: Architecture | None) -> None:
+    """Nor where the model is not known, or other rules say it."""
+    assert not [code for code in findings(changes, model) if code.startswith("error.")]
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "effect", "fixed", "unset"),
+    [
+        ("parameters_some", {PARAMETERS: ["a.b"]}, Effect.MISLEADS, {}, (PARAMETERS,)),
+        (
+            "parameters_some",
+            {PARAMETERS: ["a.b", "mlp.experts.down_proj"], TARGETS: None},
+            Effect.MISLEADS,
+            {PARAMETERS: ["mlp.experts.down_proj"]},
+            (),
+        ),
+        (
+            "parameters_none",
+            {PARAMETERS: ["a.b"], TARGETS: None},
+            Effect.FAILS_AT_RUN,
+            {TARGETS: list(SEVEN)},
+            (PARAMETERS,),
+        ),
+    ],
+)
+def test_parameters_that_no_model_has(
+    code: str, changes: Mapping[str, Any], effect: Effect, fixed: Mapping[str, Any], unset: tuple[str, ...]
+) -> None:
+    """PEFT warns of them, and stops where they were all."""
+    model = architecture("gpt_oss", extra=MOE.modules[-1:])
+    found = findings(changes, model)[code]
+    assert (found.effect, found.key) == (effect, PARAMETERS)
+    assert found.fix is not None
+    assert (found.fix.set, found.fix.unset) == (fixed, unset)
+
+
+@pytest.mark.parametrize(
+    ("changes", "model"),
+    [
+        ({PARAMETERS: ["mlp.experts.down_proj"]}, MOE),
+        ({PARAMETERS: ["a.b"], "lora_model_dir": "a"}, MOE),
+        ({PARAMETERS: ["a.b"], "adapter": "ia3"}, MOE),
+        ({PARAMETERS: ["a.b"]}, None),
+        ({PARAMETERS: ["a.b"]}, replace(MOE, approximate=True)),
+    ],
+)
+def test_nothing_is_said_of_parameters_that_are_there(changes: Mapping[str, Any], model: Architecture | None) -> None:
+    """Nor where nobody reads them."""
+    assert not {"parameters_none", "parameters_some"} & findings(changes, model).keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "effect"),
+    [
+        ("unfrozen_none_fails", {**FULL, UNFROZEN: ["layers.0"]}, Effect.FAILS_AT_RUN),
+        ("unfrozen_none", {**FULL, UNFROZEN: ["layers.0"], "gradient_checkpointing": True}, Effect.MISLEADS),
+        ("unfrozen_adapter", {UNFROZEN: ["^lm_head.weight$"]}, Effect.MISLEADS),
+        ("unfrozen_adapter", {UNFROZEN: [".*lora_.*"]}, Effect.MISLEADS),
+    ],
+)
+def test_everything_frozen(code: str, changes: Mapping[str, Any], effect: Effect) -> None:
+    """A loss without gradients, or a run that changes no weight. A pattern's dot is a dot, but before a plus."""
+    found = findings(changes, NORMED)[code]
+    assert (found.key, found.effect) == (UNFROZEN, effect)
+
+
+@pytest.mark.parametrize(
+    ("changes", "model"),
+    [
+        ({**FULL, UNFROZEN: ["^lm_head.weight$[:9]"]}, NORMED),
+        ({**FULL, UNFROZEN: ["("]}, NORMED),
+        ({**FULL, UNFROZEN: ["layers.0"]}, None),
+        ({**FULL, UNFROZEN: ["layers.0"]}, replace(NORMED, approximate=True)),
+        ({UNFROZEN: [".+lora_.+"]}, NORMED),
+        ({UNFROZEN: ["base_model.model.lm_head"]}, NORMED),
+        ({UNFROZEN: ["layers.0"], "rl": "dpo"}, NORMED),
+        ({UNFROZEN: ["layers.0"], "adapter": "ia3"}, NORMED),
+        ({UNFROZEN: ["layers.0"], "lora_model_dir": "a"}, NORMED),
+    ],
+)
+def test_what_is_left_to_train_is_not_complained_of(changes: Mapping[str, Any], model: Architecture | None) -> None:
+    """TRL puts the adapter in after the freezing."""
+    assert not {"unfrozen_none", "unfrozen_none_fails", "unfrozen_adapter"} & findings(changes, model).keys()
+
+
+def test_a_tied_head_has_no_name_of_its_own() -> None:
+    """PyTorch lists a shared tensor once, as the embedding's."""
+    tied = architecture(extra=(replace(HEAD, tied_to="model.embed_tokens"),))
+    assert "unfrozen_none_fails" in findings({**FULL, UNFROZEN: ["lm_head"]}, tied)
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "key", "effect"),
+    [
+        ("not_positive", {"lora_r": 0}, "lora_r", Effect.FAILS_AT_RUN),
+        ("not_positive", {"lora_r": -1}, "lora_r", Effect.FAILS_AT_RUN),
+        ("not_positive", {"eval_batch_size": -1, "val_set_size": 0.1}, "eval_batch_size", Effect.FAILS_AT_RUN),
+        ("alpha_zero", {"lora_alpha": 0}, "lora_alpha", Effect.MISLEADS),
+        ("decay_negative", {"weight_decay": -0.1}, "weight_decay", Effect.MISLEADS),
+        ("validation_share", {"val_set_size": 1.0}, "val_set_size", Effect.FAILS_AT_RUN),
+        ("validation_share", {"val_set_size": -0.1}, "val_set_size", Effect.FAILS_AT_RUN),
+        ("validation_rl", {"val_set_size": 500, "rl": "dpo"}, "val_set_size", Effect.FAILS_AT_RUN),
+    ],
+)
+def test_numbers_that_come_to_nothing(code: str, changes: Mapping[str, Any], key: str, effect: Effect) -> None:
+    """No validator looks at them."""
+    found = findings(changes)[code]
+    assert (found.key, found.effect) == (key, effect)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lora_r": 0, "lora_rank_pattern": {"q_proj": 8}},
+        {"lora_r": 0, "lora_model_dir": "a"},
+        {"eval_batch_size": -1},
+        {"eval_batch_size": 0, "val_set_size": 0.1},
+        {"lora_alpha": 0, "lora_alpha_pattern": {"q_proj": 8}},
+        {"weight_decay": 0.0},
+        {"val_set_size": 500},
+        {"val_set_size": 0.05, "rl": "dpo"},
+        {"val_set_size": 1, "test_datasets": [{"path": "a", "split": "test"}]},
+        {"val_set_size": 1, "streaming": True},
+    ],
+)
+def test_numbers_that_run(changes: Mapping[str, Any]) -> None:
+    """Some of them mean that nothing is set."""
+    said = findings({**GOOD, **changes})
+    assert not {"not_positive", "alpha_zero", "decay_negative", "validation_share", "validation_rl"} & said.keys()
