@@ -16,13 +16,13 @@ from app.core.axolotl.target_rules import usual_targets
 from app.core.errors import FieldError, InvalidInput
 from app.core.findings import Finding, Fix
 from app.core.kept import kept
+from app.core.lora import is_parameter
 from app.core.methods.matching import ALL_LINEAR, LINEARS
 from app.core.targets import (
     REFUSING_TYPES,
     found_layers,
     leaf_of,
     parameter_names,
-    suffix_layers,
 )
 
 REFUSED = frozenset(
@@ -107,7 +107,7 @@ def missing_parameters(subject: Subject) -> Iterator[Finding]:
         return
     if subject.on("lora_model_dir"):
         return
-    names = tuple(name for name in given if not _is_parameter(architecture, name))
+    names = tuple(name for name in given if not is_parameter(architecture, name))
     if not names:
         return
     left = [name for name in given if name not in names]
@@ -116,14 +116,6 @@ def missing_parameters(subject: Subject) -> Iterator[Finding]:
         yield fails("parameters_none", PARAMETERS, fix=usual_targets(subject, PARAMETERS), names=names[:20])
     else:
         yield misleads("parameters_some", PARAMETERS, fix=fix, names=names[:20])
-
-
-def _is_parameter(architecture: Architecture, name: str) -> bool:
-    return any(
-        suffix_layers(path, module.layers, name) is not None
-        for module in architecture.modules
-        for path, _ in parameter_names(module)
-    )
 
 
 def unfrozen(subject: Subject) -> Iterator[Finding]:
@@ -153,7 +145,9 @@ def unfrozen(subject: Subject) -> Iterator[Finding]:
 
 
 def _own_names(module: Module) -> Iterable[str]:
-    return () if module.tied_to else (path for path, _ in parameter_names(module))
+    """Without a weight that is another module's; a bias stays its own."""
+    own = parameter_names(module)[1:] if module.tied_to else parameter_names(module)
+    return (path for path, _ in own)
 
 
 def _adapted_names(module: Module) -> Iterable[str]:

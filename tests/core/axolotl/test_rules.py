@@ -18,7 +18,7 @@ from app.core.findings import Severity
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
 from tests.conformance.broken import BASES, broken
-from tests.core.axolotl.examples import AMPERE, HOPPER, INSTINCT, SEVEN, TURING, architecture, experts, schema
+from tests.core.axolotl.examples import AMPERE, HOPPER, INSTINCT, SEVEN, TURING, architecture, schema
 from tests.core.axolotl.rule_cases import CASES, FULL, GOOD, GPT2, LLAMA, MOE, PHI3, QLORA, VISION, findings
 
 PAIRS = [{"path": "a/b", "type": "chatml.intel"}]
@@ -151,11 +151,6 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
         ({"lora_target_modules": "all-linear"}, LLAMA, None),
         ({"lora_target_modules": "(unclosed"}, LLAMA, None),
         ({"lora_target_modules": "nothing"}, None, None),
-        (
-            {"lora_target_modules": "nothing", "lora_target_parameters": ["mlp.experts.down_proj"]},
-            architecture("gpt_oss", extra=(experts(),)),
-            None,
-        ),
         ({"special_tokens": {"pad_token": "<pad>", "eos_token": "</s>"}}, LLAMA, None),
         ({"tokens": ["<a>"], "peft_trainable_token_indices": [7]}, LLAMA, None),
         ({"tokens": ["<a>"], "lora_modules_to_save": ["embed_tokens", "lm_head"]}, None, None),
