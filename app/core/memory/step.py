@@ -166,13 +166,13 @@ class Step:
         """Whether the embedding's output takes a gradient.
 
         It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
-        for bottlenecks does so for checkpointing alone.
+        for bottlenecks does so for checkpointing alone, and so it is where only a part of a model trains.
         """
-        return (
-            self.run.checkpointing is not Checkpointing.OFF
-            or self.run.peft is None
-            or self.run.peft.type is not PeftType.BOTTLENECK
-        )
+        if self.run.checkpointing is not Checkpointing.OFF:
+            return True
+        if self.full:
+            return bool(self.embedding or self.other_table)
+        return self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""

@@ -2,6 +2,8 @@
 
 import statistics
 
+import pytest
+
 from tests.core.memory.test_peaks import errors_of, estimated, recorded
 
 CASES = recorded("heads.jsonl")
@@ -23,3 +25,12 @@ def test_ligers_cross_entropy_takes_less_than_the_plain_one() -> None:
         ours = estimated(case).allocated_peak_bytes
         assert ours <= estimated({**case, "config": plain}).allocated_peak_bytes
         assert ours > estimated({**case, "config": fused}).allocated_peak_bytes
+
+
+def test_a_head_that_trains_alone_has_nothing_below_it() -> None:
+    """No layer keeps what no gradient comes to; Liger's fused loss makes none where its input needs none."""
+    (case,) = (case for case in CASES if case["case"] == "cut-head-alone-8b")
+    assert estimated(case).allocated_peak_bytes == pytest.approx(case["allocated_peak_bytes"], rel=0.003)
+    fused = {"cut_cross_entropy": False, "liger_fused_linear_cross_entropy": True}
+    liger = estimated({**case, "config": case["config"] | fused})
+    assert liger.allocated_peak_bytes <= case["allocated_peak_bytes"]

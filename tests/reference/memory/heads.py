@@ -22,6 +22,7 @@ def _losses() -> Iterator[tuple]:
         yield f"liger-logits-full-1b-{gc_name}", SMALL, FLASH | LIGER_LOGITS | gc, (1, 2048)
         yield f"liger-logits-lora-1b-{gc_name}", SMALL, lora(SMALL) | FLASH | LIGER_LOGITS | gc, (2, 1024)
         yield f"liger-logits-qlora-8b-{gc_name}", LARGE, qlora(LARGE) | FLASH | LIGER_LOGITS | gc, (1, 4096)
+    yield "cut-head-alone-8b", LARGE, FLASH | CCE | {"unfrozen_parameters": ["^lm_head.weight$"]}, (1, 2048)
     yield "liger-logits-full-fp32-1b", SMALL, FP32 | LIGER_LOGITS | GC, (1, 1024)
 
 
