@@ -18,6 +18,7 @@ def bf16(subject: Subject) -> Iterator[Finding]:
     """bf16 needs Ampere or newer; full fine-tuning without it needs fp32, since fp16 gradients are not unscaled."""
     hardware = subject.hardware
     if hardware is None or hardware.bf16:
+        yield from _fp16_weights(subject)
         return
     if subject.config.get("bf16") is True or subject.on("bfloat16"):
         fix = Fix(set={"bf16": False, "fp16": subject.on("adapter")}, unset=("bfloat16",))
@@ -27,6 +28,17 @@ def bf16(subject: Subject) -> Iterator[Finding]:
     if not subject.on("adapter") and (subject.on("fp16") or automatic):
         fix = Fix(set={"bf16": False, "fp16": False})
         yield fails("fp16_full", "fp16", fix=fix, hardware=hardware.name)
+
+
+def _fp16_weights(subject: Subject) -> Iterator[Finding]:
+    """``fp16`` loads in fp16 where ``bf16`` is not set to yes, and its scaler takes no gradients of that type.
+
+    Source: Axolotl 0.19.0 ``normalize_config``, PyTorch's ``GradScaler.unscale_``. Engines that shard bring their own.
+    """
+    written = subject.config.get("bf16", "auto") in ("auto", None, False) and not subject.on("bfloat16")
+    sharded = any(subject.on(key) for key in ("deepspeed", "fsdp", "fsdp_config"))
+    if subject.flag("fp16") and written and not subject.on("adapter") and not sharded:
+        yield fails("fp16_weights", "fp16", fix=Fix(set={"bf16": True}, unset=("fp16",)))
 
 
 def fp8(subject: Subject) -> Iterator[Finding]:

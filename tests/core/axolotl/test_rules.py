@@ -134,6 +134,7 @@ def test_a_fix_that_would_only_bring_another_fault_is_not_offered() -> None:
         ({"bf16": True}, LLAMA, AMPERE),
         ({"bf16": "auto"}, LLAMA, TURING),
         ({**FULL, "bf16": False, "fp16": False}, LLAMA, TURING),
+        ({"fp16": True, "bf16": False}, LLAMA, None),
         ({"plugins": [LIGER_PLUGIN], "liger_rope": True}, LLAMA, None),
         ({"plugins": ["a.MyAdapterPlugin"], "adapter": "mine"}, LLAMA, None),
         ({"plugins": [CCE_PLUGIN]}, LLAMA, None),
