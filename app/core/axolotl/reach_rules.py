@@ -25,6 +25,8 @@ from app.core.targets import (
     parameter_names,
 )
 
+MOST_PATTERNS = 20
+"""Of ``unfrozen_parameters`` that are tried; nothing is said of a longer list."""
 REFUSED = frozenset(
     f"error.{code}"
     for code in """target_refused target_unsupported target_grouped target_part_of_fused layers_none
@@ -122,7 +124,7 @@ def unfrozen(subject: Subject) -> Iterator[Finding]:
     """``unfrozen_parameters`` freezes all else, an adapter too, and is no more than a warning where that is all."""
     architecture = subject.architecture
     given = subject.names(UNFROZEN)
-    if architecture is None or architecture.approximate or not given:
+    if architecture is None or architecture.approximate or not 0 < len(given) <= MOST_PATTERNS:
         return
     wraps_later = subject.text("rl") in TRL_WRAPPED
     if subject.on("adapter") and (not subject.lora or wraps_later or subject.on("lora_model_dir")):

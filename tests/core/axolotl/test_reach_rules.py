@@ -246,3 +246,23 @@ def test_numbers_that_run(changes: Mapping[str, Any]) -> None:
     """Some of them mean that nothing is set."""
     said = findings({**GOOD, **changes})
     assert not {"not_positive", "alpha_zero", "decay_negative", "validation_share", "validation_rl"} & said.keys()
+
+
+def test_a_long_list_of_patterns_is_not_tried() -> None:
+    """Each against every parameter: a file of hundreds would take seconds."""
+    said = [
+        {
+            finding.code
+            for rule in REACH_RULES
+            for finding in rule(
+                Subject(
+                    config={"unfrozen_parameters": ["nothing"] * count},
+                    architecture=describe(MODELS[0]),
+                    hardware=None,
+                    schema=schema(),
+                )
+            )
+        }
+        for count in (20, 21)
+    ]
+    assert said == [{"unfrozen_none_fails"}, set()]
