@@ -62,6 +62,9 @@ BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
 BATCH = BATCH_BYTES * TOKEN
 
+TABLES = ("lm_head", "embed_tokens")
+"""In a name of ``unfrozen_parameters`` Axolotl takes these for the embedding. Source: Axolotl 0.19.0 ``train.py``."""
+
 
 class Step:
     """Lays the layers of one step end to end; all sizes are packed polynomials."""
@@ -165,14 +168,19 @@ class Step:
     def first_input_needs_gradient(self) -> bool:
         """Whether the embedding's output takes a gradient.
 
-        It trains, or Axolotl's ``load_adapter`` has made it require one, whichever adapter it then loads. The script
-        for bottlenecks does so for checkpointing alone, and so it is where only a part of a model trains.
+        It trains, or Axolotl has made it require one: ``load_adapter``, whichever adapter it then loads, ``train.py``
+        where ``unfrozen_parameters`` name a table. The script for bottlenecks does so for checkpointing alone.
         """
         if self.run.checkpointing is not Checkpointing.OFF:
             return True
         if self.full:
-            return bool(self.embedding or self.other_table)
+            return self.table_named or bool(self.embedding or self.other_table)
         return self.run.peft is None or self.run.peft.type is not PeftType.BOTTLENECK
+
+    @property
+    def table_named(self) -> bool:
+        """Whether names of what trains make Axolotl ask the embedding's output for a gradient."""
+        return any(table in name for name in self.run.unfrozen_parameters for table in TABLES)
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
@@ -235,7 +243,8 @@ class Step:
 
         Where nothing stands between it and the first layer, it is that layer's checkpoint, or what its norm saves.
         """
-        if self.full or self.rowed or not self.first_needs:
+        made = not self.full or (self.table_named and not self.embedding)
+        if not made or self.rowed or not self.first_needs:
             return 0
         kept = self.again[0] or (bool(self.layers) and self.layers[0].saves_input)
         return 0 if kept and not self.apart else self.embedded

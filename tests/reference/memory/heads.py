@@ -14,6 +14,14 @@ from .catalogue import pool, shrunk, targets
 LAYERS = 4
 LIGER_LOGITS = {"liger_cross_entropy": True}
 FP32 = {"bf16": False, "fp16": False}
+PARTS = {
+    "head": ["^lm_head.weight$"],
+    "last": ["model.layers.3."],
+    "middle": ["model.layers.1.mlp", "model.layers.2.self_attn"],
+    "embedding": ["model.embed_tokens"],
+    "norm": ["model.norm.weight"],
+}
+"""What trains of a model alone, by Axolotl's patterns, which are met from a name's beginning."""
 SMALL, LARGE = "llama-3.2-1b", "llama-3.1-8b"
 
 
@@ -22,7 +30,9 @@ def _losses() -> Iterator[tuple]:
         yield f"liger-logits-full-1b-{gc_name}", SMALL, FLASH | LIGER_LOGITS | gc, (1, 2048)
         yield f"liger-logits-lora-1b-{gc_name}", SMALL, lora(SMALL) | FLASH | LIGER_LOGITS | gc, (2, 1024)
         yield f"liger-logits-qlora-8b-{gc_name}", LARGE, qlora(LARGE) | FLASH | LIGER_LOGITS | gc, (1, 4096)
-    yield "cut-head-alone-8b", LARGE, FLASH | CCE | {"unfrozen_parameters": ["^lm_head.weight$"]}, (1, 2048)
+    for gc_name, gc in {"nogc": {}, "gc": GC}.items():
+        for part, names in PARTS.items():
+            yield f"part-{part}-8b-{gc_name}", LARGE, FLASH | CCE | gc | {"unfrozen_parameters": names}, (1, 2048)
     yield "liger-logits-full-fp32-1b", SMALL, FP32 | LIGER_LOGITS | GC, (1, 1024)
 
 

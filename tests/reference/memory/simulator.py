@@ -247,6 +247,8 @@ class Simulation:
         wanted = [re.compile(re.sub(r"\.(?!\+)", r"\.", pattern)) for pattern in patterns]
         for name, parameter in self.base.named_parameters():
             parameter.requires_grad = any(pattern.match(name) for pattern in wanted)
+        if any(name in pattern for pattern in patterns for name in ("lm_head", "embed_tokens")):
+            self.base.enable_input_require_grads()  # ``axolotl/train.py``, ``setup_model_and_tokenizer``
 
     def _select(self, base, settings: bool | dict) -> None:
         """``ModelLoader._apply_selective_checkpointing``: every call that switches checkpointing on gets Axolotl's own policy."""
