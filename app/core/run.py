@@ -20,6 +20,8 @@ from app.core.targets import safe_pattern
 from app.core.units import round_up
 
 T = TypeVar("T")
+MOST_UNQUANTIZED = 20
+"""Names in a list of what is kept from being packed that are priced; of a longer one the figure is of the first."""
 
 
 class Method(StrEnum):

@@ -23,6 +23,7 @@ from app.core.run import (
     LIGER_PLUGIN,
     LORA_ADAPTERS,
     LORA_KERNEL_KEYS,
+    MOST_UNQUANTIZED,
     Attention,
     Checkpointing,
     KeptAttention,
@@ -73,8 +74,9 @@ LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
 PACKED_ITEMSIZES = {"uint8": 1, "int8": 1, "float32": 4}
 """Bytes of a value of ``bnb_4bit_quant_storage``, but for those of two."""
-MOST_SKIPPED, MOST_VARIABLE_SKIPPED = 20, 2
-"""Names of ``llm_int8_skip_modules`` that are read, and parts of variable length in each; all meet all layers."""
+SKIPPED = "bnb_config_kwargs.llm_int8_skip_modules"
+MOST_VARIABLE_SKIPPED = 2
+"""Parts of variable length in each of its names: all of them meet all layers."""
 Q_GALORE = "q_galore_adamw8bit"
 Q_GALORE_TARGETS = ("attn", "mlp")
 """Where ``optim_target_modules`` is left out: ``check_qgalore`` of ``utils/schemas/validation.py``."""
@@ -458,24 +460,22 @@ class _Reader(Values):
         return value is not False
 
     def unquantized(self) -> tuple[str, ...] | None:
-        """Regular expressions or ends of names; Axolotl reads them with QLoRA in 4 bits alone."""
+        """Regular expressions or ends of names, of a long list the first; read with QLoRA in 4 bits alone."""
         given = self.config.get("bnb_config_kwargs")
         value = given.get("llm_int8_skip_modules") if isinstance(given, Mapping) else None
         if value is None:
             return None
-        key = "bnb_config_kwargs"
-        if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-            self.fault(key, "error.config.names", given=shown(value))
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            self.fault(SKIPPED, "error.config.name_list", given=shown(value))
             return None
-        for position, name in enumerate(value):
+        names = tuple(value[: MOST_UNQUANTIZED + 1])
+        for name in names:
             try:
-                if position == MOST_SKIPPED:
-                    raise ValueError(f"more than {MOST_SKIPPED} names")
                 safe_pattern(name, MOST_VARIABLE_SKIPPED)
             except (re.error, ValueError, RecursionError, OverflowError) as error:
-                self.fault(key, "error.target_pattern", given=name[:200], reason=str(error))
+                self.fault(SKIPPED, "error.target_pattern", given=name[:200], reason=str(error))
                 return None
-        return tuple(value)
+        return names
 
     def packed_itemsize(self) -> int:
         given = self.config.get("bnb_config_kwargs")

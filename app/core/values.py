@@ -54,8 +54,8 @@ class Values:
         self.errors: list[FieldError] = []
 
     def fault(self, key: str, code: str, **params: Any) -> None:
-        """Note that a key's value cannot be."""
-        self.errors.append(FieldError(f"/config/{key}", message(code, key=key, **params)))
+        """Note that a key's value cannot be; a dot leads below a key."""
+        self.errors.append(FieldError(f"/config/{key.replace('.', '/')}", message(code, key=key, **params)))
 
     def whole(self, key: str, default: int) -> int:
         """A whole number, in text too, within what ``WHOLE`` allows."""

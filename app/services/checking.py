@@ -110,8 +110,9 @@ def _check(
         mended = again
         left = _safe(_findings(mended, catalog, architecture, hardware, install)) if round_ < rounds else ()
     estimate, doubts = _estimate(catalog, mended.config or {}, resolved, hardware)
-    own = _told(estimate, (*findings, *unknown))
-    extra = tuple(f for f in (*unknown, *doubts, *own) if f.key is None or f.key not in {g.key for g in findings})
+    told = {finding.key for finding in findings} - {None}
+    doubted = [finding for finding in (*unknown, *doubts) if finding.key not in told]
+    extra = (*doubted, *_told(estimate, (*findings, *unknown)))
     lined = tuple(replace(f, line=reading.line(f.key)) for f in extra)
     return Checked(
         reading=reading,
@@ -206,7 +207,8 @@ def _estimate(
         return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware), ()
     except InvalidInput as error:
         doubts = tuple(
-            replace(info("not_estimated", e.pointer.removeprefix("/config/")), message=e.message) for e in error.errors
+            replace(info("not_estimated", e.pointer.removeprefix("/config/").replace("/", ".")), message=e.message)
+            for e in error.errors
         )
         return None, doubts
 

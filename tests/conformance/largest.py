@@ -227,6 +227,8 @@ def of_lists(_: Schema) -> Iterator[tuple[str, str]]:
     yield "parameters of targets", filled(WIRED + "lora_target_parameters:\n", lambda n: f"  - {word(n)}\n")
     yield "ranks by pattern", filled(WIRED + "peft:\n  rank_pattern:\n", lambda n: f"    {word(n)}: 8\n")
     yield "unfrozen", filled(WIRED + "unfrozen_parameters:\n", lambda n: f"  - '.*{word(n)}'\n")
+    tried = "".join(f"  - '.*{word(n)}.*{word(n + 20)}'\n" for n in range(20))
+    yield "unfrozen, as many as are tried", f"{WIRED}unfrozen_parameters:\n{tried}"
     yield "modules to save", filled(WIRED + "lora_modules_to_save:\n", lambda n: f"  - {word(n, 5)}\n")
     yield "plugins", filled(WIRED + "plugins:\n", lambda n: f"  - {word(n, 6)}.Plugin\n")
     yield (

@@ -35,8 +35,15 @@ REFUSED = frozenset(
 """What resolving an adapter finds wrong and PEFT raises an error at, as it was run there."""
 TARGETS, LINEAR, PARAMETERS = "lora_target_modules", "lora_target_linear", "lora_target_parameters"
 UNFROZEN = "unfrozen_parameters"
-WRAPPED = ("lora_A.default.weight", "lora_embedding_A", "base_layer.weight", "weight", "modules_to_save.default.weight")
-"""What is below a module, or its adapter, once PEFT has wrapped the model."""
+WRAPPED = tuple(
+    """weight bias base_layer.weight base_layer.bias lora_A.default.weight lora_B.default.weight lora_B.default.bias
+    lora_magnitude_vector.default.weight lora_embedding_A.default lora_embedding_B.default
+    modules_to_save.default.weight modules_to_save.default.bias original_module.weight original_module.bias
+    token_adapter.base_layer.weight token_adapter.trainable_tokens_delta.default""".split()
+)
+"""What is below a module, or its adapter, once PEFT 0.20.0 has wrapped the model."""
+NESTED = ("", "base_layer.", "base_layer.base_layer.")
+"""A module of which two parameters are adapted is wrapped twice."""
 
 
 def refused(subject: Subject) -> Iterator[Finding]:
@@ -153,8 +160,13 @@ def _own_names(module: Module) -> Iterable[str]:
 
 
 def _adapted_names(module: Module) -> Iterable[str]:
-    paths = dict.fromkeys((module.path, module.outer_path))
-    return (f"base_model.model.{path}.{end}" for path in paths for end in WRAPPED)
+    if module.is_parameter:
+        holder, _, leaf = module.path.rpartition(".")
+        paths: Iterable[str] = [f"{holder}.{nested}".removesuffix(".") for nested in NESTED]
+        ends: Iterable[str] = (leaf, f"{leaf}_bias", "lora_A.default.weight", "lora_B.default.weight")
+    else:
+        paths, ends = dict.fromkeys((module.path, module.outer_path)), WRAPPED
+    return (f"base_model.model.{path}.{end}" for path in paths for end in ends)
 
 
 REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen)

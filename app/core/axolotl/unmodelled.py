@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.core.memory.layer_offloading import offloads_layers
-from app.core.run import Checkpointing, KeptAttention, Method, Offloading, Preference, Quantization, Run
+from app.core.run import (
+    MOST_UNQUANTIZED,
+    Checkpointing,
+    KeptAttention,
+    Method,
+    Offloading,
+    Preference,
+    Quantization,
+    Run,
+)
 from app.core.values import says_no
 
 
@@ -94,8 +103,9 @@ def computes_in_weights_type(run: Run) -> bool:
 
 
 def leaves_whole_rows(run: Run) -> bool:
-    """Whether what is kept from being packed is the same in all layers: the others' steps are told by one of them."""
-    return not any("\\d" in name or any(map(str.isdecimal, name)) for name in run.unquantized or ())
+    """Whether all of what is kept from being packed is read and the same in all layers, of which one tells a step."""
+    names = run.unquantized or ()
+    return len(names) <= MOST_UNQUANTIZED and not any("\\d" in name or any(map(str.isdecimal, name)) for name in names)
 
 
 def loads_packed(run: Run) -> bool:

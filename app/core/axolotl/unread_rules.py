@@ -54,19 +54,20 @@ UNREAD: tuple[Needs, ...] = (
     Needs(
         key="fp16",
         needs="bf16: auto / false",
-        met=lambda s: s.config.get("bf16") is not True and not s.flag("bfloat16"),
+        met=lambda s: not s.flag("bf16") and not s.flag("bfloat16"),
     ),
 )
 """Keys without effect unless something else is set."""
 
 
 def unread(subject: Subject) -> Iterator[Finding]:
-    """Keys that are set for nothing; a plugin of one's own may read any."""
+    """Keys that are set for nothing; a plugin of one's own may read any.
+
+    What they need may be what was forgotten, so none is taken away unasked.
+    """
     for row in UNREAD:
         if subject.on(row.key) and not row.met(subject) and not subject.own_plugins:
-            yield misleads(
-                "unread_without", row.key, fix=Fix(unset=(row.key,), safe=True), key=row.key, needs=row.needs
-            )
+            yield misleads("unread_without", row.key, fix=Fix(unset=(row.key,)), key=row.key, needs=row.needs)
 
 
 def overwritten(subject: Subject) -> Iterator[Finding]:
@@ -89,7 +90,7 @@ def unread_in_datasets(subject: Subject) -> Iterator[Finding]:
         for key in TURNS:
             if item.get(key):
                 where = f"{path}.{key}"
-                yield misleads("unread_by_type", where, fix=Fix(unset=(where,), safe=True), key=key, given=kind[:80])
+                yield misleads("unread_by_type", where, fix=Fix(unset=(where,)), key=key, given=kind[:80])
 
 
 UNREAD_RULES: tuple[Rule, ...] = (

@@ -1,14 +1,16 @@
 """Rules on what trains in fact, by example; each was run with PEFT and Axolotl on a small model."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.core.architecture import Architecture, Kind, Module
 from app.core.architectures import describe
-from app.core.axolotl.reach_rules import REACH_RULES
+from app.core.axolotl.reach_rules import REACH_RULES, unfrozen
 from app.core.axolotl.subject import Subject
 from app.core.findings import Effect
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
@@ -23,6 +25,7 @@ MAMBA = architecture("falcon_h1", names=(*SEVEN, "out_proj"))
 PARTS = architecture(
     "qwen3_moe", extra=MOE.modules[-1:], expert_names={"gate_proj": "down_proj", "up_proj": "down_proj"}
 )
+WRAPPED = json.loads((Path(__file__).parents[2] / "data" / "parameters" / "wrapped.json").read_text())["rows"]
 TARGETS, PARAMETERS, UNFROZEN = "lora_target_modules", "lora_target_parameters", "unfrozen_parameters"
 
 REFUSED: tuple[tuple[str, Mapping[str, Any], Architecture, str, Mapping[str, Any]], ...] = (
@@ -266,3 +269,16 @@ def test_a_long_list_of_patterns_is_not_tried() -> None:
         for count in (20, 21)
     ]
     assert said == [{"unfrozen_none_fails"}, set()]
+
+
+@pytest.mark.parametrize("row", WRAPPED, ids=lambda row: "-".join(row["config"]))
+def test_every_name_that_peft_gives_a_parameter_is_known(row: Mapping[str, Any]) -> None:
+    """A pattern that means one of them leaves something to train."""
+    model = describe(row["model"])
+    for name in row["names"]:
+        config = {**COMMON, "adapter": "lora", **row["config"], UNFROZEN: [f"^{name}$"]}
+        subject = Subject(config=config, architecture=model, hardware=None, schema=schema())
+        assert not list(unfrozen(subject)), name
+    for pattern in ("base_model.+lora_B.+", "base_model.+lora_A.+"):
+        config = {**COMMON, "adapter": "lora", **row["config"], UNFROZEN: [pattern]}
+        assert not list(unfrozen(Subject(config=config, architecture=model, hardware=None, schema=schema())))

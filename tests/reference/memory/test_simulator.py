@@ -649,3 +649,11 @@ def test_opt_runs_without_a_mask():
            "max_position_embeddings": 512, "word_embed_proj_dim": 256}  # fmt: skip
     result = simulation(opt, {"attn_implementation": "sdpa"}, (2, 256)).run()
     assert not any("bool" in key and "dropout" not in key for key in result["live_at_peak"])
+
+
+def test_a_tables_name_asks_the_embedding_for_a_gradient():
+    """``axolotl/train.py``: all layers keep what it is computed with. The same head by another pattern has nothing below it."""
+    named = run(**FLASH, unfrozen_parameters=["^lm_head.weight$"])["phase_peaks"]["backward"]
+    alone = run(**FLASH, unfrozen_parameters=["^lm_.+weight$"])["phase_peaks"]["backward"]
+    kept = 2 * 256 * 2 * (2 * 1024 + 512)  # of each layer: what is multiplied, and the residual stream, at the least
+    assert named - alone > kept
