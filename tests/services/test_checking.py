@@ -211,3 +211,17 @@ def test_a_key_that_looks_like_another_is_told_once(catalog: Catalog) -> None:
     text = "base_model: a/b\ndatasets:\n  - path: a\n\u00a0\u00a0type: b\n"
     found = [f.code for f in check_text(catalog=catalog, text=text).findings if f.key and "type" in f.key]
     assert found == ["key_space"]
+
+
+def test_what_the_estimate_says_of_a_key_stands_beside_what_a_rule_says_of_it(catalog: Catalog) -> None:
+    change = """micro_batch_size: 1
+eval_batch_size: 4
+val_set_size: 0.1
+plugins:
+  - axolotl.integrations.liger.LigerPlugin
+liger_fused_linear_cross_entropy: true
+"""
+    found = check_text(catalog=catalog, text=GOOD + change).findings
+    of_rows = [finding for finding in found if finding.key == "eval_batch_size"]
+    assert [finding.code for finding in of_rows] == ["eval_batch", "liger_evaluates_rows"]
+    assert {finding.line for finding in of_rows} == {GOOD.count("\n") + 2}
