@@ -225,3 +225,26 @@ liger_fused_linear_cross_entropy: true
     of_rows = [finding for finding in found if finding.key == "eval_batch_size"]
     assert [finding.code for finding in of_rows] == ["eval_batch", "liger_evaluates_rows"]
     assert {finding.line for finding in of_rows} == {GOOD.count("\n") + 2}
+
+
+@pytest.mark.parametrize(
+    ("base", "type_", "own", "written", "fixed"),
+    [
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "", "chat_template"),
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "chat_template: tokenizer_default", "chat_template"),
+        ("meta-llama/Llama-3.1-8B", "chat_template", "tokenizer_default", "", "datasets[0].chat_template"),
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "chat_template: llama3", None),
+        ("meta-llama/Llama-3.1-8B", "chat_template", "llama3", "", None),
+        ("meta-llama/Llama-3.1-8B", "alpaca", None, "", None),
+        ("meta-llama/Llama-3.1-8B-Instruct", "chat_template", None, "", None),
+        ("nobody/Nothing-8B", "chat_template", None, "", None),
+    ],
+)
+def test_conversations_want_a_template_that_a_base_model_may_lack(
+    catalog: Catalog, base: str, type_: str, own: str | None, written: str, fixed: str | None
+) -> None:
+    block = f"type: {type_}" + (f"\n    chat_template: {own}" if own else "")
+    text = GOOD.replace("meta-llama/Llama-3.1-8B-Instruct", base).replace("type: alpaca", block) + written
+    found = [finding for finding in check_text(catalog=catalog, text=text).findings if finding.code == "template_own"]
+    assert [list(finding.fix.set) for finding in found if finding.fix] == ([[fixed]] if fixed else [])
+    assert all(finding.line == 4 and finding.effect is Effect.OK for finding in found)
