@@ -16,7 +16,7 @@ from .outside import ADAM8, CHUNKED, INT8, LANGUAGE, SDPA, evaluated, lora, name
 def rows(count: int, *tables: str) -> dict[str, Any]:
     """The key: as many rows of the input embedding, or of each table."""
     listed = [7 * row for row in range(1, count + 1)]
-    return {"peft_trainable_token_indices": {table: listed for table in tables} or listed}
+    return {"peft_trainable_token_indices": dict.fromkeys(tables, listed) or listed}
 
 
 BOTH = ("embed_tokens", "lm_head")
