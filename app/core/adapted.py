@@ -20,7 +20,7 @@ class AdaptedModule:
     ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
     once. ``tensors`` are the shapes that another method than LoRA trains in one instance, ``formula`` their count with
     this row's numbers; ``on_inputs`` whether an IA³ vector multiplies what goes in; ``rows`` how many rows of a weight
-    train by themselves, which are one of the ``tensors``.
+    train by themselves, which are one of the ``tensors``; ``frozen`` whether it is there and does not train.
     """
 
     module: Module
@@ -33,6 +33,7 @@ class AdaptedModule:
     tensors: tuple[tuple[int, ...], ...] = ()
     rows: int = 0
     on_inputs: bool = False
+    frozen: bool = False
     formula: Message | None = field(default=None, compare=False)
 
     @property
@@ -43,6 +44,11 @@ class AdaptedModule:
     @property
     def trainable_parameters(self) -> int:
         """All that trains in this row."""
+        return 0 if self.frozen else self.parameters
+
+    @property
+    def parameters(self) -> int:
+        """All that is there of it, whether it trains or not."""
         beside = self.copies * sum([prod(shape) for shape in self.tensors]) if self.tensors else 0
         return (
             self.lora_a_parameters + self.lora_b_parameters + self.magnitude_parameters + self.own_parameters + beside
@@ -79,7 +85,7 @@ class Adapter:
     @cached_property
     def own_parameters(self) -> int:
         """Of those, the model's own and trained copies of them."""
-        return sum([module.own_parameters for module in self.modules])
+        return sum([module.own_parameters for module in self.modules if not module.frozen])
 
     @cached_property
     def total_parameters(self) -> int:

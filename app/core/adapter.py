@@ -10,13 +10,13 @@ from dataclasses import fields, replace
 from functools import partial
 
 from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, token_rows, union
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.errors import InvalidInput
 from app.core.kept import kept
 from app.core.lora import LoraTargets, compiled, fault, linear_names
 from app.core.methods.matching import LINEARS
 from app.core.methods.resolving import resolve_peft
-from app.core.run import LoraSettings, Method, Run
+from app.core.run import LoraSettings, Method, Preference, Run
 from app.core.targets import (
     REFUSED_NAMES,
     REFUSING_TYPES,
@@ -40,6 +40,8 @@ TOWERS = frozenset(
     embed_audio""".split()
 )
 """Parts of a name by which ``freeze_mm_modules`` knows what is no language model."""
+WRAPPING = (Preference.DPO, Preference.IPO, Preference.KTO)
+"""Where TRL puts the adapter into the model, after Axolotl has frozen what it freezes."""
 ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
 HUMAN_ORDER = (*ATTENTION_NAMES, "gate_proj", "up_proj", "down_proj")
 
@@ -52,13 +54,25 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     """
     if run.peft is not None:
         method = run.peft
-        return kept(architecture, ("peft", method), lambda: _shared(resolve_peft(architecture, method)))
-    if run.method is Method.FULL or run.lora is None:
+        found = kept(architecture, ("peft", method), lambda: _shared(resolve_peft(architecture, method)))
+    elif run.lora is not None and run.method is not Method.FULL:
+        found = resolve_lora(architecture, run.lora)
+    else:
         patterns, text_alone = run.unfrozen_parameters, run.frozen_towers
         return kept(
             architecture, ("full", patterns, text_alone), lambda: _shared(_full(architecture, patterns, text_alone))
         )
-    return resolve_lora(architecture, run.lora)
+    return _text_alone(found) if run.frozen_towers and run.preference not in WRAPPING else found
+
+
+def _text_alone(adapter: Adapter) -> Adapter:
+    """``freeze_mm_modules`` comes after the adapter and goes by names: what is within a tower stays as it is."""
+    rows = tuple(replace(row, frozen=_within_tower(row.module)) for row in adapter.modules)
+    return replace(adapter, modules=rows, shared_layout=(adapter.layout, "text alone"))
+
+
+def _within_tower(module: Module) -> bool:
+    return not TOWERS.isdisjoint(module.path.split("."))
 
 
 def resolve_lora(architecture: Architecture, lora: LoraSettings) -> Adapter:
@@ -112,7 +126,7 @@ class _AnyRank:
                 for make, each, down, up in self.modules
             ]
         )
-        added = sum([one.trainable_parameters for one in modules])
+        added = sum([one.parameters for one in modules])
         return replace(self.adapter, modules=modules, added_parameters=added)
 
 
@@ -130,7 +144,7 @@ def _resolve_lora(architecture: Architecture, lora: LoraSettings) -> Adapter:
     return Adapter(
         modules=trained,
         base_parameters=architecture.total_parameters,
-        added_parameters=sum(module.trainable_parameters for module in trained),
+        added_parameters=sum(module.parameters for module in trained),
     )
 
 
@@ -170,7 +184,7 @@ def _full(architecture: Architecture, patterns: tuple[str, ...], text_alone: boo
         if bias is not None:
             rows.append(own(module, bias, weight=False))
     if text_alone:
-        rows = [row for row in rows if TOWERS.isdisjoint(row.module.path.split("."))]
+        rows = [row for row in rows if not _within_tower(row.module)]
     return Adapter(modules=tuple(rows), base_parameters=architecture.total_parameters, added_parameters=0)
 
 

@@ -21,7 +21,8 @@ from app.core.units import round_up
 
 T = TypeVar("T")
 MOST_UNQUANTIZED = 20
-"""Names in a list of what is kept from being packed that are priced; of a longer one the figure is of the first."""
+"""Names in a list of what is kept from being packed that are priced. Of a longer one the figure is of the first; one
+more is read to tell it by, and no rule speaks of it."""
 
 
 class Method(StrEnum):
@@ -192,7 +193,7 @@ class Run:
     neftune: bool
     unfrozen_parameters: tuple[str, ...] = ()
     frozen_towers: bool = False
-    """Whether towers and projectors are frozen in full fine-tuning (``freeze_mm_modules``)."""
+    """Whether towers and projectors are frozen, and what an adapter has there (``freeze_mm_modules``)."""
     offloading: Offloading = Offloading.NONE
     checkpoint_every: int = 1
     """Every how manieth layer is checkpointed (``gradient_checkpointing_kwargs.every_n_layers``)."""

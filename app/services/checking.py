@@ -203,7 +203,7 @@ def _resolved(
 
 def _templateless(resolved: ResolvedModel, config: Mapping[Any, Any]) -> Iterator[Finding]:
     """Conversations for a model of which no chat template is known, as base models mostly have none."""
-    row = resolved.row or resolved.copied
+    row = resolved.row
     if row is None or row.chat_template is not None or config.get("chat_template") not in (None, OWN_TEMPLATE):
         return
     given = config.get("datasets")

@@ -28,8 +28,8 @@ BF16_CAPABILITY = (8, 0)
 class ResolvedModel:
     """A model as asked for. ``row`` is its catalogue row where it has one; a config.json overrides its facts.
 
-    ``copied`` is the row of the model that it is counted as: one of the same name that another publishes, or that lies
-    in a directory. ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers;
+    ``copied`` is that row where it is another model's: of the same name, that another publishes or that lies in a
+    directory. ``unstated`` names the sizes that a given config.json leaves to the defaults of Transformers;
     ``pasted`` is whether one was given.
     """
 

@@ -29,7 +29,7 @@ from app.core.memory.offloading import hooks_see_layers
 from app.core.memory.weights import Storing, left_out
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
-from app.core.run import LORA_KERNEL_KEYS, Checkpointing
+from app.core.run import LORA_KERNEL_KEYS, MOST_UNQUANTIZED, Checkpointing
 from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
@@ -199,7 +199,7 @@ def unlisted_head(subject: Subject) -> Iterator[Finding]:
     if architecture is None or not subject.mapping("bnb_config_kwargs").get(SKIPPED) or subject.on("reward_model"):
         return
     run = as_read(subject)
-    if run is None or run.unquantized is None:
+    if run is None or run.unquantized is None or len(run.unquantized) > MOST_UNQUANTIZED:
         return
     heads = [module for module in architecture.modules if module.kind is Kind.HEAD]
     for head in heads[:1]:

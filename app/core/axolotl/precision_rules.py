@@ -5,8 +5,13 @@ Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``config.py``, ``quanti
 
 from collections.abc import Iterator, Mapping
 
+from app.core.adapter import resolve_adapter
+from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, rejected
+from app.core.errors import InvalidInput
 from app.core.findings import Effect, Finding, Fix
+from app.core.memory.tape import FULL
+from app.core.memory.trained import trained_tensors
 
 QUANTIZED = ("load_in_4bit", "load_in_8bit")
 TORCHAO_DTYPES = ("int4", "int8", "float8_e4m3fn", "fp8", "float8", "nvfp4", "mxfp4", "ternary")
@@ -37,8 +42,20 @@ def _fp16_weights(subject: Subject) -> Iterator[Finding]:
     """
     written = subject.config.get("bf16", "auto") in ("auto", None, False) and not subject.on("bfloat16")
     sharded = any(subject.on(key) for key in ("deepspeed", "fsdp", "fsdp_config"))
-    if subject.flag("fp16") and written and not subject.on("adapter") and not sharded:
+    if subject.flag("fp16") and written and not subject.on("adapter") and not sharded and _trains_half(subject):
         yield fails("fp16_weights", "fp16", fix=Fix(set={"bf16": True}, unset=("fp16",)))
+
+
+def _trains_half(subject: Subject) -> bool:
+    """Whether any of what trains is of 16 bits: not so where a part alone trains that Axolotl keeps in fp32."""
+    run, architecture = as_read(subject), subject.architecture
+    if run is None or architecture is None or not run.unfrozen_parameters:
+        return True
+    try:
+        tensors = trained_tensors(architecture, run, resolve_adapter(architecture, run))
+    except InvalidInput:
+        return True
+    return not tensors or any(tensor.itemsize < FULL for tensor in tensors)
 
 
 def fp8(subject: Subject) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from app.core.adapter import resolve_adapter, unfreezing
 from app.core.architecture import Architecture, Kind, Module
 from app.core.axolotl.memory_rules import TRL_WRAPPED
 from app.core.axolotl.reading import as_read
+from app.core.axolotl.schedule_rules import checkpoints
 from app.core.axolotl.subject import Rule, Subject, fails, misleads
 from app.core.axolotl.target_rules import usual_targets
 from app.core.errors import FieldError, InvalidInput
@@ -50,6 +51,8 @@ WRAPPED = tuple(
     token_adapter.base_layer.weight token_adapter.trainable_tokens_delta.default""".split()
 )
 """What is below a module, or its adapter, once PEFT 0.20.0 has wrapped the model."""
+ADDED = ("lora_", "modules_to_save.", "trainable_tokens_delta")
+"""In the names of what an adapter adds."""
 NESTED = ("", "base_layer.", "base_layer.base_layer.")
 """A module of which two parameters are adapted is wrapped twice."""
 
@@ -149,16 +152,35 @@ def unfrozen(subject: Subject) -> Iterator[Finding]:
     except InvalidInput:
         return
     names = _adapted_names if subject.lora else _own_names
-    paths = ((path, module.layers) for module in architecture.modules for path in names(module))
-    if any(found_layers(pattern, *path) is not None for path in paths for pattern in patterns):
-        return
+    hit = [
+        (module, path)
+        for module in architecture.modules
+        for path in names(module)
+        if any(found_layers(one, path, module.layers) is not None for one in patterns)
+    ]
     fix = Fix(unset=(UNFROZEN,))
-    if subject.lora:
+    if hit:
+        if subject.lora and not _means_adapter(subject, architecture, hit):
+            yield misleads("unfrozen_base", UNFROZEN, fix=fix, names=given[:20])
+    elif subject.lora:
         yield misleads("unfrozen_adapter", UNFROZEN, fix=fix, names=given[:20])
-    elif subject.on("gradient_checkpointing"):
+    elif checkpoints(subject):
         yield misleads("unfrozen_none", UNFROZEN, fix=fix, names=given[:20])
     else:
         yield fails("unfrozen_none_fails", UNFROZEN, fix=fix, names=given[:20])
+
+
+def _means_adapter(subject: Subject, architecture: Architecture, hit: Iterable[tuple[Module, str]]) -> bool:
+    """Whether what is left to train is of the adapter, where that can be resolved."""
+    added = [module.path for module, path in hit if any(part in path for part in ADDED)]
+    run = as_read(subject)
+    if not added or run is None:
+        return bool(added)
+    try:
+        adapted = {row.module.path for row in resolve_adapter(architecture, run).modules}
+    except InvalidInput:
+        return True
+    return not adapted.isdisjoint(added)
 
 
 def trained_tokens(subject: Subject) -> Iterator[Finding]:

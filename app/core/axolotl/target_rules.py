@@ -100,17 +100,18 @@ def target_towers(subject: Subject) -> Iterator[Finding]:
     for key, said in _all_linears(subject):
         if key == "lora_target_linear" and _numbered(subject, architecture):
             continue  # which fails
-        yield _reaching_towers(subject, key, (said,))
+        yield from _reaching_towers(subject, key, (said,))
     if isinstance(subject.config.get("lora_target_modules"), list) and not subject.on("lora_target_linear"):
         parts = {name: {row.part is Part.TEXT for row in rows} for name, rows in architecture.by_leaf.items()}
         names = tuple(name for name in subject.names("lora_target_modules") if len(parts.get(name, ())) > 1)
         if names:
-            yield _reaching_towers(subject, "lora_target_modules", names)
+            yield from _reaching_towers(subject, "lora_target_modules", names)
 
 
-def _reaching_towers(subject: Subject, key: str, names: tuple[str, ...]) -> Finding:
+def _reaching_towers(subject: Subject, key: str, names: tuple[str, ...]) -> Iterator[Finding]:
     count = _trained(subject, lambda module: module.part is not Part.TEXT)
-    return _reaching("towers", key, usual_targets(subject, *_others(key)), names, count)
+    if count or not subject.flag("freeze_mm_modules"):
+        yield _reaching("towers", key, usual_targets(subject, *_others(key)), names, count)
 
 
 def _all_linears(subject: Subject) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from app.core.axolotl.data_rules import blocks
 from app.core.axolotl.schedule_rules import checkpoints
 from app.core.axolotl.subject import Row, Rule, Subject, misleads
 from app.core.findings import Effect, Finding, Fix
+from app.core.values import says_no
 
 PROJECTING = ("galore", "apollo", "q_galore")
 TURNS = ("roles_to_train", "train_on_eos", "train_on_eot", "message_property_mappings", "field_messages")
@@ -66,7 +67,8 @@ def unread(subject: Subject) -> Iterator[Finding]:
     What they need may be what was forgotten, so none is taken away unasked.
     """
     for row in UNREAD:
-        if subject.on(row.key) and not row.met(subject) and not subject.own_plugins:
+        idle = says_no(subject.config.get(row.key)) or row.met(subject) or subject.own_plugins
+        if not idle:
             yield misleads("unread_without", row.key, fix=Fix(unset=(row.key,)), key=row.key, needs=row.needs)
 
 

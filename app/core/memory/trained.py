@@ -88,7 +88,7 @@ def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter) -> int:
     if not architecture.multimodal:
         return 0
     idle = [row for row in adapter.modules if row.module.part is not Part.TEXT and not row.own_parameters]
-    return factor_itemsize(run) * sum(row.trainable_parameters for row in idle)
+    return factor_itemsize(run) * sum(row.parameters for row in idle)
 
 
 def factor_itemsize(run: Run) -> int:

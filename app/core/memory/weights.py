@@ -137,6 +137,8 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
         return packed(architecture, module)
     if storing.quantization not in (Quantization.NF4, Quantization.INT8):
         return False
+    if architecture.model_type in TYPED_ROUTERS and module.name == "router":
+        return False
     if storing.unquantized is not None:
         packs = module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
         packs = packs or (module.kind is Kind.HEAD and module.tied_to is None)
@@ -145,8 +147,6 @@ def quantizes(architecture: Architecture, module: Module, storing: Storing) -> b
         heads = QUANTIZED_HEADS if storing.quantization is Quantization.NF4 else QUANTIZED_HEADS_IN_8_BITS
         return module.tied_to is None and architecture.model_type in heads
     if architecture.model_type in QUANTIZED_HEADS and module.name == "out_proj":
-        return False
-    if architecture.model_type in TYPED_ROUTERS and module.name == "router":
         return False
     return module.kind in (Kind.LINEAR, Kind.CONV1D) and architecture.model_type not in UNTYPED_LINEARS
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.core.architecture import Architecture, Kind, Module
 from app.core.architectures import describe
-from app.core.axolotl.reach_rules import REACH_RULES, trained_tokens, unfrozen
+from app.core.axolotl.reach_rules import ADDED, REACH_RULES, trained_tokens, unfrozen
 from app.core.axolotl.subject import Subject
 from app.core.findings import Effect
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
@@ -179,6 +179,13 @@ def test_nothing_is_said_of_parameters_that_are_there(changes: Mapping[str, Any]
     [
         ("unfrozen_none_fails", {**FULL, UNFROZEN: ["layers.0"]}, Effect.FAILS_AT_RUN),
         ("unfrozen_none", {**FULL, UNFROZEN: ["layers.0"], "gradient_checkpointing": True}, Effect.MISLEADS),
+        ("unfrozen_none", {**FULL, UNFROZEN: ["layers.0"], "gradient_checkpointing": "offload"}, Effect.MISLEADS),
+        (
+            "unfrozen_none_fails",
+            {**FULL, UNFROZEN: ["layers.0"], "gradient_checkpointing": "false"},
+            Effect.FAILS_AT_RUN,
+        ),
+        ("unfrozen_base", {UNFROZEN: ["base_model.model.lm_head"]}, Effect.MISLEADS),
         ("unfrozen_adapter", {UNFROZEN: ["^lm_head.weight$"]}, Effect.MISLEADS),
         ("unfrozen_adapter", {UNFROZEN: [".*lora_.*"]}, Effect.MISLEADS),
     ],
@@ -197,7 +204,7 @@ def test_everything_frozen(code: str, changes: Mapping[str, Any], effect: Effect
         ({**FULL, UNFROZEN: ["layers.0"]}, None),
         ({**FULL, UNFROZEN: ["layers.0"]}, replace(NORMED, approximate=True)),
         ({UNFROZEN: [".+lora_.+"]}, NORMED),
-        ({UNFROZEN: ["base_model.model.lm_head"]}, NORMED),
+        ({UNFROZEN: ["base_model.model.lm_head", ".+lora_B.+"]}, NORMED),
         ({UNFROZEN: ["layers.0"], "rl": "dpo"}, NORMED),
         ({UNFROZEN: ["layers.0"], "adapter": "ia3"}, NORMED),
         ({UNFROZEN: ["layers.0"], "lora_model_dir": "a"}, NORMED),
@@ -205,7 +212,8 @@ def test_everything_frozen(code: str, changes: Mapping[str, Any], effect: Effect
 )
 def test_what_is_left_to_train_is_not_complained_of(changes: Mapping[str, Any], model: Architecture | None) -> None:
     """TRL puts the adapter in after the freezing."""
-    assert not {"unfrozen_none", "unfrozen_none_fails", "unfrozen_adapter"} & findings(changes, model).keys()
+    said = {"unfrozen_none", "unfrozen_none_fails", "unfrozen_adapter", "unfrozen_base"}
+    assert not said & findings(changes, model).keys()
 
 
 def test_a_tied_head_has_no_name_of_its_own() -> None:
@@ -276,12 +284,13 @@ def test_a_long_list_of_patterns_is_not_tried() -> None:
 
 @pytest.mark.parametrize("row", WRAPPED, ids=lambda row: "-".join(row["config"]))
 def test_every_name_that_peft_gives_a_parameter_is_known(row: Mapping[str, Any]) -> None:
-    """A pattern that means one of them leaves something to train."""
+    """A pattern that means one of them leaves something to train, of the adapter or of the model alone."""
     model = describe(row["model"])
     for name in row["names"]:
         config = {**COMMON, "adapter": "lora", **row["config"], UNFROZEN: [f"^{name}$"]}
         subject = Subject(config=config, architecture=model, hardware=None, schema=schema())
-        assert not list(unfrozen(subject)), name
+        added = any(part in name for part in ADDED)
+        assert [finding.code for finding in unfrozen(subject)] == ([] if added else ["unfrozen_base"]), name
     for pattern in ("base_model.+lora_B.+", "base_model.+lora_A.+"):
         config = {**COMMON, "adapter": "lora", **row["config"], UNFROZEN: [pattern]}
         assert not list(unfrozen(Subject(config=config, architecture=model, hardware=None, schema=schema())))

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.core.architecture import Architecture, NormForm
+from app.core.architecture import Architecture, Kind, Module, NormForm
 from app.core.architectures import supported_model_types
 from app.core.axolotl.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN
-from tests.core.axolotl.examples import SEVEN, TURING
+from tests.core.axolotl.examples import SEVEN, TURING, architecture
 from tests.core.axolotl.rule_cases import FULL, LLAMA, MOE, findings
 
 TILES = Path(__file__).parents[2] / "data" / "axolotl" / "tiles-0.19.0.json"
@@ -92,6 +92,25 @@ def test_fp16_weights_give_way_to_what_the_card_can_train_in() -> None:
 
     assert advised(None) == {"bf16": True}
     assert advised(TURING) == {"bf16": False, "fp16": False}
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, True),
+        ({"unfrozen_parameters": ["model.layers.0."]}, True),
+        ({"unfrozen_parameters": ["^lm_head.weight$"]}, False),
+        ({"unfrozen_parameters": ["^lm_head.weight$"], "attn_implementation": "flash_attention_2"}, True),
+        ({"unfrozen_parameters": ["^lm_head.weight$", "model.layers.0."]}, True),
+        ({"unfrozen_parameters": ["nothing"]}, True),
+        ({"unfrozen_parameters": ["("]}, True),
+    ],
+)
+def test_fp32_parts_train_beside_fp16(more: dict[str, Any], said: bool) -> None:
+    """A head that Axolotl keeps in fp32, as it does where attention does not ask for 16 bits."""
+    head = Module(path="lm_head", kind=Kind.HEAD, shape=(64, 1000))
+    model = architecture(extra=(head,))
+    assert ("fp16_weights" in findings({**FULL, "fp16": True, **more}, model)) is said
 
 
 @pytest.mark.parametrize(("model", "said"), [(LLAMA, True), (MOE, True), (None, False)])

@@ -30,6 +30,11 @@ MET: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize(("key", "value"), [("fp16", "false"), ("fp16", "no"), ("bnb_config_kwargs", {})])
+def test_a_key_that_is_switched_off_is_none(key: str, value: object) -> None:
+    assert "unread_without" not in findings({key: value, **ALONE.get(key, {})})
+
+
 @pytest.mark.parametrize("row", UNREAD, ids=lambda row: row.key)
 def test_a_key_without_what_it_needs_has_no_effect(row: Needs) -> None:
     """With it, or with a plugin of one's own, which may read it, nothing is said."""

@@ -62,6 +62,20 @@ def test_a_name_is_the_beginning_or_the_end_of_a_path(names: tuple[str, ...], un
     assert {m.name for m in linears if not quantizes(architecture, m, storing)} == unpacked
 
 
+@pytest.mark.parametrize(
+    ("model_type", "more"),
+    [
+        ("phimoe", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+        ("llama4_text", {"num_local_experts": 4, "num_experts_per_tok": 1, "intermediate_size_mlp": 512}),
+    ],
+)
+def test_a_router_of_its_own_class_is_none_of_what_a_list_is_of(model_type: str, more: dict[str, Any]) -> None:
+    architecture = describe(LLAMA | {"model_type": model_type, **more})
+    (router,) = {module.path: module for module in architecture.modules if module.name == "router"}.values()
+    for config in (QLORA, skipping("lm_head"), skipping("router")):
+        assert not quantizes(architecture, router, Storing.of(read_run(config)))
+
+
 def test_some_layers_are_weighed_apart() -> None:
     architecture = describe(LLAMA | {"tie_word_embeddings": False})
     row = next(m for m in architecture.modules if m.name == "down_proj")
@@ -108,6 +122,7 @@ def test_a_list_that_is_none_is_refused(given: object, code: str) -> None:
         (skipping("down_proj", reward_model=True), True, None, None),
         (skipping("down_proj", adapter="lora"), True, None, None),
         (skipping("("), True, None, None),
+        (skipping(*["down_proj"] * 25, "lm_head", cut_cross_entropy=True), True, None, None),
         (QLORA, True, None, None),
     ],
 )
