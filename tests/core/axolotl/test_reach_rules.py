@@ -205,6 +205,8 @@ def test_everything_frozen(code: str, changes: Mapping[str, Any], effect: Effect
         ({**FULL, UNFROZEN: ["layers.0"]}, replace(NORMED, approximate=True)),
         ({UNFROZEN: [".+lora_.+"]}, NORMED),
         ({UNFROZEN: ["base_model.model.lm_head", ".+lora_B.+"]}, NORMED),
+        ({UNFROZEN: [".+lora_.+"], TARGETS: ["nothing"]}, NORMED),
+        ({UNFROZEN: [".+lora_.+"], "lora_r": "many"}, NORMED),
         ({UNFROZEN: ["layers.0"], "rl": "dpo"}, NORMED),
         ({UNFROZEN: ["layers.0"], "adapter": "ia3"}, NORMED),
         ({UNFROZEN: ["layers.0"], "lora_model_dir": "a"}, NORMED),
