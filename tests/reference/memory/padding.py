@@ -39,7 +39,6 @@ from .keys import (
 from .naming import named
 
 BATCHED = ["query_key_value", "dense"]
-DELTA = ["q_proj", "k_proj", "v_proj", "o_proj", "in_proj_qkvz", "out_proj"]
 
 # (model, layers where not all, rows, tokens, *keys)
 CASES: tuple[tuple[Any, ...], ...] = (
