@@ -16,10 +16,11 @@ from app.core.targets import Layers, ending_layers
 class AdaptedModule:
     """One row of modules as trained: all instances together.
 
-    With an adapter the counts are A, B and DoRA's magnitude; in full fine-tuning, of a trained copy or of trained
-    tokens ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
+    With an adapter the counts are A, B and DoRA's magnitude; in full fine-tuning or of a trained copy
+    ``own_parameters`` are the module's own. ``layers`` are the layers adapted, empty for a module that stands
     once. ``tensors`` are the shapes that another method than LoRA trains in one instance, ``formula`` their count with
-    this row's numbers; ``on_inputs`` whether an IA³ vector multiplies what goes in.
+    this row's numbers; ``on_inputs`` whether an IA³ vector multiplies what goes in; ``rows`` how many rows of a weight
+    train by themselves, which are one of the ``tensors``.
     """
 
     module: Module
@@ -30,6 +31,7 @@ class AdaptedModule:
     magnitude_parameters: int = 0
     own_parameters: int = 0
     tensors: tuple[tuple[int, ...], ...] = ()
+    rows: int = 0
     on_inputs: bool = False
     formula: Message | None = field(default=None, compare=False)
 
@@ -113,6 +115,18 @@ def own(module: Module, layers: Layers, *, weight: bool = True, bias: bool = Tru
         module = replace(module, bias_parameters=0)
     module = module if module.layers in (None, layers) else replace(module, layers=layers)
     return AdaptedModule(module=module, layers=layers, own_parameters=module.parameters)
+
+
+def token_rows(module: Module, tokens: int, layers: Layers = ()) -> AdaptedModule:
+    """So many rows of a table, or of a head, that train while the rest of it is frozen."""
+    width = module.shape[1] if module.kind is Kind.EMBEDDING else module.shape[0]
+    return AdaptedModule(
+        module=replace(module, bias_parameters=0, tied_to=None),
+        layers=layers,
+        tensors=((tokens, width),),
+        rows=tokens,
+        formula=message("formula.prompt", tokens=tokens, width=width),
+    )
 
 
 def saved_copies(

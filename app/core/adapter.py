@@ -5,12 +5,11 @@ keys reach is in ``lora``, what other methods reach in ``methods.resolving``.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from functools import partial
-from typing import TypeAlias
 
-from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, union
+from app.core.adapted import AdaptedModule, Adapter, own, saved_copies, token_rows, union
 from app.core.architecture import Architecture, Kind, Part
 from app.core.errors import InvalidInput
 from app.core.kept import kept
@@ -42,7 +41,6 @@ TOWERS = frozenset(
 )
 """Parts of a name by which ``freeze_mm_modules`` knows what is no language model."""
 ATTENTION_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj")
-TokenIndices: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
 HUMAN_ORDER = (*ATTENTION_NAMES, "gate_proj", "up_proj", "down_proj")
 
 
@@ -63,29 +61,21 @@ def resolve_adapter(architecture: Architecture, run: Run) -> Adapter:
     return resolve_lora(architecture, run.lora)
 
 
-def resolve_lora(
-    architecture: Architecture, lora: LoraSettings, *, trainable_token_indices: TokenIndices | None = None
-) -> Adapter:
+def resolve_lora(architecture: Architecture, lora: LoraSettings) -> Adapter:
     """What trains under the LoRA keys of a configuration, worked out once for all ranks and kept for each.
-
-    ``trainable_token_indices`` is ``peft_trainable_token_indices``: tokens of the embedding, or of layers by name.
 
     Raises:
         InvalidInput: no target matches anything in this model, or one what PEFT cannot adapt.
     """
-    if trainable_token_indices:
-        return _resolve_lora(architecture, lora, trainable_token_indices)
     return kept(architecture, ("adapter", lora.switches, lora.r), lambda: _at_rank(architecture, lora))
 
 
 def _at_rank(architecture: Architecture, lora: LoraSettings) -> Adapter:
     """A pattern of ranks, and a convolution in groups that a rank has to be divided by, are looked at for each rank."""
     if lora.rank_pattern:
-        return _shared(_resolve_lora(architecture, lora, None))
-    found = kept(
-        architecture, ("adapter", lora.switches), lambda: _AnyRank(_resolve_lora(architecture, lora, None), lora.r)
-    )
-    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora, None)
+        return _shared(_resolve_lora(architecture, lora))
+    found = kept(architecture, ("adapter", lora.switches), lambda: _AnyRank(_resolve_lora(architecture, lora), lora.r))
+    return found.at(lora.r) if found.scales else _resolve_lora(architecture, lora)
 
 
 def _shared(adapter: Adapter) -> Adapter:
@@ -126,9 +116,7 @@ class _AnyRank:
         return replace(self.adapter, modules=modules, added_parameters=added)
 
 
-def _resolve_lora(
-    architecture: Architecture, lora: LoraSettings, trainable_token_indices: TokenIndices | None
-) -> Adapter:
+def _resolve_lora(architecture: Architecture, lora: LoraSettings) -> Adapter:
     targets = LoraTargets(architecture, lora)
     targets.take_modules()
     targets.take_parameters()
@@ -138,7 +126,7 @@ def _resolve_lora(
     if not adapted:
         raise _nothing_adapted(architecture, lora)
     saved = saved_copies(architecture, lora.modules_to_save, targets.taken(), "/config/lora_modules_to_save")
-    trained = (*adapted, *saved, *_trained_tokens(architecture, lora, trainable_token_indices))
+    trained = (*adapted, *saved, *_trained_tokens(architecture, lora))
     return Adapter(
         modules=trained,
         base_parameters=architecture.total_parameters,
@@ -192,33 +180,29 @@ def unfreezing(text: str) -> re.Pattern[str]:
     return compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
 
 
-def _trained_tokens(
-    architecture: Architecture, lora: LoraSettings, indices: TokenIndices | None
-) -> Iterable[AdaptedModule]:
+def _trained_tokens(architecture: Architecture, lora: LoraSettings) -> Iterable[AdaptedModule]:
     """Rows of the embedding that train, shared with a head that is tied to it."""
-    if not indices:
+    if not lora.token_rows:
         return
     head = next((module for module in architecture.modules if module.kind is Kind.HEAD), None)
     source = next(m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT)
-    chosen = indices if isinstance(indices, Mapping) else {leaf_of(source.path): indices}
     seen: dict[tuple[int, ...], None] = {}
-    for name, tokens in chosen.items():
+    for table, tokens in lora.token_rows:
+        name = table or leaf_of(source.path)
         rows = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD) and m.path.endswith(name)]
         if not rows:
             allowed = tuple(m.name for m in (source, head) if m is not None)
             raise fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
-        if isinstance(indices, Mapping) and name in lora.modules_to_save:
+        if table and table in lora.modules_to_save:
             # PEFT looks at names that are written out only; a bare list beside a saved embedding trains both.
             raise fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)
         for module in rows:
             tied = head is not None and head.tied_to == source.path and module in (source, head)
-            if tied and tuple(tokens) in seen:
+            if tied and tokens in seen:
                 continue
             if tied:
-                seen[tuple(tokens)] = None
-            width = module.shape[1] if module.kind is Kind.EMBEDDING else module.shape[0]
-            shape = (len(tokens), width)
-            yield own(replace(module, kind=Kind.EMBEDDING, shape=shape, bias_parameters=0, tied_to=None), ())
+                seen[tokens] = None
+            yield token_rows(module, len(tokens))
 
 
 def default_targets(architecture: Architecture) -> tuple[str, ...] | str:

@@ -152,6 +152,8 @@ class LoraSettings:
     modules_to_save: tuple[str, ...]
     rank_pattern: Mapping[str, int]
     layers_to_transform: tuple[int, ...] | None
+    token_rows: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """``peft_trainable_token_indices``: rows that train of each table named, of the input embedding without a name."""
     idle_dropout: bool = False
     """Whether there are dropout modules that drop nothing, as TRL's ``disable_dropout`` leaves them."""
 

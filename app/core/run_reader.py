@@ -264,7 +264,21 @@ class _Reader(Values):
             modules_to_save=self.names("lora_modules_to_save"),
             rank_pattern=dict(pattern),
             layers_to_transform=tuple(layers) if layers is not None else None,
+            token_rows=self.token_rows(),
         )
+
+    def token_rows(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Numbers of rows by table."""
+        key = "peft_trainable_token_indices"
+        given = self.config.get(key) or ()
+        tables = given if isinstance(given, Mapping) else {"": given}
+        listed = (rows for rows in tables.values())
+        if all(isinstance(name, str) for name in tables) and all(
+            isinstance(rows, list | tuple) and all(type(row) is int for row in rows) for rows in listed
+        ):
+            return tuple((name, tuple(rows)) for name, rows in tables.items() if rows)
+        self.fault(key, "error.config.token_rows", given=shown(given))
+        return ()
 
     def attention_name(self) -> object:
         """The key's value, or what an old switch stands for."""

@@ -3,12 +3,13 @@
 import base64
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.architecture import Architecture
+from app.core.axolotl.data_blocks import FALLBACK_TEMPLATE
 from app.core.axolotl.fixing import entries
 from app.core.axolotl.rules import UNKNOWN_KEYS, check
 from app.core.axolotl.subject import info
@@ -31,6 +32,8 @@ MOST_ROUNDS = 4
 MOST_READ_AGAIN = 800
 """Entries that are read again for that, all rounds together; what is left in a long file is fixed the next time."""
 MOST_FINDINGS = 200
+OWN_TEMPLATE = "tokenizer_default"
+"""Axolotl's name, and its default, for the chat template that a model's tokenizer brings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +191,7 @@ def _resolved(
     base = config.get("base_model")
     try:
         found = resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model)
-        return found, said_of(found)
+        return found, (*said_of(found), *_templateless(found, config))
     except UnknownName as error:
         code = "model_unknown_nearest" if error.nearest else "model_unknown"
         return None, (info(code, "base_model", given=error.given[:100], nearest=error.nearest),)
@@ -196,6 +199,23 @@ def _resolved(
         if base is None or not isinstance(base, str):
             return None, ()
         return None, tuple(replace(info("model_unread", "base_model"), message=e.message) for e in error.errors)
+
+
+def _templateless(resolved: ResolvedModel, config: Mapping[Any, Any]) -> Iterator[Finding]:
+    """Conversations for a model of which no chat template is known, as base models mostly have none."""
+    row = resolved.row or resolved.copied
+    if row is None or row.chat_template is not None or config.get("chat_template") not in (None, OWN_TEMPLATE):
+        return
+    given = config.get("datasets")
+    for position, item in enumerate(given if isinstance(given, list) else ()):
+        kind = item.get("type") if isinstance(item, Mapping) else None
+        if not isinstance(kind, str) or not kind.startswith("chat_template"):
+            continue
+        if item.get("chat_template") in (None, OWN_TEMPLATE):
+            key = "chat_template" if item.get("chat_template") is None else f"datasets[{position}].chat_template"
+            fix = Fix(set={key: FALLBACK_TEMPLATE})
+            yield info("template_own", f"datasets[{position}].type", fix=fix, id=row.id, fallback=FALLBACK_TEMPLATE)
+            return
 
 
 def _estimate(

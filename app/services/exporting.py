@@ -198,6 +198,9 @@ def lora_config(config: Mapping[str, Any], lora: LoraSettings, resolved: Resolve
         found["target_parameters"] = list(lora.target_parameters)
     if lora.modules_to_save:
         found["modules_to_save"] = list(lora.modules_to_save)
+    if lora.token_rows:
+        tables = {name: list(rows) for name, rows in lora.token_rows}
+        found["trainable_token_indices"] = tables.get("", tables)
     if lora.rank_pattern:
         found["rank_pattern"] = dict(lora.rank_pattern)
     if lora.layers_to_transform is not None:

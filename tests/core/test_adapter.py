@@ -51,7 +51,7 @@ def resolved(architecture: Architecture, config: dict[str, Any]) -> Adapter:
     run = read_run(COMMON | config if "lora_r" in config else config)
     if run.lora is None:
         return resolve_adapter(architecture, run)
-    return resolve_lora(architecture, run.lora, trainable_token_indices=config.get(TOKENS))
+    return resolve_lora(architecture, run.lora)
 
 
 def fault(model: dict[str, Any], **config: Any) -> tuple[str, str]:

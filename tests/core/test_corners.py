@@ -32,7 +32,7 @@ def trained(point: dict[str, Any]) -> Adapter:
     run = read_run(COMMON | config if "lora_r" in config else config)
     if run.lora is None:
         return resolve_adapter(architecture, run)
-    return resolve_lora(architecture, run.lora, trainable_token_indices=config.get(TOKENS))
+    return resolve_lora(architecture, run.lora)
 
 
 def named(point: dict[str, Any]) -> str:

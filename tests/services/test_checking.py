@@ -211,3 +211,40 @@ def test_a_key_that_looks_like_another_is_told_once(catalog: Catalog) -> None:
     text = "base_model: a/b\ndatasets:\n  - path: a\n\u00a0\u00a0type: b\n"
     found = [f.code for f in check_text(catalog=catalog, text=text).findings if f.key and "type" in f.key]
     assert found == ["key_space"]
+
+
+def test_what_the_estimate_says_of_a_key_stands_beside_what_a_rule_says_of_it(catalog: Catalog) -> None:
+    change = """micro_batch_size: 1
+eval_batch_size: 4
+val_set_size: 0.1
+plugins:
+  - axolotl.integrations.liger.LigerPlugin
+liger_fused_linear_cross_entropy: true
+"""
+    found = check_text(catalog=catalog, text=GOOD + change).findings
+    of_rows = [finding for finding in found if finding.key == "eval_batch_size"]
+    assert [finding.code for finding in of_rows] == ["eval_batch", "liger_evaluates_rows"]
+    assert {finding.line for finding in of_rows} == {GOOD.count("\n") + 2}
+
+
+@pytest.mark.parametrize(
+    ("base", "type_", "own", "written", "fixed"),
+    [
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "", "chat_template"),
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "chat_template: tokenizer_default", "chat_template"),
+        ("meta-llama/Llama-3.1-8B", "chat_template", "tokenizer_default", "", "datasets[0].chat_template"),
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "chat_template: llama3", None),
+        ("meta-llama/Llama-3.1-8B", "chat_template", "llama3", "", None),
+        ("meta-llama/Llama-3.1-8B", "alpaca", None, "", None),
+        ("meta-llama/Llama-3.1-8B-Instruct", "chat_template", None, "", None),
+        ("nobody/Nothing-8B", "chat_template", None, "", None),
+    ],
+)
+def test_conversations_want_a_template_that_a_base_model_may_lack(
+    catalog: Catalog, base: str, type_: str, own: str | None, written: str, fixed: str | None
+) -> None:
+    block = f"type: {type_}" + (f"\n    chat_template: {own}" if own else "")
+    text = GOOD.replace("meta-llama/Llama-3.1-8B-Instruct", base).replace("type: alpaca", block) + written
+    found = [finding for finding in check_text(catalog=catalog, text=text).findings if finding.code == "template_own"]
+    assert [list(finding.fix.set) for finding in found if finding.fix] == ([[fixed]] if fixed else [])
+    assert all(finding.line == 4 and finding.effect is Effect.OK for finding in found)

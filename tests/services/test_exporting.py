@@ -107,6 +107,9 @@ def test_lora_is_told_to_peft_as_axolotl_has_it(catalog: Catalog) -> None:
     assert (read["rank_pattern"], read["layers_to_transform"]) == ({"q_proj": 4}, [0, 1])
     pattern = {"base_model": MODEL, "adapter": "lora", "lora_r": 4, "lora_target_modules": ".*q_proj"}
     assert json.loads(made(catalog, pattern, "peft").content)["target_modules"] == ".*q_proj"
+    for rows in ([1, 2], {"embed_tokens": [1], "lm_head": [2]}):
+        read = json.loads(made(catalog, pattern | {"peft_trainable_token_indices": rows}, "peft").content)
+        assert read["trainable_token_indices"] == rows
     both = pattern | {"lora_target_modules": "q_proj", "lora_target_linear": True}
     assert len(json.loads(made(catalog, both, "peft").content)["target_modules"]) == 7
     experts = {

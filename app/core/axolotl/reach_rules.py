@@ -4,11 +4,13 @@ Sources: PEFT 0.20.0 ``tuners/tuners_utils.py``, ``tuners/lora/layer.py``; Axolo
 ``train.py``, ``utils/freeze.py``. All of it was run there on small models.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import inf
 
+from app.core.adapted import is_ending
 from app.core.adapter import resolve_adapter, unfreezing
-from app.core.architecture import Architecture, Module
+from app.core.architecture import Architecture, Kind, Module
 from app.core.axolotl.memory_rules import TRL_WRAPPED
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, misleads
@@ -18,6 +20,7 @@ from app.core.findings import Finding, Fix
 from app.core.kept import kept
 from app.core.lora import is_parameter
 from app.core.methods.matching import ALL_LINEAR, LINEARS
+from app.core.shown import shown
 from app.core.targets import (
     REFUSING_TYPES,
     found_layers,
@@ -35,6 +38,11 @@ REFUSED = frozenset(
 """What resolving an adapter finds wrong and PEFT raises an error at, as it was run there."""
 TARGETS, LINEAR, PARAMETERS = "lora_target_modules", "lora_target_linear", "lora_target_parameters"
 UNFROZEN = "unfrozen_parameters"
+TOKENS, SAVED = "peft_trainable_token_indices", "lora_modules_to_save"
+GROWING = ("tokens", "special_tokens", "added_tokens_overrides")
+"""Keys by which a tokenizer, and the tables with it, may grow."""
+MOST_ADDED = 64
+"""Rows that Axolotl may add without them: a token for padding, up to a multiple of 32."""
 WRAPPED = tuple(
     """weight bias base_layer.weight base_layer.bias lora_A.default.weight lora_B.default.weight lora_B.default.bias
     lora_magnitude_vector.default.weight lora_embedding_A.default lora_embedding_B.default
@@ -153,6 +161,31 @@ def unfrozen(subject: Subject) -> Iterator[Finding]:
         yield fails("unfrozen_none_fails", UNFROZEN, fix=fix, names=given[:20])
 
 
+def trained_tokens(subject: Subject) -> Iterator[Finding]:
+    """Rows of tables that PEFT does not find: a table, or a row, that this model has not."""
+    architecture, given = subject.architecture, subject.config.get(TOKENS)
+    if architecture is None or architecture.approximate or not subject.lora or not given:
+        return
+    if subject.on("lora_model_dir"):
+        return
+    if isinstance(given, Mapping):
+        tables = {name: rows for name, rows in given.items() if isinstance(name, str)}
+        missing = tuple(name for name in tables if not is_ending(architecture, name))
+        if missing:
+            yield fails("tokens_table", TOKENS, names=missing[:20])
+    else:
+        tables = {module.path: given for module in architecture.modules if module.kind is Kind.EMBEDDING}
+    saved = [name for name in subject.names(SAVED) if any(table.endswith(name) for table in tables)]
+    if saved:
+        yield fails("tokens_saved", TOKENS, fix=Fix(unset=(TOKENS,)), names=tuple(saved[:20]))
+    last = architecture.vocab_size - 1
+    most = inf if any(map(subject.on, GROWING)) else last + MOST_ADDED
+    rows = (row for listed in tables.values() if isinstance(listed, list) for row in listed)
+    wrong = tuple(shown(row) for row in rows if type(row) is int and not 0 <= row <= most)
+    if wrong:
+        yield fails("tokens_row", TOKENS, given=wrong[:20], last=last)
+
+
 def _own_names(module: Module) -> Iterable[str]:
     """Without a weight that is another module's; a bias stays its own."""
     own = parameter_names(module)[1:] if module.tied_to else parameter_names(module)
@@ -169,4 +202,4 @@ def _adapted_names(module: Module) -> Iterable[str]:
     return (f"base_model.model.{path}.{end}" for path in paths for end in ends)
 
 
-REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen)
+REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen, trained_tokens)

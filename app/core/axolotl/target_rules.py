@@ -49,7 +49,7 @@ def target_linear(subject: Subject) -> Iterator[Finding]:
     if architecture is None or not subject.lora or not subject.on("lora_target_linear"):
         return
     fix = usual_targets(subject, "lora_target_linear")
-    if any(name.isdecimal() for name in linear_names(architecture)):
+    if _numbered(subject, architecture):
         model_type = architecture.model_type
         yield fails("targets_numbered", "lora_target_linear", fix=fix, model_type=model_type)
     if architecture.model_type == "gpt_neox":
@@ -81,18 +81,36 @@ def target_experts(subject: Subject) -> Iterator[Finding]:
                 yield _reaching("experts", key, usual_targets(subject, *_others(key)), (said,), count)
 
 
+def _numbered(subject: Subject, architecture: Architecture) -> bool:
+    """Whether names that ``lora_target_linear`` finds are decoder layers' too.
+
+    Where layers are chosen, PEFT takes what has a layer's number before its own name, which a layer has not.
+    """
+    chosen = subject.on("peft_layers_to_transform")
+    return not chosen and any(name.isdecimal() for name in linear_names(architecture))
+
+
 def target_towers(subject: Subject) -> Iterator[Finding]:
-    """Every linear of the whole model is one of its towers' too."""
+    """Every linear of the whole model is one of its towers' too, and a name is wherever it occurs."""
     architecture = subject.architecture
     if architecture is None or not subject.lora:
         return
     if all(module.part is Part.TEXT for module in architecture.modules):
         return
     for key, said in _all_linears(subject):
-        if key == "lora_target_linear" and any(name.isdecimal() for name in linear_names(architecture)):
+        if key == "lora_target_linear" and _numbered(subject, architecture):
             continue  # which fails
-        count = _trained(subject, lambda module: module.part is not Part.TEXT)
-        yield _reaching("towers", key, usual_targets(subject, *_others(key)), (said,), count)
+        yield _reaching_towers(subject, key, (said,))
+    if isinstance(subject.config.get("lora_target_modules"), list) and not subject.on("lora_target_linear"):
+        parts = {name: {row.part is Part.TEXT for row in rows} for name, rows in architecture.by_leaf.items()}
+        names = tuple(name for name in subject.names("lora_target_modules") if len(parts.get(name, ())) > 1)
+        if names:
+            yield _reaching_towers(subject, "lora_target_modules", names)
+
+
+def _reaching_towers(subject: Subject, key: str, names: tuple[str, ...]) -> Finding:
+    count = _trained(subject, lambda module: module.part is not Part.TEXT)
+    return _reaching("towers", key, usual_targets(subject, *_others(key)), names, count)
 
 
 def _all_linears(subject: Subject) -> Iterator[tuple[str, str]]:

@@ -165,7 +165,6 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="auto_find_batch_size", less=60),
     Unmodelled(key="processor_type", more=40),
     Unmodelled(key="peft_layer_replication", more=100),
-    Unmodelled(key="peft_trainable_token_indices", more=5),
     Unmodelled(key="mora", less=10, more=10),
     Unmodelled(key="dense_mixer", more=60),
     Unmodelled(key="llmcompressor", less=10, more=30),

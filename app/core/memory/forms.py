@@ -283,8 +283,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
     mine = own.get(head.path)
     if mine is None and head.tied_to is not None:
         shared = own.get(head.tied_to)
-        tokens = run.peft is not None and run.peft.type is PeftType.TRAINABLE_TOKENS
-        mine = shared if shared is not None and (run.method is Method.FULL or tokens) else None
+        mine = shared if shared is not None and (run.method is Method.FULL or shared.rows) else None
     spec = linear_spec(architecture, run, head, mine)
     narrower = next((module for module in architecture.modules if module.name == "project_out"), None)
     return HeadSpec(
@@ -300,6 +299,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
         shifts=run.loss is Loss.LIGER_FUSED_LINEAR and architecture.model_type in OWN_LIGER_FORWARD,
+        wraps_rows=bool(spec.rows) and run.peft is None,
         penalties=penalties(run, adapter),
     )
 

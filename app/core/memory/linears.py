@@ -100,16 +100,18 @@ def base(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
         return _eight_bit(t, spec, x)
     if spec.quantization is Quantization.GPTQ:
         return _packed(t, spec, x)
-    weight = _with_rows(t, spec) if spec.rows else t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
+    weight = weight_of(t, spec)
     bias = t.parameter(spec.outputs, spec.itemsize, trained=spec.trained) if spec.bias else None
     return product(t, x, weight, spec.outputs, key=spec.name, bias=bias, turned=spec.turned)
 
 
-def _with_rows(t: Tape, spec: LinearSpec) -> Tensor:
-    """``index_copy`` of the trained rows: the whole weight, whose gradient is read at those rows.
+def weight_of(t: Tape, spec: LinearSpec) -> Tensor:
+    """The weight, or where rows of it train, ``index_copy`` of them: a whole one, whose gradient is read at those rows.
 
     Source: PEFT 0.20.0 ``tuners/trainable_tokens/layer.py``, ``get_merged_weights``.
     """
+    if not spec.rows:
+        return t.parameter(spec.elements, spec.itemsize, trained=spec.trained)
     size = spec.rows * spec.inputs
     weight = t.fresh(spec.elements, spec.itemsize)
     rows = t.parameter(size, spec.adapter_itemsize, trained=True)

@@ -13,7 +13,7 @@ cross entropy asks for labels, not for training.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.core.memory.linears import LinearSpec, linear
+from app.core.memory.linears import LinearSpec, linear, weight_of
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.offloading import LABEL_BYTES, LEAST_BYTES, OffloadingTape
 from app.core.memory.operations import cast, copy, custom, keeping_output, saved_only, scale, slices, split
@@ -43,6 +43,8 @@ class HeadSpec:
     """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
     shifts: bool = False
     """Axolotl's forward for Liger's fused loss leaves the last token of a row out before the loss (DeepSeek-V2)."""
+    wraps_rows: bool = False
+    """Whether the head's ``weight``, asked for by name, has its trained rows in it."""
     penalties: tuple[tuple[int, int, int], ...]
     """AdaLoRA's matrices that are to be orthogonal: elements, rank and how many alike."""
 
@@ -187,12 +189,22 @@ def _penalised(t: Tape, spec: HeadSpec, loss: Tensor) -> Tensor:
     return loss
 
 
+def _named_weight(t: Tape, spec: HeadSpec) -> Tensor:
+    """The head's weight as a loss asks for it by name: PEFT's wrapper answers with its rows in it, its layer without.
+
+    Source: PEFT 0.20.0 ``utils/other.py``, ``TrainableTokensWrapper``.
+    """
+    if spec.wraps_rows:
+        return weight_of(t, spec.linear)
+    return t.parameter(spec.linear.elements, spec.linear.itemsize, trained=spec.linear.trained)
+
+
 def _cut(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
     """No logits: a log-sum-exp a token and a mean a word; the head's gradient only where it trains."""
-    weight = t.parameter(spec.linear.elements, spec.linear.itemsize, trained=spec.linear.trained)
+    weight = _named_weight(t, spec)
     statistics = saved_only(t, 2 * TOKEN, FULL)
     words = saved_only(t, spec.vocab, FULL)
-    return custom(t, ((1, FULL),), (hidden, weight), (hidden, statistics, words), (12 * spec.vocab,))[0]
+    return custom(t, ((1, FULL),), (hidden, weight), (hidden, weight, statistics, words), (12 * spec.vocab,))[0]
 
 
 def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
@@ -204,7 +216,8 @@ def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
     if spec.shifts and spec.rows:
         hidden = copy(t, hidden)
     needed = hidden.node is not None and t.recording
-    trained = spec.linear.trained and needed
+    weight = _named_weight(t, spec)
+    trained = weight.node is not None and needed
     gradient = t.fresh(hidden.elements, hidden.itemsize)
     whole = t.fresh(spec.linear.elements, spec.linear.itemsize) if trained else None
     converts = spec.linear.itemsize != t.compute
@@ -224,9 +237,8 @@ def _liger_fused(t: Tape, spec: HeadSpec, hidden: Tensor) -> Tensor:
             del temporary
     del parts
     loss = _scalar(t)
-    inputs = (hidden, t.parameter(spec.linear.elements, spec.linear.itemsize, trained=trained))
     if needed:
-        t.join((loss,), inputs, (gradient, whole), _handed_on(t, [gradient, whole]))
+        t.join((loss,), (hidden, weight), (gradient, whole), _handed_on(t, [gradient, whole]))
     return loss
 
 

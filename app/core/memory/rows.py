@@ -128,16 +128,9 @@ def linear_spec(architecture: Architecture, run: Run, module: Module, own: Adapt
         full=run.computes_full,
         turned=module.kind is not Kind.CONV1D,
         converted=run.bf16,
-        rows=trained_rows(run, own),
+        rows=own.rows if own is not None else 0,
         update=update_of(run, module, own),
     )
-
-
-def trained_rows(run: Run, own: AdaptedModule | None) -> int:
-    """How many rows of a weight train by themselves."""
-    if own is None or run.peft is None or run.peft.type is not PeftType.TRAINABLE_TOKENS:
-        return 0
-    return own.tensors[0][0]
 
 
 def update_of(run: Run, module: Module, own: AdaptedModule | None) -> Update | None:

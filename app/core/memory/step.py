@@ -124,8 +124,7 @@ class Step:
 
     def rows_table(self, adapter: Adapter, embedding: Module) -> int:
         """Bytes of the embedding where rows of it train: its copy in the forward, and its gradient."""
-        tokens = self.run.peft is not None and self.run.peft.type is PeftType.TRAINABLE_TOKENS
-        if not tokens or embedding.path not in {row.module.path for row in adapter.modules}:
+        if embedding.path not in {row.module.path for row in adapter.modules if row.rows}:
             return 0
         return embedding.weight_parameters * self.embedding_itemsize
 

@@ -3,11 +3,8 @@
 Source: PEFT 0.20.0, ``tuners/trainable_tokens``.
 """
 
-from dataclasses import replace
-
-from app.core.adapted import AdaptedModule
+from app.core.adapted import AdaptedModule, token_rows
 from app.core.architecture import Architecture, Kind, Module, Part
-from app.core.messages import message
 from app.core.methods.matching import Match, match, peft_fault
 from app.core.methods.settings import TokenRows
 
@@ -29,14 +26,8 @@ def _rows(found: Match, settings: TokenRows) -> AdaptedModule:
     module: Module = found.module
     if module.kind not in ROWED:
         raise peft_fault("target_modules", "error.peft.unsupported", method="trainable_tokens", module=module.path)
-    count, width = module.shape if module.kind is Kind.EMBEDDING else module.shape[::-1]
+    count = module.shape[0 if module.kind is Kind.EMBEDDING else 1]
     outside = [index for index in settings.indices if not -count <= index < count]
     if outside:
         raise peft_fault("token_indices", "error.config.range", given=outside[0], least=0, most=count - 1)
-    tokens = len(settings.indices)
-    return AdaptedModule(
-        module=replace(module, bias_parameters=0, tied_to=None),
-        layers=found.layers,
-        tensors=((tokens, width),),
-        formula=message("formula.prompt", tokens=tokens, width=width),
-    )
+    return token_rows(module, len(settings.indices), found.layers)

@@ -10,7 +10,7 @@ import pytest
 
 from app.core.architecture import Architecture, Kind, Module
 from app.core.architectures import describe
-from app.core.axolotl.reach_rules import REACH_RULES, unfrozen
+from app.core.axolotl.reach_rules import REACH_RULES, trained_tokens, unfrozen
 from app.core.axolotl.subject import Subject
 from app.core.findings import Effect
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
@@ -19,6 +19,7 @@ from tests.core.test_adapter import COMMON, MODELS, POINTS
 
 NORM = Module(path="model.layers.{}.input_layernorm", kind=Kind.NORM, shape=(64,), layers=LAYERS)
 CONV = Module(path="model.layers.{}.conv.conv", kind=Kind.CONVOLUTION, shape=(64, 1, 3), groups=64, layers=LAYERS)
+TABLE = Module(path="model.embed_tokens", kind=Kind.EMBEDDING, shape=(1000, 64))
 HEAD = Module(path="lm_head", kind=Kind.HEAD, shape=(64, 1000))
 NORMED = architecture(extra=(NORM, HEAD))
 MAMBA = architecture("falcon_h1", names=(*SEVEN, "out_proj"))
@@ -26,6 +27,8 @@ PARTS = architecture(
     "qwen3_moe", extra=MOE.modules[-1:], expert_names={"gate_proj": "down_proj", "up_proj": "down_proj"}
 )
 WRAPPED = json.loads((Path(__file__).parents[2] / "data" / "parameters" / "wrapped.json").read_text())["rows"]
+EMBEDDED = architecture(extra=(TABLE, HEAD))
+TOKENS = "peft_trainable_token_indices"
 TARGETS, PARAMETERS, UNFROZEN = "lora_target_modules", "lora_target_parameters", "unfrozen_parameters"
 
 REFUSED: tuple[tuple[str, Mapping[str, Any], Architecture, str, Mapping[str, Any]], ...] = (
@@ -282,3 +285,36 @@ def test_every_name_that_peft_gives_a_parameter_is_known(row: Mapping[str, Any])
     for pattern in ("base_model.+lora_B.+", "base_model.+lora_A.+"):
         config = {**COMMON, "adapter": "lora", **row["config"], UNFROZEN: [pattern]}
         assert not list(unfrozen(Subject(config=config, architecture=model, hardware=None, schema=schema())))
+
+
+LAST = EMBEDDED.vocab_size - 1
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({TOKENS: [0, LAST]}, {}),
+        ({TOKENS: [LAST + 1, LAST + 64]}, {}),
+        ({TOKENS: [1, LAST + 65]}, {"tokens_row": {"given": (str(LAST + 65),), "last": LAST}}),
+        ({TOKENS: [-1]}, {"tokens_row": {"given": ("-1",), "last": LAST}}),
+        ({TOKENS: [LAST + 65], "tokens": ["<a>"]}, {}),
+        ({TOKENS: {"embed_tokens": [1], "lm_head": [1]}}, {}),
+        ({TOKENS: {"tokens": [1], 7: [1]}}, {}),
+        ({TOKENS: {"embed_tokenz": [1], "lm_head": [LAST + 65]}}, {"tokens_table", "tokens_row"}),
+        ({TOKENS: [1], "lora_modules_to_save": ["embed_tokens"]}, {"tokens_saved": {"names": ("embed_tokens",)}}),
+        ({TOKENS: [1], "lora_modules_to_save": ["lm_head"]}, {}),
+        ({TOKENS: {"lm_head": [1]}, "lora_modules_to_save": ["lm_head"]}, {"tokens_saved": {"names": ("lm_head",)}}),
+        ({TOKENS: [-1], "adapter": None}, {}),
+        ({TOKENS: [-1], "lora_model_dir": "./out"}, {}),
+        ({TOKENS: ["x", 1.5, True]}, {}),
+        ({TOKENS: 7}, {}),
+    ],
+)
+def test_rows_that_train_are_in_a_table(config: Mapping[str, Any], said: Any) -> None:
+    """PEFT 0.20.0 stops at a table, and PyTorch at a row, that is not there, as they were run on a small Llama."""
+    subject = Subject(config={**GOOD, **config}, architecture=EMBEDDED, hardware=None, schema=schema())
+    found = list(trained_tokens(subject))
+    assert {finding.code for finding in found} == set(said)
+    assert all(finding.effect is Effect.FAILS_AT_RUN and finding.key == TOKENS for finding in found)
+    if isinstance(said, dict):
+        assert all(finding.message.params == said[finding.code] for finding in found)

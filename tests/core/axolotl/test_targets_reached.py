@@ -79,3 +79,34 @@ def test_linears_that_are_called_by_numbers_stop_the_run_before_towers_are_reach
     model = architecture("gemma3", extra=(numbered,))
     assert said(EVERY, model, "towers") is None
     assert "targets_numbered" in findings(EVERY, model)
+
+
+def test_numbers_are_no_layers_where_layers_are_chosen() -> None:
+    """As PEFT 0.20.0 was run: the tower's chosen layers are reached, and the merger is not."""
+    numbered = Module(path="vision.merger.0", kind=Kind.LINEAR, shape=(8, 8), part=Part.VISION)
+    model = architecture("gemma3", extra=(*VISION.modules[-1:], numbered))
+    finding = said({**EVERY, "peft_layers_to_transform": [1]}, model, "towers")
+    assert finding is not None
+    assert finding.message.params["count"] == (8 + 8) * 8
+    assert "targets_numbered" not in findings({**EVERY, "peft_layers_to_transform": [1]}, model)
+
+
+@pytest.mark.parametrize(
+    ("targets", "told"),
+    [
+        (["q_proj", "v_proj"], ("q_proj",)),
+        (["v_proj"], None),
+        ("q_proj", None),
+        (["layers.0.x.q_proj"], None),
+    ],
+)
+def test_names_that_a_tower_has_too_are_told(targets: Any, told: tuple[str, ...] | None) -> None:
+    finding = said({"lora_target_modules": targets}, VISION, "towers")
+    assert (finding and finding.message.params["names"]) == told
+    if finding:
+        assert (finding.key, finding.message.params["count"]) == ("lora_target_modules", 2 * (8 + 8) * 8)
+
+
+def test_what_a_tower_alone_has_was_meant() -> None:
+    own = Module(path="vision.layers.{}.fc1", kind=Kind.LINEAR, shape=(8, 8), part=Part.VISION)
+    assert said({"lora_target_modules": ["q_proj", "fc1"]}, architecture("gemma3", extra=(own,)), "towers") is None

@@ -14,7 +14,7 @@ PRICED = frozenset(
     liger_glu_activation liger_rms_norm liger_rope liger_swiglu lora_dropout lora_embedding_kernel lora_mlp_kernel
     lora_modules_to_save lora_o_kernel lora_qkv_kernel lora_r lora_rank_pattern lora_target_linear lora_target_modules
     lora_target_parameters loraplus_lr_ratio lr_groups micro_batch_size neftune_noise_alpha noisy_embedding_alpha
-    optim_args optim_target_modules optimizer peft_autocast_adapter_dtype peft_layers_to_transform peft_use_dora plugins
+    optim_args optim_target_modules optimizer peft_autocast_adapter_dtype peft_layers_to_transform peft_trainable_token_indices peft_use_dora plugins
     precompute_ref_log_probs relora reward_model rl sage_attention sample_packing sdp_attention sequence_len test_datasets
     trust_remote_code unfrozen_parameters val_set_size xformers_attention""".split()
 )

@@ -309,7 +309,7 @@ class Simulation:
         lora = LoraConfig(
             r=cfg["lora_r"], lora_alpha=cfg.get("lora_alpha", cfg["lora_r"]), target_modules=targets, lora_dropout=cfg.get("lora_dropout", 0.0),
             target_parameters=cfg.get("lora_target_parameters") or [], modules_to_save=cfg.get("lora_modules_to_save") or None, bias="none",
-            rank_pattern=cfg.get("lora_rank_pattern") or {}, layers_to_transform=cfg.get("peft_layers_to_transform"),
+            trainable_token_indices=cfg.get("peft_trainable_token_indices"), rank_pattern=cfg.get("lora_rank_pattern") or {}, layers_to_transform=cfg.get("peft_layers_to_transform"),
             task_type=TaskType.SEQ_CLS if cfg.get("reward_model") else TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
         )  # fmt: skip
         extra = {}

@@ -72,11 +72,7 @@ def targets() -> Iterator[tuple[str, bool, bool]]:
         name = "lora targets" if "lora_r" in config else "unfrozen_parameters"
         try:
             run = read_run(COMMON | config if "lora_r" in config else config)
-            if run.lora is None:
-                found = resolve_adapter(architecture, run)
-            else:
-                tokens = config.get("peft_trainable_token_indices")
-                found = resolve_lora(architecture, run.lora, trainable_token_indices=tokens)
+            found = resolve_adapter(architecture, run) if run.lora is None else resolve_lora(architecture, run.lora)
         except InvalidInput:
             yield name, True, bool(point.get("refused"))
             continue
