@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from app.api.describing import gives
-from app.schemas.answers import Health
+from app.schemas.answer import Health
 
 router = APIRouter(tags=["health"])
 

@@ -10,19 +10,10 @@ from pydantic.json_schema import models_json_schema
 from app import __version__
 from app.api.describing import reference
 from app.api.examples import Example, made_examples
-from app.schemas.answers import (
-    Check,
-    Comparison,
-    Estimate,
-    Fit,
-    GpuList,
-    Health,
-    MethodList,
-    ModelDetail,
-    ModelList,
-    Plan,
-    Problem,
-)
+from app.schemas.answer import Health, Problem
+from app.schemas.catalogue import GpuList, MethodList, ModelDetail, ModelList
+from app.schemas.estimates import Estimate
+from app.schemas.planning import Check, Comparison, Fit, Plan
 from app.schemas.requests import CheckRequest, CompareRequest, ConfigRequest, EstimateRequest, FitRequest, PlanRequest
 from app.schemas.vocabulary import COMPONENT, CONFIG_SCHEMA, MODEL_SCHEMA
 

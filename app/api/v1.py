@@ -17,8 +17,10 @@ from app.core.errors import FieldError, InvalidInput, UnknownName
 from app.core.hardware import Hardware
 from app.core.messages import message
 from app.core.plan import Dataset, Wish
-from app.schemas.answers import Check, Comparison, Estimate, GpuList, Method, MethodList, ModelDetail, ModelList, Plan
-from app.schemas.answers import Fit as FitAnswer
+from app.schemas.catalogue import GpuList, Method, MethodList, ModelDetail, ModelList
+from app.schemas.estimates import Estimate
+from app.schemas.planning import Check, Comparison, Plan
+from app.schemas.planning import Fit as FitAnswer
 from app.schemas.requests import (
     CheckRequest,
     CompareRequest,

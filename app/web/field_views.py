@@ -85,8 +85,6 @@ def _view(
         hint=hint,
         value=typed,
         placeholder=placeholder,
-        step=field.step if field and field.kind in (Kind.WHOLE, Kind.NUMBER) else "",
-        least=field.least if field else None,
         list_id=LISTS.get(name, ""),
         reset_url=reset_url,
         options=_options(field, typed, recommended, texts) if field and field.kind is Kind.CHOICE else (),

@@ -34,7 +34,7 @@ class Field:
     """One field. ``name`` is its query parameter and, for a knob, Axolotl's key.
 
     ``default`` is what a blank or missing value means; a value equal to it stays out of addresses.
-    ``least`` and ``highest`` bound a whole number, ``most`` the length of a text; ``step`` is the number field's.
+    ``least`` and ``highest`` bound a whole number, ``most`` the length of a text.
     """
 
     name: str
@@ -45,7 +45,6 @@ class Field:
     least: int | None = None
     highest: int = 10**12
     most: int = 200
-    step: str = "any"
 
 
 METHOD_KEYS: Mapping[str, Mapping[str, Any]] = KEYS_OF_METHOD
@@ -72,7 +71,7 @@ def _choice(name: str, choices: tuple[str, ...], default: str = "", *, knob: boo
 
 
 def _whole(name: str, highest: int = 10**12, *, knob: bool = False) -> Field:
-    return Field(name=name, kind=Kind.WHOLE, knob=knob, least=1, highest=highest, step="1")
+    return Field(name=name, kind=Kind.WHOLE, knob=knob, least=1, highest=highest)
 
 
 FIELDS: Mapping[str, Field] = {
@@ -81,7 +80,7 @@ FIELDS: Mapping[str, Field] = {
         Field(name="model", kind=Kind.TEXT),
         Field(name="m", kind=Kind.TEXT, most=100_000),
         Field(name="gpu", kind=Kind.TEXT),
-        Field(name="vram_gib", kind=Kind.NUMBER, least=0, step="any"),
+        Field(name="vram_gib", kind=Kind.NUMBER, least=0),
         _choice("goal", tuple(Goal), Goal.CHAT.value),
         _choice("priority", tuple(Priority), Priority.BALANCED.value),
         _choice("tasks", tuple(Tasks), Tasks.ONE.value),
@@ -95,15 +94,15 @@ FIELDS: Mapping[str, Field] = {
         _choice("neftune", tuple(NEFTUNE_KEYS)),
         _whole("lora_r", 1 << 16, knob=True),
         _whole("lora_alpha", 1 << 20, knob=True),
-        Field(name="lora_dropout", kind=Kind.NUMBER, knob=True, least=0, step="any"),
+        Field(name="lora_dropout", kind=Kind.NUMBER, knob=True, least=0),
         _whole("micro_batch_size", 1 << 16, knob=True),
         _whole("gradient_accumulation_steps", 1 << 20, knob=True),
-        Field(name="learning_rate", kind=Kind.NUMBER, knob=True, least=0, step="any"),
-        Field(name="num_epochs", kind=Kind.NUMBER, knob=True, least=0, step="any"),
+        Field(name="learning_rate", kind=Kind.NUMBER, knob=True, least=0),
+        Field(name="num_epochs", kind=Kind.NUMBER, knob=True, least=0),
         Field(name="optimizer", kind=Kind.TEXT, knob=True),
         _choice("gradient_checkpointing", tuple(CHECKPOINTING), knob=True),
         _choice("install", tuple(Install), Install.DOCKER.value),
-        Field(name="price_per_hour", kind=Kind.NUMBER, least=0, step="any"),
+        Field(name="price_per_hour", kind=Kind.NUMBER, least=0),
         Field(name="keys", kind=Kind.TEXT, most=LONGEST),
         _choice("file", tuple(File)),
     )

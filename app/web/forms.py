@@ -58,11 +58,6 @@ class Form:
         return self.values.get(name, FIELDS[name].default)
 
     @property
-    def blank(self) -> bool:
-        """Whether nothing was asked yet."""
-        return not self.values and not self.model_json
-
-    @property
     def has_model(self) -> bool:
         """Whether a model is named or pasted."""
         return bool(self.values.get("model") or self.values.get("m") or self.model_json)

@@ -41,7 +41,6 @@ def home_page(request: Request, texts: Texts, typed: Mapping[str, str]) -> conte
         examples=examples[1:],
         model_count=texts.text("web.number", number=len(catalog.models.rows)),
         gpu_count=texts.text("web.number", number=len(catalog.gpus.rows)),
-        check_url=there["check"].url if "check" in there else "",
         methods_url=there["methods"].url if "methods" in there else "",
         methods=_methods(request, catalog, form.lang),
         tree_url=there["tree"].url if "tree" in there else "",

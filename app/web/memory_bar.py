@@ -105,7 +105,6 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts, *, spread: b
     for code, label, size, explanation in parts:
         segments.append(
             Segment(
-                code=code,
                 number=FILLS.index(code) if code in FILLS else len(FILLS) - 1,
                 label=label,
                 value=gib(size, texts),

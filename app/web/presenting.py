@@ -194,7 +194,6 @@ def time_fact(time: Time, texts: Texts) -> contexts.TimeFact:
         figure=duration(seconds, texts),
         of=texts.text(f"web.time.of.{of}", steps=time.total_steps or 0),
         band=texts.text("web.time.band", low=duration(low, texts), high=duration(high, texts)),
-        rate=texts.text("web.time.rate", rate=round(time.tokens_per_second)),
         price=texts.text("web.time.price", price=time.price) if time.price is not None else "",
     )
 
@@ -245,20 +244,16 @@ def difference_shown(one_bytes: int, other_bytes: int) -> int:
 
 def change_views(changes: Iterable[Change], texts: Texts) -> tuple[contexts.ChangeView, ...]:
     """What was changed to fit, key by key."""
-    views = []
-    for made in changes:
-        name = field_of_key(made.key)
-        views.append(
-            contexts.ChangeView(
-                key=made.key,
-                before=in_field(made.before) if made.before is not None else "",
-                after=in_field(made.after) if made.after is not None else "",
-                saves=saved(made.saves_bytes, texts),
-                along=texts.text("planner.goes_along_with", key=made.along) if made.along else "",
-                field_id=f"f-{name}" if name else None,
-            )
+    return tuple(
+        contexts.ChangeView(
+            key=made.key,
+            before=in_field(made.before) if made.before is not None else "",
+            after=in_field(made.after) if made.after is not None else "",
+            saves=saved(made.saves_bytes, texts),
+            along=texts.text("planner.goes_along_with", key=made.along) if made.along else "",
         )
-    return tuple(views)
+        for made in changes
+    )
 
 
 def saved(saves_bytes: int, texts: Texts) -> str:

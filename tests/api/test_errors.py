@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.schemas.answers import Problem
+from app.schemas.answer import Problem
 
 JSON = {"content-type": "application/json"}
 MODEL = "meta-llama/Llama-3.1-8B"

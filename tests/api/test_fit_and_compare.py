@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from app.application import create_app
 from app.core.fit import KEY_RUNGS
-from app.schemas.answers import Comparison, Fit
+from app.schemas.planning import Comparison, Fit
 from app.schemas.vocabulary import QLORA_EXAMPLE
 from app.settings import Settings
 

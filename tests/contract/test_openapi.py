@@ -16,7 +16,10 @@ from starlette.testclient import TestClient
 from app.api.problem import SLUGS
 from app.application import create_app
 from app.core.plan import Goal, Install, Priority
-from app.schemas import answers
+from app.schemas.answer import Health
+from app.schemas.catalogue import GpuList, Method, MethodList, ModelDetail, ModelList
+from app.schemas.estimates import Estimate
+from app.schemas.planning import Plan
 from app.schemas.vocabulary import COMPONENT
 from app.settings import Settings
 
@@ -185,15 +188,15 @@ def post_examples() -> Iterator[tuple[str, Any]]:
 
 
 SHAPES: dict[str, type[BaseModel]] = {
-    "/api/v1/models": answers.ModelList,
-    "/api/v1/models/meta-llama/Llama-3.1-8B": answers.ModelDetail,
-    "/api/v1/gpus": answers.GpuList,
-    "/api/v1/methods": answers.MethodList,
-    "/api/v1/methods/lora": answers.Method,
-    "/api/v1/estimate": answers.Estimate,
-    "/api/v1/plan": answers.Plan,
-    "/healthz": answers.Health,
-    "/readyz": answers.Health,
+    "/api/v1/models": ModelList,
+    "/api/v1/models/meta-llama/Llama-3.1-8B": ModelDetail,
+    "/api/v1/gpus": GpuList,
+    "/api/v1/methods": MethodList,
+    "/api/v1/methods/lora": Method,
+    "/api/v1/estimate": Estimate,
+    "/api/v1/plan": Plan,
+    "/healthz": Health,
+    "/readyz": Health,
 }
 
 

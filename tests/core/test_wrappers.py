@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.core.adapter import default_targets, resolve_adapter
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Kind, Part
 from app.core.architectures import describe, llava
 from app.core.config_json import unstated_sizes
 from app.core.errors import InvalidInput
@@ -23,11 +23,6 @@ TEXT: dict[str, Any] = {
 }
 SIGHT = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 LORA = {"adapter": "lora", "lora_r": 8, "lora_alpha": 16, "sequence_len": 64}
-
-
-def of_text(architecture: Architecture) -> int:
-    """Parameters of the language model."""
-    return sum(module.parameters for module in architecture.modules if module.part is Part.TEXT)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from app.core.plan import Goal, Install
 from app.services.writing import write_yaml
 from app.texts import LANGUAGES, texts
 from tests.core.axolotl.examples import HOPPER, TURING, architecture, choice
-from tests.core.axolotl.rule_cases import CASES, findings
+from tests.core.axolotl.good import findings
+from tests.core.axolotl.rule_cases import CASES
 
 ENGLISH = texts("en")
 

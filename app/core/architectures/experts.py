@@ -84,30 +84,12 @@ def olmoe(config: ConfigReader) -> Architecture:
     """OLMoE: norms over the whole width of queries and keys."""
     sizes = read_sizes(config, hidden=2048, intermediate=2048, vocab=50304, heads=16, layers=16, context=4096)
     count = config.size("num_experts", "num_local_experts", default=64)
-    return decoder(
-        "olmoe",
-        sizes,
-        (
-            *attention(sizes, bias=config.flag("attention_bias", default=False)),
-            *norms(sizes, "self_attn.q_norm", width=sizes.query),
-            *norms(sizes, "self_attn.k_norm", width=sizes.key_value),
-            router(LAYER + "mlp.gate", sizes.hidden, count, layers=sizes.layers),
-            *fused_experts(sizes, count, sizes.intermediate),
-            *norms(sizes, *BEFORE_BOTH),
-        ),
-        (
-            plain_block(
-                sizes,
-                activation=activation(config, "silu"),
-                experts=count,
-                experts_per_token=config.size("num_experts_per_tok", default=8),
-            ),
-        ),
-    )
+    bias = config.flag("attention_bias", default=False)
+    return _normed_over_heads("olmoe", config, sizes, count, bias=bias)
 
 
 def minimax_m2(config: ConfigReader) -> Architecture:
-    """MiniMax M2: norms over the whole width of queries and keys, experts in every layer."""
+    """MiniMax M2: as OLMoE, with grouped keys and no biases."""
     sizes = read_sizes(
         config,
         hidden=3072,
@@ -120,11 +102,16 @@ def minimax_m2(config: ConfigReader) -> Architecture:
         context=196608,
     )
     count = config.size("num_local_experts", "num_experts", default=256)
+    return _normed_over_heads("minimax_m2", config, sizes, count, bias=False)
+
+
+def _normed_over_heads(model_type: str, config: ConfigReader, sizes: Sizes, count: int, *, bias: bool) -> Architecture:
+    """What both share: norms over all heads at once, ``count`` experts in every layer."""
     return decoder(
-        "minimax_m2",
+        model_type,
         sizes,
         (
-            *attention(sizes),
+            *attention(sizes, bias=bias),
             *norms(sizes, "self_attn.q_norm", width=sizes.query),
             *norms(sizes, "self_attn.k_norm", width=sizes.key_value),
             router(LAYER + "mlp.gate", sizes.hidden, count, layers=sizes.layers),

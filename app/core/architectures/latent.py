@@ -24,36 +24,6 @@ from app.core.architectures.rows import linear, norm, router
 from app.core.config_json import ConfigReader
 
 
-def routed(
-    config: ConfigReader,
-    sizes: Sizes,
-    dense: tuple[int, ...],
-    sparse: tuple[int, ...],
-    *,
-    count: int,
-    width: int,
-    shared: int,
-    per_token: int,
-    bias: bool = False,
-) -> tuple[tuple[Module, ...], dict[str, int]]:
-    """Dense layers, then routed experts with shared ones beside them; and what a block says of the experts."""
-    count = config.size("n_routed_experts", "num_local_experts", "num_experts", default=count)
-    width = config.size("moe_intermediate_size", default=width)
-    together = width * config.size("n_shared_experts", default=shared)
-    rows = (
-        *gated(sizes, layers=dense, bias=bias),
-        *fused_experts(sizes, count, width, layers=sparse),
-        router(LAYER + "mlp.gate", sizes.hidden, count, layers=sparse),
-        *gated(sizes, width=together, prefix=LAYER + "mlp.shared_experts.", layers=sparse, bias=bias),
-    )
-    return rows, {
-        "intermediate_size": width,
-        "experts": count,
-        "experts_per_token": config.size("num_experts_per_tok", default=per_token),
-        "shared_intermediate_size": together,
-    }
-
-
 def latent_attention(
     config: ConfigReader, sizes: Sizes, *, nope: int, value: int, query_rank: int, latent: int = 512
 ) -> tuple[tuple[Module, ...], dict[str, int]]:
@@ -85,9 +55,50 @@ def latent_attention(
     return rows, {"head_dim": rope + nope, "value_head_dim": value, "key_value_heads": sizes.heads}
 
 
-def _first_dense(config: ConfigReader, sizes: Sizes, default: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    edge = config.size("first_k_dense_replace", default=default, least=0)
-    return sizes.layers[:edge], sizes.layers[edge:]
+def _first_dense(config: ConfigReader, sizes: Sizes, default: int) -> tuple[int, ...]:
+    return sizes.layers[: config.size("first_k_dense_replace", default=default, least=0)]
+
+
+def _routed(
+    model_type: str,
+    config: ConfigReader,
+    sizes: Sizes,
+    dense: tuple[int, ...],
+    attending: tuple[tuple[Module, ...], dict[str, int]],
+    *,
+    count: int,
+    width: int,
+    shared: int,
+    per_token: int,
+    bias: bool = False,
+) -> Architecture:
+    """A feed-forward in the ``dense`` layers, routed experts with shared ones beside them in the others.
+
+    ``attending`` are attention's rows and what a block says of it; ``count`` and what follows a model's defaults.
+    """
+    attention_rows, facts = attending
+    count = config.size("n_routed_experts", "num_local_experts", "num_experts", default=count)
+    width = config.size("moe_intermediate_size", default=width)
+    together = width * config.size("n_shared_experts", default=shared)
+    sparse = tuple(layer for layer in sizes.layers if layer not in dense)
+    mixture = {
+        "experts": count,
+        "experts_per_token": config.size("num_experts_per_tok", default=per_token),
+        "shared_intermediate_size": together,
+    }
+    return decoder(
+        model_type,
+        sizes,
+        (
+            *attention_rows,
+            *gated(sizes, layers=dense, bias=bias),
+            *fused_experts(sizes, count, width, layers=sparse),
+            router(LAYER + "mlp.gate", sizes.hidden, count, layers=sparse),
+            *gated(sizes, width=together, prefix=LAYER + "mlp.shared_experts.", layers=sparse, bias=bias),
+            *norms(sizes, *BEFORE_BOTH),
+        ),
+        expert_blocks(sizes, dense, sparse, width, mixture, activation=activation(config, "silu"), **facts),
+    )
 
 
 def deepseek(config: ConfigReader) -> Architecture:
@@ -104,33 +115,17 @@ def deepseek(config: ConfigReader) -> Architecture:
         context=4096 if third else 2048,
         divides=not third,
     )
-    rows, facts = latent_attention(config, sizes, nope=128, value=128, query_rank=1536)
-    dense, sparse = _first_dense(config, sizes, 3 if third else 0)
-    bias = not third and config.flag("mlp_bias", default=False)
-    feed_forward, mixture = routed(
+    return _routed(
+        model_type,
         config,
         sizes,
-        dense,
-        sparse,
+        _first_dense(config, sizes, 3 if third else 0),
+        latent_attention(config, sizes, nope=128, value=128, query_rank=1536),
         count=256 if third else 64,
         width=2048 if third else 1407,
         shared=1 if third else 2,
         per_token=8,
-        bias=bias,
-    )
-    return decoder(
-        model_type,
-        sizes,
-        (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
-        expert_blocks(
-            sizes,
-            dense,
-            sparse,
-            mixture["intermediate_size"],
-            mixture,
-            activation=activation(config, "silu"),
-            **facts,
-        ),
+        bias=not third and config.flag("mlp_bias", default=False),
     )
 
 
@@ -159,26 +154,11 @@ def _glm4_moe_shaped(
         layers=46,
         context=context,
     )
-    dense, sparse = _first_dense(config, sizes, 1)
-    feed_forward, mixture = routed(config, sizes, dense, sparse, count=128, width=1408, shared=1, per_token=8)
-    return decoder(
-        model_type,
-        sizes,
-        (
-            *attention(sizes, bias=config.flag("attention_bias", default=bias), out_bias=False),
-            *(norms(sizes, "self_attn.q_norm", "self_attn.k_norm", width=sizes.head_dim) if head_norms else ()),
-            *feed_forward,
-            *norms(sizes, *BEFORE_BOTH),
-        ),
-        expert_blocks(
-            sizes,
-            dense,
-            sparse,
-            mixture["intermediate_size"],
-            mixture,
-            activation=activation(config, "silu"),
-        ),
-    )
+    rows = attention(sizes, bias=config.flag("attention_bias", default=bias), out_bias=False)
+    if head_norms:
+        rows += norms(sizes, "self_attn.q_norm", "self_attn.k_norm", width=sizes.head_dim)
+    dense = _first_dense(config, sizes, 1)
+    return _routed(model_type, config, sizes, dense, (rows, {}), count=128, width=1408, shared=1, per_token=8)
 
 
 def glm4_moe_lite(config: ConfigReader) -> Architecture:
@@ -193,44 +173,16 @@ def glm4_moe_lite(config: ConfigReader) -> Architecture:
         layers=47,
         context=202752,
     )
-    rows, facts = latent_attention(config, sizes, nope=192, value=256, query_rank=768)
+    attending = latent_attention(config, sizes, nope=192, value=256, query_rank=768)
     kinds = layer_kinds(config, "mlp_layer_types", sizes.layers, lambda layer: "sparse" if layer else "dense")
     sparse = of_kind(kinds, "sparse")
     dense = tuple(layer for layer in sizes.layers if layer not in sparse)
-    feed_forward, mixture = routed(config, sizes, dense, sparse, count=64, width=1536, shared=1, per_token=4)
-    return decoder(
-        "glm4_moe_lite",
-        sizes,
-        (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
-        expert_blocks(
-            sizes,
-            dense,
-            sparse,
-            mixture["intermediate_size"],
-            mixture,
-            activation=activation(config, "silu"),
-            **facts,
-        ),
-    )
+    return _routed("glm4_moe_lite", config, sizes, dense, attending, count=64, width=1536, shared=1, per_token=4)
 
 
 def mistral4(config: ConfigReader) -> Architecture:
     """Mistral Small 4: DeepSeek's attention, experts in every layer."""
     sizes = read_sizes(config, hidden=4096, intermediate=12288, vocab=131072, heads=32, layers=36, context=1048576)
-    rows, facts = latent_attention(config, sizes, nope=64, value=128, query_rank=1024, latent=256)
-    dense, sparse = _first_dense(config, sizes, 0)
-    feed_forward, mixture = routed(config, sizes, dense, sparse, count=128, width=2048, shared=1, per_token=4)
-    return decoder(
-        "mistral4",
-        sizes,
-        (*rows, *feed_forward, *norms(sizes, *BEFORE_BOTH)),
-        expert_blocks(
-            sizes,
-            dense,
-            sparse,
-            mixture["intermediate_size"],
-            mixture,
-            activation=activation(config, "silu"),
-            **facts,
-        ),
-    )
+    attending = latent_attention(config, sizes, nope=64, value=128, query_rank=1024, latent=256)
+    dense = _first_dense(config, sizes, 0)
+    return _routed("mistral4", config, sizes, dense, attending, count=128, width=2048, shared=1, per_token=4)

@@ -54,8 +54,6 @@ class FieldView:
     hint: str = ""
     value: str = ""
     placeholder: str = ""
-    step: str = ""
-    least: int | None = None
     list_id: str = ""
     reset_url: str | None = None
     errors: tuple[FieldError, ...] = ()

@@ -29,7 +29,6 @@ class HomePage:
     examples: tuple[Link, ...]
     model_count: str
     gpu_count: str
-    check_url: str
     methods_url: str
     methods: tuple[Link, ...]
     tree_url: str

@@ -14,7 +14,6 @@ from app.web.contexts.time import Beyond
 class Segment:
     """One part of the memory bar. Percentages are of the bar's width."""
 
-    code: str
     number: int
     label: str
     value: str
@@ -99,7 +98,6 @@ class ChangeView:
     after: str
     saves: str
     along: str = ""
-    field_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +201,6 @@ class TimeFact:
     figure: str
     of: str
     band: str
-    rate: str
     price: str
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from app.web.contexts import FieldView, Language, Link, Option, Shell, Verdict
+from app.web.contexts import FieldView, Link, Option, Shell, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,6 @@ class ModelsPage:
     items: tuple[ModelItem, ...]
     found: str
     hardware: str
-    options: tuple[Option, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,6 @@ class ModelPage:
 
     shell: Shell
     name: str
-    id: str
     lead: str
     facts: tuple[Fact, ...]
     config: tuple[Fact, ...]
@@ -284,7 +282,6 @@ class MethodPage:
     """``/methods/{id}``."""
 
     shell: Shell
-    id: str
     name: str
     family: str
     summary: str
@@ -320,11 +317,6 @@ class MethodPage:
     methods_url: str
     previous: Link | None
     next: Link | None
-
-    @property
-    def languages(self) -> tuple[Language, ...]:
-        """Of the frame, for the live part."""
-        return self.shell.languages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,6 @@ def method_page(request: Request, texts: Texts, row: MethodRow) -> tuple[MethodP
             description=f"{row.name}: {t(row.summary)}",
             address=lambda lang: here + form.query(lang),
         ),
-        id=row.id,
         name=row.name,
         family=t(f"reference.family.{row.family}"),
         summary=t(row.summary),

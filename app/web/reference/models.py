@@ -236,7 +236,6 @@ def model_page(request: Request, texts: Texts, row: ModelRow) -> ModelPage:
             request, texts, here="models", title=row.name, description=f"{row.name}: {lead}", carried={"model": row.id}
         ),
         name=row.name,
-        id=row.id,
         lead=lead,
         facts=tuple(facts),
         config=tuple(Fact(name=key, value=_shown(value), code=True) for key, value in row.config.items()),

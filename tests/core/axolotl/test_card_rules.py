@@ -9,7 +9,7 @@ from app.core.axolotl.card_rules import CUDA_13_FROM
 from app.core.findings import Effect, Severity
 from app.core.hardware import Vendor
 from tests.core.axolotl.examples import AMPERE, INSTINCT, TURING
-from tests.core.axolotl.rule_cases import findings
+from tests.core.axolotl.good import findings
 
 
 @pytest.mark.parametrize("capability", [(6, 0), (6, 1), (7, 0)])

@@ -10,7 +10,7 @@ from app.core.axolotl.rules import check
 from app.core.findings import Effect
 from app.core.run import LORA_KERNEL_KEYS
 from tests.core.axolotl.examples import AMPERE, INSTINCT, SEVEN, schema
-from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, QLORA, findings
+from tests.core.axolotl.good import FULL, GOOD, LLAMA, MOE, QLORA, findings
 
 PACKED = replace(LLAMA, packing=Packing(backend="auto_trainable"))
 FAST = replace(LLAMA, packing=Packing())

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.core.axolotl.judging import MOST_FAULTS, judge
 from app.core.axolotl.schema import walk
 from tests.core.axolotl.examples import schema
-from tests.core.axolotl.rule_cases import findings
+from tests.core.axolotl.good import findings
 
 KINDS: dict[str, Any] = {"boolean": bool, "integer": int, "number": float, "text": str}
 VALUES: tuple[object, ...] = (

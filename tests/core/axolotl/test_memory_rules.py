@@ -8,7 +8,7 @@ import pytest
 from app.core.findings import Effect
 from app.core.run import LORA_KERNEL_KEYS
 from app.core.run_reader import read_run
-from tests.core.axolotl.rule_cases import FULL, GOOD, MOE, QLORA, findings
+from tests.core.axolotl.good import FULL, GOOD, MOE, QLORA, findings
 
 SAID: list[tuple[dict[str, Any], str]] = [
     ({"torch_compile": True}, "memory_not_priced"),

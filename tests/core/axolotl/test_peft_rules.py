@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.axolotl.rule_cases import findings
+from tests.core.axolotl.good import findings
 
 ADALORA = {"adapter": "adalora", "lora_r": None, "lora_alpha": None, "lora_target_modules": None}
 

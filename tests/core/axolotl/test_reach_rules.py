@@ -14,7 +14,7 @@ from app.core.axolotl.reach_rules import ADDED, REACH_RULES, trained_tokens, unf
 from app.core.axolotl.subject import Subject
 from app.core.findings import Effect
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
-from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, findings
+from tests.core.axolotl.good import FULL, GOOD, LLAMA, MOE, findings
 from tests.core.test_adapter import COMMON, MODELS, POINTS
 
 NORM = Module(path="model.layers.{}.input_layernorm", kind=Kind.NORM, shape=(64,), layers=LAYERS)

@@ -19,7 +19,8 @@ from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
 from tests.conformance.broken import BASES, broken
 from tests.core.axolotl.examples import AMPERE, HOPPER, INSTINCT, SEVEN, TURING, architecture, schema
-from tests.core.axolotl.rule_cases import CASES, FULL, GOOD, GPT2, LLAMA, MOE, PHI3, QLORA, VISION, findings
+from tests.core.axolotl.good import FULL, GOOD, GPT2, LLAMA, MOE, PHI3, QLORA, VISION, findings
+from tests.core.axolotl.rule_cases import CASES
 
 PAIRS = [{"path": "a/b", "type": "chatml.intel"}]
 

@@ -14,7 +14,7 @@ from app.core.axolotl.rules import check
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from tests.core.axolotl.examples import AMPERE, HOPPER, architecture, experts, schema
-from tests.core.axolotl.rule_cases import GOOD, GPT2, LLAMA, QLORA, findings
+from tests.core.axolotl.good import GOOD, GPT2, LLAMA, QLORA, findings
 
 DIFFUSION = {"plugins": ["axolotl.integrations.diffusion.DiffusionPlugin"]}
 NEMO_GYM = {"plugins": ["axolotl.integrations.nemo_gym.NemoGymPlugin"], "nemo_gym_enabled": True}

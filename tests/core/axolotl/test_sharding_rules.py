@@ -8,7 +8,7 @@ import pytest
 from app.core.axolotl.unmodelled import spreads
 from app.core.findings import Effect
 from tests.core.axolotl.examples import AMPERE
-from tests.core.axolotl.rule_cases import findings
+from tests.core.axolotl.good import findings
 
 OLD: dict[str, Any] = {
     "fsdp_version": 1,

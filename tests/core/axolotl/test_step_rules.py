@@ -14,7 +14,7 @@ from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN
 from tests.core.axolotl.examples import SEVEN, TURING, architecture
-from tests.core.axolotl.rule_cases import FULL, LLAMA, MOE, findings
+from tests.core.axolotl.good import FULL, LLAMA, MOE, findings
 
 TILES = Path(__file__).parents[2] / "data" / "axolotl" / "tiles-0.19.0.json"
 HALF: dict[str, Any] = {**FULL, "bf16": False, "float16": True}

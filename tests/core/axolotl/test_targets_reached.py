@@ -8,7 +8,7 @@ from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.architectures import describe
 from app.core.findings import Effect, Finding
 from tests.core.axolotl.examples import architecture
-from tests.core.axolotl.rule_cases import VISION, findings
+from tests.core.axolotl.good import VISION, findings
 
 SHAPE: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 320}
 EXPERTS = {"moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2}

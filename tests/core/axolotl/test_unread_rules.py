@@ -7,7 +7,7 @@ import pytest
 
 from app.core.axolotl.unread_rules import UNREAD, Needs
 from app.core.findings import Effect
-from tests.core.axolotl.rule_cases import FULL, LLAMA, QLORA, findings
+from tests.core.axolotl.good import FULL, LLAMA, QLORA, findings
 
 CHATS = [{"path": "a", "type": "chat_template"}]
 VALUES: Mapping[str, Any] = {

@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from tests.core.memory.test_peaks import DATA, estimated, recorded
+from tests.core.memory.recordings import DATA, estimated, recorded
 from tests.reference.memory.evidence import card_versions, on_card
 from tests.reference.memory.published import FULL, published
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.core.memory.test_peaks import DRAWN, PEAKS, WIDE, estimated
+from tests.core.memory.recordings import estimated
+from tests.core.memory.test_peaks import DRAWN, PEAKS, WIDE
 
 MODELS = {case["model"]["model_type"]: case for case in (*PEAKS, *DRAWN, *WIDE)}
 GROWN: dict[str, tuple[dict[str, Any], list[int]]] = {

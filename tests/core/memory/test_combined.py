@@ -1,10 +1,8 @@
 """Switches that no earlier case holds together, and again when what these had shown was mended."""
 
-import statistics
-
 import pytest
 
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, estimated, recorded
 
 COMBINED = recorded("combined.jsonl")
 AGAIN = recorded("combined_again.jsonl")
@@ -12,20 +10,12 @@ AGAIN = recorded("combined_again.jsonl")
 
 def test_combined_switches_are_met() -> None:
     """Median within 0.01 %, nineteen of twenty within a fifth of a per cent, none beyond half a per cent."""
-    errors = errors_of(COMBINED)
-    assert len(errors) >= 115
-    assert statistics.median(errors) <= 0.0001
-    assert errors[int(0.95 * len(errors))] <= 0.002
-    assert errors[-1] <= 0.005
+    assert_met(COMBINED, least=115, median=0.0001, nineteen_of_twenty=0.002, worst=0.005)
 
 
 def test_they_are_met_again() -> None:
     """Median within 0.02 %, all within one and a quarter: experts in 8 bits, whose products lie beside a clone here."""
-    errors = errors_of(AGAIN)
-    assert len(errors) >= 31
-    assert statistics.median(errors) <= 0.0002
-    assert errors[int(0.95 * len(errors))] <= 0.005
-    assert errors[-1] <= 0.0125
+    assert_met(AGAIN, least=31, median=0.0002, nineteen_of_twenty=0.005, worst=0.0125)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from app.core.architectures import describe
 from app.core.memory import estimate_memory
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, errors_of, recorded
 
 PHI = {
     "model_type": "phi3",
@@ -41,9 +41,7 @@ def peak(architecture: Architecture, config: dict[str, Any]) -> int:
 
 def test_they_are_met() -> None:
     """Several where one trains, of a joint projection and under losses that copy rows: within 0.01 %."""
-    errors = errors_of(recorded("evaluated_rows.jsonl"))
-    assert len(errors) >= 4
-    assert errors[-1] <= 0.0001
+    assert_met(recorded("evaluated_rows.jsonl"), least=4, worst=0.0001)
 
 
 def test_every_loss_is_met() -> None:

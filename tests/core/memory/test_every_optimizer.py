@@ -1,7 +1,6 @@
 """Optimizers that step within the backward, project in 8 bits or step pairs, against their simulated peaks."""
 
 import json
-import statistics
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -20,7 +19,7 @@ from app.core.memory.pairs import Pairs, pairs_of, step_bytes
 from app.core.memory.within import Within, within
 from app.core.optimizer_names import OPTIMIZERS
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import DATA, estimated, recorded, static_bytes
+from tests.core.memory.recordings import DATA, assert_met, estimated, recorded, static_bytes
 from tests.core.memory.test_switches import FLASH, LORA, SHAPE, of
 
 CASES = recorded("every_optimizer.jsonl")
@@ -41,9 +40,7 @@ def test_each_is_recorded_in_several_shapes() -> None:
     found = Counter(case["config"]["optimizer"] for case in CASES)
     assert set(found) == {*RECORDED, "sgd", "rmsprop"}
     assert min(found[name] for name in RECORDED) >= 4
-    errors = sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in CASES)
-    assert statistics.median(errors) <= 0.0002
-    assert errors[-1] <= 0.002
+    assert_met(CASES, median=0.0002, worst=0.002)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

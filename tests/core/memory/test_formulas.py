@@ -18,10 +18,10 @@ from app.core.run_reader import read_run
 from app.core.summand import Summand, formula
 from app.services.telling import told
 from app.texts import LANGUAGES, texts
+from tests.core.memory.recordings import DATA, estimated, recorded
 from tests.core.memory.test_accuracy import EVERY
 from tests.core.memory.test_document import LLAMA_8B, QLORA
 from tests.core.memory.test_laws import TARGETS, configs, memory
-from tests.core.memory.test_peaks import DATA, estimated, recorded
 
 RECORDINGS = sorted(path.name for path in DATA.glob("*.jsonl") if "refused" not in path.stem and path.stem != "others")
 FULL = {"attn_implementation": "flash_attention_2", "sequence_len": 64}

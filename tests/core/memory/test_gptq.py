@@ -1,6 +1,5 @@
 """A GPTQ base: what it stores, what a step holds of it, and where its form comes from."""
 
-import statistics
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from app.core.memory.tape import Leaf, Tape
 from app.core.memory.weights import Storing, gptq_bytes, module_bytes
 from app.core.run import Quantization
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, recorded
 
 MODEL: dict[str, Any] = {
     "model_type": "llama",
@@ -54,18 +53,12 @@ def estimate(model: dict[str, Any] = MODEL, **keys: Any) -> Memory:
 
 def test_recorded_peaks_are_met() -> None:
     """Median within 0.1 %, none beyond 1 %."""
-    errors = errors_of(recorded("gptq_chosen.jsonl"))
-    assert len(errors) >= 14
-    assert statistics.median(errors) <= 0.001
-    assert errors[-1] <= 0.01
+    assert_met(recorded("gptq_chosen.jsonl"), least=14, median=0.001, worst=0.01)
 
 
 def test_held_back_peaks_are_met() -> None:
     """As good on cases that were drawn when the formula stood: none beyond 1.5 %."""
-    errors = errors_of(recorded("gptq_held_back.jsonl"))
-    assert len(errors) >= 16
-    assert statistics.median(errors) <= 0.001
-    assert errors[-1] <= 0.015
+    assert_met(recorded("gptq_held_back.jsonl"), least=16, median=0.001, worst=0.015)
 
 
 def test_bytes_by_hand() -> None:

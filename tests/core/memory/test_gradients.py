@@ -14,7 +14,7 @@ from app.core.architectures import describe
 from app.core.memory.forms import kernels_of
 from app.core.memory.step import Step
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import recorded
+from tests.core.memory.recordings import recorded
 
 ALMOST = frozenset(
     f"traits-full-{kind}"

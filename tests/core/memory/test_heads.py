@@ -1,18 +1,13 @@
 """Heads and losses that the other recordings do not reach, against their simulation."""
 
-import statistics
-
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("heads.jsonl")
 
 
 def test_heads_are_met() -> None:
     """Liger's cross entropy, preference losses over scaled and capped logits, LayerNorms in fp32: the worst within 3 %."""
-    errors = errors_of(CASES)
-    assert len(errors) >= 25
-    assert statistics.median(errors) <= 0.002
-    assert errors[-1] <= 0.03
+    assert_met(CASES, least=25, median=0.002, worst=0.03)
 
 
 def test_ligers_cross_entropy_takes_less_than_the_plain_one() -> None:
@@ -29,7 +24,7 @@ def test_of_a_model_that_trains_in_part() -> None:
     """Layers that no gradient comes to keep nothing; a table's name among those that train brings it to all of them."""
     parts = [case for case in CASES if case["case"].startswith("part-")]
     assert len(parts) == 10
-    assert errors_of(parts)[-1] <= 0.0002
+    assert_met(parts, worst=0.0002)
 
 
 def test_ligers_fused_loss_makes_no_gradient_where_its_input_needs_none() -> None:

@@ -8,7 +8,7 @@ from app.core.axolotl.unmodelled import room
 from app.core.memory.layer_offloading import OTHER_NAMES
 from app.core.memory.step import Step
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("layer_offloading.jsonl")
 FOUND = [case for case in CASES if case["model"]["model_type"] not in OTHER_NAMES]
@@ -16,8 +16,7 @@ FOUND = [case for case in CASES if case["model"]["model_type"] not in OTHER_NAME
 
 def test_peaks_of_offloaded_layers_are_met() -> None:
     """With one layer and with several, fused and not, in 16 and in 4 bits, either checkpoint: within 0.2 %."""
-    assert len(CASES) >= 15
-    assert errors_of(CASES)[-1] <= 0.002
+    assert_met(CASES, least=15, worst=0.002)
 
 
 @pytest.mark.parametrize("case", FOUND, ids=lambda case: case["case"])

@@ -6,7 +6,7 @@ import pytest
 
 from app.core.architectures import describe
 from app.core.errors import InvalidInput
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, recorded
 
 SHAPE: dict[str, Any] = {"model_type": "llama4_text", "num_hidden_layers": 8, "interleave_moe_layer_step": 2}
 
@@ -20,9 +20,7 @@ def normed(**config: Any) -> set[int]:
 def test_recorded_peaks_are_met() -> None:
     """Full and LoRA, experts in 16, 8 and 4 bits: none beyond 0.2 %."""
     cases = [case for name in ("traits", "wide", "quantized_experts") for case in recorded(f"{name}.jsonl")]
-    errors = errors_of([case for case in cases if case["model"]["model_type"] == "llama4_text"])
-    assert len(errors) >= 6
-    assert errors[-1] <= 0.002
+    assert_met([case for case in cases if case["model"]["model_type"] == "llama4_text"], least=6, worst=0.002)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """What layers leave behind that are made again, rows of any length, towers in evaluation, and gpt-oss's experts in tiles."""
 
-import statistics
-
-from tests.core.memory.test_peaks import described, errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, described, estimated, recorded
 
 MADE_AGAIN = recorded("made_again.jsonl")
 TILED = recorded("tiled_experts.jsonl")
@@ -11,18 +9,12 @@ NEWCOMERS = recorded("newcomers.jsonl")
 
 def test_cases_written_down_before_any_was_estimated_are_met() -> None:
     """Gemma 4 under checkpoints, 8 bits under checkpoints that are not reentrant, odd rows, evaluation of towers."""
-    errors = errors_of(MADE_AGAIN)
-    assert len(errors) >= 16
-    assert statistics.median(errors) <= 0.0005
-    assert errors[-1] <= 0.005
+    assert_met(MADE_AGAIN, least=16, median=0.0005, worst=0.005)
 
 
 def test_experts_in_tiles_are_met() -> None:
     """Whole, frozen, packed ones, and such as have adapters of their own."""
-    errors = errors_of(TILED)
-    assert len(errors) >= 13
-    assert statistics.median(errors) <= 0.0002
-    assert errors[-1] <= 0.002
+    assert_met(TILED, least=13, median=0.0002, worst=0.002)
 
 
 def test_tiles_make_frozen_experts_smaller() -> None:

@@ -1,6 +1,5 @@
 """The memory of PEFT's other methods against their simulated peaks in ``tests/data/memory``."""
 
-import statistics
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from app.core.memory import estimate_memory
 from app.core.memory.updates import UPDATES, unwritten
 from app.core.methods.settings import PeftType
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("methods.jsonl")
 DECOMPOSED = recorded("decompositions.jsonl")
@@ -41,10 +40,7 @@ def memory(**keys: Any) -> Memory:
 
 def test_recorded_peaks_are_met() -> None:
     """Median within 0.01 %, all within 0.3 %; every method has cases."""
-    errors = errors_of([*CASES, *DECOMPOSED])
-    assert len(errors) >= 130
-    assert statistics.median(errors) <= 0.0001
-    assert errors[-1] <= 0.003
+    assert_met([*CASES, *DECOMPOSED], least=130, median=0.0001, worst=0.003)
     assert {case["config"]["adapter"] for case in ALL} == set(PeftType)
 
 
@@ -59,10 +55,7 @@ def test_each_method_has_cases_on_many_architectures(type_: PeftType) -> None:
 
 def test_held_back_peaks_are_met() -> None:
     """As good on cases that no formula was written from: median within 0.02 %, all within 1 %."""
-    errors = errors_of(HELD_BACK)
-    assert len(errors) >= 28
-    assert statistics.median(errors) <= 0.0002
-    assert errors[-1] <= 0.01
+    assert_met(HELD_BACK, least=28, median=0.0002, worst=0.01)
 
 
 def test_what_trains_is_what_was_simulated() -> None:

@@ -14,7 +14,7 @@ from app.core import kept
 from app.core.memory import outline, peak
 from app.core.memory.outline import Heights, Peak
 from app.core.memory.tape import Lengths
-from tests.core.memory.test_peaks import estimated, recorded
+from tests.core.memory.recordings import estimated, recorded
 
 WITHIN = (1e-5, 1e-4, 1e-3, 1e-2)
 NEAR: dict[str, dict[str, tuple[int, ...]]] = {

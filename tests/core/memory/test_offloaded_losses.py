@@ -1,20 +1,15 @@
 """Losses whose saved tensors wait on the host, against their simulation."""
 
-import statistics
-
 import pytest
 
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("offloaded_losses.jsonl")
 
 
 def test_a_loss_under_offloading_is_met() -> None:
     """Of every kind, tied or not, chunks in lengths that are no multiple of theirs: the worst within half a per cent."""
-    errors = errors_of(CASES)
-    assert len(errors) >= 48
-    assert statistics.median(errors) <= 0.0005
-    assert errors[-1] <= 0.005
+    assert_met(CASES, least=48, median=0.0005, worst=0.005)
 
 
 def test_what_the_loss_saves_waits_on_the_host() -> None:
@@ -25,7 +20,4 @@ def test_what_the_loss_saves_waits_on_the_host() -> None:
 
 def test_without_autocast_nothing_is_cast_there_either() -> None:
     """8 bits beside ``bf16: false``, where 15 % were missing, and ``float16``: within a fifth of a per cent."""
-    errors = errors_of(recorded("offloaded_fp16.jsonl"))
-    assert len(errors) >= 4
-    assert statistics.median(errors) <= 0.0005
-    assert errors[-1] <= 0.002
+    assert_met(recorded("offloaded_fp16.jsonl"), least=4, median=0.0005, worst=0.002)

@@ -1,9 +1,8 @@
 """SDPA on cards before Ampere, against simulated runs that choose PyTorch's kernels as there."""
 
-import statistics
 from typing import Any
 
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("older_cards.jsonl")
 
@@ -15,11 +14,7 @@ def _on_newer(case: dict[str, Any]) -> int:
 
 def test_their_peaks_are_met() -> None:
     """Median within 0.02 %, nineteen of twenty within 0.5 %, none beyond 3 %."""
-    errors = errors_of(CASES)
-    assert len(errors) >= 36
-    assert statistics.median(errors) <= 0.0002
-    assert errors[int(0.95 * len(errors))] <= 0.005
-    assert errors[-1] <= 0.03
+    assert_met(CASES, least=36, median=0.0002, nineteen_of_twenty=0.005, worst=0.03)
 
 
 def test_where_keys_are_grouped_they_are_not_those_of_newer_cards() -> None:

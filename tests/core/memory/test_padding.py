@@ -1,6 +1,5 @@
 """Batches with padding, and what is made once for all rows of a batch."""
 
-import statistics
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from app.core.memory.attending import kernels_by_window
 from app.core.memory.attention import Kernel
 from app.core.run import CCE_PLUGIN, Run
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, recorded
 
 LAYERS, HIDDEN, HEADS, GROUPS, WIDTH = 4, 1024, 16, 4, 64
 LLAMA = {
@@ -59,11 +58,7 @@ def whole(run: Run) -> Run:
 @pytest.mark.parametrize(("name", "least"), [("padding", 46), ("padding_held_back", 27)])
 def test_padded_batches_are_met(name: str, least: int) -> None:
     """Median within 0.01 %, nineteen of twenty within 0.2 %, the worst within 0.5 %."""
-    errors = errors_of(recorded(f"{name}.jsonl"))
-    assert len(errors) >= least
-    assert statistics.median(errors) <= 0.0001
-    assert errors[int(0.95 * len(errors))] <= 0.002
-    assert errors[-1] <= 0.005
+    assert_met(recorded(f"{name}.jsonl"), least=least, median=0.0001, nineteen_of_twenty=0.002, worst=0.005)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.core.memory.test_peaks import estimated
+from tests.core.memory.recordings import estimated
 from tests.reference.memory.preferences_on_card import Ran, ran
 
 RAN = ran()

@@ -14,7 +14,7 @@ from app.core.memory.process import Process
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Loss
 from app.core.run_reader import read_run
 from app.core.units import GIB, MIB
-from tests.core.memory.test_peaks import DATA, described, recorded
+from tests.core.memory.recordings import DATA, described, recorded
 
 CARD = recorded("gpu/h100.jsonl")
 """Trainings by Axolotl itself on an H100."""

@@ -1,6 +1,5 @@
 """Switches rarely met together over odd sizes, and models in which one trait decides, against their simulation."""
 
-import statistics
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +21,7 @@ from app.core.memory.rows import dropouts_of
 from app.core.memory.step import Step
 from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN, Tape
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, recorded
 
 RARE = recorded("rare.jsonl")
 HELD_BACK = recorded("rare_held_back.jsonl")
@@ -52,47 +51,29 @@ def memory(model: dict[str, Any], **keys: Any) -> Memory:
 def test_rare_switches_are_met() -> None:
     """On both draws: the median within 0.1 %, nineteen of twenty within 1.5 %, none beyond 4 %."""
     for cases in (RARE, HELD_BACK):
-        errors = errors_of(cases)
-        assert len(errors) >= 150
-        assert statistics.median(errors) <= 0.001
-        assert errors[int(0.95 * len(errors))] <= 0.015
-        assert errors[-1] <= 0.04
+        assert_met(cases, least=150, median=0.001, nineteen_of_twenty=0.015, worst=0.04)
 
 
 def test_a_third_draw_is_met() -> None:
     """Drawn when both others had been worked through: as near, but for a few."""
-    errors = errors_of(THIRD)
-    assert len(errors) >= 50
-    assert statistics.median(errors) <= 0.001
-    assert errors[int(0.95 * len(errors))] <= 0.01
-    assert errors[-1] <= 0.02
+    assert_met(THIRD, least=50, median=0.001, nineteen_of_twenty=0.01, worst=0.02)
 
 
 def test_later_draws_are_met() -> None:
     """Nineteen of twenty within half a per cent, none beyond one."""
     for cases in (FOURTH, CATALOGUE):
-        errors = errors_of(cases)
-        assert len(errors) >= 40
-        assert statistics.median(errors) <= 0.0002
-        assert errors[int(0.95 * len(errors))] <= 0.005
-        assert errors[-1] <= 0.01
+        assert_met(cases, least=40, median=0.0002, nineteen_of_twenty=0.005, worst=0.01)
 
 
 def test_what_somebody_else_would_pick_is_met() -> None:
     """Known models and ordinary runs: nineteen of twenty within 1 % at the most, and none beyond."""
     for cases, near in ((OUTSIDE, 0.0025), (OUTSIDE_AGAIN, 0.008)):
-        errors = errors_of(cases)
-        assert len(errors) >= 40
-        assert statistics.median(errors) <= 0.0002
-        assert errors[int(0.95 * len(errors))] <= near
-        assert errors[-1] <= 0.01
+        assert_met(cases, least=40, median=0.0002, nineteen_of_twenty=near, worst=0.01)
 
 
 def test_models_of_one_trait_are_met() -> None:
     """What decides them is little else, so that they are near."""
-    errors = errors_of(SHOWN)
-    assert statistics.median(errors) <= 0.0005
-    assert errors[-1] <= 0.01
+    assert_met(SHOWN, median=0.0005, worst=0.01)
 
 
 @pytest.mark.parametrize(

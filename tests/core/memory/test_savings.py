@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.core.memory.recordings import estimated, recorded
 from tests.core.memory.test_laws import configs, memory
-from tests.core.memory.test_peaks import estimated, recorded
 
 EXCEPTIONS = {case["case"]: case for case in recorded("exceptions.jsonl")}
 OFF: dict[str, Any] = {"lora_mlp_kernel": False, "lora_qkv_kernel": False, "lora_o_kernel": False}

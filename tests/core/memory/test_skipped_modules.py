@@ -11,7 +11,7 @@ from app.core.findings import Effect
 from app.core.memory.weights import Storing, base_bytes, left_out, quantizes
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, recorded
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama",
@@ -38,9 +38,7 @@ def skipping(*names: str, **more: Any) -> dict[str, Any]:
 
 def test_what_stays_unpacked_is_priced() -> None:
     """Linears in fp32, as PEFT's preparation leaves them, and a packed head: the worst within a thousandth."""
-    errors = errors_of(recorded("skipped_modules.jsonl"))
-    assert len(errors) >= 6
-    assert errors[-1] <= 0.001
+    assert_met(recorded("skipped_modules.jsonl"), least=6, worst=0.001)
 
 
 @pytest.mark.parametrize(

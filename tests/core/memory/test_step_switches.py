@@ -1,6 +1,5 @@
 """Switches that change how a step computes, against simulated peaks: each file's cases, and those that were held back."""
 
-import statistics
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from app.core.memory.taking_turns import awake
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
-from tests.core.memory.test_peaks import described, errors_of, estimated, recorded
+from tests.core.memory.recordings import assert_met, described, estimated, recorded
 
 FILES = ("pure_half", "every_layers", "selective", "tiled", "lisa")
 HELD_BACK = "held-"
@@ -34,9 +33,7 @@ def test_recorded_peaks_are_met(name: str) -> None:
     assert len(cases) - len(held) >= 12
     assert len(held) >= 5
     for some in (cases, held):
-        errors = errors_of(some)
-        assert statistics.median(errors) <= 0.001
-        assert errors[-1] <= (0.02 if name == "lisa" else 0.01)
+        assert_met(some, median=0.001, worst=0.02 if name == "lisa" else 0.01)
 
 
 @pytest.mark.parametrize("name", FILES)

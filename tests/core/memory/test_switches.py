@@ -1,7 +1,6 @@
 """Every switch that moves memory against its simulated peaks (``tests/data/memory/switches.jsonl``), and laws of each."""
 
 import json
-import statistics
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from app.core.memory.optimizer_forms import FORMS, Trained, form_of
 from app.core.memory.optimizers import host_bytes, state_bytes, step_temporary_bytes
 from app.core.run import LIGER_PLUGIN
 from app.core.run_reader import read_run
+from tests.core.memory.recordings import DATA, assert_met, estimated, recorded
 from tests.core.memory.test_laws import TARGETS, memory
-from tests.core.memory.test_peaks import DATA, estimated, recorded
 
 CASES = recorded("switches.jsonl")
 REFUSED = {json.loads(line)["case"] for line in (DATA / "switches-refused.jsonl").read_text("utf-8").splitlines()}
@@ -34,19 +33,9 @@ SHAPE = {
 }
 
 
-def errors(prefix: str = "") -> list[float]:
-    """How far off each case is, ascending."""
-    chosen = [case for case in CASES if case["case"].startswith(prefix)]
-    return sorted(abs(estimated(c).allocated_peak_bytes / c["allocated_peak_bytes"] - 1) for c in chosen)
-
-
 def test_every_switch_is_met() -> None:
     """At least 120 cases: the median within 0.1 %, nineteen of twenty within 1 %, the worst within 4 %."""
-    found = errors()
-    assert len(found) >= 120
-    assert statistics.median(found) <= 0.001
-    assert found[int(0.95 * len(found))] <= 0.01
-    assert found[-1] <= 0.04
+    assert_met(CASES, least=120, median=0.001, nineteen_of_twenty=0.01, worst=0.04)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c["case"].startswith("optimizer-")], ids=lambda c: c["case"])
@@ -64,8 +53,8 @@ def test_states_of_every_optimizer(case: dict[str, Any]) -> None:
 def test_preference_and_offloading_are_met() -> None:
     """By kind, so that no kind hides behind the others."""
     for kind in ("dpo", "ipo", "orpo", "simpo", "kto", "reward", "flex", "liger"):
-        assert errors(kind)[-1] <= 0.03, kind
-    assert errors(OFFLOADED)[-1] <= 0.02
+        assert_met([case for case in CASES if case["case"].startswith(kind)], worst=0.03)
+    assert_met([case for case in CASES if case["case"].startswith(OFFLOADED)], worst=0.02)
 
 
 def test_what_cannot_be_built_is_refused_in_the_recording() -> None:

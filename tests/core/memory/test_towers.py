@@ -1,15 +1,10 @@
 """Models with a vision tower trained on text, against their simulation."""
 
-import statistics
-
-from tests.core.memory.test_peaks import errors_of, recorded
+from tests.core.memory.recordings import assert_met, recorded
 
 CASES = recorded("towers.jsonl")
 
 
 def test_models_with_towers_are_met() -> None:
     """The tower's weights are there, nothing else of it: the worst within half a per cent."""
-    errors = errors_of(CASES)
-    assert len(errors) >= 56
-    assert statistics.median(errors) <= 0.0002
-    assert errors[-1] <= 0.005
+    assert_met(CASES, least=56, median=0.0002, worst=0.005)

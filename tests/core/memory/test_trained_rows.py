@@ -6,7 +6,7 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.errors import InvalidInput
 from app.core.run_reader import read_run
-from tests.core.memory.test_peaks import errors_of, estimated, recorded
+from tests.core.memory.recordings import errors_of, estimated, recorded
 
 CASES = recorded("trained_rows.jsonl")
 KEY = "peft_trainable_token_indices"

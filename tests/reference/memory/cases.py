@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+from .keys import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK, SEVEN
 
 
 def _model(model_type: str, hidden: int, inter: int, layers: int, heads: int, kv: int, vocab: int, **extra) -> dict:
@@ -68,14 +68,6 @@ TARGETS = {
     "mixtral": SEVEN[:4], "qwen3_moe": SEVEN[:4], "gpt_oss": SEVEN[:4],
 }  # fmt: skip
 UNFUSED = {"phi", "phi3", "falcon", "gpt_neox", "olmo2", "stablelm"}  # Axolotl cannot patch these and raises
-OFF = {"lora_mlp_kernel": False, "lora_qkv_kernel": False, "lora_o_kernel": False, "lora_embedding_kernel": False}
-FLASH = {"attn_implementation": "flash_attention_2"}
-GC = {"gradient_checkpointing": True}
-GC_NON_REENTRANT = GC | {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
-CCE = {"cut_cross_entropy": True}
-LIGER = {"liger_fused_linear_cross_entropy": True}
-CHUNKED = {"chunked_cross_entropy": True}
-PACK = {"sample_packing": True}
 
 
 def lora(model: str, r: int = 16, **extra) -> dict:

@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
-from .cases import CCE, CHUNKED, LIGER, OFF, SEVEN, TARGETS, UNFUSED, _model
+from .cases import TARGETS, UNFUSED, _model
 from .drawn import MORE_TARGETS, OPTIMIZERS
+from .keys import CCE, CHUNKED, LIGER, OFF, SEVEN
 
 CATALOGUE = Path(__file__).parents[3] / "app" / "data" / "models"
 BARE = {

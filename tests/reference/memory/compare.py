@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.texts import DEFAULT_LANGUAGE, texts
-from tests.core.memory.test_peaks import PEAKS
+from tests.core.memory.recordings import recorded
 from tests.reference.memory.evidence import (
     RECORDINGS,
     Other,
@@ -40,10 +40,15 @@ run through forward, backward and optimizer step without data, every live storag
 """
 
 
+def _versions() -> dict[str, str]:
+    """Of what was simulated."""
+    return recorded("peaks.jsonl")[0]["versions"]
+
+
 def facts(found: Sequence[Row]) -> dict[str, Any]:
     """What the page shows, small enough to travel with the application."""
     return {
-        "versions": PEAKS[0]["versions"],
+        "versions": _versions(),
         "card_versions": card_versions(),
         "cases": [_case(row) for row in found],
         "card": [_case(row) for row in on_card()],
@@ -263,7 +268,7 @@ def _beside(found: Sequence[Row]) -> list[str]:
 
 def report(found: Sequence[Row]) -> str:
     """The page of the repository."""
-    versions = ", ".join(f"{name} {version}" for name, version in PEAKS[0]["versions"].items())
+    versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     by_recording = grouped(found, lambda row: RECORDINGS.get(row.recording, row.recording))
     lines = [HEADING, f"Versions: {versions}.", ""]
     lines += _table(

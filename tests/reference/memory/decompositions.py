@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, SEVEN, TARGETS
+from .cases import MODELS, TARGETS
+from .keys import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, SEVEN
 
 LAYERS = 4
 """Of most models here: first, last and two between."""

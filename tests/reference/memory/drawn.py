@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, LIGER, MODELS, OFF, SEVEN, TARGETS, UNFUSED, _model
+from .cases import MODELS, TARGETS, UNFUSED, _model
+from .keys import CCE, CHUNKED, LIGER, OFF, SEVEN
 
 MORE = {
     "arcee-4.5b": _model("arcee", 2560, 18432, 36, 20, 4, 128003, head_dim=128, hidden_act="relu2"),

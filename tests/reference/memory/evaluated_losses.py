@@ -9,9 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, FLASH, GC, LIGER, OFF, PACK
-from .outside import ADAM8, EAGER, FOUR, FP32, LANGUAGE, SDPA, accumulated, evaluated, lora, named, qlora
-from .padding import PADDED
+from .keys import (
+    ADAM8,
+    CCE,
+    CHUNKED,
+    EAGER,
+    FLASH,
+    FOUR,
+    FP32,
+    GC,
+    LANGUAGE,
+    LIGER,
+    OFF,
+    PACK,
+    PADDED,
+    SDPA,
+    accumulated,
+    evaluated,
+    lora,
+    qlora,
+)
+from .naming import named
 
 LATENT = ["q_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 ONE, FOURFOLD = evaluated(1), evaluated(4)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import GC, OFF
-from .outside import EAGER, SDPA, lora, named
+from .keys import CHUNKED, EAGER, GC, OFF, SDPA, lora
+from .naming import named
 
 PHI = ["qkv_proj", "o_proj"]
-CHUNKED = {"chunked_cross_entropy": True}
 
 
 def evaluated(rows: int) -> dict[str, Any]:

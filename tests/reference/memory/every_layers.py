@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, LIGER, MODELS, OFF, PACK, few, lora, qlora
+from .cases import MODELS, few, lora, qlora
+from .keys import CCE, CHUNKED, EAGER, FLASH, GC, LIGER, OFF, PACK, SDPA
 from .towers import ALL
 from .towers import MODELS as SEEING
-
-EAGER, SDPA = ({"attn_implementation": name} for name in ("eager", "sdpa"))
 
 
 def every(layers: int, *, reentrant: bool | None = None) -> dict:

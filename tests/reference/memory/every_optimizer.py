@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, MODELS, lora, qlora
+from .cases import MODELS, lora, qlora
+from .keys import CCE, CHUNKED, FLASH, GC
 
 LAYERS = 4
 SMALL, MIDDLE, LARGE = "llama-3.2-1b", "qwen3-4b", "llama-3.1-8b"

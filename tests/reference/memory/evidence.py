@@ -8,7 +8,7 @@ from typing import Any
 
 from app.core.memory.optimizer_forms import form_of
 from app.core.run import LORA_KERNEL_KEYS
-from tests.core.memory.test_peaks import DATA, estimated, recorded
+from tests.core.memory.recordings import DATA, estimated, recorded
 
 RECORDINGS: Mapping[str, str] = {
     "peaks": "chosen",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, OFF, SEVEN, TARGETS
+from .cases import MODELS, TARGETS
+from .keys import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, SEVEN
 
 Case = tuple[str, dict, dict, tuple[int, int]]
 

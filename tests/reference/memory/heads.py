@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, FLASH, GC, MODELS, OFF, lora, qlora
+from .cases import MODELS, lora, qlora
 from .catalogue import pool, shrunk, targets
+from .keys import CCE, FLASH, FP32, GC, LIGER_LOGITS, OFF
 
 LAYERS = 4
-LIGER_LOGITS = {"liger_cross_entropy": True}
-FP32 = {"bf16": False, "fp16": False}
 PARTS = {
     "head": ["^lm_head.weight$"],
     "last": ["model.layers.3."],

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from . import bnb
-from .cases import CCE, FLASH, GC, MODELS, OFF, lora
+from .cases import MODELS, lora
+from .keys import CCE, FLASH, GC, OFF
 
 NOT_REENTRANT = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import torch
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, few
+from .cases import MODELS, few
+from .keys import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER
 
 
 def take_turns(model: torch.nn.Module, cfg: dict) -> None:

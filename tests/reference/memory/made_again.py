@@ -9,12 +9,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, OFF
+from .keys import (
+    ADAM8,
+    CCE,
+    CHUNKED,
+    FLASH,
+    FOUR,
+    FP16,
+    GC,
+    GC_NON_REENTRANT,
+    INT8,
+    LANGUAGE,
+    OFF,
+    SDPA,
+    accumulated,
+    evaluated,
+    lora,
+    offloaded,
+    qlora,
+)
+from .naming import named, together
 from .newcomers import ALL, MODELS
-from .outside import ADAM8, FOUR, INT8, LANGUAGE, SDPA, accumulated, evaluated, lora, named, offloaded, qlora
 from .towers import shrunk
 
-FP16 = {"bf16": False, "fp16": True}
 TWELVE = "gemma-4-12b"
 # layers, rows, tokens, keys of Gemma 4 12B
 UNIFIED: tuple[tuple[Any, ...], ...] = (
@@ -44,8 +61,5 @@ CASES: tuple[tuple[Any, ...], ...] = (
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     for place, (layers, rows, tokens, *keys) in enumerate(UNIFIED):
-        config: dict[str, Any] = {}
-        for key in keys:
-            config |= key
-        yield f"again-{TWELVE}-{place}", shrunk(MODELS[TWELVE], layers), config, (rows, tokens)
+        yield f"again-{TWELVE}-{place}", shrunk(MODELS[TWELVE], layers), together(keys), (rows, tokens)
     yield from named("made-again", CASES)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, FLASH, GC, MODELS
+from .cases import MODELS
+from .keys import CCE, FLASH, GC
 
 
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:

@@ -8,9 +8,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK, SEVEN, _model
+from .cases import _model
 from .catalogue import shrunk
-from .outside import ADAM8, DORA, EAGER, INT8, PAGED, SDPA, accumulated, evaluated, lora, qlora
+from .keys import (
+    ADAM8,
+    CCE,
+    CHUNKED,
+    DORA,
+    EAGER,
+    FLASH,
+    GC,
+    GC_NON_REENTRANT,
+    INT8,
+    LIGER,
+    OFF,
+    PACK,
+    PAGED,
+    QUANTIZED,
+    SDPA,
+    SEVEN,
+    accumulated,
+    evaluated,
+    lora,
+    qlora,
+)
 from .towers import ALL, ATTENTION, PIXTRAL, TARGETS
 
 LATENT_ATTENTION = TARGETS.replace("NAMES", "q_a_proj|q_b_proj|kv_a_proj_with_mqa|kv_b_proj|o_proj")
@@ -129,7 +150,5 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         if name not in SCANNED:
             yield f"new-qlora-{name}", model, FLASH | fused | GC | qlora(16, targets) | OFF | accumulated(2), (1, 2048)
             yield f"new-int8-{name}", model, FLASH | cut | GC | lora(16, targets, **INT8) | OFF, (2, 512)
-        if name in EXPERTS:
-            quantized = {"quantize_moe_experts": True}
-            if name not in SCANNED:
-                yield f"new-experts-{name}", model, FLASH | cut | GC | qlora(16, targets) | OFF | quantized, (1, 2048)
+        if name in EXPERTS and name not in SCANNED:
+            yield f"new-experts-{name}", model, FLASH | cut | GC | qlora(16, targets) | OFF | QUANTIZED, (1, 2048)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, FLASH
-from .outside import SDPA, lora, named, offloaded
+from .keys import CCE, FLASH, HALF, SDPA, lora, offloaded
+from .naming import named
 
 INT8 = {"load_in_8bit": True, "bf16": False}
-HALF = {"bf16": False, "float16": True}
 
 # model, layers where not all, rows, tokens, keys
 CASES: tuple[tuple[Any, ...], ...] = (

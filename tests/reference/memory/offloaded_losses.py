@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, LIGER, MODELS, lora
+from .cases import MODELS, lora
+from .keys import CCE, CHUNKED, FLASH, GC, LIGER
 
 MODEL = "llama-3.2-1b"
 NOT_REENTRANT = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, GC, GC_NON_REENTRANT, MODELS, lora, qlora
+from .cases import MODELS, lora, qlora
+from .keys import CCE, CHUNKED, GC, GC_NON_REENTRANT
 
 MODEL = "llama-3.2-1b"
 T4 = {"attn_implementation": "sdpa", "before_ampere": True, "bf16": False, "fp16": True}

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, GC, GC_NON_REENTRANT, OFF, PACK
-from .outside import ADAM8, FOUR, LANGUAGE, SDPA, lora, named, qlora
+from .keys import ADAM8, CCE, FOUR, GC, GC_NON_REENTRANT, LANGUAGE, OFF, PACK, SDPA, lora, qlora
+from .naming import named
 
 # model, layers where not all, rows, tokens, keys
 CASES: tuple[tuple[Any, ...], ...] = (

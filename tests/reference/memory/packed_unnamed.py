@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, GC, OFF, PACK
-from .outside import ADAM8, lora, named, qlora
-from .padding import PADDED
+from .keys import ADAM8, CCE, GC, OFF, PACK, PADDED, lora, qlora
+from .naming import named
 
 # model, layers where not all, rows, tokens, keys
 CASES: tuple[tuple[Any, ...], ...] = (

@@ -9,30 +9,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK
-from .outside import (
+from .keys import (
     ADAM8,
+    CCE,
+    CODER,
+    DPO,
     EAGER,
+    FLASH,
     FLEX,
     FOUR,
     FP16,
     FP32,
+    GC,
+    GC_NON_REENTRANT,
+    KTO,
     LANGUAGE,
+    LIGER,
+    OFF,
+    ORPO,
+    PACK,
+    PADDED,
     PAIR,
+    REWARD,
     SDPA,
     lora,
-    named,
     offloaded,
     qlora,
 )
+from .naming import named
 
-PADDED = {"padded": True}
-DPO, ORPO, SIMPO, KTO = ({"rl": name} for name in ("dpo", "orpo", "simpo", "kto"))
-REWARD = {"reward_model": True}
-JAMBA = ["q_proj", "k_proj", "v_proj", "o_proj"]
 BATCHED = ["query_key_value", "dense"]
-CODER = ["q_proj", "k_proj", "v_proj", "o_proj", "c_fc", "c_proj"]
-DELTA = ["q_proj", "k_proj", "v_proj", "o_proj", "in_proj_qkvz", "out_proj"]
 
 # (model, layers where not all, rows, tokens, *keys)
 CASES: tuple[tuple[Any, ...], ...] = (
@@ -70,7 +76,7 @@ CASES: tuple[tuple[Any, ...], ...] = (
     ("Qwen/Qwen3.5-2B", 8, 2, 2048, lora(16, LANGUAGE), OFF, FLASH, CCE, PADDED),
     ("Qwen/Qwen3-Next-80B-A3B-Instruct", 4, 2, 1024, lora(8, FOUR), OFF, SDPA, CCE, PADDED),
     ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", 12, 2, 1024, lora(16, ["in_proj", "up_proj"]), OFF, FLASH, CCE, PADDED),
-    ("ai21labs/Jamba-v0.1", 8, 2, 512, lora(16, JAMBA), OFF, SDPA, CCE, PADDED),
+    ("ai21labs/Jamba-v0.1", 8, 2, 512, lora(16, FOUR), OFF, SDPA, CCE, PADDED),
     # pairs
     ("meta-llama/Llama-3.2-1B-Instruct", 0, 1, 2048, lora(16), SDPA, GC, DPO, PADDED),
     ("Qwen/Qwen2.5-0.5B", 0, 2, 1024, SDPA, DPO, PADDED),

@@ -9,26 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK
-from .outside import (
+from .keys import (
     ADAM8,
+    CCE,
+    CHUNKED,
     DORA,
+    DPO,
     EAGER,
+    FLASH,
     FLEX,
     FOUR,
+    GC,
+    GC_NON_REENTRANT,
     INT8,
+    KTO,
     LANGUAGE,
+    LIGER,
+    OFF,
+    ORPO,
+    PACK,
+    PADDED,
     PAGED,
     PAIR,
+    REWARD,
     SDPA,
+    SIMPO,
     evaluated,
     linear,
     lora,
-    named,
     offloaded,
     qlora,
 )
-from .padding import DPO, KTO, ORPO, PADDED, REWARD, SIMPO
+from .naming import named
 
 CASES: tuple[tuple[Any, ...], ...] = (
     ("Qwen/Qwen2.5-7B", 4, 4, 2048, qlora(32, lora_dropout=0.05), SDPA, CCE, PADDED),

@@ -9,45 +9,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, OFF, PACK
-from .outside import (
+from .keys import (
     ADAM8,
+    CCE,
+    CHUNKED,
     DORA,
     EAGER,
+    EXPERTS,
+    FLASH,
+    FLASH3,
     FLEX,
     FOUR,
     FUSED,
+    GC,
+    GC_NON_REENTRANT,
+    HEAD,
     INT8,
     LANGUAGE,
+    LATENT,
+    LIGER,
     NEFT,
+    NEOX,
+    OFF,
+    PACK,
     PAGED,
     PAIR,
+    PHI,
+    QUANTIZED,
+    ROWS,
+    RS,
     SAVED,
     SDPA,
     accumulated,
     evaluated,
     linear,
     lora,
-    named,
     offloaded,
+    optimizer,
     qlora,
 )
+from .naming import named
 
-FLASH3 = {"attn_implementation": "flash_attention_3"}
-PHI = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
-NEOX = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
-LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 LINEAR4 = linear(16) | {"adapter": "qlora", "load_in_4bit": True}
-EXPERTS = {"lora_target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]}
 DOWN = {"lora_target_parameters": ["mlp.experts.down_proj"]}
-QUANTIZED = {"quantize_moe_experts": True}
-HEAD, ROWS = ({"lora_modules_to_save": [name]} for name in ("lm_head", "embed_tokens"))
-RS = {"peft_use_rslora": True}
-
-
-def optimizer(name: str, **more: Any) -> dict[str, Any]:
-    """By its name."""
-    return {"optimizer": name} | more
 
 
 # (model, layers where not all, rows, tokens, *keys)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tests.core.memory.test_peaks import DATA, recorded
+from tests.core.memory.recordings import DATA, recorded
 
 CASTS = "operations._convert_to_fp32"
 """Who asked for the policy's and the reference's logits in fp32."""

@@ -12,7 +12,7 @@ import yaml
 from app.catalog.library import load_catalog
 from app.core.memory.process import Process
 from app.core.units import GIB, MIB
-from tests.core.memory.test_peaks import DATA, described, recorded
+from tests.core.memory.recordings import DATA, described, recorded
 from tests.reference.memory.evidence import CARD, on_card
 from tests.reference.memory.published import T4, on_t4
 

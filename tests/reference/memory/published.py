@@ -17,7 +17,7 @@ from app.core.hardware import Hardware
 from app.core.run_reader import read_run
 from app.core.units import GB, GIB, MIB
 from app.services.estimating import memory_of
-from tests.core.memory.test_peaks import DATA
+from tests.core.memory.recordings import DATA
 
 PUBLISHED = DATA / "published.yaml"
 T4 = DATA / "fitcheck-t4.json"

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CHUNKED, FLASH, GC, GC_NON_REENTRANT, LIGER, MODELS, OFF, PACK, few, lora, qlora
+from .cases import MODELS, few, lora, qlora
+from .keys import CHUNKED, EAGER, FLASH, GC, GC_NON_REENTRANT, HALF, LIGER, OFF, PACK, SDPA
 
-HALF = {"bf16": False, "float16": True}
 EIGHT = {"bf16": False, "load_in_8bit": True}
-MIXED = {"bf16": False, "fp16": True}
-SDPA = {"attn_implementation": "sdpa"}
-EAGER = {"attn_implementation": "eager"}
 EVALUATING = {"val_set_size": 0.1, "eval_batch_size": 3}
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, OFF
 from .catalogue import kernels_off, pool, shrunk, targets
+from .keys import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, OFF, QUANTIZED
 
-EXPERTS = {"quantize_moe_experts": True}
 DEPTH = {"nemotron_h": 12, "llama4_text": 4, "qwen3_5_moe": 4, "qwen3_next": 4, "deepseek_v3": 4, "gemma4": 6}
 KINDS = (
     "deepseek_v2", "deepseek_v3", "gemma4", "glm4_moe", "glm4_moe_lite", "gpt_oss", "granitemoe", "llama4_text", "mixtral", "olmoe",
@@ -28,7 +27,7 @@ def _base(kind: str, bits: int, rank: int = 16) -> dict:
     own = {"lora_r": rank, "lora_alpha": 2 * rank, "lora_target_modules": targets(kind)}
     attention = {"attn_implementation": "eager"} if kind == "gpt_oss" else {"attn_implementation": "sdpa"}
     attention = attention if kind in ("gpt_oss", "llama4_text") else FLASH
-    return quantized | own | attention | EXPERTS | (OFF if kernels_off(kind, {}) else {})
+    return quantized | own | attention | QUANTIZED | (OFF if kernels_off(kind, {}) else {})
 
 
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
@@ -73,4 +72,4 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         base | GC | CCE | {"val_set_size": 0.1, "eval_batch_size": 4},
         (1, 512),
     )
-    yield "experts-16bit-qwen3_moe", one, {k: v for k, v in base.items() if k not in EXPERTS} | GC | CCE, (1, 1024)
+    yield "experts-16bit-qwen3_moe", one, {k: v for k, v in base.items() if k not in QUANTIZED} | GC | CCE, (1, 1024)

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, CHUNKED, LIGER, OFF, SEVEN
 from .catalogue import ALL_TARGETS, EAGER_ONLY, LAYERS, NOT_QUANTIZED, SDPA, TOWERS, kernels_off, pool, shrunk, targets
+from .keys import CCE, CHUNKED, LIGER, OFF, SEVEN
 from .switches import NEW_OPTIMIZERS
 
 ADAPTERS = {

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, LIGER, MODELS, OFF, PACK, few, lora, qlora
+from .cases import MODELS, few, lora, qlora
+from .keys import CCE, CHUNKED, EAGER, FLASH, FLEX, GC, LIGER, OFF, PACK, SDPA
 
-EAGER, FLEX, SDPA = ({"attn_implementation": name} for name in ("eager", "flex_attention", "sdpa"))
 OLDER = SDPA | {"before_ampere": True, "bf16": False, "fp16": True}
 KEPT = GC | {"selective_checkpointing": True}
 WINDOWS = GC | {"selective_checkpointing": {"save_sliding_window": True}}

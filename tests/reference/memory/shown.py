@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, FLASH, GC, MODELS, OFF, SEVEN, TARGETS, _model
+from .cases import MODELS, TARGETS, _model
 from .catalogue import BARE, pool
+from .keys import CCE, FLASH, GC, OFF, SEVEN
 
 SHORT = {"vocab_size": 1024, "pad_token_id": 0}
 PARTIAL = ("partial_rotary_factor", "rope_parameters", "rope_scaling")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, FLASH, GC, OFF
-from .outside import SDPA, named, qlora
+from .keys import CCE, FLASH, GC, OFF, SDPA, qlora
+from .naming import named
 
 
 def skip(*names: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, CHUNKED, FLASH, GC, LIGER, MODELS, OFF, lora, qlora
+from .cases import MODELS, lora, qlora
+from .keys import CCE, CHUNKED, FLASH, GC, LIGER, OFF
 
 LAYERS = 4
 """Of the models here: a switch acts on each layer alike, and four of them are first, last and two between."""

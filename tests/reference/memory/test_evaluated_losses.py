@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 for package in ("transformers", "peft", "accelerate", "axolotl"):
     pytest.importorskip(package)
 
-from tests.reference.memory.cases import CCE, FLASH, GC, LIGER  # noqa: E402
+from tests.reference.memory.keys import CCE, FLASH, GC, LIGER  # noqa: E402
 from tests.reference.memory.simulator import Simulation  # noqa: E402
 from tests.reference.memory.test_simulator import run  # noqa: E402
 

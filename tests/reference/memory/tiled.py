@@ -11,7 +11,8 @@ import types
 from collections.abc import Iterator
 from unittest import mock
 
-from .cases import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, MODELS, OFF, few, lora, qlora
+from .cases import MODELS, few, lora, qlora
+from .keys import CCE, CHUNKED, FLASH, GC, GC_NON_REENTRANT, OFF
 
 _PATCHED: dict[type, object] = {}
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .cases import CCE, FLASH, GC, GC_NON_REENTRANT, MODELS, few, lora, qlora
+from .cases import MODELS, few, lora, qlora
+from .keys import CCE, EXPERTS, FLASH, GC, GC_NON_REENTRANT, QUANTIZED
 from .tiled import tiled
 
 NAME = "gpt-oss-20b"
-QUANTIZED = {"quantize_moe_experts": True}
-EXPERTS = {"lora_target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]}
 ACCUMULATED = {"gradient_accumulation_steps": 2}
 SMALL = {"optimizer": "adamw_8bit"}
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, GC, LIGER, OFF, SEVEN, _model
+from .cases import _model
 from .catalogue import shrunk
+from .keys import CCE, GC, LIGER, OFF, SEVEN
 
 TARGETS = r".*(language_model|text_model)\.layers\.\d+\.(mlp|self_attn)\.(NAMES)"
 ATTENTION = TARGETS.replace("NAMES", "|".join(SEVEN[:4]))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, FLASH, GC, LIGER, OFF
-from .outside import ADAM8, CHUNKED, INT8, LANGUAGE, SDPA, evaluated, lora, named, qlora
+from .keys import ADAM8, CCE, CHUNKED, FLASH, GC, INT8, LANGUAGE, LIGER, OFF, SDPA, evaluated, lora, qlora
+from .naming import named
 
 
 def rows(count: int, *tables: str) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .cases import CCE, OFF
 from .catalogue import EAGER_ONLY, LAYERS, SDPA, pool, shrunk, targets
+from .keys import CCE, OFF
 
 ROWS = (2, 1024)
 PLAIN: dict[str, Any] = {}
