@@ -20,6 +20,8 @@ from app.core.targets import safe_pattern
 from app.core.units import round_up
 
 T = TypeVar("T")
+SKIP_MODULES = "llm_int8_skip_modules"
+"""Below ``bnb_config_kwargs``."""
 MOST_UNQUANTIZED = 20
 """Names in a list of what is kept from being packed that are priced. Of a longer one the figure is of the first; one
 more is read to tell it by, and no rule speaks of it."""

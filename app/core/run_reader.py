@@ -24,6 +24,7 @@ from app.core.run import (
     LORA_ADAPTERS,
     LORA_KERNEL_KEYS,
     MOST_UNQUANTIZED,
+    SKIP_MODULES,
     Attention,
     Checkpointing,
     KeptAttention,
@@ -74,7 +75,6 @@ LIGER_KERNEL_KEYS = ("liger_rms_norm", "liger_glu_activation", "liger_rope")
 
 PACKED_ITEMSIZES = {"uint8": 1, "int8": 1, "float32": 4}
 """Bytes of a value of ``bnb_4bit_quant_storage``, but for those of two."""
-SKIPPED = "bnb_config_kwargs.llm_int8_skip_modules"
 MOST_VARIABLE_SKIPPED = 2
 """Parts of variable length in each of its names: all of them meet all layers."""
 Q_GALORE = "q_galore_adamw8bit"
@@ -476,18 +476,20 @@ class _Reader(Values):
     def unquantized(self) -> tuple[str, ...] | None:
         """Regular expressions or ends of names, of a long list the first; read with QLoRA in 4 bits alone."""
         given = self.config.get("bnb_config_kwargs")
-        value = given.get("llm_int8_skip_modules") if isinstance(given, Mapping) else None
+        value = given.get(SKIP_MODULES) if isinstance(given, Mapping) else None
         if value is None:
             return None
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-            self.fault(SKIPPED, "error.config.name_list", given=shown(value))
+            self.fault(f"bnb_config_kwargs.{SKIP_MODULES}", "error.config.name_list", given=shown(value))
             return None
         names = tuple(value[: MOST_UNQUANTIZED + 1])
         for name in names:
             try:
                 safe_pattern(name, MOST_VARIABLE_SKIPPED)
             except (re.error, ValueError, RecursionError, OverflowError) as error:
-                self.fault(SKIPPED, "error.target_pattern", given=name[:200], reason=str(error))
+                self.fault(
+                    f"bnb_config_kwargs.{SKIP_MODULES}", "error.target_pattern", given=name[:200], reason=str(error)
+                )
                 return None
         return names
 

@@ -29,7 +29,7 @@ from app.core.memory.offloading import hooks_see_layers
 from app.core.memory.weights import Storing, left_out
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
-from app.core.run import LORA_KERNEL_KEYS, MOST_UNQUANTIZED, Checkpointing
+from app.core.run import LORA_KERNEL_KEYS, MOST_UNQUANTIZED, SKIP_MODULES, Checkpointing
 from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
@@ -45,7 +45,6 @@ MEANT_ADAPTERS: Mapping[str, Mapping[str, Any]] = {
 """What a name of no adapter of Axolotl's says all the same, by its letters; nothing where it says full fine-tuning."""
 REPLACING = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel")
 """Kernels that read a weight themselves, packed or not; on where none is set."""
-SKIPPED = "llm_int8_skip_modules"
 ALONE = ("lora_r", "lora_target_modules", "lora_target_linear", "peft_use_dora", "relora", "loraplus_lr_ratio")
 NOT_AXOLOTLS = "adapter_not_axolotl"
 """Said of an adapter as a configuration names it; files to take along can bring it."""
@@ -182,7 +181,7 @@ def quantized_heads(subject: Subject) -> Iterator[Finding]:
     four = subject.text("adapter") == "qlora" and subject.on("load_in_4bit")
     eight = subject.text("adapter") == "lora" and subject.on("load_in_8bit")
     heads = QUANTIZED_HEADS if four else QUANTIZED_HEADS_IN_8_BITS if eight else frozenset()
-    own = subject.mapping("bnb_config_kwargs").get(SKIPPED) is not None
+    own = subject.mapping("bnb_config_kwargs").get(SKIP_MODULES) is not None
     if architecture.model_type in heads and not (four and own):
         for key in ("cut_cross_entropy", "liger_fused_linear_cross_entropy"):
             if subject.on(key):
@@ -196,7 +195,7 @@ def unlisted_head(subject: Subject) -> Iterator[Finding]:
     A packed head shares no weight (bitsandbytes stops at the first forward, tried) and no fused loss can read it.
     """
     architecture = subject.architecture
-    if architecture is None or not subject.mapping("bnb_config_kwargs").get(SKIPPED) or subject.on("reward_model"):
+    if architecture is None or not subject.mapping("bnb_config_kwargs").get(SKIP_MODULES) or subject.on("reward_model"):
         return
     run = as_read(subject)
     if run is None or run.unquantized is None or len(run.unquantized) > MOST_UNQUANTIZED:
@@ -205,7 +204,7 @@ def unlisted_head(subject: Subject) -> Iterator[Finding]:
     for head in heads[:1]:
         if left_out(head, Storing.of(run)):
             return
-        key = f"bnb_config_kwargs.{SKIPPED}"
+        key = f"bnb_config_kwargs.{SKIP_MODULES}"
         fix = Fix(set={key: [*run.unquantized, head.name]}, safe=True)
         if head.tied_to is not None:
             yield fails("unlisted_head_tied", key, fix=fix, head=head.name)

@@ -11,6 +11,7 @@ from typing import Any
 from app.core.memory.layer_offloading import offloads_layers
 from app.core.run import (
     MOST_UNQUANTIZED,
+    SKIP_MODULES,
     Checkpointing,
     KeptAttention,
     Method,
@@ -147,7 +148,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(
         key="gradient_checkpointing_kwargs", nested="every_n_layers", but=(1,), more=80, priced=checkpoints_some_layers
     ),
-    Unmodelled(key="bnb_config_kwargs", nested="llm_int8_skip_modules", less=10, more=20, priced=leaves_whole_rows),
+    Unmodelled(key="bnb_config_kwargs", nested=SKIP_MODULES, less=10, more=20, priced=leaves_whole_rows),
     Unmodelled(key="unfrozen_parameters", less=30, more=300, beside="adapter"),
     Unmodelled(key="float16", less=15, more=10, off="bf16", priced=computes_in_weights_type),
     Unmodelled(key="lisa_n_layers", less=50, beside="lisa_step_interval", priced=trains_by_turns),
