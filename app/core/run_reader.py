@@ -15,6 +15,7 @@ from app.core.axolotl.unmodelled import room
 from app.core.collating import Collating, collating
 from app.core.errors import InvalidInput
 from app.core.kept import found_or_made
+from app.core.lora_reader import LoraReader
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType
 from app.core.optimizer_names import OPTIMIZERS, meant_optimizer
@@ -28,7 +29,6 @@ from app.core.run import (
     Attention,
     Checkpointing,
     KeptAttention,
-    LoraSettings,
     Loss,
     Method,
     Offloading,
@@ -38,7 +38,7 @@ from app.core.run import (
 )
 from app.core.shown import shown
 from app.core.targets import safe_pattern
-from app.core.values import LONGEST_SEQUENCE, WHOLE, Values, says_no
+from app.core.values import LONGEST_SEQUENCE, WHOLE, says_no
 
 ATTENTION_OF = {
     "eager": Attention.EAGER,
@@ -132,7 +132,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-class _Reader(Values):
+class _Reader(LoraReader):
     """Puts the run together, and collects every fault of a configuration before raising."""
 
     def run(self) -> Run:
@@ -237,48 +237,6 @@ class _Reader(Values):
         if bits4:
             return Quantization.FP32_UPCAST
         return Quantization.INT8 if bits8 else Quantization.NONE
-
-    def lora(self) -> LoraSettings:
-        targets = self.config.get("lora_target_modules")
-        layers = self.config.get("peft_layers_to_transform")
-        if isinstance(layers, int) and not isinstance(layers, bool):
-            layers = [layers]
-        if layers is not None and not (isinstance(layers, list | tuple) and all(type(i) is int for i in layers)):
-            self.fault("peft_layers_to_transform", "error.config.layers", given=shown(layers))
-            layers = None
-        pattern = self.config.get("lora_rank_pattern") or {}
-        if not isinstance(pattern, Mapping) or not all(type(v) is int and v > 0 for v in pattern.values()):
-            self.fault("lora_rank_pattern", "error.config.rank_pattern", given=shown(pattern))
-            pattern = {}
-        if self.config.get("lora_r") is None:
-            self.fault("lora_r", "error.config.lora_r_missing")
-        rank = self.whole("lora_r", 16)
-        return LoraSettings(
-            r=rank,
-            alpha=self.whole("lora_alpha", 2 * rank),
-            dropout=self.number("lora_dropout", 0.0, 0.0, 0.999999),
-            dora=self.flag("peft_use_dora"),
-            target_modules=targets if isinstance(targets, str) else (self.names("lora_target_modules") or None),
-            target_linear=self.flag("lora_target_linear"),
-            target_parameters=self.names("lora_target_parameters"),
-            modules_to_save=self.names("lora_modules_to_save"),
-            rank_pattern=dict(pattern),
-            layers_to_transform=tuple(layers) if layers is not None else None,
-            token_rows=self.token_rows(),
-        )
-
-    def token_rows(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
-        """Numbers of rows by table."""
-        key = "peft_trainable_token_indices"
-        given = self.config.get(key) or ()
-        tables = given if isinstance(given, Mapping) else {"": given}
-        listed = (rows for rows in tables.values())
-        if all(isinstance(name, str) for name in tables) and all(
-            isinstance(rows, list | tuple) and all(type(row) is int for row in rows) for rows in listed
-        ):
-            return tuple((name, tuple(rows)) for name, rows in tables.items() if rows)
-        self.fault(key, "error.config.token_rows", given=shown(given))
-        return ()
 
     def attention_name(self) -> object:
         """The key's value, or what an old switch stands for."""
