@@ -22,6 +22,7 @@ _FIELDS = (
     "released",
     "context_tokens",
     "chat_template",
+    "only_pretrained",
     "pad_token",
     "published_parameters",
     "published_parameters_source",
@@ -34,7 +35,11 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
-    """One base model. ``config`` holds the fields of its config.json that matter to counts and memory."""
+    """One base model. ``config`` holds the fields of its config.json that matter to counts and memory.
+
+    ``chat_template`` is Axolotl's name for its template, where there is one; ``only_pretrained`` whether it was taught
+    no chat, so that its tokenizer mostly has no template of its own.
+    """
 
     id: str
     name: str
@@ -43,6 +48,7 @@ class ModelRow:
     released: str | None
     context_tokens: int
     chat_template: str | None
+    only_pretrained: bool
     pad_token: str | None
     published_parameters: int | None
     published_parameters_source: str | None
@@ -78,6 +84,7 @@ def build_model(row: Row) -> ModelRow:
         released=row.optional_text("released", _MONTH),
         context_tokens=row.whole("context_tokens"),
         chat_template=row.optional_text("chat_template"),
+        only_pretrained="only_pretrained" in row.values and row.flag("only_pretrained"),
         pad_token=row.optional_text("pad_token"),
         published_parameters=published,
         published_parameters_source=None if published is None else row.url("published_parameters_source"),

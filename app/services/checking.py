@@ -202,9 +202,9 @@ def _resolved(
 
 
 def _templateless(resolved: ResolvedModel, config: Mapping[Any, Any]) -> Iterator[Finding]:
-    """Conversations for a model of which no chat template is known, as base models mostly have none."""
+    """Conversations for a model that was taught none: its tokenizer mostly has no chat template."""
     row = resolved.row
-    if row is None or row.chat_template is not None or config.get("chat_template") not in (None, OWN_TEMPLATE):
+    if row is None or not row.only_pretrained or config.get("chat_template") not in (None, OWN_TEMPLATE):
         return
     given = config.get("datasets")
     for position, item in enumerate(given if isinstance(given, list) else ()):

@@ -237,6 +237,7 @@ liger_fused_linear_cross_entropy: true
         ("meta-llama/Llama-3.1-8B", "chat_template", "llama3", "", None),
         ("meta-llama/Llama-3.1-8B", "alpaca", None, "", None),
         ("meta-llama/Llama-3.1-8B-Instruct", "chat_template", None, "", None),
+        ("LiquidAI/LFM2-1.2B", "chat_template", None, "", None),
         ("nobody/Nothing-8B", "chat_template", None, "", None),
     ],
 )
