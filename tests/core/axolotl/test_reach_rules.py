@@ -13,6 +13,7 @@ from app.core.architectures import describe
 from app.core.axolotl.reach_rules import REACH_RULES, trained_tokens, unfrozen
 from app.core.axolotl.subject import Subject
 from app.core.findings import Effect
+from app.texts import LANGUAGES, texts
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
 from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, findings
 from tests.core.test_adapter import COMMON, MODELS, POINTS
@@ -231,6 +232,16 @@ def test_numbers_that_come_to_nothing(code: str, changes: Mapping[str, Any], key
     """No validator looks at them."""
     found = findings(changes)[code]
     assert (found.key, found.effect) == (key, effect)
+
+
+@pytest.mark.parametrize("more", [{}, {"peft_use_dora": True}, {"lora_modules_to_save": ["lm_head"]}])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_alpha_the_factors_alone_are_said_to_learn_nothing(more: Mapping[str, Any], language: str) -> None:
+    """DoRA's magnitudes train all the same, and modules that are saved whole."""
+    said = texts(language).render(findings({"lora_alpha": 0, **more})["alpha_zero"].message)
+    assert "lora_A" in said
+    assert "lora_B" in said
+    assert "adapter" not in said
 
 
 @pytest.mark.parametrize(

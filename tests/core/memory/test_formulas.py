@@ -124,6 +124,14 @@ def test_gradients_of_several_types_in_the_middle_of_a_backward() -> None:
     assert (coming.code, coming.factors) == ("gradients_to_come", (-32000 * 512, 4))
 
 
+def test_gradients_that_are_used_up_as_they_come_are_told_by_what_is_there() -> None:
+    """AdaLomo steps within the backward: neither are those before to come, nor are all of them ever there."""
+    found = memory({"optimizer": "adalomo", "sequence_len": 16, "gradient_checkpointing": True})
+    assert found.step_phase is Phase.BACKWARD
+    (there,) = found.formulas["gradients"]
+    assert (there.code, there.factors) == ("gradients_there", (there.bytes,))
+
+
 def test_which_terms_are_sharded() -> None:
     """Parameters, gradients and states; what a batch makes is each card's own, and grows with it."""
     config = {"optimizer": "adamw_torch", "attn_implementation": "flash_attention_2", "gradient_checkpointing": True}
