@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.architectures import describe
 from app.core.axolotl.reach_rules import REACH_RULES, trained_tokens, unfrozen
+from app.core.axolotl.rules import check
 from app.core.axolotl.subject import Subject
+from app.core.errors import InvalidInput
 from app.core.findings import Effect
+from app.core.run_reader import read_run
 from app.texts import LANGUAGES, texts
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
 from tests.core.axolotl.rule_cases import FULL, GOOD, LLAMA, MOE, findings
@@ -97,6 +101,30 @@ def test_peft_and_axolotl_say_the_same(index: int) -> None:
         assert not [code for code in said if code.startswith("error.") or code == "parameters_none"], config
         if "lora_r" not in config:
             assert ("unfrozen_none_fails" in said) == (point["trainable"] == 0), config
+
+
+GRAVE = (Effect.REJECTED, Effect.FAILS_AT_RUN, Effect.MISLEADS)
+BESIDE = frozenset(
+    """key_missing datasets_missing kernels_unpatchable kernels_after_layer_norm targets_towers targets_towers_counted
+    targets_experts targets_experts_counted""".split()
+)
+"""What is said of points that PEFT takes as well."""
+
+
+def test_what_peft_refused_is_told() -> None:
+    """By the estimate always; by the check but for 45: experts by a pattern or all linears, and blocks saved whole."""
+    models = [describe(model) for model in MODELS]
+    refused = [point for point in POINTS if point.get("refused")]
+    told = 0
+    for point in refused:
+        config = (COMMON if "lora_r" in point["config"] else {}) | point["config"]
+        model = models[point["model"]]
+        with pytest.raises(InvalidInput):
+            resolve_adapter(model, read_run(config))
+        said = {finding.code for finding in check(config, model, None, schema()) if finding.effect in GRAVE}
+        told += bool(said - BESIDE)
+    assert len(refused) == 1413
+    assert told >= 1368
 
 
 def test_a_convolution_in_groups_wants_a_rank_that_they_divide() -> None:
