@@ -91,8 +91,8 @@ def test_drawn_peaks_are_met() -> None:
     errors = errors_of(DRAWN)
     assert len(errors) >= 100
     assert statistics.median(errors) <= 0.001
-    assert errors[int(0.95 * len(errors))] <= 0.03
-    assert errors[-1] <= 0.04
+    assert errors[int(0.95 * len(errors))] <= 0.001
+    assert errors[-1] <= 0.003
 
 
 def test_every_architecture_is_met() -> None:
