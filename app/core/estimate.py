@@ -52,7 +52,7 @@ def badge(judged: Judged) -> Verdict:
 class Term:
     """One part of the peak. ``code`` is stable (``weights``); ``explanation`` holds this model's numbers.
 
-    ``sharded`` tells whether sharding over several GPUs (FSDP, DeepSpeed's ZeRO) would divide it; ``source`` what its
+    ``sharded`` tells whether FSDP's full shard or DeepSpeed's ZeRO-3 would divide it among GPUs; ``source`` what its
     formula was written from.
     """
 

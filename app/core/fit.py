@@ -1,9 +1,10 @@
 """The fit: a ladder of changes that make a configuration smaller, those that lose least quality and speed first.
 
-The order is fixed and stated: evaluation of one row at a time (the same training, the same figure); a loss fused with
-the head and gradient checkpointing (the same training, some speed); smaller micro batches made up by accumulation (the
-same training, some speed); an optimizer whose states take 8 bits, then one that pages them to the host; shorter
-sequences; a lower rank; a 4-bit base; activations kept on the host.
+The order is fixed and stated: evaluation of one row at a time (the same steps; ``eval_loss`` is a mean over batches of
+each one's mean over its tokens, Transformers 5.16.1 ``Trainer.evaluation_loop``, so it and the best checkpoint may
+change); a loss fused with the head and gradient checkpointing (the same training, some speed); smaller micro batches
+made up by accumulation (the same training, some speed); an optimizer whose states take 8 bits, then one that pages them
+to the host; shorter sequences; a lower rank; a 4-bit base; activations kept on the host.
 """
 
 from collections.abc import Callable, Mapping, Sequence

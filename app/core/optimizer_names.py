@@ -1,10 +1,10 @@
 """The names of optimizers and schedulers: what is built, and what it was called before or is called elsewhere.
 
 Sources: Transformers 5.16.1 ``training_args.OptimizerNames``, its history for what went (``adamw_hf``: 5.0, with the
-advice to take ``adamw_torch``; ``adamw_apex_fused``: Apex's AdamW, today PyTorch's own) and the functions of
-``optimization.py`` for schedulers; Axolotl 0.19.0 ``CustomSupportedOptimizers`` and ``core/builders/base.py``, and
-what it built before (``lion_pytorch``; ``ao_adamw_4bit``, given up for ``adamw_torch_4bit``). Adding one is adding a
-row; it belongs to those that mean the same only where algorithm and states are the same.
+advice to take ``adamw_torch``) and the functions of ``optimization.py`` for schedulers; Axolotl 0.19.0
+``CustomSupportedOptimizers`` and ``core/builders/base.py``, and what it built before (``ao_adamw_4bit``, given up for
+``adamw_torch_4bit``). Adding one is adding a row; it belongs to those that mean the same only where algorithm and
+states are the same.
 """
 
 import re
@@ -28,13 +28,11 @@ OPTIMIZERS = tuple(
 SAME_OPTIMIZERS: Mapping[str, str] = {
     "adamw": "adamw_torch",
     "adamw_hf": "adamw_torch",
-    "adamw_apex_fused": "adamw_torch_fused",
     "ao_adamw_4bit": "adamw_torch_4bit",
     "ao_adamw_8bit": "adamw_torch_8bit",
     "adopt": "adopt_adamw",
     "came": "came_pytorch",
     "lion": "lion_32bit",
-    "lion_pytorch": "lion_32bit",
     "paged_adamw": "paged_adamw_32bit",
     "paged_ademamix": "paged_ademamix_32bit",
     "paged_lion": "paged_lion_32bit",
@@ -45,13 +43,21 @@ SAME_OPTIMIZERS: Mapping[str, str] = {
 KIN_OPTIMIZERS: Mapping[str, str] = {
     "adam": "adamw_torch",
     "adam_8bit": "adamw_8bit",
+    "adamax": "adamw_torch",
     "adamw_32bit": "adamw_torch",
+    "adamw_apex_fused": "adamw_torch_fused",
     "apollo": "apollo_adamw",
     "galore": "galore_adamw",
+    "lion_pytorch": "lion_32bit",
     "muon_adamw": "muon",
+    "nadam": "adamw_torch",
     "schedule_free": "schedule_free_adamw",
 }
-"""What comes closest without being the same: worth a question, not a change."""
+"""What comes closest without being the same: worth a question, not a change.
+
+Apex's AdamW keeps its states in fp32 (``apex/optimizers/fused_adam.py``), PyTorch's in the parameter's type;
+lion-pytorch its momentum in the parameter's type (``lion_pytorch.py``), bitsandbytes' Lion in fp32.
+"""
 SAME_SCHEDULERS: Mapping[str, str] = {
     "cosine_with_hard_restarts": "cosine_with_restarts",
     "cosine_with_warmup": "cosine",
@@ -64,12 +70,22 @@ SAME_SCHEDULERS: Mapping[str, str] = {
 
 def same_optimizer(given: str) -> str | None:
     """The optimizer that another name means, exactly; None where there is none."""
-    return SAME_OPTIMIZERS.get(_joined(given, "_")) or respelled(given, OPTIMIZERS)
+    other = respelled(given, SAME_OPTIMIZERS)
+    return SAME_OPTIMIZERS[other] if other else respelled(given, OPTIMIZERS)
 
 
 def like_optimizer(given: str) -> str | None:
-    """The optimizer that a name may have meant, which may be another algorithm."""
-    return KIN_OPTIMIZERS.get(_joined(given, "_")) or next(iter(nearest(given, OPTIMIZERS, count=1)), None)
+    """The optimizer that a name may have meant, which may be another algorithm.
+
+    A name that has all of its words (``fp8_adamw``) comes before one that shares letters, AdamW's and short ones first.
+    """
+    words = frozenset(_words(given))
+    if kin := respelled(given, KIN_OPTIMIZERS):
+        return KIN_OPTIMIZERS[kin]
+    having = [name for name in OPTIMIZERS if words and words <= frozenset(_words(name))]
+    if having:
+        return min(having, key=lambda name: ("adamw" not in name, len(name)))
+    return next(iter(nearest(given, OPTIMIZERS, count=1)), None)
 
 
 def meant_optimizer(given: str) -> str | None:
@@ -79,13 +95,15 @@ def meant_optimizer(given: str) -> str | None:
 
 def same_scheduler(given: str, allowed: Iterable[str]) -> str | None:
     """The scheduler that another name means, exactly; None where there is none."""
-    return SAME_SCHEDULERS.get(_joined(given, "_")) or respelled(given, allowed)
+    other = respelled(given, SAME_SCHEDULERS)
+    return SAME_SCHEDULERS[other] if other else respelled(given, allowed)
 
 
 def respelled(given: str, allowed: Iterable[str]) -> str | None:
     """The one name that is ``given`` in other case, with other signs between, or with its words in another order.
 
-    ``PagedAdamW8bit`` is ``paged_adamw_8bit``, and ``adamw_schedule_free`` is ``schedule_free_adamw``.
+    ``PagedAdamW8bit`` is ``paged_adamw_8bit``, and ``adamw_schedule_free`` is ``schedule_free_adamw``. Letters that are
+    none of ASCII's are letters too: ``sgdé`` is not ``sgd``.
     """
     letters, words = _spellings(frozenset(allowed))
     return letters.get(_joined(given)) or words.get(tuple(sorted(_words(given))))
@@ -97,8 +115,8 @@ def _spellings(allowed: frozenset[str]) -> tuple[dict[str, str], dict[tuple[str,
 
 
 def _words(name: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", name.lower())
+    return re.findall(r"(?:[a-z0-9]|[^\x00-\x7f\s])+", name.lower())
 
 
-def _joined(name: str, by: str = "") -> str:
-    return by.join(_words(name))
+def _joined(name: str) -> str:
+    return "".join(_words(name))

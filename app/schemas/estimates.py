@@ -52,7 +52,8 @@ class Term(Answer):
     bytes: int
     explanation: str
     sharded: bool = Field(
-        description="Whether FSDP or DeepSpeed's ZeRO-3 would divide it among GPUs; the others each card holds whole."
+        description="Whether FSDP's full shard or DeepSpeed's ZeRO-3 would divide its parameters, gradients or states "
+        "among GPUs, whatever this configuration asks for; the others are each card's own, of its own batch."
     )
     formula: str = Field(description="With this model's numbers, in integers: it comes to bytes exactly.")
     parts: list[TermPart] = Field(description="The formula product by product; sums to bytes exactly.")

@@ -28,17 +28,17 @@ FILLS = (
 """Which fill of the stylesheet each part has, always the same one, so that two plans compare at a glance."""
 
 
-def memory_bar(estimate: Estimate, texts: Texts, *, spread: bool = False) -> MemoryBar:
+def memory_bar(estimate: Estimate, texts: Texts, *, divided: frozenset[str] = frozenset()) -> MemoryBar:
     """Draw ``estimate``. The last part is what the process takes beyond the allocator's peak.
 
-    Of a run that is ``spread`` over GPUs, terms that shrink with them are marked.
+    Terms that the run has ``divided`` among GPUs are marked.
     """
     memory = estimate.memory
     capacity = estimate.capacity_bytes or memory.process_bytes
     low, high = memory.range_bytes
     scale = max(capacity, memory.process_bytes, high) * MARGIN / 100
 
-    segments = memory_segments(estimate, scale, texts, spread=spread)
+    segments = memory_segments(estimate, scale, texts, divided=divided)
     over = max(0, memory.process_bytes - capacity)
     return MemoryBar(
         segments=segments,
@@ -76,18 +76,19 @@ def _formula_view(term: Term, summands: tuple[Summand, ...], texts: Texts) -> Fo
         label=texts.text(f"term.{term.code}"),
         products=tuple(lines),
         total=texts.text("formulas.total", size_bytes=term.bytes),
-        sharded=texts.text("formulas.sharded" if term.sharded else "formulas.replicated"),
+        sharded=texts.text("formulas.sharded" if term.sharded else "formulas.own"),
         source=texts.text("formulas.source", source=term.source),
     )
 
 
-def memory_segments(estimate: Estimate, scale: float, texts: Texts, *, spread: bool = False) -> tuple[Segment, ...]:
+def memory_segments(
+    estimate: Estimate, scale: float, texts: Texts, *, divided: frozenset[str] = frozenset()
+) -> tuple[Segment, ...]:
     """The parts of ``estimate`` side by side; ``scale`` is the bytes of one per cent of the drawing's width.
 
-    Of a run that is ``spread`` over GPUs they say whether they are sharded.
+    Those that the run has ``divided`` among GPUs say so.
     """
     memory = estimate.memory
-    sharded = {term.code for term in memory.breakdown if term.sharded and spread}
     parts = [
         (term.code, texts.text(f"term.{term.code}"), term.bytes, texts.render(term.explanation))
         for term in memory.breakdown
@@ -115,7 +116,7 @@ def memory_segments(estimate: Estimate, scale: float, texts: Texts, *, spread: b
                 roomy=has_room(gib(size, texts), size / scale),
                 share=texts.text("web.percent", share=100 * size / memory.process_bytes),
                 explanation=explanation,
-                sharded=texts.text("formulas.sharded") if code in sharded else "",
+                sharded=texts.text("formulas.sharded") if code in divided else "",
             )
         )
         start += size

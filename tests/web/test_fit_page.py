@@ -8,6 +8,7 @@ from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.catalog.library import Catalog
+from app.texts import LANGUAGES, texts
 from app.web.forms import Form
 from app.web.planning import answer
 
@@ -109,3 +110,11 @@ def test_where_nothing_is_chosen_there_is_something_to_look_at(get: Get, path: s
     assert answered.url.partition("?")[0].endswith(path)
     assert answered.status == 200
     assert not answered.document.select(".empty-headline")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_smaller_batches_of_evaluation_are_said_to_move_its_loss(get: Get, language: str) -> None:
+    """A mean of batches' means: the steps are the same, the best checkpoint need not be."""
+    said = get("/fit", PLAN | {"lang": language}).text("main")
+    assert texts(language).text("fit.vary.eval_batch_size") in said
+    assert "eval_loss" in said

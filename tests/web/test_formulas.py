@@ -6,7 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
-from app.texts import LANGUAGES
+from app.texts import LANGUAGES, texts
 
 from .conftest import GPU, MODEL, Get, Page
 
@@ -37,7 +37,9 @@ def test_each_part_of_a_plan_has_its_products(get: Get, language: str) -> None:
         *products, total = [line.get_text() for line in term.select("li")]
         assert products
         assert total.startswith("= ")
-        assert term.select_one(".part-mark").get_text() in ("sharded", "replicated")
+        assert term.select_one(".part-mark").get_text() in {
+            texts(language).text(f"formulas.{code}") for code in ("sharded", "own")
+        }
         assert term.select("p.fact-note")[-1].get_text()
     assert "summand." not in page.text("#fold-formulas")
     assert "formulas." not in page.text("#fold-formulas")
@@ -53,14 +55,20 @@ def test_what_is_elsewhere_is_subtracted_on_a_line_of_its_own(client: TestClient
     assert [line for line in lines if line.startswith("− ")]
 
 
-@pytest.mark.parametrize("more", ["", "deepspeed: deepspeed_configs/zero3.json\n"])
-def test_sharded_terms_are_marked_where_a_file_shards(client: TestClient, more: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        ("", set()),
+        ("context_parallel_size: 2\nflash_attention: true\n", set()),
+        ("deepspeed: deepspeed_configs/zero1.json\n", {"Optimizer states"}),
+        ("deepspeed: deepspeed_configs/zero3.json\n", {"Weights", "Adapter", "Optimizer states"}),
+    ],
+)
+def test_a_table_marks_what_its_files_keys_divide(client: TestClient, more: str, parts: set[str]) -> None:
     """And in no other table, where it would say nothing."""
     page = page_of(client.post("/check?lang=en", data={"yaml": FILE + more}))
     found = marks(page)
-    assert {name for name, marked in found.items() if marked} == (
-        {"Weights", "Adapter", "Optimizer states"} & found.keys() if more else set()
-    )
+    assert {name for name, marked in found.items() if marked} == parts
 
 
 def test_a_plan_of_one_gpu_marks_nothing(get: Get) -> None:
@@ -68,4 +76,4 @@ def test_a_plan_of_one_gpu_marks_nothing(get: Get) -> None:
     page = get("/plan", PLAN)
     assert not any(marks(page).values())
     told = {term.select_one("dt").get_text(" ", strip=True) for term in page.document.select("#fold-formulas dl > div")}
-    assert {"Weights sharded", "Activations replicated"} <= told
+    assert {"Weights sharded", "Activations each GPU's own"} <= told

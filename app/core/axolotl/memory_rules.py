@@ -10,7 +10,7 @@ from app.core.architecture import Architecture, Part
 from app.core.axolotl.lora_kernels import unnamed
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
-from app.core.axolotl.unmodelled import acting
+from app.core.axolotl.unmodelled import acting, divided
 from app.core.findings import Finding, Fix
 from app.core.memory.optimizer_forms import FUSED_FROM_FULL
 from app.core.run import LORA_KERNEL_KEYS
@@ -34,7 +34,8 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
         found = tuple(acting(subject.config, as_read(subject)))
     for row in found:
         if row.sharding:
-            yield info("memory_not_sharded", row.key, key=row.key)
+            part = row.divides or ("" if divided(subject.config) else "known")
+            yield info(f"memory_not_sharded_{part}".rstrip("_"), row.key, key=row.key)
         elif row.less and row.more:
             yield info("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
         elif row.more:

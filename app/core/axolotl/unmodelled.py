@@ -4,10 +4,12 @@
 measured. A key counts where its value switches something on. Source: Axolotl 0.19.0, where each is read.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.core.memory.breakdown import SHARDED
 from app.core.memory.layer_offloading import offloads_layers
 from app.core.run import (
     MOST_UNQUANTIZED,
@@ -50,6 +52,8 @@ class Unmodelled:
     """Why no figure can be held to anything: part of a message's code."""
     sharding: bool = False
     """Splits the run over GPUs: the figures stay those of one."""
+    divides: str = ""
+    """What it divides, where that is no whole term: part of a message's code."""
 
     def acts(self, config: Mapping[str, Any], run: Run | None = None) -> bool:
         """Whether the configuration, which reads as this run, switches it on."""
@@ -195,10 +199,18 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     ),
     *_all("flash_attn_fuse_mlp flash_attn_cross_entropy flash_attn_rms_norm flash_optimum", less=30, more=5),
     *_all("fsdp fsdp_config deepspeed dp_shard_size qlora_sharded_model_loading", less=90, more=10, sharding=True),
-    *_all("tensor_parallel_size context_parallel_size sequence_parallel_degree", less=90, sharding=True, but=(1,)),
-    *_all("expert_parallel_size", less=80, sharding=True, but=(1,)),
+    *_all("tensor_parallel_size", less=90, sharding=True, but=(1,), divides="matrices"),
+    *_all("context_parallel_size sequence_parallel_degree", less=90, sharding=True, but=(1,), divides="tokens"),
+    *_all("expert_parallel_size", less=80, sharding=True, but=(1,), divides="experts"),
 )
 
+
+STAGES: Mapping[str, frozenset[str]] = {
+    "1": frozenset(("optimizer",)),
+    "2": frozenset(("gradients", "optimizer")),
+    "3": SHARDED,
+}
+"""Which terms each stage of ZeRO divides."""
 
 _PLACES: dict[str, tuple[int, ...]] = {}
 for _place, _row in enumerate(UNMODELLED):
@@ -222,6 +234,37 @@ def room(config: Mapping[str, Any], run: Run | None = None) -> tuple[int, int]:
         if not row.sharding:
             less, more = max(less, row.less), more + row.more
     return less, more
+
+
+def divided(config: Mapping[str, Any]) -> frozenset[str]:
+    """Codes of the terms that the configuration divides among GPUs; none where what it asks for is not known.
+
+    Tensor, expert and context parallelism divide parts of terms. Sources: Axolotl 0.19.0 ``utils/trainer.py``
+    (``prepare_optim_env``: FSDP goes before DeepSpeed); Transformers 5.16.1 ``TrainingArguments._process_fsdp_args``;
+    arXiv:1910.02054 (ZeRO); PyTorch ``ShardingStrategy``.
+    """
+    fsdp, inner = config.get("fsdp"), config.get("fsdp_config")
+    if not says_no(fsdp) or not says_no(inner):
+        return _by_fsdp(str(fsdp).lower(), inner if isinstance(inner, Mapping) else {})
+    return STAGES.get(_stage(config.get("deepspeed")), frozenset())
+
+
+def _by_fsdp(strategy: str, inner: Mapping[str, Any]) -> frozenset[str]:
+    """Of parameters that stay whole after the forward, gradients and states alone."""
+    if "no_shard" in strategy:
+        return frozenset()
+    again = inner.get("reshard_after_forward", inner.get("fsdp_reshard_after_forward"))
+    held = again is False or "shard_grad_op" in strategy or "zero2" in strategy
+    return STAGES["2"] if held else STAGES["3"]
+
+
+def _stage(deepspeed: object) -> str:
+    """Of ZeRO: what the configuration says, or its file is called."""
+    if isinstance(deepspeed, Mapping):
+        zero = deepspeed.get("zero_optimization")
+        return str(zero.get("stage")) if isinstance(zero, Mapping) else ""
+    found = re.search(r"zero[-_]?(?:stage)?[-_]?([123])", str(deepspeed).lower())
+    return found[1] if found else ""
 
 
 def spreads(config: Mapping[str, Any]) -> bool:

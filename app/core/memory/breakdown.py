@@ -16,8 +16,8 @@ from app.core.run import Run
 from app.core.summand import Summand
 
 SHARDED = frozenset(("weights", "adapter", "gradients", "optimizer"))
-"""What FSDP and DeepSpeed's ZeRO-3 divide among GPUs: parameters, their gradients and states. Each card keeps the rest
-of its own batch whole."""
+"""What FSDP's full shard and DeepSpeed's ZeRO-3 divide among GPUs: parameters, their gradients and states; of each the
+buffers and statistics that are no parameters stay whole. The rest is each card's own, of its own batch."""
 SOURCES = {
     "weights": "Axolotl loaders/model.py; PEFT utils/other.py; bitsandbytes functional.py; gptqmodel qlinear",
     "adapter": "PEFT tuners/*/layer.py; Axolotl loaders/adapter.py",

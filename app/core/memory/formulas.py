@@ -95,13 +95,19 @@ class Formulas:
         yield from _summed([("idle", 1, idle, itemsize)])
 
     def gradients(self) -> Iterator[Summand]:
-        """One for each value that trains; in the middle of a backward, less those that are still to come."""
+        """One for each value that trains; in the middle of a backward, less those that are still to come.
+
+        Of an optimizer that steps within it, those that are there: the others are used up or still to come.
+        """
         size, there = self.top.sizes[GRADIENTS], self.stepping.gradients
         itemsizes = {tensor.itemsize for tensor in self.tensors}
         if not size:
             return
         if len(itemsizes) == 1 and not size % (itemsize := min(itemsizes)):
             yield from _summed([("gradients", 1, size // itemsize, itemsize)])
+            return
+        if self.stepping.within:
+            yield from _bytes("gradients_there", size)
             return
         yield from _summed(_values(self.tensors, "gradients"))
         coming = [t for t in self.tensors if t.elements * t.itemsize == there - size]

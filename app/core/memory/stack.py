@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import accumulate
 
@@ -95,8 +96,10 @@ class Stack:
     ) -> LayerProfile:
         """One layer's, made ``again`` where it is checkpointed.
 
-        A gradient that waits below it is taken to wait above it too.
+        A gradient that waits below it is taken to wait above it too. Among checkpointed ones, keys and values
+        that it hands on outlive its own backward, though nothing else of it does.
         """
+        stored = self.stored(spec) if self.checkpointed and not again else 0
         again = again and self.checkpointed
         recorded = partial(
             profile_layer,
@@ -116,7 +119,8 @@ class Stack:
             within=self.within,
         )
         found = recorded()
-        return recorded(pending=found.pending) if any(found.pending) else found
+        found = recorded(pending=found.pending) if any(found.pending) else found
+        return replace(found, lingering=stored) if stored else found
 
     def streams(self) -> list[int]:
         """The residual stream's bytes at the input of each layer."""
@@ -132,17 +136,24 @@ class Stack:
             for layer, stream, again in zip(self.layers, streams, self.again, strict=True)
         ]
 
+    def stored(self, spec: LayerSpec) -> int:
+        """Keys and values that a layer of Gemma 4 hands on."""
+        return (spec.heads.key + spec.heads.value) * self.run.itemsize if spec.stores and spec.heads else 0
+
     @property
     def shared(self) -> int:
-        """Keys and values that Gemma 4 holds for layers to come, beside what a checkpoint keeps."""
+        """What of them is held for layers to come, beside what a checkpoint keeps."""
         pairs = zip(self.specs, self.again, strict=True)
-        stored = [spec.heads for spec, again in pairs if again and spec.stores and spec.heads is not None]
-        return sum((heads.key + heads.value) * self.run.itemsize for heads in stored)
+        return sum(self.stored(spec) for spec, again in pairs if again)
+
+    @property
+    def found(self) -> int:
+        """All of them that Axolotl's dictionary holds, which it has where any layer is checkpointed."""
+        return sum(map(self.stored, self.specs)) if self.checkpointed else 0
 
     def handed_on(self) -> list[int]:
         """Keys and values that each layer finds which layers before it have handed on."""
-        sizes = [(s.heads.key + s.heads.value) * self.run.itemsize if s.stores and s.heads else 0 for s in self.specs]
-        return list(accumulate(sizes, initial=0))[:-1]
+        return list(accumulate(map(self.stored, self.specs), initial=0))[:-1]
 
     @property
     def left(self) -> int:
@@ -150,7 +161,7 @@ class Stack:
 
         With it is what made them again. Source: Axolotl 0.19.0 ``monkeypatch/models/gemma4/fused_attn.py``.
         """
-        return self.shared + self.lingering if self.shared else 0
+        return self.shared + self.lingering if self.found else 0
 
     @property
     def stuck(self) -> int:
@@ -167,5 +178,5 @@ class Stack:
 
     @cached_property
     def lingering(self) -> int:
-        """What layers left behind that hand out keys and values, made again outside of the backward's own graph."""
+        """What layers left behind that hand out keys and values: those, or what made them again apart."""
         return sum(layer.lingering for layer in self.layers)

@@ -128,6 +128,13 @@ class Step:
             return 0
         return embedding.weight_parameters * self.embedding_itemsize
 
+    @property
+    def passed(self) -> int:
+        """What Gemma 4's wrapper names while its language model runs: text alone, rows of the small table."""
+        if self.small is None or self.architecture.model_type != "gemma4":
+            return 0
+        return self.embedded + self.small.given
+
     def head_profile(self, run: Run, stream: int) -> HeadProfile:
         """Final norm, head and loss: of next tokens, or of answers that are preferred."""
         spec = head_spec(self.architecture, run, self.adapter)
@@ -198,7 +205,7 @@ class Step:
             fetched=self.moving.sizes[0] if self.moving else 0,
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
-            left=self.stack.left,
+            left=self.left,
             unpacked=unpacked,
         )
 
@@ -237,13 +244,23 @@ class Step:
         return self.embedding if tied and (self.present or self.immediate) else 0
 
     @property
+    def made_leaf(self) -> bool:
+        """Whether the embedding's output has been made a leaf."""
+        made = not self.full or (self.table_named and not self.embedding)
+        return made and not self.rowed and self.first_needs
+
+    @property
+    def left(self) -> int:
+        """What outlives the backward: of layers, and the leaf and its gradient, which their nodes name."""
+        return self.stack.left + (2 * self.embedded if self.made_leaf and self.stack.left else 0)
+
+    @property
     def leaf(self) -> int:
         """The embedding's output where it has been made a leaf, which lives as long as its gradient is waited for.
 
         Where nothing stands between it and the first layer, it is that layer's checkpoint, or what its norm saves.
         """
-        made = not self.full or (self.table_named and not self.embedding)
-        if not made or self.rowed or not self.first_needs:
+        if not self.made_leaf:
             return 0
         kept = self.again[0] or (bool(self.layers) and self.layers[0].saves_input)
         return 0 if kept and not self.apart else self.embedded
@@ -285,7 +302,7 @@ class Step:
             inputs = 0
         if self.alone and not self.stack.checkpointed:
             inputs -= self.embedded
-        beside = self.batch + self.masks + inputs
+        beside = self.batch + self.masks + inputs + self.passed
         yield from self.forward(kept, before, beside)
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.forward(len(self.layers) - 2)
@@ -402,7 +419,7 @@ class Step:
             own = layer_specs(self.architecture, run, self.adapter, fused=self.kernels, row_tokens=row)
             head = self.head_profile(run, itemsizes[-1])
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
-        held = tables + masks + self.stack.copies + self.cached + given + self.prompt
+        held = tables + masks + self.stack.copies + self.cached + given + self.prompt + self.passed
         held += 0 if self.alone else self.embedded
         there = self.moving.most if self.moving else 0
         handed = self.stack.handed_on()
@@ -416,7 +433,7 @@ class Step:
                 autocast=self.run.autocast,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
-        held = tables + self.cached + self.stack.shared
+        held = tables + self.cached + self.stack.found
         casting = held + self.stack.copies + self.prompt
         casting += self.embedded if virtual_tokens(run) else 0  # PEFT holds what it joined
         yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=casting)

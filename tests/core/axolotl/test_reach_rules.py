@@ -8,11 +8,16 @@ from typing import Any
 
 import pytest
 
+from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture, Kind, Module
 from app.core.architectures import describe
 from app.core.axolotl.reach_rules import ADDED, REACH_RULES, trained_tokens, unfrozen
+from app.core.axolotl.rules import check
 from app.core.axolotl.subject import Subject
+from app.core.errors import InvalidInput
 from app.core.findings import Effect
+from app.core.run_reader import read_run
+from app.texts import LANGUAGES, texts
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
 from tests.core.axolotl.good import FULL, GOOD, LLAMA, MOE, findings
 from tests.core.test_adapter import COMMON, MODELS, POINTS
@@ -96,6 +101,30 @@ def test_peft_and_axolotl_say_the_same(index: int) -> None:
         assert not [code for code in said if code.startswith("error.") or code == "parameters_none"], config
         if "lora_r" not in config:
             assert ("unfrozen_none_fails" in said) == (point["trainable"] == 0), config
+
+
+GRAVE = (Effect.REJECTED, Effect.FAILS_AT_RUN, Effect.MISLEADS)
+BESIDE = frozenset(
+    """key_missing datasets_missing kernels_unpatchable kernels_after_layer_norm targets_towers targets_towers_counted
+    targets_experts targets_experts_counted""".split()
+)
+"""What is said of points that PEFT takes as well."""
+
+
+def test_what_peft_refused_is_told() -> None:
+    """By the estimate always; by the check but for 45: experts by a pattern or all linears, and blocks saved whole."""
+    models = [describe(model) for model in MODELS]
+    refused = [point for point in POINTS if point.get("refused")]
+    told = 0
+    for point in refused:
+        config = (COMMON if "lora_r" in point["config"] else {}) | point["config"]
+        model = models[point["model"]]
+        with pytest.raises(InvalidInput):
+            resolve_adapter(model, read_run(config))
+        said = {finding.code for finding in check(config, model, None, schema()) if finding.effect in GRAVE}
+        told += bool(said - BESIDE)
+    assert len(refused) == 1413
+    assert told >= 1368
 
 
 def test_a_convolution_in_groups_wants_a_rank_that_they_divide() -> None:
@@ -241,6 +270,16 @@ def test_numbers_that_come_to_nothing(code: str, changes: Mapping[str, Any], key
     """No validator looks at them."""
     found = findings(changes)[code]
     assert (found.key, found.effect) == (key, effect)
+
+
+@pytest.mark.parametrize("more", [{}, {"peft_use_dora": True}, {"lora_modules_to_save": ["lm_head"]}])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_alpha_the_factors_alone_are_said_to_learn_nothing(more: Mapping[str, Any], language: str) -> None:
+    """DoRA's magnitudes train all the same, and modules that are saved whole."""
+    said = texts(language).render(findings({"lora_alpha": 0, **more})["alpha_zero"].message)
+    assert "lora_A" in said
+    assert "lora_B" in said
+    assert "adapter" not in said
 
 
 @pytest.mark.parametrize(

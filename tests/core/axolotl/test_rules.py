@@ -337,7 +337,9 @@ def test_a_share_of_the_steps_to_warm_up_in_is_a_ratio() -> None:
 @pytest.mark.parametrize(
     ("changes", "safe"),
     [
-        ({"optimizer": "lion_pytorch"}, {"optimizer": "lion_32bit"}),
+        ({"optimizer": "ao_adamw_4bit"}, {"optimizer": "adamw_torch_4bit"}),
+        ({"optimizer": "lion_pytorch"}, None),
+        ({"optimizer": "sgdé"}, None),
         ({"optimizer": "AdamW"}, {"optimizer": "adamw_torch"}),
         ({"optimizer": "adam"}, None),
         ({"optimizer": "adamw_troch"}, None),

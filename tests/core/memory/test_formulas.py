@@ -9,9 +9,10 @@ from hypothesis import given
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.unmodelled import divided
 from app.core.estimate import Memory, Phase
 from app.core.memory import estimate_memory
-from app.core.memory.breakdown import SHARDED, SOURCES
+from app.core.memory.breakdown import SOURCES
 from app.core.memory.optimizer_forms import FORMS, form_of
 from app.core.memory.optimizers import step_pieces
 from app.core.run_reader import read_run
@@ -123,11 +124,56 @@ def test_gradients_of_several_types_in_the_middle_of_a_backward() -> None:
     assert (coming.code, coming.factors) == ("gradients_to_come", (-32000 * 512, 4))
 
 
+def test_gradients_that_are_used_up_as_they_come_are_told_by_what_is_there() -> None:
+    """AdaLomo steps within the backward: neither are those before to come, nor are all of them ever there."""
+    found = memory({"optimizer": "adalomo", "sequence_len": 16, "gradient_checkpointing": True})
+    assert found.step_phase is Phase.BACKWARD
+    (there,) = found.formulas["gradients"]
+    assert (there.code, there.factors) == ("gradients_there", (there.bytes,))
+
+
 def test_which_terms_are_sharded() -> None:
-    """Parameters, gradients and states; what a batch makes is each card's own."""
-    found = memory({"adapter": "lora", "lora_r": 8, "lora_target_modules": TARGETS})
-    assert {term.code for term in found.breakdown if term.sharded} == SHARDED
-    assert {term.code: term.source for term in found.breakdown} == SOURCES
+    """Parameters, gradients and states; what a batch makes is each card's own, and grows with it."""
+    config = {"optimizer": "adamw_torch", "attn_implementation": "flash_attention_2", "gradient_checkpointing": True}
+    few, many = (memory(config | {"sequence_len": length}) for length in (4096, 8192))
+    assert few.step_phase is many.step_phase is Phase.BACKWARD
+    assert {term.code for term in few.breakdown if term.sharded} == {"weights", "adapter", "gradients", "optimizer"}
+    for term, longer in zip(few.breakdown, many.breakdown, strict=True):
+        assert (longer.bytes == term.bytes) if term.sharded else (longer.bytes > term.bytes or not longer.bytes)
+    assert {term.code: term.source for term in few.breakdown} == SOURCES
+
+
+STATES = {"optimizer"}
+PARTS = {"weights", "adapter", "gradients"} | STATES
+
+
+@pytest.mark.parametrize(
+    ("config", "codes"),
+    [
+        ({}, set()),
+        ({"deepspeed": "deepspeed_configs/zero1.json"}, STATES),
+        ({"deepspeed": "deepspeed_configs/zero1_torch_compile.json"}, STATES),
+        ({"deepspeed": "deepspeed_configs/zero2.json"}, {"gradients"} | STATES),
+        ({"deepspeed": "deepspeed_configs/zero3_bf16_cpuoffload_all.json"}, PARTS),
+        ({"deepspeed": {"zero_optimization": {"stage": 2}}}, {"gradients"} | STATES),
+        ({"deepspeed": {"zero_optimization": {"stage": 0}}}, set()),
+        ({"deepspeed": {"train_batch_size": 8}}, set()),
+        ({"deepspeed": "ds.json"}, set()),
+        ({"fsdp": ["full_shard", "auto_wrap"]}, PARTS),
+        ({"fsdp": ["shard_grad_op"]}, {"gradients"} | STATES),
+        ({"fsdp": ["no_shard"]}, set()),
+        ({"fsdp_version": 2, "fsdp_config": {"offload_params": False}}, PARTS),
+        ({"fsdp_version": 2, "fsdp_config": {"reshard_after_forward": False}}, {"gradients"} | STATES),
+        ({"fsdp_config": {"offload_params": False}, "deepspeed": "zero1.json"}, PARTS),
+        ({"context_parallel_size": 2}, set()),
+        ({"tensor_parallel_size": 2}, set()),
+        ({"expert_parallel_size": 2}, set()),
+        ({"dp_shard_size": 2}, set()),
+    ],
+)
+def test_what_each_key_divides(config: dict[str, Any], codes: set[str]) -> None:
+    """ZeRO's stages as its paper has them (arXiv:1910.02054, section 5); parts of terms are no terms."""
+    assert divided(config) == codes
 
 
 def test_a_product_is_written_as_people_write_it() -> None:

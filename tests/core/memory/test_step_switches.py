@@ -9,6 +9,9 @@ from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
 from app.core.axolotl.unmodelled import room
 from app.core.memory.checkpointing import as_checkpointed, tower_layers
+from app.core.memory.lengths import lengths_of
+from app.core.memory.step import Step
+from app.core.memory.stepping import stepping
 from app.core.memory.taking_turns import awake
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
@@ -43,6 +46,30 @@ def test_a_breakdown_sums_to_its_peak(name: str) -> None:
         memory = estimated(case)
         assert sum(term.bytes for term in memory.breakdown) == memory.allocated_peak_bytes
         assert memory.allocated_peak_bytes < memory.range_bytes[0] <= memory.process_bytes <= memory.range_bytes[1]
+
+
+SHARING = [case for case in recorded("every_layers.jsonl") if case["case"].startswith("gemma-4-e2b")]
+"""Layers that hand keys and values on: layers 3 and 4, of which every second and every fifth is made again or neither."""
+
+
+@pytest.mark.parametrize("case", SHARING, ids=lambda case: str(case["case"]))
+def test_keys_and_values_that_are_handed_on_outlive_the_step_of_any_layer(case: dict[str, Any]) -> None:
+    """Whether it is checkpointed itself: what the optimizer's step finds beside states and gradients."""
+    architecture, run = described(case)
+    run, rank = as_checkpointed(architecture, run), run.lora.r if run.lora else 0
+    step = Step(architecture, run, resolve_adapter(architecture, run), kernels=frozenset())
+    steps = stepping(step.outline().trained, run.optimizer, rank=rank, projection_rank=run.optimizer_rank)
+    found = case["phase_peaks"]["optimizer"] - case["static_bytes"] - steps.gradients - steps.scratch
+    left = lengths_of(architecture, run, rank).value(step.left)
+    assert left >= 3072 * run.tokens
+    assert left == pytest.approx(found, rel=0.01)
+
+
+def test_what_a_wrapper_names_is_there_while_its_language_model_runs() -> None:
+    """Gemma 4: its inputs without pictures, and rows of the table of small embeddings."""
+    errors = errors_of([case for case in SHARING if case["phase"] == "forward"])
+    assert len(errors) == 2
+    assert errors[-1] <= 0.001
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .cases import MODELS, few, lora, qlora
+from .catalogue import pool, shrunk, targets
 from .keys import CCE, CHUNKED, EAGER, FLASH, GC, LIGER, OFF, PACK, SDPA
 from .towers import ALL
 from .towers import MODELS as SEEING
@@ -79,8 +80,17 @@ def _held_back() -> Iterator[tuple]:
     yield "held-cohere2-7b-qlora-2", "cohere2-7b", qlora("cohere2-7b") | SDPA | CCE | every(2), (1, 1500)
 
 
+def _sharing() -> Iterator[tuple]:
+    """Gemma 4 E2B, whose layers hand keys and values on, from layers that are made again and from others."""
+    model = next(model for model in pool()["gemma4"] if model["text_config"].get("num_kv_shared_layers"))
+    tuned = {"adapter": "lora", "lora_r": 16, "lora_alpha": 32, "lora_target_modules": targets("gemma4")} | OFF
+    for layers in (2, 5):
+        yield f"gemma-4-e2b-lora-{layers}", shrunk(model, 10), tuned | CCE | every(layers), (1, 1024)
+        yield f"gemma-4-e2b-full-{layers}", shrunk(model, 10), CCE | every(layers) | {"optimizer": "sgd"}, (1, 4096)
+
+
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """Text, models that see, and those held back."""
-    for part in (_chosen, _seeing, _held_back):
+    for part in (_chosen, _seeing, _held_back, _sharing):
         for name, model, given, rows in part():
             yield name, few(MODELS[model], 9) if isinstance(model, str) else model, given, rows
