@@ -16,7 +16,7 @@ from app.core.memory.taking_turns import awake
 from app.core.run import Checkpointing, KeptAttention
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
-from tests.core.memory.recordings import assert_met, described, estimated, recorded
+from tests.core.memory.recordings import assert_met, described, errors_of, estimated, recorded
 
 FILES = ("pure_half", "every_layers", "selective", "tiled", "lisa")
 HELD_BACK = "held-"
