@@ -214,6 +214,24 @@ class Dropouts:
     modules: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """How a model with a tower reads images, which its processor brings to one size.
+
+    ``patches`` of an image pass the tower, ``tokens`` of it stand in the row. ``side`` is an image's, in pixels.
+    """
+
+    tower: str
+    """Path of the tower, with the dot behind it."""
+    projector: str
+    side: int
+    channels: int
+    patches: int
+    tokens: int
+    width: int
+    heads: int
+
+
 _SERIALS = count()
 
 
@@ -249,6 +267,8 @@ class Architecture:
     """Elements of a head that take positions, where the config.json says it."""
     own_scale: bool = False
     """Whether scores are scaled by another number than one over the root of a head's width."""
+    sight: Sight | None = None
+    """How images are read, where that is described."""
 
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""

@@ -61,7 +61,17 @@ def _keeps_mask(architecture: Architecture, run: Run) -> bool:
 
     Source: Axolotl 0.19.0, ``utils/trainer.py`` (``process_datasets_for_packing``), which preferences do not take.
     """
-    return run.preference is not None or architecture.model_type != "gemma3"
+    return run.preference is not None or architecture.model_type != "gemma3" or reads_images(architecture, run)
+
+
+def overlaid(architecture: Architecture, run: Run) -> bool:
+    """Whether SDPA gets a mask whatever the rows: tokens of one image see each other (Gemma 3)."""
+    return run.attention is Attention.SDPA and reads_images(architecture, run)
+
+
+def reads_images(architecture: Architecture, run: Run) -> bool:
+    """Whether a batch comes from a processor whose images are described."""
+    return architecture.sight is not None and run.images_per_row > 0 and not run.sample_packing
 
 
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:
@@ -84,7 +94,7 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
             window=window,
             apart=apart,
             by_lengths=by_lengths,
-            padded=always or (padded and window not in scoring),
+            padded=always or overlaid(architecture, run) or (padded and window not in scoring),
         )
         for window in {block.sliding_window for block in architecture.blocks}
     }

@@ -83,6 +83,8 @@ class Heads:
     """A checkpoint keeps the result, where the kernel is an operation that it knows (``selective_checkpointing``)."""
     virtual: int = 0
     """Keys and values of a prefix that stand before each row's own."""
+    unmasked: bool = False
+    """Tokens see all others: no mask is added to the scores."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -346,7 +348,9 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
         weights = scale(t, weights)
-    if shape.biased:
+    if shape.unmasked:
+        pass
+    elif shape.biased:
         weights = scale(t, add(t, weights, Tensor(None, shape.heads * TOKEN, FULL)))
     else:
         weights = add(t, weights, Tensor(None, shape.pairs, t.positions))

@@ -24,6 +24,7 @@ from app.core.memory.layers import LayerSpec, Residual, SmallInput
 from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.loss import HeadSpec
 from app.core.memory.norms import NormSpec
+from app.core.memory.seeing import sees
 from app.core.memory.rows import LayerRows, linear_spec, norm_form
 from app.core.memory.tiles import tiles_of
 from app.core.memory.traits import (
@@ -299,6 +300,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         rows=run.micro_batch_size > 1 and not run.one_row,
         spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
+        picked=sees(architecture, run),
         shifts=run.loss is Loss.LIGER_FUSED_LINEAR and architecture.model_type in OWN_LIGER_FORWARD,
         penalties=penalties(run, adapter),
     )

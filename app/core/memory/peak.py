@@ -20,6 +20,7 @@ from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import Process
+from app.core.memory.seeing import sees
 from app.core.memory.step import Step
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
@@ -42,6 +43,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
         run.micro_batch_size if run.counts_rows else run.micro_batch_size > 1,
         run.evaluates and run.padded_evaluation,
         run.evaluates and (run.eval_batch_size if run.counts_rows else run.eval_batch_size > 1),
+        run.images_per_row and (run.micro_batch_size, run.evaluates and run.eval_batch_size),
         run.gradient_accumulation_steps > 1,
         run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, row),
@@ -109,7 +111,8 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)
     added = 0
     if run.method is not Method.FULL:
-        added = steps.gradients + adapter.buffer_bytes + idle_bytes(architecture, run, adapter)
+        idle = idle_bytes(architecture, run, adapter, towers=sees(architecture, run))
+        added = steps.gradients + adapter.buffer_bytes + idle
     peak = outline.weights + added + steps.states - steps.on_host + top.bytes
     process = Process.of(architecture, run)
     training, loading = process.expected_bytes(peak), outline.loading + run.context.beside_bytes

@@ -23,6 +23,7 @@ from . import (
     fused_lora,
     gptq,
     grouped,
+    image_batches,
     layer_offloading,
     liger,
     lisa,
@@ -102,11 +103,19 @@ class Simulation:
     def __init__(self, model: dict, cfg: dict, rows: tuple[int, int]) -> None:
         self.config, self.cfg, self.rows = model, cfg, rows
         self.tracker = MemoryTracker()
-        self.tracker.answer = chances
+        self.tracker.answer = self._answer
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.host = offloading.Host()
         self.hooks = None
         self.offloaded = None
+
+    def _answer(self, func, args):
+        """Answers to what models ask of chance, and to what a batch of images asks of its values."""
+        if self.cfg.get("images"):
+            out = image_batches.answer(func, args, self.tracker.see)
+            if out is not NotImplemented:
+                return out
+        return chances(func, args)
 
     @staticmethod
     def compute_dtype(cfg: dict) -> torch.dtype | None:
@@ -230,6 +239,12 @@ class Simulation:
             restarts.unpack(model)
         if cfg.get("unfrozen_parameters"):
             self._freeze(cfg["unfrozen_parameters"])
+        if cfg.get("freeze_mm_modules"):
+            from axolotl.utils.freeze import freeze_mm_modules
+
+            freeze_mm_modules(model)
+        if cfg.get("images"):
+            image_batches.unchecked()
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
@@ -348,7 +363,7 @@ class Simulation:
         trained = [
             (n, p)
             for n, p in self.model.named_parameters()
-            if p.requires_grad and not TOWERS.search(n) and id(p) not in passed
+            if p.requires_grad and (self.cfg.get("images") or not TOWERS.search(n)) and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
         kept = {id(p) for p in decays}
@@ -389,6 +404,8 @@ class Simulation:
             batch["position_ids"] = torch.zeros(shape, dtype=torch.int64)
         if self.cfg.get("padded"):
             batch["attention_mask"] = torch.zeros(shape, dtype=torch.int64)
+        if self.cfg.get("images"):
+            batch |= image_batches.sorts(shape) | image_batches.batch(self.config, self.cfg["images"], shape[0])
         for tensor in batch.values():
             self.tracker.relabel(tensor, "batch")
         return batch

@@ -1,0 +1,497 @@
+"""What a batch's images add to a step: the tower, the projector, and what puts their result among the tokens.
+
+The tower runs before the language model and goes back after it. Its layers are the tape's own (``layers``), recorded in
+patches; images have one size, so that all of it is numbers by then, but for the adapter's rank. A frozen tower saves
+nothing only where nothing makes its first output ask for a gradient: Transformers' ``enable_input_require_grads``, which
+an adapter and checkpoints call, does so for every model within the model.
+
+Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemma3/modeling_gemma3.py``,
+``modeling_utils.py``; ATen ``cuda/IndexKernel.cu`` (``launch_masked_scatter_kernel``), ``cuda/Nonzero.cu``,
+``FunctionsManual.cpp`` (``masked_scatter_backward``).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from app.core.adapter import AdaptedModule, Adapter
+from app.core.architecture import Architecture, Kind, Module, Part, Sight
+from app.core.memory.attending import kernel_of
+from app.core.memory.attention import Heads
+from app.core.memory.layers import FeedForward, LayerSpec, Residual
+from app.core.memory.middle import Middle
+from app.core.memory.norms import Norm, NormSpec, normalise
+from app.core.memory.operations import cast, copy, custom
+from app.core.memory.optimizer_forms import form_of
+from app.core.memory.products import product
+from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
+from app.core.memory.rows import linear_spec
+from app.core.memory.tape import (
+    ACTIVATIONS,
+    FULL,
+    GRADIENTS,
+    RANK,
+    SLOTS,
+    TEMPORARIES,
+    TOKEN,
+    Leaf,
+    Lengths,
+    Moment,
+    Tape,
+    Tensor,
+    fields,
+)
+from app.core.memory.weights import Storing, stored
+from app.core.run import Checkpointing, KeptAttention, Run
+from app.core.units import round_up
+
+PLACE = 8
+"""Bytes of a number in int64."""
+DIMENSIONS = 3
+"""Of what the images' features are put into: rows, tokens, width."""
+BLOCK = 128
+EXTRA = 2 * PLACE
+"""Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
+LINEARS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+
+
+def sees(architecture: Architecture, run: Run) -> bool:
+    """Whether what images take is described for this run; else it is priced as of text.
+
+    Not described: preferences, methods beside LoRA, optimizers that step within the backward, and checkpoints and
+    layers that move or keep what others do not.
+    """
+    return (
+        architecture.sight is not None
+        and run.images_per_row > 0
+        and not run.sample_packing
+        and run.preference is None
+        and run.peft is None
+        and run.autocast
+        and run.half
+        and run.checkpointing is not Checkpointing.OFFLOAD
+        and run.checkpoint_every == 1
+        and run.kept_attention is KeptAttention.NONE
+        and not run.layer_offloading
+        and not run.lisa_layers
+        and not run.tiled
+        and not form_of(run.optimizer).immediate
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Behind the tower's layers: the norm, the projector; packed bytes and moments like a layer's."""
+
+    kept: int
+    copies: int
+    differentiable: bool
+    gradients: int
+    forward: Stage
+    backward: Stage
+
+
+class Seeing:
+    """A step's images: ``training`` and ``evaluation`` of them, each a number of images."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        sight: Sight,
+        run: Run,
+        adapter: Adapter,
+        *,
+        hooked: bool,
+        gradients_present: bool,
+        itemsize: int,
+    ) -> None:
+        self.architecture, self.sight, self.run = architecture, sight, run
+        self.itemsize, self.gradients_present = itemsize, gradients_present
+        self.adapted = {row.module.path: row for row in adapter.modules}
+        self.rows = {row.path: row for row in architecture.modules if row.part in (Part.VISION, Part.PROJECTOR)}
+        self.images = run.micro_batch_size * run.images_per_row
+        self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
+        self.convolution = next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
+        self.positions = next(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
+        self.stream = max(run.itemsize, self.stored[self.positions.path])
+        self.hooked = hooked
+        trains = [self.trained(self.convolution), self.trained(self.positions)]
+        self.needs = hooked or any(trains)
+        self.layers = self.profiles()
+        self.again = run.checkpointing is not Checkpointing.OFF
+        self.end = self.end_of(self.layers[-1].output if self.layers else self.stream)
+
+    def trained(self, row: Module) -> bool:
+        """Whether a row trains itself."""
+        own = self.adapted.get(row.path)
+        return own is not None and bool(own.own_parameters)
+
+    # ---- the tower's layers ----------------------------------------------------------------------------------------
+    @cached_property
+    def specs(self) -> tuple[LayerSpec, ...]:
+        """One a layer; equal ones are the same object."""
+        layered = [row for row in self.rows.values() if row.layers is not None and row.path.startswith(self.sight.tower)]
+        count = max((row.layers[-1] + 1 for row in layered if row.layers), default=0)
+        found: dict[tuple[int, ...], LayerSpec] = {}
+        specs = []
+        for layer in range(count):
+            own = {
+                row.path: self.adapted[row.path]
+                for row in layered
+                if row.path in self.adapted and layer in self.adapted[row.path].layers
+            }
+            key = tuple(map(id, own.values()))
+            if key not in found:
+                found[key] = self.spec(layered, own)
+            specs.append(found[key])
+        return tuple(specs)
+
+    def spec(self, layered: list[Module], own: dict[str, AdaptedModule]) -> LayerSpec:
+        """SigLIP's layer."""
+        sight, named = self.sight, {row.name: row for row in layered}
+        linears = {
+            name: linear_spec(self.architecture, self.run, named[name], own.get(named[name].path)) for name in LINEARS
+        }
+
+        def norm(name: str) -> NormSpec:
+            row = named[name]
+            adapted = own.get(row.path)
+            return NormSpec(
+                form=Norm.LAYER,
+                width=sight.width,
+                itemsize=self.stored[row.path],
+                trained=adapted is not None and bool(adapted.own_parameters),
+                bias=True,
+            )
+
+        width = sight.width // sight.heads
+        heads = Heads(
+            heads=sight.heads,
+            key_value_heads=sight.heads,
+            head_dim=width,
+            value_dim=width,
+            rotary_dim=0,
+            rotary_full=False,
+            softcap=False,
+            sinks=0,
+            biased=False,
+            unmasked=True,
+            fp16=self.run.half and not self.run.bf16,
+            returned=False,
+        )
+        return LayerSpec(
+            hidden=sight.width,
+            residual=Residual.PRE,
+            input_norm=norm("layer_norm1"),
+            attention_norm=None,
+            feed_norm=norm("layer_norm2"),
+            output_norm=None,
+            heads=heads,
+            kernel=kernel_of(
+                self.run, row_tokens=sight.patches, window=None, apart=False, by_lengths=False, padded=False
+            ),
+            projections=tuple(linears[name] for name in LINEARS[:3]),
+            out=linears["out_proj"],
+            feed_forward=FeedForward(
+                linears=(linears["fc1"], linears["fc2"]),
+                middle=Middle.SAVES_INPUT,
+                gated=False,
+                together=False,
+                fused=False,
+                scaled=False,
+            ),
+            holds=False,
+            multipliers=False,
+        )
+
+    def profiles(self) -> tuple[LayerProfile, ...]:
+        """One a layer, in numbers."""
+        stream, needs = self.stream, self.needs
+        again = self.run.checkpointing is not Checkpointing.OFF
+        found: list[LayerProfile] = []
+        held: dict[tuple[int, int, bool], LayerProfile] = {}
+        for spec in self.specs:
+            key = id(spec), stream, needs
+            if key not in held:
+                made = profile_layer(
+                    spec,
+                    stream=stream,
+                    compute=self.run.itemsize,
+                    checkpointed=again and needs,
+                    keeping_input=again,
+                    holding=again and self.run.reentrant,
+                    gradients_present=self.gradients_present,
+                    needs_input=needs,
+                    positions=self.run.itemsize,
+                    autocast=self.run.autocast,
+                )
+                held[key] = self.in_numbers(made)
+            found.append(held[key])
+            stream, needs = found[-1].output, found[-1].differentiable
+        return tuple(found)
+
+    def in_numbers(self, layer: LayerProfile) -> LayerProfile:
+        """Its sizes at the batch's images."""
+        lengths = self.lengths(self.images)
+        return replace(
+            layer,
+            kept=settled(layer.kept, lengths),
+            copies=settled(layer.copies, lengths),
+            gradients=settled(layer.gradients, lengths),
+            stuck=settled(layer.stuck, lengths),
+            quiet=at(layer.quiet, lengths),
+            forward=at(layer.forward, lengths),
+            backward=at(layer.backward, lengths),
+        )
+
+    def lengths(self, images: int) -> Lengths:
+        """Of a tower's layer."""
+        patches = self.sight.patches
+        return Lengths(tokens=images * patches, row=patches, blocked=images * round_up(patches, BLOCK))
+
+    # ---- its end ---------------------------------------------------------------------------------------------------
+    def run_end(self, t: Tape, x: Tensor) -> Tensor:
+        """Norm, average of squares, norm and product: images' tokens are the tape's, squares of patches each of them.
+
+        ``vision_outputs`` holds the norm's result until the projector is through.
+        """
+        sight = self.sight
+        square, middle = sight.patches // sight.tokens, sight.width * TOKEN
+        last = self.rows[sight.tower + "post_layernorm"]
+        normed = normalise(t, self.norm(last, Norm.LAYER, square), x)
+        del x
+        turned = copy(t, normed)
+        (pooled,) = custom(t, ((middle, normed.itemsize),), (turned,), (turned,))
+        soft = normalise(t, self.norm(self.rows[sight.projector + "mm_soft_emb_norm"], Norm.RMS_PLUS_ONE), pooled)
+        row = self.rows[sight.projector + "mm_input_projection_weight"]
+        weight = t.parameter(row.weight_parameters, self.stored[row.path], trained=self.trained(row))
+        out = product(t, soft, weight, self.architecture.hidden_size, key=row.path, turned=False)
+        out = cast(t, out, normed.itemsize)
+        del turned, pooled, soft, normed
+        return cast(t, out, self.itemsize)
+
+    def norm(self, row: Module, form: Norm, square: int = 1) -> NormSpec:
+        """A norm behind the layers, of ``square`` patches for each of the tape's tokens."""
+        return NormSpec(
+            form=form,
+            width=self.sight.width * square,
+            groups=square,
+            itemsize=self.stored[row.path],
+            trained=self.trained(row),
+            bias=bool(row.bias_parameters),
+        )
+
+    def end_of(self, stream: int) -> End:
+        """What it keeps, and its moments."""
+        lengths = self.end_lengths(self.images)
+        width = self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
+        t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
+        source = Leaf(parameter=False)
+        x = t.fresh(width, stream)
+        x.node = source if (self.layers[-1].differentiable if self.layers else self.needs) else None
+        given = [x]
+        del x
+        out = self.run_end(t, given.pop())
+        forward, differentiable = Stage(moments=t.moments()), out.node is not None
+        before = t.now
+        t.end_autocast()
+        copies = before - t.now
+        kept, mark = t.now - out.bytes, len(t.log)
+        size = out.elements, out.itemsize
+        ends = [out]
+        del out
+        t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
+        backward = Stage(moments=moments_from(t, mark))
+        gradients = sum(amount for slot, amount in t.log if slot == GRADIENTS)
+        t.forget(source)
+        return End(
+            kept=settled(kept, lengths),
+            copies=settled(copies, lengths),
+            differentiable=differentiable,
+            gradients=gradients,
+            forward=at(forward, lengths),
+            backward=at(backward, lengths),
+        )
+
+    def end_lengths(self, images: int) -> Lengths:
+        """Of what stands behind the tower."""
+        return Lengths(tokens=images * self.sight.tokens, row=self.sight.tokens)
+
+    @property
+    def batch(self) -> int:
+        """What a processor hands on beside the tokens."""
+        return self.pixels(self.images) + EXTRA * TOKEN
+
+    @property
+    def passing(self) -> int:
+        """What lives through the language model's forward alone: the features, and autocast's copies."""
+        return self.features(self.images) + self.copies
+
+    @property
+    def early(self) -> int:
+        """Gradients of what comes before the layers, which are made last."""
+        rows = [row for row in (self.convolution, self.positions) if self.trained(row)]
+        return sum(row.parameters * self.stored[row.path] for row in rows)
+
+    # ---- the whole -------------------------------------------------------------------------------------------------
+    def pixels(self, images: int) -> int:
+        """Of the batch, in fp32."""
+        return images * self.sight.channels * self.sight.side**2 * FULL
+
+    def patched(self, images: int) -> int:
+        """One tensor of all patches, in what is computed in."""
+        return images * self.sight.patches * self.sight.width * self.run.itemsize
+
+    def features(self, images: int) -> int:
+        """What stands for the images' tokens, which the model returns too."""
+        return images * self.sight.tokens * self.architecture.hidden_size * self.itemsize
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a graph stands behind the features."""
+        return self.end.differentiable
+
+    @property
+    def first(self) -> int:
+        """What the tower's first steps keep: a leaf that asks for a gradient, or the convolution's input."""
+        if self.trained(self.convolution):
+            return self.pixels(self.images) // FULL * self.run.itemsize
+        return self.patched(self.images) if self.hooked else 0
+
+    def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
+        """What a layer keeps until its backward."""
+        if self.again:
+            return self.patched(self.images) // self.run.itemsize * itemsize if needs else 0
+        return layer.kept
+
+    @cached_property
+    def kept(self) -> tuple[int, ...]:
+        """Of each layer."""
+        itemsizes = [self.stream, *(layer.output for layer in self.layers)]
+        needs = [self.needs, *(layer.differentiable for layer in self.layers)]
+        return tuple(
+            self.kept_of(layer, itemsize, need)
+            for layer, itemsize, need in zip(self.layers, itemsizes, needs, strict=False)
+        )
+
+    @cached_property
+    def held(self) -> int:
+        """All that lives of it between its forward and its backward, with the mask that says where images stand."""
+        where = TOKEN if self.recorded else 0
+        return self.first + sum(self.kept) + self.end.kept + self.stuck + where
+
+    @property
+    def stuck(self) -> int:
+        """What nodes of a first forward hold on to (``stack``)."""
+        if self.run.reentrant or not self.again:
+            return 0
+        return sum(layer.stuck for layer in self.layers)
+
+    @cached_property
+    def copies(self) -> int:
+        """Autocast's copies of what trains here, which nothing saves."""
+        return (sum(layer.copies for layer in self.layers) if self.again else 0) + self.end.copies
+
+    @cached_property
+    def gradients(self) -> int:
+        """Of all that trains here and is reached by a backward of the layers or the projector."""
+        return self.end.gradients + sum(layer.gradients for layer in self.layers)
+
+    def forward(self) -> Iterator[tuple[Stage, int]]:
+        """Moments, and what of the tower they stand on."""
+        yield one(*self.entering(self.images)), 0
+        below, copies = self.first, 0
+        entered = 0 if self.again and self.needs else self.patched(self.images) // self.run.itemsize * self.stream
+        for place, (layer, kept) in enumerate(zip(self.layers, self.kept, strict=True)):
+            yield layer.quiet if self.again else layer.forward, below + copies + (entered if place else 0)
+            below += kept
+            copies += layer.copies if self.again else 0
+        yield self.end.forward, below + copies
+        yield one(self.scattered), self.held + self.copies + self.features(self.images)
+
+    def entering(self, images: int) -> tuple[int, int]:
+        """Pixels as the convolution takes them and its result, then that, the positions and their sum."""
+        weight, positions = self.stored[self.convolution.path], self.stored[self.positions.path]
+        patched = self.patched(images)
+        table = self.sight.patches * self.sight.width * positions
+        pixels = self.pixels(images) // FULL * min(self.run.itemsize, weight)
+        kept = pixels if self.trained(self.convolution) else 0
+        return pixels + patched, kept + patched + table + patched // self.run.itemsize * self.stream
+
+    @property
+    def scattered(self) -> int:
+        """Putting features in their places: a copy of what the tokens are, a mask as wide, a running sum of it."""
+        width = self.architecture.hidden_size * TOKEN
+        return width * (self.itemsize + 1 + PLACE)
+
+    def gathering(self, *, needs: bool) -> int:
+        """Its backward: the gradient of the other tokens, a mask as wide, and where each value of an image's stands.
+
+        The gradient of what was put together is there beside them.
+        """
+        width = self.architecture.hidden_size * TOKEN
+        places = self.images * self.sight.tokens * self.architecture.hidden_size * DIMENSIONS * PLACE
+        return width * self.itemsize * (2 if needs else 1) + width + places
+
+    def backward(self) -> Iterator[tuple[Stage, int, int]]:
+        """Moments, what of the tower they stand on, and what gradients of it are there."""
+        below, above = self.held, self.end.gradients
+        below -= self.end.kept
+        yield self.end.backward, below, 0
+        for layer, kept in zip(reversed(self.layers), reversed(self.kept), strict=True):
+            below -= kept
+            if layer.differentiable:
+                yield layer.backward, below, above
+            above += layer.gradients
+
+    def evaluation(self, images: int) -> Iterator[Stage]:
+        """Without a graph."""
+        lengths, stream = self.lengths(images), self.stream
+        yield one(*self.entering(images))
+        for layer, spec in dict(zip(self.layers, self.specs, strict=True)).items():
+            found = profile_evaluation(
+                spec,
+                stream=stream,
+                compute=self.run.itemsize,
+                positions=self.run.itemsize,
+                autocast=self.run.autocast,
+            )
+            yield at(found, lengths)
+            stream = layer.output
+        t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
+        given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
+        out = self.run_end(t, given.pop())
+        yield at(Stage(moments=t.moments()), self.end_lengths(images))
+        del out
+        yield one(self.features(images) + self.scattered)
+
+
+def one(*sizes: int) -> Stage:
+    """Moments of one tensor each."""
+    made = []
+    for size in sizes:
+        slots = [0] * SLOTS
+        slots[TEMPORARIES] = size
+        made.append(Moment(total=size, slots=tuple(slots)))
+    return Stage(moments=tuple(made))
+
+
+def at(stage: Stage, lengths: Lengths) -> Stage:
+    """A stage's moments at these lengths."""
+    return Stage(
+        moments=tuple(
+            Moment(total=settled(moment.total, lengths), slots=tuple([settled(size, lengths) for size in moment.slots]))
+            for moment in stage.moments
+        )
+    )
+
+
+def settled(size: int, lengths: Lengths) -> int:
+    """A polynomial at these lengths, of which the adapter's rank alone is left."""
+    c, t, s, u, w, _, r, q, _, b = fields(size)
+    tokens, row = lengths.tokens, lengths.row
+    number = c + (t + s * row) * tokens + (u + w * row) * row + b * lengths.blocked
+    return number + (r + q * tokens) * RANK
+
+
+__all__ = ["ACTIVATIONS", "EXTRA", "Seeing", "sees", "settled"]

@@ -1,0 +1,103 @@
+"""Batches that hold images: Gemma 3's tower frozen, reached by LoRA and trained, with and without checkpoints, in evaluation.
+
+``python -m tests.reference.memory.record --cases images`` records them to ``tests/data/memory/images.jsonl``. ``images`` are those of a row, whose
+tokens are among the row's. Names that begin with ``held-`` were left alone until the formulas stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .cases import CCE, GC, GC_NON_REENTRANT, LIGER, OFF, SEVEN, _model
+from .catalogue import shrunk
+from .towers import ALL, ATTENTION
+
+SEES = {"processor_type": "AutoProcessor", "skip_prepare_dataset": True, "remove_unused_columns": False}
+ONE = SEES | {"images": 1}
+TWO = SEES | {"images": 2}
+SDPA = {"attn_implementation": "sdpa"}
+FLASH = {"attn_implementation": "flash_attention_2"}
+EAGER = {"attn_implementation": "eager"}
+TUNED = {"adapter": "lora", "lora_r": 16, "lora_alpha": 32} | OFF
+TEXT = TUNED | {"lora_target_modules": ALL}
+LINEAR = TUNED | {"lora_target_linear": True}
+NAMED = TUNED | {"lora_target_modules": SEVEN}
+PACKED = {"adapter": "qlora", "load_in_4bit": True}
+EIGHT = {"load_in_8bit": True}
+EVALUATED = {"val_set_size": 0.1}
+
+
+def _siglip(**facts: Any) -> dict[str, Any]:
+    return {"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
+            "num_attention_heads": 16, "image_size": 896, "patch_size": 14, "vision_use_head": False} | facts  # fmt: skip
+
+
+def _gemma(hidden: int, inter: int, layers: int, heads: int, kv: int, dim: int = 256, **sight: Any) -> dict[str, Any]:
+    text = _model("gemma3_text", hidden, inter, layers, heads, kv, 262208, head_dim=dim, sliding_window=1024,
+                  query_pre_attn_scalar=256)  # fmt: skip
+    text.pop("tie_word_embeddings")
+    return {"model_type": "gemma3", "text_config": text, "vision_config": _siglip(**sight), "mm_tokens_per_image": 256,
+            "image_token_index": 262144}  # fmt: skip
+
+
+FOUR = _gemma(2560, 10240, 34, 8, 4)
+TWELVE = _gemma(3840, 15360, 48, 16, 8)
+LARGE = _gemma(5376, 21504, 62, 32, 16, 128)
+SMALL_IMAGE = _gemma(2560, 10240, 34, 8, 4, image_size=448)
+HEADED = _gemma(2560, 10240, 34, 8, 4, vision_use_head=True)
+
+
+def _cut(model: dict[str, Any], text: int, sight: int) -> dict[str, Any]:
+    """The model with so many layers of each kind."""
+    return shrunk(model, text) | {"vision_config": shrunk(model["vision_config"], sight)}
+
+
+def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """All cases of this module."""
+    few = _cut(FOUR, 6, 4)
+    sighted = _cut(FOUR, 2, 12)
+    # a tower that is frozen
+    yield "images-text-lora-sdpa", few, ONE | SDPA | TEXT, (1, 1024)
+    yield "images-text-lora-flash-cce", few, ONE | FLASH | TEXT | CCE, (1, 1024)
+    yield "images-text-lora-flash-cce-gc", few, TWO | FLASH | TEXT | CCE | GC, (1, 1024)
+    yield "images-text-lora-sdpa-cce-gc-rows", few, ONE | SDPA | TEXT | CCE | GC, (2, 768)
+    yield "images-text-lora-eager-cce", few, ONE | EAGER | TEXT | CCE, (1, 640)
+    yield "images-text-lora-eager-gc", few, ONE | EAGER | TEXT | GC, (1, 640)
+    yield "images-text-lora-gcnr", few, ONE | FLASH | TEXT | CCE | GC_NON_REENTRANT, (1, 1024)
+    yield "images-text-lora-sighted-cce", sighted, TWO | FLASH | TEXT | CCE, (1, 768)
+    yield "images-text-lora-sighted-gc", sighted, TWO | SDPA | TEXT | CCE | GC, (2, 768)
+    yield "images-text-qlora-gc", few, ONE | FLASH | TEXT | PACKED | GC, (1, 2048)
+    yield "images-text-qlora-cce", few, ONE | SDPA | TEXT | PACKED | CCE, (1, 1024)
+    yield "images-text-8bit-cce-gc", few, ONE | FLASH | TEXT | EIGHT | CCE | GC, (1, 1024)
+    yield "images-text-lora-accumulated", few, ONE | FLASH | TEXT | CCE | GC | {"gradient_accumulation_steps": 2}, (1, 1024)
+    yield "images-text-lora-evaluated", few, TWO | FLASH | TEXT | CCE | GC | EVALUATED | {"eval_batch_size": 4}, (1, 1024)
+    yield "images-text-lora-evaluated-plain", few, ONE | SDPA | TEXT | GC | EVALUATED | {"eval_batch_size": 2}, (1, 768)
+    yield "images-text-lora-real-4b", FOUR, ONE | SDPA | TEXT | GC, (1, 2048)
+    yield "images-text-qlora-real-12b", TWELVE, TWO | FLASH | TEXT | PACKED | CCE | GC, (1, 2048)
+    # a tower that LoRA reaches
+    yield "images-linear-lora-cce", few, ONE | FLASH | LINEAR | CCE, (1, 1024)
+    yield "images-linear-lora-cce-gc", sighted, ONE | SDPA | LINEAR | CCE | GC, (1, 1024)
+    yield "images-named-lora-cce", sighted, ONE | FLASH | NAMED | CCE, (1, 1024)
+    yield "images-linear-qlora-cce-gc", few, TWO | FLASH | LINEAR | PACKED | CCE | GC, (2, 768)
+    yield "images-linear-dora-cce", few, ONE | FLASH | LINEAR | CCE | {"peft_use_dora": True}, (1, 1024)
+    yield "images-linear-dropout-cce", few, ONE | FLASH | LINEAR | CCE | {"lora_dropout": 0.1}, (1, 1024)
+    # everything trains, or all but the tower
+    yield "images-full-sdpa-gc", few, ONE | SDPA | GC, (1, 1024)
+    yield "images-full-flash-cce-gc", sighted, TWO | FLASH | CCE | GC, (1, 1024)
+    yield "images-full-flash-cce", sighted, ONE | FLASH | CCE, (1, 1024)
+    yield "images-full-8bit-states", sighted, ONE | FLASH | CCE | GC | {"optimizer": "adamw_8bit"}, (2, 512)
+    yield "images-full-frozen-tower-gc", few, TWO | FLASH | CCE | GC | {"freeze_mm_modules": True}, (2, 768)
+    yield "images-full-frozen-tower", sighted, ONE | FLASH | CCE | {"freeze_mm_modules": True}, (1, 1024)
+    # other sizes
+    yield "images-small-lora-cce", _cut(SMALL_IMAGE, 6, 6), TWO | FLASH | TEXT | CCE, (2, 1024)
+    yield "images-many-lora-gc", few, SEES | {"images": 6} | FLASH | TEXT | CCE | GC, (1, 2048)
+    yield "images-headed-lora-cce", _cut(HEADED, 2, 6), ONE | FLASH | TEXT | CCE, (1, 1024)
+    # left alone until the formulas stood
+    attention = TUNED | {"lora_target_modules": ATTENTION, "lora_r": 48, "lora_alpha": 48}
+    yield "held-images-text-lora-12b", _cut(TWELVE, 12, 9), SEES | {"images": 3} | SDPA | attention | CCE | GC, (1, 1500)
+    yield "held-images-linear-lora-27b", _cut(LARGE, 6, 5), TWO | FLASH | LINEAR | CCE, (1, 800)
+    yield "held-images-full-rows", _cut(FOUR, 6, 9), ONE | FLASH | GC, (3, 600)
+    yield "held-images-text-liger", few, ONE | FLASH | TEXT | LIGER | GC, (1, 1000)
+    yield "held-images-qlora-evaluated", sighted, TWO | SDPA | TEXT | PACKED | CCE | GC | EVALUATED | {"eval_batch_size": 3}, (1, 900)
+    yield "held-images-text-lora-real-4b", FOUR, TWO | FLASH | TEXT | CCE, (1, 1100)
