@@ -357,6 +357,7 @@ def _dataset(asked: DatasetRequest) -> Dataset:
         rows=asked.rows,
         mean_tokens=asked.mean_tokens,
         max_tokens=asked.max_tokens,
+        images_per_row=asked.images_per_row,
     )
 
 

@@ -6,7 +6,7 @@ reads these rows and nothing else, so adding an architecture is adding one descr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import count
@@ -230,6 +230,8 @@ class Sight:
     tokens: int
     width: int
     heads: int
+    per_row: int = 1
+    """Images of a row: no fact of the model, but of the data."""
 
 
 _SERIALS = count()
@@ -269,6 +271,12 @@ class Architecture:
     """Whether scores are scaled by another number than one over the root of a head's width."""
     sight: Sight | None = None
     """How images are read, where that is described."""
+
+    def reading(self, images: int | None) -> "Architecture":
+        """The same with so many images in a row, where they are described; None leaves it."""
+        if self.sight is None or images is None or images == self.sight.per_row:
+            return self
+        return replace(self, sight=replace(self.sight, per_row=images))
 
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""

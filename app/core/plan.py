@@ -63,6 +63,8 @@ class Dataset:
     rows: int | None = None
     mean_tokens: int | None = None
     max_tokens: int | None = None
+    images_per_row: int | None = None
+    """Images of a sample, where ``processor_type`` reads them; 1 where it is not said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,8 +254,8 @@ class Run:
     likelihood: bool = False
     """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
 
-    images_per_row: int = 0
-    """How many images a row holds; 0 is text."""
+    sees: bool = False
+    """Whether a processor lays the rows out, which reads images (``processor_type``)."""
     context: Context = UNKNOWN
     """What the process holds on the card beside its tensors."""
 

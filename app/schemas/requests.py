@@ -68,6 +68,12 @@ class Dataset(_Request):
     rows: int | None = Field(default=None, ge=1, le=10**12, description="Samples.")
     mean_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of an average sample.")
     max_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of the longest sample.")
+    images_per_row: int | None = Field(
+        default=None,
+        ge=0,
+        le=1024,
+        description="Images of a sample, read under `processor_type`: 1 where left out, 0 for text alone.",
+    )
 
 
 class EstimateRequest(_Request):

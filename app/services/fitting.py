@@ -136,7 +136,8 @@ def fit(
         InvalidInput: the configuration holds values that cannot be, or the objective asks for what there is not.
         UnknownName: the catalogue does not hold ``base_model``.
     """
-    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
+    images = dataset.images_per_row if dataset else None
+    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model, images_per_row=images)
     search = _Fitting(catalog, resolved, config, hardware, install, dataset)
     found = search.search(vary, objective)
     estimate = search.estimate(found.config)

@@ -1,7 +1,7 @@
 """Who and what a request is about: the model and the hardware it names, looked up and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.gpus import parse_capability
@@ -41,14 +41,23 @@ class ResolvedModel:
     pasted: bool = False
 
 
-def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
+def resolve_model(
+    *, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None, images_per_row: int | None = None
+) -> ResolvedModel:
     """The model that ``base_model`` names, or the one that the config.json ``model`` describes.
+
+    ``images_per_row`` is how many images a row of the data holds, where that is known.
 
     Raises:
         InvalidInput: neither is given, or one of them holds values that cannot be.
         UnknownName: the catalogue holds neither ``base_model`` nor one that it can be a copy of, and no config.json is
             given.
     """
+    found = _resolve(catalog, base_model, model)
+    return replace(found, architecture=found.architecture.reading(images_per_row))
+
+
+def _resolve(catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
     if base_model is not None and not isinstance(base_model, str):
         raise _fault("/base_model", "error.base_model.text", given=shown(base_model))
     name = (base_model or "").strip()

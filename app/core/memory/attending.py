@@ -10,6 +10,7 @@ from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.rows import LayerRows
+from app.core.memory.sighted import sees
 from app.core.memory.traits import (
     ALWAYS_MASKED,
     ATTENTION_HOLDERS,
@@ -61,17 +62,12 @@ def _keeps_mask(architecture: Architecture, run: Run) -> bool:
 
     Source: Axolotl 0.19.0, ``utils/trainer.py`` (``process_datasets_for_packing``), which preferences do not take.
     """
-    return run.preference is not None or architecture.model_type != "gemma3" or reads_images(architecture, run)
+    return run.preference is not None or architecture.model_type != "gemma3" or sees(architecture, run)
 
 
 def overlaid(architecture: Architecture, run: Run) -> bool:
     """Whether SDPA gets a mask whatever the rows: tokens of one image see each other (Gemma 3)."""
-    return run.attention is Attention.SDPA and reads_images(architecture, run)
-
-
-def reads_images(architecture: Architecture, run: Run) -> bool:
-    """Whether a batch comes from a processor whose images are described."""
-    return architecture.sight is not None and run.images_per_row > 0 and not run.sample_packing
+    return run.attention is Attention.SDPA and sees(architecture, run)
 
 
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:

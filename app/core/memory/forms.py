@@ -24,8 +24,8 @@ from app.core.memory.layers import LayerSpec, Residual, SmallInput
 from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.loss import HeadSpec
 from app.core.memory.norms import NormSpec
-from app.core.memory.seeing import sees
 from app.core.memory.rows import LayerRows, linear_spec, norm_form
+from app.core.memory.sighted import sees
 from app.core.memory.tiles import tiles_of
 from app.core.memory.traits import (
     EXPERT_NORMS,

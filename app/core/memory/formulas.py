@@ -15,7 +15,7 @@ from app.core.memory.optimizers import state_pieces, step_pieces
 from app.core.memory.outline import Outline, Peak
 from app.core.memory.pieces import Piece
 from app.core.memory.preference import reference_bytes
-from app.core.memory.seeing import sees
+from app.core.memory.sighted import sees
 from app.core.memory.stepping import Stepping
 from app.core.memory.taking_turns import resting
 from app.core.memory.tape import ACTIVATIONS, FULL, GRADIENTS, LOGITS, LOSS, TEMPORARIES, WEIGHTS, fields

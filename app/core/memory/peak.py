@@ -20,7 +20,7 @@ from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import Process
-from app.core.memory.seeing import sees
+from app.core.memory.sighted import lengthened, sees, unpriced_percent
 from app.core.memory.step import Step
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
@@ -43,7 +43,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
         run.micro_batch_size if run.counts_rows else run.micro_batch_size > 1,
         run.evaluates and run.padded_evaluation,
         run.evaluates and (run.eval_batch_size if run.counts_rows else run.eval_batch_size > 1),
-        run.images_per_row and (run.micro_batch_size, run.evaluates and run.eval_batch_size),
+        sees(architecture, run) and (run.micro_batch_size, run.evaluates and run.eval_batch_size),
         run.gradient_accumulation_steps > 1,
         run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, row),
@@ -91,6 +91,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
+    run = lengthened(architecture, run)
     rank = variable_rank(run)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, awake(architecture, run, adapter), lengths, fused_lora=fused_lora)
@@ -140,4 +141,4 @@ def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
     """Per cent below and above: keys that are not priced, and an architecture that no case confirms."""
     less, more = run.room_percent
     doubt = doubt_percent(architecture)
-    return max(less, doubt), more + doubt
+    return max(less, doubt), more + doubt - unpriced_percent(architecture, run)

@@ -1,9 +1,9 @@
 """What a batch's images add to a step: the tower, the projector, and what puts their result among the tokens.
 
-The tower runs before the language model and goes back after it. Its layers are the tape's own (``layers``), recorded in
-patches; images have one size, so that all of it is numbers by then, but for the adapter's rank. A frozen tower saves
-nothing only where nothing makes its first output ask for a gradient: Transformers' ``enable_input_require_grads``, which
-an adapter and checkpoints call, does so for every model within the model.
+The tower runs before the language model and goes back after it. Its layers are the tape's own (``layers``), recorded
+in patches; images have one size, so that all of it is numbers by then, but for the adapter's rank. A frozen tower saves
+nothing only where nothing makes its first output ask for a gradient: Transformers' ``enable_input_require_grads``,
+which an adapter and checkpoints call, does so for every model within the model.
 
 Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemma3/modeling_gemma3.py``,
 ``modeling_utils.py``; ATen ``cuda/IndexKernel.cu`` (``launch_masked_scatter_kernel``), ``cuda/Nonzero.cu``,
@@ -22,12 +22,10 @@ from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, NormSpec, normalise
 from app.core.memory.operations import cast, copy, custom
-from app.core.memory.optimizer_forms import form_of
 from app.core.memory.products import product
 from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
 from app.core.memory.rows import linear_spec
 from app.core.memory.tape import (
-    ACTIVATIONS,
     FULL,
     GRADIENTS,
     RANK,
@@ -42,7 +40,7 @@ from app.core.memory.tape import (
     fields,
 )
 from app.core.memory.weights import Storing, stored
-from app.core.run import Checkpointing, KeptAttention, Run
+from app.core.run import Checkpointing, Run
 from app.core.units import round_up
 
 PLACE = 8
@@ -53,30 +51,6 @@ BLOCK = 128
 EXTRA = 2 * PLACE
 """Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
 LINEARS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-
-
-def sees(architecture: Architecture, run: Run) -> bool:
-    """Whether what images take is described for this run; else it is priced as of text.
-
-    Not described: preferences, methods beside LoRA, optimizers that step within the backward, and checkpoints and
-    layers that move or keep what others do not.
-    """
-    return (
-        architecture.sight is not None
-        and run.images_per_row > 0
-        and not run.sample_packing
-        and run.preference is None
-        and run.peft is None
-        and run.autocast
-        and run.half
-        and run.checkpointing is not Checkpointing.OFFLOAD
-        and run.checkpoint_every == 1
-        and run.kept_attention is KeptAttention.NONE
-        and not run.layer_offloading
-        and not run.lisa_layers
-        and not run.tiled
-        and not form_of(run.optimizer).immediate
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +83,7 @@ class Seeing:
         self.itemsize, self.gradients_present = itemsize, gradients_present
         self.adapted = {row.module.path: row for row in adapter.modules}
         self.rows = {row.path: row for row in architecture.modules if row.part in (Part.VISION, Part.PROJECTOR)}
-        self.images = run.micro_batch_size * run.images_per_row
+        self.images = run.micro_batch_size * sight.per_row
         self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
         self.convolution = next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
         self.positions = next(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
@@ -130,7 +104,8 @@ class Seeing:
     @cached_property
     def specs(self) -> tuple[LayerSpec, ...]:
         """One a layer; equal ones are the same object."""
-        layered = [row for row in self.rows.values() if row.layers is not None and row.path.startswith(self.sight.tower)]
+        tower = self.sight.tower
+        layered = [row for row in self.rows.values() if row.layers is not None and row.path.startswith(tower)]
         count = max((row.layers[-1] + 1 for row in layered if row.layers), default=0)
         found: dict[tuple[int, ...], LayerSpec] = {}
         specs = []
@@ -358,6 +333,11 @@ class Seeing:
             return self.pixels(self.images) // FULL * self.run.itemsize
         return self.patched(self.images) if self.hooked else 0
 
+    @property
+    def left(self) -> int:
+        """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
+        return 2 * self.first if self.recorded and self.hooked and not self.trained(self.convolution) else 0
+
     def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
         """What a layer keeps until its backward."""
         if self.again:
@@ -444,10 +424,11 @@ class Seeing:
                 yield layer.backward, below, above
             above += layer.gradients
 
-    def evaluation(self, images: int) -> Iterator[Stage]:
-        """Without a graph."""
+    def evaluation(self, images: int) -> Iterator[tuple[Stage, int]]:
+        """Moments without a graph, and what they stand on."""
         lengths, stream = self.lengths(images), self.stream
-        yield one(*self.entering(images))
+        yield one(*self.entering(images)), 0
+        entered = self.patched(images) // self.run.itemsize * self.stream if len(self.layers) > 1 else 0
         for layer, spec in dict(zip(self.layers, self.specs, strict=True)).items():
             found = profile_evaluation(
                 spec,
@@ -456,14 +437,14 @@ class Seeing:
                 positions=self.run.itemsize,
                 autocast=self.run.autocast,
             )
-            yield at(found, lengths)
+            yield at(found, lengths), entered
             stream = layer.output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
         given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
         out = self.run_end(t, given.pop())
-        yield at(Stage(moments=t.moments()), self.end_lengths(images))
+        yield at(Stage(moments=t.moments()), self.end_lengths(images)), 0
         del out
-        yield one(self.features(images) + self.scattered)
+        yield one(self.scattered), self.features(images)
 
 
 def one(*sizes: int) -> Stage:
@@ -492,6 +473,3 @@ def settled(size: int, lengths: Lengths) -> int:
     tokens, row = lengths.tokens, lengths.row
     number = c + (t + s * row) * tokens + (u + w * row) * row + b * lengths.blocked
     return number + (r + q * tokens) * RANK
-
-
-__all__ = ["ACTIVATIONS", "EXTRA", "Seeing", "sees", "settled"]

@@ -49,7 +49,8 @@ from app.core.memory.profile import (
     profile_head,
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
-from app.core.memory.seeing import EXTRA, Seeing, one, sees
+from app.core.memory.seeing import EXTRA, Seeing, one
+from app.core.memory.sighted import sees
 from app.core.memory.small_inputs import small_inputs
 from app.core.memory.stack import Stack
 from app.core.memory.tape import ROW, SLOTS, TEMPORARIES, TOKEN, Moment, fields
@@ -435,7 +436,7 @@ class Step:
             copies = 2 if fused or (self.run.half and fp32_residual(self.run)) else 3
         others = 0 if self.immediate else before or self.gradients - self.embedding
         small = self.small.held if self.small is not None else 0
-        left = self.batch - small + self.stack.lingering
+        left = self.batch - small + self.stack.lingering + (self.seeing.left if self.seeing is not None else 0)
         base = Base(gradients=others, activations=left + self.embedded)
         moment = _temporary(self.embedding * min(copies, 2))
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
@@ -457,12 +458,12 @@ class Step:
         held += 0 if self.alone else self.embedded
         returned = 0
         if self.seeing is not None:
-            images = run.micro_batch_size * run.images_per_row
+            images = run.micro_batch_size * self.seeing.sight.per_row
             returned = self.seeing.features(images) + self.seeing.pixels(images) + EXTRA * TOKEN
             held += returned
-            for stage in self.seeing.evaluation(images):
-                below = BATCH + returned - self.seeing.features(images) + self.embedded
-                yield self.at(Phase.EVALUATION, stage, gradients=0, activations=below)
+            entering = BATCH + returned - self.seeing.features(images) + self.embedded
+            for stage, below in self.seeing.evaluation(images):
+                yield self.at(Phase.EVALUATION, stage, gradients=0, activations=entering + below)
         there = self.moving.most if self.moving else 0
         handed = self.stack.handed_on()
         rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, handed, strict=False)}
