@@ -58,8 +58,9 @@ def estimate(
         InvalidInput: the configuration or the config.json holds values that cannot be.
         UnknownName: the catalogue does not hold ``base_model``.
     """
-    images = dataset.images_per_row if dataset else None
-    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model, images_per_row=images)
+    resolved = resolve_model(
+        catalog=catalog, base_model=config.get("base_model"), model=model, dataset=dataset, config=config
+    )
     return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware, dataset=dataset)
 
 
@@ -214,7 +215,7 @@ def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
     sight = architecture.sight
     if sight is not None and sees(architecture, run):
         sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.tokens}
-        said = message("finding.images_counted", **sizes)
+        said = message("finding.images_counted_as_large" if sight.most_side else "finding.images_counted", **sizes)
         yield Finding(severity=Severity.INFO, key="processor_type", message=said)
         together = sight.per_row * sight.tokens
         if together > run.sequence_len_tokens:

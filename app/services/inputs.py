@@ -13,6 +13,7 @@ from app.core.config_json import SIZE_NAMES, unstated_sizes
 from app.core.errors import FieldError, InvalidInput
 from app.core.hardware import Hardware, Vendor
 from app.core.messages import Param, message
+from app.core.plan import Dataset
 from app.core.shown import shown
 from app.core.units import gib_to_bytes
 
@@ -20,6 +21,8 @@ ASSUMED_CAPABILITY = (8, 0)
 """What bare ``vram_gib`` is taken to be: Ampere, the oldest generation with bf16."""
 MISSING = "error.config_json.missing"
 MOST_VRAM_GIB = 1024
+MOST_SIDE = 1 << 16
+"""Pixels."""
 MOST_GPUS = 1024
 BF16_CAPABILITY = (8, 0)
 
@@ -42,11 +45,16 @@ class ResolvedModel:
 
 
 def resolve_model(
-    *, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None, images_per_row: int | None = None
+    *,
+    catalog: Catalog,
+    base_model: object,
+    model: Mapping[str, Any] | None,
+    dataset: Dataset | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> ResolvedModel:
     """The model that ``base_model`` names, or the one that the config.json ``model`` describes.
 
-    ``images_per_row`` is how many images a row of the data holds, where that is known.
+    ``dataset`` says how many images a row holds and how large they are; ``config`` may bring them to a size.
 
     Raises:
         InvalidInput: neither is given, or one of them holds values that cannot be.
@@ -54,7 +62,19 @@ def resolve_model(
             given.
     """
     found = _resolve(catalog, base_model, model)
-    return replace(found, architecture=found.architecture.reading(images_per_row))
+    images = dataset.images_per_row if dataset else None
+    sizes = (image_side((config or {}).get("image_size")), dataset.image_side if dataset else None)
+    side = next((size for size in sizes if size is not None), None)
+    return replace(found, architecture=found.architecture.reading(images, side))
+
+
+def image_side(given: object) -> int | None:
+    """Pixels a side of ``image_size``, one number or two, of which as many patches are made as of their square."""
+    sides = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
+    if not all(type(side) is int and 0 < side <= MOST_SIDE for side in sides):
+        return None
+    first, second = sides
+    return round((first * second) ** 0.5)
 
 
 def _resolve(catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:

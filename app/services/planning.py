@@ -60,7 +60,7 @@ def plan(
         UnknownName: the catalogue does not hold ``base_model``.
     """
     resolved = resolve_model(
-        catalog=catalog, base_model=base_model, model=model, images_per_row=wish.dataset.images_per_row
+        catalog=catalog, base_model=base_model, model=model, dataset=wish.dataset, config=wish.overrides
     )
     other = wish.overrides.get("base_model")
     named = catalog.models.find(other) if isinstance(other, str) else None

@@ -124,9 +124,10 @@ def _siglip_sight(config: ConfigReader, sight: ConfigReader, width: int) -> Sigh
         tower=towers.TOWER,
         projector="model.multi_modal_projector.",
         side=side,
+        patch=patch,
+        square=kernel,
+        mutual=True,
         channels=sight.size("num_channels", default=3),
-        patches=across**2,
-        tokens=given,
         width=width,
         heads=towers.heads_of(sight, "num_attention_heads", width, 12),
     )

@@ -67,7 +67,8 @@ def _keeps_mask(architecture: Architecture, run: Run) -> bool:
 
 def overlaid(architecture: Architecture, run: Run) -> bool:
     """Whether SDPA gets a mask whatever the rows: tokens of one image see each other (Gemma 3)."""
-    return run.attention is Attention.SDPA and sees(architecture, run)
+    sight = architecture.sight
+    return sight is not None and sight.mutual and run.attention is Attention.SDPA and sees(architecture, run)
 
 
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:

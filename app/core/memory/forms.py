@@ -300,7 +300,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         rows=run.micro_batch_size > 1 and not run.one_row,
         spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
-        picked=sees(architecture, run),
+        picked=architecture.model_type in OWN_LOSS and sees(architecture, run),
         shifts=run.loss is Loss.LIGER_FUSED_LINEAR and architecture.model_type in OWN_LIGER_FORWARD,
         penalties=penalties(run, adapter),
     )

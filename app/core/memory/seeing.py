@@ -3,26 +3,26 @@
 The tower runs before the language model and goes back after it. Its layers are the tape's own (``layers``), recorded
 in patches; images have one size, so that all of it is numbers by then, but for the adapter's rank. A frozen tower saves
 nothing only where nothing makes its first output ask for a gradient: Transformers' ``enable_input_require_grads``,
-which an adapter and checkpoints call, does so for every model within the model.
+which an adapter and checkpoints call, does so for every model within the model. What a family's tower is made of stands
+in ``eyes``.
 
-Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemma3/modeling_gemma3.py``,
-``modeling_utils.py``; ATen ``cuda/IndexKernel.cu`` (``launch_masked_scatter_kernel``), ``cuda/Nonzero.cu``,
-``FunctionsManual.cpp`` (``masked_scatter_backward``).
+Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; ATen ``cuda/IndexKernel.cu``
+(``launch_masked_scatter_kernel``), ``cuda/Nonzero.cu``, ``FunctionsManual.cpp`` (``masked_scatter_backward``).
 """
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
 from app.core.memory.attending import kernel_of
-from app.core.memory.attention import Heads
-from app.core.memory.layers import FeedForward, LayerSpec, Residual
-from app.core.memory.middle import Middle
-from app.core.memory.norms import Norm, NormSpec, normalise
-from app.core.memory.operations import cast, copy, custom
-from app.core.memory.products import product
+from app.core.memory.attention import Heads, Kernel
+from app.core.memory.layers import LayerSpec
+from app.core.memory.lengths import BLOCK
+from app.core.memory.linears import LinearSpec
+from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
 from app.core.memory.rows import linear_spec
 from app.core.memory.tape import (
@@ -40,17 +40,15 @@ from app.core.memory.tape import (
     fields,
 )
 from app.core.memory.weights import Storing, stored
-from app.core.run import Checkpointing, Run
+from app.core.run import Attention, Checkpointing, Run
 from app.core.units import round_up
 
 PLACE = 8
 """Bytes of a number in int64."""
 DIMENSIONS = 3
 """Of what the images' features are put into: rows, tokens, width."""
-BLOCK = 128
 EXTRA = 2 * PLACE
 """Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
-LINEARS = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +63,18 @@ class End:
     backward: Stage
 
 
-class Seeing:
-    """A step's images: ``training`` and ``evaluation`` of them, each a number of images."""
+class Seeing(ABC):
+    """A step's images, as one family of towers reads them."""
+
+    returns = False
+    """Whether the model returns the features, which then live until the loss does."""
+    positions_per_token = 0
+    """Tables of positions of the language model for each token, where there is not one for all rows."""
 
     def __init__(
         self,
-        architecture: Architecture,
         sight: Sight,
+        architecture: Architecture,
         run: Run,
         adapter: Adapter,
         *,
@@ -86,13 +89,12 @@ class Seeing:
         self.images = run.micro_batch_size * sight.per_row
         self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
         self.convolution = next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
-        self.positions = next(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
-        self.stream = max(run.itemsize, self.stored[self.positions.path])
+        self.tables = tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
+        self.stream = max(run.itemsize, *(self.stored[row.path] for row in self.tables), 0)
         self.hooked = hooked
-        trains = [self.trained(self.convolution), self.trained(self.positions)]
-        self.needs = hooked or any(trains)
-        self.layers = self.profiles()
+        self.needs = hooked or any(self.trained(row) for row in (self.convolution, *self.tables))
         self.again = run.checkpointing is not Checkpointing.OFF
+        self.layers = self.profiles()
         self.end = self.end_of(self.layers[-1].output if self.layers else self.stream)
 
     def trained(self, row: Module) -> bool:
@@ -107,7 +109,8 @@ class Seeing:
         tower = self.sight.tower
         layered = [row for row in self.rows.values() if row.layers is not None and row.path.startswith(tower)]
         count = max((row.layers[-1] + 1 for row in layered if row.layers), default=0)
-        found: dict[tuple[int, ...], LayerSpec] = {}
+        found: dict[tuple[bool, tuple[int, ...]], LayerSpec] = {}
+        named = {row.name: row for row in layered}
         specs = []
         for layer in range(count):
             own = {
@@ -115,78 +118,70 @@ class Seeing:
                 for row in layered
                 if row.path in self.adapted and layer in self.adapted[row.path].layers
             }
-            key = tuple(map(id, own.values()))
+            whole = self.whole(layer)
+            key = whole, tuple(map(id, own.values()))
             if key not in found:
-                found[key] = self.spec(layered, own)
+                found[key] = self.spec(named, own, whole=whole)
             specs.append(found[key])
         return tuple(specs)
 
-    def spec(self, layered: list[Module], own: dict[str, AdaptedModule]) -> LayerSpec:
-        """SigLIP's layer."""
-        sight, named = self.sight, {row.name: row for row in layered}
-        linears = {
-            name: linear_spec(self.architecture, self.run, named[name], own.get(named[name].path)) for name in LINEARS
-        }
+    def whole(self, layer: int) -> bool:
+        """Whether a layer sees all of an image."""
+        return not self.sight.window or layer in self.sight.whole_layers
 
-        def norm(name: str) -> NormSpec:
-            row = named[name]
-            adapted = own.get(row.path)
-            return NormSpec(
-                form=Norm.LAYER,
-                width=sight.width,
-                itemsize=self.stored[row.path],
-                trained=adapted is not None and bool(adapted.own_parameters),
-                bias=True,
-            )
+    @abstractmethod
+    def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
+        """A layer of these rows by name, of which some are adapted; ``whole`` where it sees all of an image."""
 
-        width = sight.width // sight.heads
-        heads = Heads(
-            heads=sight.heads,
-            key_value_heads=sight.heads,
+    def linear(self, row: Module, own: Mapping[str, AdaptedModule]) -> LinearSpec:
+        """A linear of the tower or the projector."""
+        return linear_spec(self.architecture, self.run, row, own.get(row.path))
+
+    def layer_norm(self, row: Module, own: Mapping[str, AdaptedModule], form: Norm) -> NormSpec:
+        """A norm of a layer."""
+        adapted = own.get(row.path)
+        return NormSpec(
+            form=form,
+            width=self.sight.width,
+            itemsize=self.stored[row.path],
+            trained=adapted is not None and bool(adapted.own_parameters),
+            bias=bool(row.bias_parameters),
+        )
+
+    def heads(self, *, rotary: bool, chunked: bool = False) -> Heads:
+        """Of every layer: each patch sees all others of its image, or of its window."""
+        width = self.sight.width // self.sight.heads
+        return Heads(
+            heads=self.sight.heads,
+            key_value_heads=self.sight.heads,
             head_dim=width,
             value_dim=width,
-            rotary_dim=0,
-            rotary_full=False,
+            rotary_dim=width if rotary else 0,
+            rotary_full=rotary,
             softcap=False,
             sinks=0,
             biased=False,
+            chunked=chunked,
             unmasked=True,
             fp16=self.run.half and not self.run.bf16,
             returned=False,
         )
-        return LayerSpec(
-            hidden=sight.width,
-            residual=Residual.PRE,
-            input_norm=norm("layer_norm1"),
-            attention_norm=None,
-            feed_norm=norm("layer_norm2"),
-            output_norm=None,
-            heads=heads,
-            kernel=kernel_of(
-                self.run, row_tokens=sight.patches, window=None, apart=False, by_lengths=False, padded=False
-            ),
-            projections=tuple(linears[name] for name in LINEARS[:3]),
-            out=linears["out_proj"],
-            feed_forward=FeedForward(
-                linears=(linears["fc1"], linears["fc2"]),
-                middle=Middle.SAVES_INPUT,
-                gated=False,
-                together=False,
-                fused=False,
-                scaled=False,
-            ),
-            holds=False,
-            multipliers=False,
+
+    @property
+    def kernel(self) -> Kernel:
+        """Without a mask."""
+        return kernel_of(
+            self.run, row_tokens=self.sight.patches, window=None, apart=False, by_lengths=False, padded=False
         )
 
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One a layer, in numbers."""
-        stream, needs = self.stream, self.needs
-        again = self.run.checkpointing is not Checkpointing.OFF
+        stream, needs, again = self.stream, self.needs, self.again
         found: list[LayerProfile] = []
-        held: dict[tuple[int, int, bool], LayerProfile] = {}
-        for spec in self.specs:
-            key = id(spec), stream, needs
+        held: dict[tuple[int, int, bool, bool], LayerProfile] = {}
+        for place, spec in enumerate(self.specs):
+            whole = self.whole(place)
+            key = id(spec), stream, needs, whole
             if key not in held:
                 made = profile_layer(
                     spec,
@@ -200,50 +195,28 @@ class Seeing:
                     positions=self.run.itemsize,
                     autocast=self.run.autocast,
                 )
-                held[key] = self.in_numbers(made)
+                held[key] = in_numbers(made, self.lengths(self.images, whole=whole))
             found.append(held[key])
             stream, needs = found[-1].output, found[-1].differentiable
         return tuple(found)
 
-    def in_numbers(self, layer: LayerProfile) -> LayerProfile:
-        """Its sizes at the batch's images."""
-        lengths = self.lengths(self.images)
-        return replace(
-            layer,
-            kept=settled(layer.kept, lengths),
-            copies=settled(layer.copies, lengths),
-            gradients=settled(layer.gradients, lengths),
-            stuck=settled(layer.stuck, lengths),
-            quiet=at(layer.quiet, lengths),
-            forward=at(layer.forward, lengths),
-            backward=at(layer.backward, lengths),
-        )
-
-    def lengths(self, images: int) -> Lengths:
-        """Of a tower's layer."""
-        patches = self.sight.patches
-        return Lengths(tokens=images * patches, row=patches, blocked=images * round_up(patches, BLOCK))
+    def lengths(self, images: int, *, whole: bool) -> Lengths:
+        """Of a tower's layer: FlashAttention takes all windows as one and lays a block between them."""
+        sight = self.sight
+        patches, tokens = sight.patches, images * sight.patches
+        row = patches if whole else min(patches, (sight.window * sight.square) ** 2)
+        if not sight.window:
+            blocked = images * round_up(patches, BLOCK)
+        elif self.run.attention is Attention.FLASH:
+            blocked = tokens + images * (1 if whole else sight.windows) * BLOCK
+        else:
+            blocked = round_up(row, BLOCK)
+        return Lengths(tokens=tokens, row=row, blocked=blocked)
 
     # ---- its end ---------------------------------------------------------------------------------------------------
+    @abstractmethod
     def run_end(self, t: Tape, x: Tensor) -> Tensor:
-        """Norm, average of squares, norm and product: images' tokens are the tape's, squares of patches each of them.
-
-        ``vision_outputs`` holds the norm's result until the projector is through.
-        """
-        sight = self.sight
-        square, middle = sight.patches // sight.tokens, sight.width * TOKEN
-        last = self.rows[sight.tower + "post_layernorm"]
-        normed = normalise(t, self.norm(last, Norm.LAYER, square), x)
-        del x
-        turned = copy(t, normed)
-        (pooled,) = custom(t, ((middle, normed.itemsize),), (turned,), (turned,))
-        soft = normalise(t, self.norm(self.rows[sight.projector + "mm_soft_emb_norm"], Norm.RMS_PLUS_ONE), pooled)
-        row = self.rows[sight.projector + "mm_input_projection_weight"]
-        weight = t.parameter(row.weight_parameters, self.stored[row.path], trained=self.trained(row))
-        out = product(t, soft, weight, self.architecture.hidden_size, key=row.path, turned=False)
-        out = cast(t, out, normed.itemsize)
-        del turned, pooled, soft, normed
-        return cast(t, out, self.itemsize)
+        """Behind the layers: images' tokens are the tape's, a square of patches each of them."""
 
     def norm(self, row: Module, form: Norm, square: int = 1) -> NormSpec:
         """A norm behind the layers, of ``square`` patches for each of the tape's tokens."""
@@ -303,19 +276,38 @@ class Seeing:
         return self.features(self.images) + self.copies
 
     @property
+    def returned(self) -> int:
+        """Of the features, what lives through the loss."""
+        return self.features(self.images) if self.returns else 0
+
+    @property
     def early(self) -> int:
         """Gradients of what comes before the layers, which are made last."""
-        rows = [row for row in (self.convolution, self.positions) if self.trained(row)]
+        rows = [row for row in (self.convolution, *self.tables) if self.trained(row)]
         return sum(row.parameters * self.stored[row.path] for row in rows)
 
     # ---- the whole -------------------------------------------------------------------------------------------------
     def pixels(self, images: int) -> int:
         """Of the batch, in fp32."""
-        return images * self.sight.channels * self.sight.side**2 * FULL
+        sight = self.sight
+        side = sight.across * sight.patch if sight.most_side else sight.side
+        return images * sight.channels * sight.frames * side**2 * FULL
+
+    def converted(self, images: int) -> int:
+        """What the convolution takes of them."""
+        return self.pixels(images) // FULL * self.run.itemsize
 
     def patched(self, images: int) -> int:
         """One tensor of all patches, in what is computed in."""
         return images * self.sight.patches * self.sight.width * self.run.itemsize
+
+    def position_tables(self, _: int) -> int:
+        """Tables of positions within the tower, which live until the step's graph goes."""
+        return 0
+
+    def beside(self, images: int) -> int:
+        """What lives through the tower's forward beside its layers."""
+        return self.position_tables(images)
 
     def features(self, images: int) -> int:
         """What stands for the images' tokens, which the model returns too."""
@@ -330,13 +322,14 @@ class Seeing:
     def first(self) -> int:
         """What the tower's first steps keep: a leaf that asks for a gradient, or the convolution's input."""
         if self.trained(self.convolution):
-            return self.pixels(self.images) // FULL * self.run.itemsize
+            return self.converted(self.images)
         return self.patched(self.images) if self.hooked else 0
 
     @property
     def left(self) -> int:
         """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
-        return 2 * self.first if self.recorded and self.hooked and not self.trained(self.convolution) else 0
+        leaf = 2 * self.first if self.recorded and self.hooked and not self.trained(self.convolution) else 0
+        return leaf + self.position_tables(self.images)
 
     def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
         """What a layer keeps until its backward."""
@@ -358,7 +351,7 @@ class Seeing:
     def held(self) -> int:
         """All that lives of it between its forward and its backward, with the mask that says where images stand."""
         where = TOKEN if self.recorded else 0
-        return self.first + sum(self.kept) + self.end.kept + self.stuck + where
+        return self.first + sum(self.kept) + self.end.kept + self.stuck + where + self.position_tables(self.images)
 
     @property
     def stuck(self) -> int:
@@ -380,7 +373,7 @@ class Seeing:
     def forward(self) -> Iterator[tuple[Stage, int]]:
         """Moments, and what of the tower they stand on."""
         yield one(*self.entering(self.images)), 0
-        below, copies = self.first, 0
+        below, copies = self.first + self.beside(self.images), 0
         entered = 0 if self.again and self.needs else self.patched(self.images) // self.run.itemsize * self.stream
         for place, (layer, kept) in enumerate(zip(self.layers, self.kept, strict=True)):
             yield layer.quiet if self.again else layer.forward, below + copies + (entered if place else 0)
@@ -389,14 +382,9 @@ class Seeing:
         yield self.end.forward, below + copies
         yield one(self.scattered), self.held + self.copies + self.features(self.images)
 
-    def entering(self, images: int) -> tuple[int, int]:
-        """Pixels as the convolution takes them and its result, then that, the positions and their sum."""
-        weight, positions = self.stored[self.convolution.path], self.stored[self.positions.path]
-        patched = self.patched(images)
-        table = self.sight.patches * self.sight.width * positions
-        pixels = self.pixels(images) // FULL * min(self.run.itemsize, weight)
-        kept = pixels if self.trained(self.convolution) else 0
-        return pixels + patched, kept + patched + table + patched // self.run.itemsize * self.stream
+    @abstractmethod
+    def entering(self, images: int) -> tuple[int, ...]:
+        """Moments before the first layer, what is kept from there among them."""
 
     @property
     def scattered(self) -> int:
@@ -426,25 +414,41 @@ class Seeing:
 
     def evaluation(self, images: int) -> Iterator[tuple[Stage, int]]:
         """Moments without a graph, and what they stand on."""
-        lengths, stream = self.lengths(images), self.stream
+        stream = self.stream
         yield one(*self.entering(images)), 0
         entered = self.patched(images) // self.run.itemsize * self.stream if len(self.layers) > 1 else 0
-        for layer, spec in dict(zip(self.layers, self.specs, strict=True)).items():
+        entered += self.beside(images)
+        places = {id(layer): place for place, layer in enumerate(self.layers)}
+        for place in places.values():
             found = profile_evaluation(
-                spec,
+                self.specs[place],
                 stream=stream,
                 compute=self.run.itemsize,
                 positions=self.run.itemsize,
                 autocast=self.run.autocast,
             )
-            yield at(found, lengths), entered
-            stream = layer.output
+            yield at(found, self.lengths(images, whole=self.whole(place))), entered
+            stream = self.layers[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
         given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
         out = self.run_end(t, given.pop())
-        yield at(Stage(moments=t.moments()), self.end_lengths(images)), 0
+        yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images)
         del out
         yield one(self.scattered), self.features(images)
+
+
+def in_numbers(layer: LayerProfile, lengths: Lengths) -> LayerProfile:
+    """A layer's sizes at these lengths."""
+    return replace(
+        layer,
+        kept=settled(layer.kept, lengths),
+        copies=settled(layer.copies, lengths),
+        gradients=settled(layer.gradients, lengths),
+        stuck=settled(layer.stuck, lengths),
+        quiet=at(layer.quiet, lengths),
+        forward=at(layer.forward, lengths),
+        backward=at(layer.backward, lengths),
+    )
 
 
 def one(*sizes: int) -> Stage:

@@ -5,20 +5,21 @@ from dataclasses import replace
 from app.core.architecture import Architecture
 from app.core.axolotl.unmodelled import UNPRICED_IMAGES
 from app.core.memory.optimizer_forms import form_of
-from app.core.run import Checkpointing, KeptAttention, Run
+from app.core.run import Attention, Checkpointing, KeptAttention, Run
 
 
 def sees(architecture: Architecture, run: Run) -> bool:
     """Whether what images take is described for this run; else it is priced as of text.
 
     Not described: preferences, methods beside LoRA, optimizers that step within the backward, and checkpoints and
-    layers that move or keep what others do not.
+    layers that move or keep what others do not, scores of windows.
     """
     return (
         reads_images(architecture, run)
         and run.preference is None
         and run.peft is None
         and run.autocast
+        and not (run.attention is Attention.EAGER and architecture.sight is not None and architecture.sight.window)
         and run.checkpointing is not Checkpointing.OFFLOAD
         and run.checkpoint_every == 1
         and run.kept_attention is KeptAttention.NONE

@@ -19,6 +19,7 @@ from app.core.memory.entering import (
     prompt_copies,
     stands_between,
 )
+from app.core.memory.eyes import seeing_of
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.frozen import frozen_states
 from app.core.memory.layer_offloading import layers_of
@@ -98,14 +99,14 @@ class Step:
         taken = mask_bytes(architecture, run, self.specs, self.embedding_itemsize, made=False)
         self.kept_masks = taken if run.checkpointing is not Checkpointing.OFF else 0
         self.prompt = prompt_copies(adapter, run)
-        self.tables = self.position_tables(run)
         self.first_needs = self.first_input_needs_gradient()
         self.small = small_inputs(
             architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs
         )
         self.found = self.present or self.penalised
-        self.seeing = self.seen()
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
+        self.seeing = self.seen()
+        self.tables = self.position_tables(run)
         self.stack = Stack(
             architecture,
             run,
@@ -127,9 +128,9 @@ class Step:
         sight = self.architecture.sight
         if sight is None or not sees(self.architecture, self.run):
             return None
-        return Seeing(
-            self.architecture,
+        return seeing_of(
             sight,
+            self.architecture,
             self.run,
             self.adapter,
             hooked=not self.full or self.table_named or self.run.checkpointing is not Checkpointing.OFF,
@@ -140,6 +141,8 @@ class Step:
     def position_tables(self, run: Run) -> int:
         """The batch, and sines and cosines: one table, or one a row where packed rows bring their positions."""
         of = TOKEN if run.sample_packing else ROW
+        if self.seeing is not None and self.seeing.positions_per_token:
+            of = self.seeing.positions_per_token * TOKEN
         return BATCH + position_elements(self.architecture) * of * self.embedding_itemsize
 
     def rows_table(self, adapter: Adapter, embedding: Module) -> int:
@@ -323,7 +326,7 @@ class Step:
         flown = held
         stuck = self.stuck_weights
         casting = held + self.stack.cast + looked - seen
-        returned = held + (self.seeing.features(self.seeing.images) if self.seeing is not None else 0)
+        returned = held + (self.seeing.returned if self.seeing is not None else 0)
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=casting, weights=stuck)
         yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=returned, weights=stuck)
         if self.rowed:
@@ -476,6 +479,8 @@ class Step:
                 autocast=self.run.autocast,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
+        if self.seeing is not None and not self.seeing.returns:
+            returned -= self.seeing.features(run.micro_batch_size * self.seeing.sight.per_row)
         held = tables + self.cached + self.stack.shared + returned
         casting = held + self.stack.copies + self.prompt
         casting += self.embedded if virtual_tokens(run) else 0  # PEFT holds what it joined

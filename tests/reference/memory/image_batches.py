@@ -15,21 +15,67 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
+from transformers import vision_utils
 
 aten = torch.ops.aten
 
 
-def batch(model: dict, images: int, rows: int) -> dict[str, torch.Tensor]:
-    """What the processor adds to a batch of so many rows."""
-    sight = model["vision_config"]
-    side, channels = sight["image_size"], sight.get("num_channels", 3)
-    return {"pixel_values": torch.zeros((images * rows, channels, side, side), dtype=torch.float32)}
+def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
+    """What the processor adds to a batch: pixels, their grid, and which tokens are an image's; a mask of padding always."""
+    sight, count = model["vision_config"], cfg["images"] * rows[0]
+    added: dict[str, object] = {"attention_mask": torch.zeros(rows, dtype=torch.int64)}
+    if model["model_type"] == "gemma3":
+        side, channels = sight["image_size"], sight.get("num_channels", 3)
+        added["token_type_ids"] = torch.zeros(rows, dtype=torch.int64)
+        added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
+        return added
+    patch, merge = sight.get("patch_size", 14), sight.get("spatial_merge_size", 2)
+    across = max(1, round(cfg["image_side"] / (patch * merge))) * merge  # ``smart_resize``
+    channels, frames = sight.get("in_channels", 3), sight.get("temporal_patch_size", 2)
+    added["mm_token_type_ids"] = torch.zeros(rows, dtype=torch.int64)
+    added["pixel_values"] = torch.zeros((count * across**2, channels * frames * patch**2), dtype=torch.float32)
+    added["image_grid_thw"] = np.array([[1, across, across]] * count)
+    return added
 
 
-def sorts(rows: tuple[int, int]) -> dict[str, torch.Tensor]:
-    """Gemma 3's processor tells tokens of images from others, and always hands a mask of padding on."""
-    return {name: torch.zeros(rows, dtype=torch.int64) for name in ("token_type_ids", "attention_mask")}
+def gridded(model_type: str) -> None:
+    """Numbers that follow from the grid are the real functions' own, of a real tensor; three places ask for its values.
+
+    ``image_grid_thw`` is an array of numbers, which splits as a tensor does. Positions of the language model have the shape that
+    ``get_rope_index`` gives them.
+    """
+    if model_type != "qwen2_5_vl":
+        return
+    from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as module
+
+    module.get_vision_position_ids = lambda grid, *args, **_: _fake(
+        _real(vision_utils.get_vision_position_ids, grid, *args)
+    )
+    module.get_vision_attention_seqlens = lambda grid, config, **_: (
+        _real(vision_utils.get_vision_cu_seqlens, grid), None)  # fmt: skip
+    module.get_max_seqlen = lambda *args, **_: None
+    module.get_vision_window_index = _windows
+    module.Qwen2_5_VLModel.get_rope_index = lambda self, ids, **_: (
+        torch.zeros((3, *ids.shape), dtype=torch.int64), torch.zeros((ids.shape[0], 1), dtype=torch.int64))  # fmt: skip
+
+
+def _windows(grid, kwargs=None, **sizes):
+    index, starts = _real(vision_utils.get_vision_window_index, grid, **sizes)
+    return _fake(index), starts
+
+
+def _real(function, grid, *args, **kwargs):
+    """A function's results on real numbers, while fake tensors are the mode."""
+    with _disable_current_modes():
+        found = function(torch.tensor(grid), *args, **kwargs)
+        return tuple(one.numpy() for one in found) if isinstance(found, tuple) else found.numpy()
+
+
+def _fake(numbers) -> torch.Tensor:
+    return torch.zeros(numbers.shape, dtype=torch.int64)
 
 
 def unchecked() -> None:

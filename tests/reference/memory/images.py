@@ -1,7 +1,8 @@
-"""Batches that hold images: Gemma 3's tower frozen, reached by LoRA and trained, with and without checkpoints, in evaluation.
+"""Batches that hold images: towers frozen, reached by LoRA and trained, with and without checkpoints, in evaluation.
 
 ``python -m tests.reference.memory.record --cases images`` records them to ``tests/data/memory/images.jsonl``. ``images`` are those of a row, whose
-tokens are among the row's. Names that begin with ``held-`` were left alone until the formulas stood.
+tokens are among the row's, ``image_side`` the pixels of a square image's side where the processor keeps its size. Names that begin with
+``held-`` were left alone until the formulas stood.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from .cases import CCE, GC, GC_NON_REENTRANT, LIGER, OFF, SEVEN, _model
 from .catalogue import shrunk
-from .towers import ALL, ATTENTION
+from .towers import ALL, ATTENTION, MODELS
 
 SEES = {"processor_type": "AutoProcessor", "skip_prepare_dataset": True, "remove_unused_columns": False}
 ONE = SEES | {"images": 1}
@@ -23,6 +24,7 @@ TUNED = {"adapter": "lora", "lora_r": 16, "lora_alpha": 32} | OFF
 TEXT = TUNED | {"lora_target_modules": ALL}
 LINEAR = TUNED | {"lora_target_linear": True}
 NAMED = TUNED | {"lora_target_modules": SEVEN}
+REACHING = TUNED | {"lora_target_modules": [*SEVEN, "qkv", "attn.proj"]}
 PACKED = {"adapter": "qlora", "load_in_4bit": True}
 EIGHT = {"load_in_8bit": True}
 EVALUATED = {"val_set_size": 0.1}
@@ -47,9 +49,62 @@ LARGE = _gemma(5376, 21504, 62, 32, 16, 128)
 SMALL_IMAGE = _gemma(2560, 10240, 34, 8, 4, image_size=448)
 
 
+SEVEN_B = MODELS["qwen2.5-vl-7b"]
+THREE_B = _model("qwen2_5_vl", 2048, 11008, 36, 16, 2, 151936, tie_word_embeddings=True) | {
+    "rope_scaling": SEVEN_B["rope_scaling"],
+    "vision_config": SEVEN_B["vision_config"] | {"out_hidden_size": 2048},
+}
+
+
+def _windowed(model: dict[str, Any], text: int, sight: int) -> dict[str, Any]:
+    """Qwen 2.5 VL with so many layers of each kind, every fourth of the tower's seeing a whole image."""
+    made = _cut(model, text, sight)
+    made["vision_config"]["fullatt_block_indexes"] = list(range(3, sight, 4))
+    return made
+
+
 def _cut(model: dict[str, Any], text: int, sight: int) -> dict[str, Any]:
     """The model with so many layers of each kind."""
     return shrunk(model, text) | {"vision_config": shrunk(model["vision_config"], sight)}
+
+
+def _gridded() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """Images that keep their size, in patches: Qwen 2.5 VL."""
+    few, sighted = _windowed(SEVEN_B, 4, 4), _windowed(SEVEN_B, 2, 12)
+    large, middle, small = {"image_side": 1024}, {"image_side": 700}, {"image_side": 280}
+    many = SEES | {"images": 4}
+    yield "gridded-text-lora-cce", few, ONE | large | FLASH | TEXT | CCE, (1, 2048)
+    yield "gridded-text-lora-sighted-cce", sighted, ONE | large | FLASH | TEXT | CCE, (1, 2048)
+    yield "gridded-text-lora-cce-gc", sighted, TWO | large | FLASH | TEXT | CCE | GC, (1, 3072)
+    yield "gridded-text-lora-sdpa", few, ONE | middle | SDPA | TEXT | CCE, (1, 1024)
+    yield "gridded-text-lora-sdpa-gc", few, ONE | middle | SDPA | TEXT | GC, (2, 1024)
+    yield "gridded-text-lora-gcnr", few, ONE | large | FLASH | TEXT | CCE | GC_NON_REENTRANT, (1, 2048)
+    yield "gridded-text-qlora-gc", sighted, ONE | large | FLASH | TEXT | PACKED | CCE | GC, (1, 2048)
+    yield (
+        "gridded-text-lora-evaluated",
+        sighted,
+        ONE | large | FLASH | TEXT | CCE | GC | EVALUATED | {"eval_batch_size": 3},
+        (1, 1500),
+    )
+    yield "gridded-small-lora-cce-gc", sighted, many | small | FLASH | TEXT | CCE | GC, (2, 768)
+    yield "gridded-reached-lora-cce", few, ONE | large | FLASH | REACHING | CCE, (1, 2048)
+    yield "gridded-reached-lora-gc", sighted, ONE | large | FLASH | REACHING | CCE | GC, (1, 2048)
+    yield "gridded-reached-qlora-gc", few, TWO | middle | FLASH | REACHING | PACKED | CCE | GC, (1, 2048)
+    yield "gridded-full-cce-gc", sighted, TWO | large | FLASH | CCE | GC, (1, 3072)
+    yield "gridded-full-cce", sighted, ONE | large | FLASH | CCE, (1, 2048)
+    yield "gridded-full-sdpa-gc", few, ONE | middle | SDPA | GC, (1, 1024)
+    yield (
+        "gridded-full-frozen-tower-gc",
+        sighted,
+        TWO | large | FLASH | CCE | GC | {"freeze_mm_modules": True},
+        (1, 3072),
+    )
+    yield "gridded-qlora-real-3b", _windowed(THREE_B, 36, 32), ONE | large | FLASH | TEXT | PACKED | CCE | GC, (1, 2048)
+    odd = {"image_side": 900}
+    yield "held-gridded-text-lora", _windowed(THREE_B, 8, 8), TWO | odd | FLASH | TEXT | CCE, (1, 2500)
+    yield "held-gridded-reached-gc", _windowed(THREE_B, 6, 16), ONE | odd | FLASH | REACHING | CCE | GC, (2, 1600)
+    yield "held-gridded-full-gc", _windowed(THREE_B, 4, 8), SEES | {"images": 3} | odd | FLASH | CCE | GC, (1, 3500)
+    yield "held-gridded-sdpa-gc", _windowed(THREE_B, 4, 4), ONE | small | SDPA | TEXT | CCE | GC, (2, 600)
 
 
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
@@ -119,3 +174,4 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         (1, 900),
     )
     yield "held-images-text-lora-real-4b", FOUR, TWO | FLASH | TEXT | CCE, (1, 1100)
+    yield from _gridded()

@@ -195,7 +195,7 @@ def fused_forward(function, evaluating):
         loss = function(hidden, self.get_output_embeddings().weight, labels, num_items_in_batch)
         if kwargs.get("pixel_values") is None:
             return CausalLMOutputWithPast(loss=loss)
-        return LlavaCausalLMOutputWithPast(loss=loss, image_hidden_states=outputs.image_hidden_states)
+        return LlavaCausalLMOutputWithPast(loss=loss, image_hidden_states=getattr(outputs, "image_hidden_states", None))
 
     return forward
 
@@ -203,7 +203,14 @@ def fused_forward(function, evaluating):
 def _body(model, **inputs):
     """What the body returns, which wrappers hold to the end for what they return of images."""
     named = ("input_ids", "attention_mask", "position_ids")
-    given = ("inputs_embeds", "past_key_values", "pixel_values", "token_type_ids")
+    given = (
+        "inputs_embeds",
+        "past_key_values",
+        "pixel_values",
+        "token_type_ids",
+        "mm_token_type_ids",
+        "image_grid_thw",
+    )
     others = {key: inputs[key] for key in given if inputs.get(key) is not None}
     body = getattr(model, model.base_model_prefix)
     return body(**{key: inputs[key] for key in named}, use_cache=False, **others)

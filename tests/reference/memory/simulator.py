@@ -245,6 +245,7 @@ class Simulation:
             freeze_mm_modules(model)
         if cfg.get("images"):
             image_batches.unchecked()
+            image_batches.gridded(config.model_type)
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
@@ -405,9 +406,10 @@ class Simulation:
         if self.cfg.get("padded"):
             batch["attention_mask"] = torch.zeros(shape, dtype=torch.int64)
         if self.cfg.get("images"):
-            batch |= image_batches.sorts(shape) | image_batches.batch(self.config, self.cfg["images"], shape[0])
+            batch |= image_batches.batch(self.config, self.cfg, shape)
         for tensor in batch.values():
-            self.tracker.relabel(tensor, "batch")
+            if isinstance(tensor, torch.Tensor):
+                self.tracker.relabel(tensor, "batch")
         return batch
 
     def _forward(self, batch, num_items):
