@@ -70,11 +70,9 @@ def resolve_model(
 
 def image_side(given: object) -> int | None:
     """Pixels a side of ``image_size``, one number or two, of which as many patches are made as of their square."""
-    sides = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
-    if not all(type(side) is int and 0 < side <= MOST_SIDE for side in sides):
-        return None
-    first, second = sides
-    return round((first * second) ** 0.5)
+    found = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
+    sides = [side for side in found if isinstance(side, int) and 0 < side <= MOST_SIDE]
+    return round((sides[0] * sides[1]) ** 0.5) if len(sides) == 2 else None
 
 
 def _resolve(catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
