@@ -241,6 +241,10 @@ class Sight:
     whole_layers: frozenset[int] = frozenset()
     """Those that do where others have a window."""
     most_side: int = 0
+    asks: bool = True
+    """Whether Transformers finds the tower's first output, to ask a gradient of it where an adapter trains."""
+    handing_layers: tuple[int, ...] = ()
+    """Layers of the tower whose output goes to the language model too, through a merger each."""
     mutual: bool = False
     """Whether tokens of one image see each other, which takes a mask of its own."""
     per_row: int = 1

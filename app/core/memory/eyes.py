@@ -1,10 +1,11 @@
 """Towers by family: what stands before their layers, what the layers are made of, what stands behind.
 
 Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemma3/modeling_gemma3.py``,
-``models/qwen2_5_vl/modeling_qwen2_5_vl.py``, ``vision_utils.py``.
+``models/qwen2_5_vl/modeling_qwen2_5_vl.py``, ``models/qwen3_vl/modeling_qwen3_vl.py``, ``vision_utils.py``.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.core.adapter import AdaptedModule
@@ -19,11 +20,19 @@ from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
 from app.core.run import Attention
 
+TAPS = 4
+"""Places of a table of positions that one between them is made of."""
+
 
 class Averaging(Seeing):
     """SigLIP's tower behind which squares of patches are averaged: Gemma 3."""
 
     returns = True
+
+    @property
+    def first_stream(self) -> int:
+        """The positions' type, where that is wider."""
+        return max(self.run.itemsize, self.stored[self.tables[0].path])
 
     def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
         """SigLIP's layer."""
@@ -72,7 +81,7 @@ class Averaging(Seeing):
         positions, patched = self.stored[self.tables[0].path], self.patched(images)
         table = self.sight.patches * self.sight.width * positions
         pixels = self.converted(images)
-        kept = pixels if self.trained(self.convolution) else 0
+        kept = pixels if self.reads else 0
         return pixels + patched, kept + patched + table + patched // self.run.itemsize * self.stream
 
 
@@ -130,12 +139,94 @@ class Windowed(Seeing):
         return 2 * images * self.sight.patches * self.sight.width // self.sight.heads * FULL
 
     def beside(self, images: int) -> int:
-        """And pixels in the tower's type, which the caller holds, unless they are kept in any case."""
-        held = self.stored[self.convolution.path] < FULL and not self.trained(self.convolution)
-        return self.position_tables(images) + (self.converted(images) if held else 0)
+        """And pixels in the tower's type, which the caller holds, unless they are kept; angles."""
+        held = self.stored[self.convolution.path] < FULL and not self.reads
+        angles = self.position_tables(images) * 3 // 4
+        return self.position_tables(images) + angles + (self.converted(images) if held else 0)
+
+
+class Stacked(Seeing):
+    """Qwen 3 VL's: every layer sees a whole image, and some hand what they make to the language model as well.
+
+    There it is added behind the first layers to a copy of their output, which no moment is higher for.
+    """
+
+    positions_per_token = 1
+
+    def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
+        """A layer: norms with means, a feed-forward without a gate."""
+        return LayerSpec(
+            hidden=self.sight.width,
+            residual=Residual.PRE,
+            input_norm=self.layer_norm(named["norm1"], own, Norm.LAYER),
+            attention_norm=None,
+            feed_norm=self.layer_norm(named["norm2"], own, Norm.LAYER),
+            output_norm=None,
+            heads=self.heads(rotary=True, chunked=self.run.attention is not Attention.FLASH),
+            kernel=self.kernel,
+            projections=(self.linear(named["qkv"], own),),
+            unbound=True,
+            out=self.linear(named["proj"], own),
+            feed_forward=FeedForward(
+                linears=(self.linear(named["linear_fc1"], own), self.linear(named["linear_fc2"], own)),
+                middle=Middle.SAVES_INPUT,
+                gated=False,
+                together=False,
+                fused=False,
+                scaled=False,
+            ),
+            holds=False,
+            multipliers=False,
+        )
+
+    def run_end(self, t: Tape, x: Tensor) -> Tensor:
+        """The merger, whose result is cut by images and joined."""
+        out = copy(t, self.merged(t, x, self.sight.projector, self.sight.square**2))
+        del x
+        return cast(t, out, self.itemsize)
+
+    @property
+    def outlasting(self) -> int:
+        """The last layer's output, and features before they were joined."""
+        return self.patched(self.images) + self.features(self.images)
+
+    def run_handed(self, t: Tape, x: Tensor) -> Tensor:
+        """Another merger, which norms squares of patches as one."""
+        return self.merged(t, x, self.sight.tower + "deepstack_merger_list.{}.", 1)
+
+    def merged(self, t: Tape, x: Tensor, path: str, groups: int) -> Tensor:
+        """A norm and two linears."""
+        row, own = self.rows[path + "norm"], self.adapted
+        whole = self.norm(row, Norm.LAYER, self.sight.square**2)
+        hidden = normalise(t, replace(whole, groups=groups), x)
+        hidden = linear(t, self.linear(self.rows[path + "linear_fc1"], own), hidden)
+        hidden = keeping_input(t, hidden)
+        return linear(t, self.linear(self.rows[path + "linear_fc2"], own), hidden)
+
+    def entering(self, images: int) -> tuple[int, ...]:
+        """Pixels and the convolution's result; then that, four rows of the table of positions, their share, the sum.
+
+        Rows of the table times their weights are in fp32.
+        """
+        patched, positions = self.patched(images), self.stored[self.tables[0].path]
+        values = images * self.sight.patches * self.sight.width
+        pixels = self.converted(images) + self.position_tables(images)
+        rows = TAPS * values * (positions + FULL)
+        return pixels + patched, pixels + patched + rows + values * FULL
+
+    def position_tables(self, images: int) -> int:
+        """Sines and cosines of each patch, in fp32."""
+        return 2 * images * self.sight.patches * self.sight.width // self.sight.heads * FULL
+
+    def beside(self, images: int) -> int:
+        """And pixels in the tower's type, which the caller holds, unless they are kept; positions and angles."""
+        held = self.stored[self.convolution.path] < FULL and not self.reads
+        summed = images * self.sight.patches * self.sight.width * FULL
+        angles = self.position_tables(images) * 3 // 4
+        return self.position_tables(images) + angles + summed + (self.converted(images) if held else 0)
 
 
 def seeing_of(sight: Sight, *args: Any, **kwargs: Any) -> Seeing:
     """A step's images in this family's way."""
-    family = Windowed if sight.window else Averaging
+    family = Windowed if sight.window else Stacked if sight.most_side else Averaging
     return family(sight, *args, **kwargs)

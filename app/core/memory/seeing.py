@@ -11,7 +11,7 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -90,12 +90,20 @@ class Seeing(ABC):
         self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
         self.convolution = next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
         self.tables = tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
-        self.stream = max(run.itemsize, *(self.stored[row.path] for row in self.tables), 0)
-        self.hooked = hooked
-        self.needs = hooked or any(self.trained(row) for row in (self.convolution, *self.tables))
+        self.stream = self.first_stream
+        self.hooked = hooked and sight.asks
+        self.reads = self.convolution.path in self.adapted
+        """Whether anything of the convolution trains, which then keeps what it reads."""
+        self.needs = self.hooked or self.reads or any(self.trained(row) for row in self.tables)
         self.again = run.checkpointing is not Checkpointing.OFF
         self.layers = self.profiles()
-        self.end = self.end_of(self.layers[-1].output if self.layers else self.stream)
+        self.end = self.end_of(len(self.layers), self.run_end)
+        self.handed = {layer: self.handed_of(layer) for layer in sight.handing_layers if layer < len(self.layers)}
+
+    @property
+    def first_stream(self) -> int:
+        """Bytes of a value that the first layer reads."""
+        return self.run.itemsize
 
     def trained(self, row: Module) -> bool:
         """Whether a row trains itself."""
@@ -106,8 +114,7 @@ class Seeing(ABC):
     @cached_property
     def specs(self) -> tuple[LayerSpec, ...]:
         """One a layer; equal ones are the same object."""
-        tower = self.sight.tower
-        layered = [row for row in self.rows.values() if row.layers is not None and row.path.startswith(tower)]
+        layered = [row for row in self.rows.values() if row.layers is not None and row.part is Part.VISION]
         count = max((row.layers[-1] + 1 for row in layered if row.layers), default=0)
         found: dict[tuple[bool, tuple[int, ...]], LayerSpec] = {}
         named = {row.name: row for row in layered}
@@ -181,10 +188,11 @@ class Seeing(ABC):
         held: dict[tuple[int, int, bool, bool], LayerProfile] = {}
         for place, spec in enumerate(self.specs):
             whole = self.whole(place)
+            cut_off = again and self.run.reentrant and not needs
             key = id(spec), stream, needs, whole
             if key not in held:
                 made = profile_layer(
-                    spec,
+                    untrained(spec) if cut_off else spec,
                     stream=stream,
                     compute=self.run.itemsize,
                     checkpointed=again and needs,
@@ -205,7 +213,7 @@ class Seeing(ABC):
         sight = self.sight
         patches, tokens = sight.patches, images * sight.patches
         row = patches if whole else min(patches, (sight.window * sight.square) ** 2)
-        if not sight.window:
+        if not sight.most_side:
             blocked = images * round_up(patches, BLOCK)
         elif self.run.attention is Attention.FLASH:
             blocked = tokens + images * (1 if whole else sight.windows) * BLOCK
@@ -229,17 +237,27 @@ class Seeing(ABC):
             bias=bool(row.bias_parameters),
         )
 
-    def end_of(self, stream: int) -> End:
-        """What it keeps, and its moments."""
+    def run_handed(self, t: Tape, x: Tensor) -> Tensor:
+        """What a layer hands on, as ``run_end``."""
+        return self.run_end(t, x)
+
+    def handed_of(self, layer: int) -> End:
+        """Behind one of the layers that hand something on."""
+        return self.end_of(layer + 1, self.run_handed)
+
+    def end_of(self, place: int, run: Callable[[Tape, Tensor], Tensor]) -> End:
+        """What is kept behind so many layers, and the moments there."""
+        stream = self.layers[place - 1].output if place else self.stream
+        needs = self.layers[place - 1].differentiable if place else self.needs
         lengths = self.end_lengths(self.images)
         width = self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
         t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
         source = Leaf(parameter=False)
         x = t.fresh(width, stream)
-        x.node = source if (self.layers[-1].differentiable if self.layers else self.needs) else None
+        x.node = source if needs else None
         given = [x]
         del x
-        out = self.run_end(t, given.pop())
+        out = run(t, given.pop())
         forward, differentiable = Stage(moments=t.moments()), out.node is not None
         before = t.now
         t.end_autocast()
@@ -248,9 +266,10 @@ class Seeing(ABC):
         size = out.elements, out.itemsize
         ends = [out]
         del out
-        t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
+        if differentiable:
+            t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
         backward = Stage(moments=moments_from(t, mark))
-        gradients = sum(amount for slot, amount in t.log if slot == GRADIENTS)
+        gradients = settled(sum(amount for slot, amount in t.log if slot == GRADIENTS), lengths)
         t.forget(source)
         return End(
             kept=settled(kept, lengths),
@@ -273,7 +292,12 @@ class Seeing(ABC):
     @property
     def passing(self) -> int:
         """What lives through the language model's forward alone: the features, and autocast's copies."""
-        return self.features(self.images) + self.copies
+        return self.features(self.images) * (1 + len(self.handed)) + self.outlasting + self.copies
+
+    @property
+    def outlasting(self) -> int:
+        """What the tower has returned and the model still has a name for."""
+        return 0
 
     @property
     def returned(self) -> int:
@@ -305,6 +329,11 @@ class Seeing(ABC):
         """Tables of positions within the tower, which live until the step's graph goes."""
         return 0
 
+    @property
+    def positions(self) -> int:
+        """Of them what a graph holds."""
+        return self.position_tables(self.images) if any(layer.differentiable for layer in self.layers) else 0
+
     def beside(self, images: int) -> int:
         """What lives through the tower's forward beside its layers."""
         return self.position_tables(images)
@@ -316,20 +345,20 @@ class Seeing(ABC):
     @property
     def recorded(self) -> bool:
         """Whether a graph stands behind the features."""
-        return self.end.differentiable
+        return self.end.differentiable or any(end.differentiable for end in self.handed.values())
 
     @property
     def first(self) -> int:
         """What the tower's first steps keep: a leaf that asks for a gradient, or the convolution's input."""
-        if self.trained(self.convolution):
+        if self.reads:
             return self.converted(self.images)
         return self.patched(self.images) if self.hooked else 0
 
     @property
     def left(self) -> int:
         """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
-        leaf = 2 * self.first if self.recorded and self.hooked and not self.trained(self.convolution) else 0
-        return leaf + self.position_tables(self.images)
+        leaf = 2 * self.first if self.recorded and self.hooked and not self.reads else 0
+        return leaf + self.positions
 
     def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
         """What a layer keeps until its backward."""
@@ -351,7 +380,8 @@ class Seeing(ABC):
     def held(self) -> int:
         """All that lives of it between its forward and its backward, with the mask that says where images stand."""
         where = TOKEN if self.recorded else 0
-        return self.first + sum(self.kept) + self.end.kept + self.stuck + where + self.position_tables(self.images)
+        handed = sum(end.kept for end in self.handed.values())
+        return self.first + sum(self.kept) + handed + self.end.kept + self.stuck + where + self.positions
 
     @property
     def stuck(self) -> int:
@@ -363,12 +393,14 @@ class Seeing(ABC):
     @cached_property
     def copies(self) -> int:
         """Autocast's copies of what trains here, which nothing saves."""
-        return (sum(layer.copies for layer in self.layers) if self.again else 0) + self.end.copies
+        ends = self.end.copies + sum(end.copies for end in self.handed.values())
+        return (sum(layer.copies for layer in self.layers) if self.again else 0) + ends
 
     @cached_property
     def gradients(self) -> int:
         """Of all that trains here and is reached by a backward of the layers or the projector."""
-        return self.end.gradients + sum(layer.gradients for layer in self.layers)
+        ends = self.end.gradients + sum(end.gradients for end in self.handed.values())
+        return ends + sum(layer.gradients for layer in self.layers)
 
     def forward(self) -> Iterator[tuple[Stage, int]]:
         """Moments, and what of the tower they stand on."""
@@ -379,6 +411,10 @@ class Seeing(ABC):
             yield layer.quiet if self.again else layer.forward, below + copies + (entered if place else 0)
             below += kept
             copies += layer.copies if self.again else 0
+            if (handed := self.handed.get(place)) is not None:
+                yield handed.forward, below + copies + entered
+                below += handed.kept + self.features(self.images)
+                copies += handed.copies
         yield self.end.forward, below + copies
         yield one(self.scattered), self.held + self.copies + self.features(self.images)
 
@@ -403,10 +439,15 @@ class Seeing(ABC):
 
     def backward(self) -> Iterator[tuple[Stage, int, int]]:
         """Moments, what of the tower they stand on, and what gradients of it are there."""
-        below, above = self.held, self.end.gradients
-        below -= self.end.kept
+        waiting = sum(self.features(self.images) for end in self.handed.values() if end.differentiable)
+        below, above = self.held + waiting - self.end.kept, self.end.gradients
         yield self.end.backward, below, 0
-        for layer, kept in zip(reversed(self.layers), reversed(self.kept), strict=True):
+        for place, (layer, kept) in reversed([*enumerate(zip(self.layers, self.kept, strict=True))]):
+            if (handed := self.handed.get(place)) is not None and handed.differentiable:
+                below -= handed.kept + self.features(self.images)
+                stream = self.patched(self.images) if layer.differentiable and place + 1 < len(self.layers) else 0
+                yield handed.backward, below + stream, above
+                above += handed.gradients
             below -= kept
             if layer.differentiable:
                 yield layer.backward, below, above
@@ -427,14 +468,34 @@ class Seeing(ABC):
                 positions=self.run.itemsize,
                 autocast=self.run.autocast,
             )
-            yield at(found, self.lengths(images, whole=self.whole(place))), entered
+            handed = self.features(images) * len(self.handed)
+            yield at(found, self.lengths(images, whole=self.whole(place))), entered + handed
             stream = self.layers[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
         given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
         out = self.run_end(t, given.pop())
-        yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images)
+        handed = self.features(images) * len(self.handed)
+        yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images) + handed
         del out
         yield one(self.scattered), self.features(images)
+
+
+def untrained(spec: LayerSpec) -> LayerSpec:
+    """A layer that a reentrant checkpoint cuts off: what goes in asks for no gradient, so that nothing in it does.
+
+    Factors of an adapter compute there and get none. Source: PyTorch ``torch/utils/checkpoint.py``.
+    """
+
+    def frozen(one: LinearSpec) -> LinearSpec:
+        return replace(one, trained=False, idle=True)
+
+    forward = spec.feed_forward
+    return replace(
+        spec,
+        projections=tuple(frozen(one) for one in spec.projections),
+        out=frozen(spec.out) if spec.out is not None else None,
+        feed_forward=replace(forward, linears=tuple(frozen(one) for one in forward.linears)) if forward else None,
+    )
 
 
 def in_numbers(layer: LayerProfile, lengths: Lengths) -> LayerProfile:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from app.core.architecture import Architecture
+from app.core.adapter import Adapter
+from app.core.architecture import Architecture, Kind
 from app.core.axolotl.unmodelled import UNPRICED_IMAGES
 from app.core.memory.optimizer_forms import form_of
-from app.core.run import Attention, Checkpointing, KeptAttention, Run
+from app.core.run import Attention, Checkpointing, KeptAttention, Method, Run
 
 
 def sees(architecture: Architecture, run: Run) -> bool:
@@ -33,6 +34,17 @@ def sees(architecture: Architecture, run: Run) -> bool:
 def reads_images(architecture: Architecture, run: Run) -> bool:
     """Whether images come with the rows: packed rows pass by the processor, whose collator alone reads them."""
     return architecture.sight is not None and architecture.sight.per_row > 0 and run.sees and not run.sample_packing
+
+
+def cut_off(architecture: Architecture, run: Run, adapter: Adapter) -> bool:
+    """Whether reentrant checkpoints leave the tower's layers without gradients: what enters the first asks for none.
+
+    Where Transformers does not find the tower's first output, an adapter asks there only if it reaches the convolution.
+    """
+    sight = architecture.sight
+    if sight is None or sight.asks or run.method is Method.FULL or run.checkpointing is not Checkpointing.REENTRANT:
+        return False
+    return not any(row.module.kind is Kind.CONVOLUTION for row in adapter.modules)
 
 
 def lengthened(architecture: Architecture, run: Run) -> Run:

@@ -376,6 +376,8 @@ class Step:
         for place in sorted({last, top}):
             layer, again = self.layers[place], self.again[place]
             copies = sum(layer.copies for layer, cast in zip(self.layers[:place], self.again, strict=False) if cast)
+            if self.seeing is not None and 0 < place <= len(self.seeing.handed):
+                copies += self.embedded  # the layer's output below, of which a copy goes on
             there = self.moving.forward(place) if self.moving else 0
             yield self.at(
                 Phase.FORWARD,

@@ -6,10 +6,11 @@ from functools import partial
 from math import prod
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.kept import kept
 from app.core.memory.optimizer_forms import Trained
 from app.core.memory.pairs import Pairs
+from app.core.memory.sighted import cut_off
 from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
@@ -36,7 +37,7 @@ def trained_tensors(
     for adapted in adapter.modules:
         module = adapted.module
         copies = adapted.copies
-        if module.part is not Part.TEXT and not (towers and module.part in SEEN):
+        if not reached(architecture, run, adapter, module, towers=towers):
             continue
         if adapted.own_parameters:
             itemsize = stored(architecture, module, storing)
@@ -87,12 +88,22 @@ def trained_tensors(
     return tuple(rows)
 
 
+def reached(architecture: Architecture, run: Run, adapter: Adapter, module: Module, *, towers: bool) -> bool:
+    """Whether a batch brings this module a gradient."""
+    if module.part is Part.VISION and module.layers is not None and cut_off(architecture, run, adapter):
+        return False
+    return module.part is Part.TEXT or (towers and module.part in SEEN)
+
+
 def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter, *, towers: bool = False) -> int:
     """Factors within towers, which are there although nothing is made for them where no images are."""
     if not architecture.multimodal:
         return 0
-    reached = {Part.TEXT, *(SEEN if towers else ())}
-    idle = [row for row in adapter.modules if row.module.part not in reached and not row.own_parameters]
+    idle = [
+        row
+        for row in adapter.modules
+        if not row.own_parameters and not reached(architecture, run, adapter, row.module, towers=towers)
+    ]
     return factor_itemsize(run) * sum(row.trainable_parameters for row in idle)
 
 

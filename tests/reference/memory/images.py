@@ -107,6 +107,56 @@ def _gridded() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "held-gridded-sdpa-gc", _windowed(THREE_B, 4, 4), ONE | small | SDPA | TEXT | CCE | GC, (2, 600)
 
 
+def _deep(model: dict[str, Any], text: int, sight: int) -> dict[str, Any]:
+    """Qwen 3 VL with so many layers of each kind, three of which hand on what they make."""
+    made = _cut(model, text, sight)
+    made["vision_config"]["deepstack_visual_indexes"] = [sight * part // 4 - 1 for part in (1, 2, 3)]
+    return made
+
+
+def _stacked() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """Features of several of the tower's layers, added behind the language model's first ones: Qwen 3 VL."""
+    four, moe = MODELS["qwen3-vl-4b"], MODELS["qwen3-vl-30b-a3b"]
+    few, sighted = _deep(four, 4, 4), _deep(four, 3, 12)
+    large, middle = {"image_side": 1024}, {"image_side": 700}
+    yield "stacked-text-lora-cce", few, ONE | large | FLASH | TEXT | CCE, (1, 2048)
+    yield "stacked-text-lora-cce-gc", sighted, TWO | large | FLASH | TEXT | CCE | GC, (1, 3072)
+    yield "stacked-text-lora-sdpa-gc", sighted, ONE | middle | SDPA | TEXT | GC, (2, 1024)
+    yield "stacked-text-qlora-gc", sighted, SEES | {"images": 4} | large | FLASH | TEXT | PACKED | CCE | GC, (1, 4608)
+    yield (
+        "stacked-text-lora-evaluated",
+        sighted,
+        ONE | large | FLASH | TEXT | CCE | GC | EVALUATED | {"eval_batch_size": 4},
+        (1, 1200),
+    )
+    yield "stacked-reached-lora-cce", sighted, ONE | large | FLASH | REACHING | CCE, (1, 1500)
+    yield "stacked-reached-lora-gc", sighted, TWO | large | FLASH | REACHING | CCE | GC, (1, 2500)
+    yield "stacked-linear-lora-cce", few, ONE | middle | SDPA | LINEAR | CCE, (1, 1024)
+    yield "stacked-linear-qlora-gc", sighted, ONE | large | FLASH | LINEAR | PACKED | CCE | GC, (1, 1500)
+    yield "stacked-full-cce-gc", sighted, TWO | large | FLASH | CCE | GC, (1, 3072)
+    yield "stacked-full-cce", sighted, SEES | {"images": 3} | large | FLASH | CCE, (1, 3500)
+    yield "stacked-full-sdpa-gc", few, ONE | middle | SDPA | GC, (1, 1024)
+    yield (
+        "stacked-full-frozen-tower-gc",
+        sighted,
+        TWO | large | FLASH | CCE | GC | {"freeze_mm_modules": True},
+        (1, 3072),
+    )
+    attention = TUNED | {"lora_target_modules": ATTENTION}
+    yield "stacked-moe-lora-gc", _deep(moe, 3, 8), ONE | large | FLASH | attention | CCE | GC, (1, 2048)
+    yield "stacked-qlora-real-4b", _deep(four, 36, 24), TWO | large | FLASH | REACHING | PACKED | CCE | GC, (1, 3072)
+    odd = {"image_side": 1300}
+    yield "held-stacked-text-lora", _deep(four, 5, 16), TWO | odd | FLASH | TEXT | CCE, (1, 3900)
+    yield "held-stacked-reached-gc", _deep(four, 4, 20), TWO | odd | FLASH | REACHING | CCE | GC, (1, 3500)
+    yield "held-stacked-full", _deep(four, 3, 8), SEES | {"images": 3} | odd | FLASH | CCE, (1, 5200)
+    yield (
+        "held-stacked-reached-gcnr",
+        _deep(four, 4, 8),
+        ONE | odd | FLASH | REACHING | CCE | GC_NON_REENTRANT,
+        (1, 2048),
+    )
+
+
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     few = _cut(FOUR, 6, 4)
@@ -175,3 +225,4 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     )
     yield "held-images-text-lora-real-4b", FOUR, TWO | FLASH | TEXT | CCE, (1, 1100)
     yield from _gridded()
+    yield from _stacked()

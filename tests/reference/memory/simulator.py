@@ -221,6 +221,7 @@ class Simulation:
         every = checkpoint_kwargs.pop("every_n_layers", 1)  # as the Trainer, whose call is the last one
         checkpoint_kwargs = (checkpoint_kwargs or {"use_reentrant": False}) | {"preserve_rng_state": False}
         checkpoint_kwargs.setdefault("use_reentrant", True)  # PyTorch's own, which warns of it
+        self.reentrant = bool(checkpointing) and checkpoint_kwargs["use_reentrant"]
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
@@ -361,10 +362,17 @@ class Simulation:
         embeddings = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Embedding)}
         # a batch of text gives the towers no gradients, so that no optimizer makes states for them
         passed = {id(p) for m in self.model.modules() if type(m).__name__ in PASSED_BY for p in m.parameters()}
+        # nor does one to layers that a reentrant checkpoint runs on what asks for none
+        cut_off = self.reentrant and self.cfg.get("adapter") and self.config["model_type"].startswith("qwen3_vl")
+        asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
+        cut_off = cut_off and not asked
         trained = [
             (n, p)
             for n, p in self.model.named_parameters()
-            if p.requires_grad and (self.cfg.get("images") or not TOWERS.search(n)) and id(p) not in passed
+            if p.requires_grad
+            and not (cut_off and "visual.blocks." in n)
+            and (self.cfg.get("images") or not TOWERS.search(n))
+            and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
         kept = {id(p) for p in decays}
