@@ -16,7 +16,7 @@ from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, gather, keeping_input
 from app.core.memory.products import product
-from app.core.memory.seeing import Seeing
+from app.core.memory.seeing import End, Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
 from app.core.run import Attention
 
@@ -189,6 +189,11 @@ class Stacked(Seeing):
     def outlasting(self) -> int:
         """The last layer's output, and features before they were joined."""
         return self.patched(self.images) + self.features(self.images)
+
+    def handed_on(self) -> Mapping[int, End]:
+        """A merger each, as far as there are layers."""
+        layers = (layer for layer in self.sight.handing_layers if layer < len(self.layers))
+        return {layer: self.end_of(layer + 1, self.run_handed) for layer in layers}
 
     def run_handed(self, t: Tape, x: Tensor) -> Tensor:
         """Another merger, which norms squares of patches as one."""

@@ -12,7 +12,7 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from app.core.adapter import AdaptedModule, Adapter
@@ -25,19 +25,16 @@ from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
 from app.core.memory.rows import linear_spec
+from app.core.memory.settling import at, in_numbers, one, settled, untrained
 from app.core.memory.tape import (
     FULL,
     GRADIENTS,
-    RANK,
-    SLOTS,
     TEMPORARIES,
     TOKEN,
     Leaf,
     Lengths,
-    Moment,
     Tape,
     Tensor,
-    fields,
 )
 from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, Checkpointing, Run
@@ -98,7 +95,7 @@ class Seeing(ABC):
         self.again = run.checkpointing is not Checkpointing.OFF
         self.layers = self.profiles()
         self.end = self.end_of(len(self.layers), self.run_end)
-        self.handed = {layer: self.handed_of(layer) for layer in sight.handing_layers if layer < len(self.layers)}
+        self.handed = self.handed_on()
 
     @property
     def first_stream(self) -> int:
@@ -237,13 +234,9 @@ class Seeing(ABC):
             bias=bool(row.bias_parameters),
         )
 
-    def run_handed(self, t: Tape, x: Tensor) -> Tensor:
-        """What a layer hands on, as ``run_end``."""
-        return self.run_end(t, x)
-
-    def handed_of(self, layer: int) -> End:
-        """Behind one of the layers that hand something on."""
-        return self.end_of(layer + 1, self.run_handed)
+    def handed_on(self) -> Mapping[int, End]:
+        """Behind those layers that hand something on."""
+        return {}
 
     def end_of(self, place: int, run: Callable[[Tape, Tensor], Tensor]) -> End:
         """What is kept behind so many layers, and the moments there."""
@@ -478,63 +471,3 @@ class Seeing(ABC):
         yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images) + handed
         del out
         yield one(self.scattered), self.features(images)
-
-
-def untrained(spec: LayerSpec) -> LayerSpec:
-    """A layer that a reentrant checkpoint cuts off: what goes in asks for no gradient, so that nothing in it does.
-
-    Factors of an adapter compute there and get none. Source: PyTorch ``torch/utils/checkpoint.py``.
-    """
-
-    def frozen(one: LinearSpec) -> LinearSpec:
-        return replace(one, trained=False, idle=True)
-
-    forward = spec.feed_forward
-    return replace(
-        spec,
-        projections=tuple(frozen(one) for one in spec.projections),
-        out=frozen(spec.out) if spec.out is not None else None,
-        feed_forward=replace(forward, linears=tuple(frozen(one) for one in forward.linears)) if forward else None,
-    )
-
-
-def in_numbers(layer: LayerProfile, lengths: Lengths) -> LayerProfile:
-    """A layer's sizes at these lengths."""
-    return replace(
-        layer,
-        kept=settled(layer.kept, lengths),
-        copies=settled(layer.copies, lengths),
-        gradients=settled(layer.gradients, lengths),
-        stuck=settled(layer.stuck, lengths),
-        quiet=at(layer.quiet, lengths),
-        forward=at(layer.forward, lengths),
-        backward=at(layer.backward, lengths),
-    )
-
-
-def one(*sizes: int) -> Stage:
-    """Moments of one tensor each."""
-    made = []
-    for size in sizes:
-        slots = [0] * SLOTS
-        slots[TEMPORARIES] = size
-        made.append(Moment(total=size, slots=tuple(slots)))
-    return Stage(moments=tuple(made))
-
-
-def at(stage: Stage, lengths: Lengths) -> Stage:
-    """A stage's moments at these lengths."""
-    return Stage(
-        moments=tuple(
-            Moment(total=settled(moment.total, lengths), slots=tuple([settled(size, lengths) for size in moment.slots]))
-            for moment in stage.moments
-        )
-    )
-
-
-def settled(size: int, lengths: Lengths) -> int:
-    """A polynomial at these lengths, of which the adapter's rank alone is left."""
-    c, t, s, u, w, _, r, q, _, b = fields(size)
-    tokens, row = lengths.tokens, lengths.row
-    number = c + (t + s * row) * tokens + (u + w * row) * row + b * lengths.blocked
-    return number + (r + q * tokens) * RANK

@@ -50,7 +50,8 @@ from app.core.memory.profile import (
     profile_head,
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
-from app.core.memory.seeing import EXTRA, Seeing, one
+from app.core.memory.seeing import EXTRA, Seeing
+from app.core.memory.settling import one
 from app.core.memory.sighted import sees
 from app.core.memory.small_inputs import small_inputs
 from app.core.memory.stack import Stack
