@@ -100,6 +100,20 @@ def test_a_model_that_is_not_described_is_priced_as_text(catalog: Catalog) -> No
     assert any(code.startswith("finding.memory_not_priced") for code in said(found))
 
 
+def test_a_tower_that_does_not_train_is_told(catalog: Catalog) -> None:
+    """Qwen 3 VL's under reentrant checkpoints, which are Axolotl's own choice; not Qwen 2.5 VL's."""
+    reached = SEEING | {"lora_target_modules": ["q_proj", "qkv"]}
+    third = TUNED | {"base_model": "Qwen/Qwen3-VL-8B-Instruct"}
+    asked = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    for config, told in (
+        (third | reached, True),
+        (third | reached | asked, False),
+        (third | SEEING, False),
+        (QWEN | reached, False),
+    ):
+        assert ("finding.tower_cut_off" in said(estimate(catalog=catalog, config=config))) is told
+
+
 def test_searches_and_comparisons_count_them_too(catalog: Catalog, card: Hardware) -> None:
     config, dataset = GEMMA | SEEING, Dataset(images_per_row=3)
     alone = estimate(catalog=catalog, config=config, hardware=card, dataset=dataset).memory

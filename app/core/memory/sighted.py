@@ -1,9 +1,10 @@
 """Whether a run reads images that are described, and how long its rows are then."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind
+from app.core.architecture import Architecture, Kind, Part
 from app.core.axolotl.unmodelled import UNPRICED_IMAGES
 from app.core.memory.optimizer_forms import form_of
 from app.core.run import Attention, Checkpointing, KeptAttention, Method, Run
@@ -45,6 +46,13 @@ def cut_off(architecture: Architecture, run: Run, adapter: Adapter) -> bool:
     if sight is None or sight.asks or run.method is Method.FULL or run.checkpointing is not Checkpointing.REENTRANT:
         return False
     return not any(row.module.kind is Kind.CONVOLUTION for row in adapter.modules)
+
+
+def left_out(architecture: Architecture, run: Run, adapter: Adapter) -> Iterator[str]:
+    """Paths of the tower's layers whose factors get no gradient by that."""
+    if cut_off(architecture, run, adapter):
+        layered = (row.module for row in adapter.modules if row.layers)
+        yield from (module.path for module in layered if module.part is Part.VISION)
 
 
 def lengthened(architecture: Architecture, run: Run) -> Run:
