@@ -359,6 +359,8 @@ def _dataset(asked: DatasetRequest) -> Dataset:
         rows=asked.rows,
         mean_tokens=asked.mean_tokens,
         max_tokens=asked.max_tokens,
+        images_per_row=asked.images_per_row,
+        image_side=asked.image_side,
     )
 
 

@@ -6,11 +6,13 @@ reads these rows and nothing else, so adding an architecture is adding one descr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import count
 from math import prod
+
+from app.core.units import ceil_div
 
 UNPACKED_BY: Mapping[str, str] = {"mxfp4": "Mxfp4Config", "fp8": "FineGrainedFP8Config"}
 """Formats that checkpoints are published in, with what ``model_quantization_config`` calls them.
@@ -214,6 +216,63 @@ class Dropouts:
     modules: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """How a model with a tower reads images, which are taken to be square.
+
+    ``square`` times ``square`` patches of ``patch`` pixels a side become one token of the row. ``side`` is an image's,
+    in pixels: one that the processor brings every image to, or, where ``most_side`` says how large it leaves one, no
+    fact of the model but of the data, as is ``per_row``, the images of a row.
+    """
+
+    tower: str
+    """Path of the tower, with the dot behind it."""
+    projector: str
+    side: int
+    patch: int
+    square: int
+    channels: int
+    frames: int = 1
+    """How often an image stands in its patches: a film has several."""
+    width: int
+    heads: int
+    window: int = 0
+    """Tokens a side that the tower's layers attend within, 0 where all see a whole image."""
+    whole_layers: frozenset[int] = frozenset()
+    """Those that do where others have a window."""
+    most_side: int = 0
+    asks: bool = True
+    """Whether Transformers finds the tower's first output, to ask a gradient of it where an adapter trains."""
+    handing_layers: tuple[int, ...] = ()
+    """Layers of the tower whose output goes to the language model too, through a merger each."""
+    mutual: bool = False
+    """Whether tokens of one image see each other, which takes a mask of its own."""
+    per_row: int = 1
+
+    @property
+    def across(self) -> int:
+        """Patches of a side, as the processor rounds it."""
+        if not self.most_side:
+            return self.side // self.patch
+        each = self.patch * self.square
+        return max(1, round(min(self.side, self.most_side) / each)) * self.square
+
+    @property
+    def patches(self) -> int:
+        """Of an image, which pass the tower."""
+        return self.across**2
+
+    @property
+    def tokens(self) -> int:
+        """Of an image, which stand in the row."""
+        return self.patches // self.square**2
+
+    @property
+    def windows(self) -> int:
+        """Of an image; those at its ends may be smaller."""
+        return ceil_div(self.across // self.square, self.window) ** 2 if self.window else 1
+
+
 _SERIALS = count()
 
 
@@ -249,6 +308,20 @@ class Architecture:
     """Elements of a head that take positions, where the config.json says it."""
     own_scale: bool = False
     """Whether scores are scaled by another number than one over the root of a head's width."""
+    sight: Sight | None = None
+    """How images are read, where that is described."""
+
+    def reading(self, images: int | None, side: int | None = None) -> "Architecture":
+        """The same with so many images in a row, and of this side, where they are described; None leaves it."""
+        if self.sight is None:
+            return self
+        keeps = self.sight.most_side and side
+        seen = replace(
+            self.sight,
+            per_row=self.sight.per_row if images is None else images,
+            side=side if keeps and side else self.sight.side,
+        )
+        return self if seen == self.sight else replace(self, sight=seen)
 
     def __hash__(self) -> int:
         """Cheap, so that what follows from an architecture alone can be kept by it."""

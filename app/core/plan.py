@@ -63,6 +63,10 @@ class Dataset:
     rows: int | None = None
     mean_tokens: int | None = None
     max_tokens: int | None = None
+    images_per_row: int | None = None
+    """Images of a sample, where ``processor_type`` reads them; 1 where it is not said."""
+    image_side: int | None = None
+    """Pixels of an image's side, where the processor leaves it as it is and no ``image_size`` is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -259,6 +259,8 @@ class Run:
     likelihood: bool = False
     """Whether a preference loss adds the chosen answer's cross entropy (ORPO; SimPO unless ``cpo_alpha`` is 0)."""
 
+    sees: bool = False
+    """Whether a processor lays the rows out, which reads images (``processor_type``)."""
     context: Context = UNKNOWN
     """What the process holds on the card beside its tensors."""
 

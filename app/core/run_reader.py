@@ -196,6 +196,7 @@ class _Reader(LoraReader):
             evaluation_padding=rows.evaluation,
             evaluation_packing=rows.evaluation_packs,
             row_multiple=rows.row_multiple,
+            sees=bool(self.config.get("processor_type")),
             preference=preference,
             reference_precomputed=self.flag("precompute_ref_log_probs"),
             likelihood=preference is Preference.ORPO

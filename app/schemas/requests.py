@@ -68,6 +68,19 @@ class Dataset(_Request):
     rows: int | None = Field(default=None, ge=1, le=10**12, description="Samples.")
     mean_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of an average sample.")
     max_tokens: int | None = Field(default=None, ge=1, le=10**9, description="Tokens of the longest sample.")
+    images_per_row: int | None = Field(
+        default=None,
+        ge=0,
+        le=1024,
+        description="Images of a sample, read under `processor_type`: 1 where left out, 0 for text alone.",
+    )
+    image_side: int | None = Field(
+        default=None,
+        ge=1,
+        le=1 << 16,
+        description="Pixels of a square image's side, for models whose processor leaves an image as large as it is; "
+        "`image_size` goes before it, 1,024 is taken where both are left out.",
+    )
 
 
 class EstimateRequest(_Request):

@@ -50,7 +50,9 @@ def compare(
         InvalidInput: the configuration or a variant holds values that cannot be.
         UnknownName: the catalogue does not hold ``base_model``.
     """
-    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
+    resolved = resolve_model(
+        catalog=catalog, base_model=config.get("base_model"), model=model, dataset=dataset, config=config
+    )
 
     def estimate(changed: Mapping[str, Any], of: ResolvedModel = resolved) -> Estimate:
         return estimate_resolved(catalog=catalog, resolved=of, config=changed, hardware=hardware, dataset=dataset)
@@ -61,7 +63,7 @@ def compare(
             changed = apply_overrides(config, variant)
             with_pointers = {f"/config/{key}": f"/variants/{position}/{key}" for key in variant}
             try:
-                made = estimate(changed, _model_of(catalog, variant, resolved))
+                made = estimate(changed, _model_of(catalog, changed, variant, resolved, dataset))
             except UnknownName as error:
                 raise InvalidInput(FieldError(f"/variants/{position}/base_model", error.message)) from error
             except InvalidInput as error:
@@ -84,13 +86,19 @@ def compare(
     return _related(found)
 
 
-def _model_of(catalog: Catalog, variant: Mapping[str, Any], resolved: ResolvedModel) -> ResolvedModel:
-    """The model of a variant: one of the catalogue where it names another."""
+def _model_of(
+    catalog: Catalog,
+    config: Mapping[str, Any],
+    variant: Mapping[str, Any],
+    resolved: ResolvedModel,
+    dataset: Dataset | None,
+) -> ResolvedModel:
+    """The model of a variant, which makes this ``config``: one of the catalogue where it names another."""
     name = variant.get("base_model")
     if name is None or name == resolved.id:
         return resolved
     try:
-        return resolve_model(catalog=catalog, base_model=name, model=None)
+        return resolve_model(catalog=catalog, base_model=name, model=None, dataset=dataset, config=config)
     except InvalidInput as error:
         raise InvalidInput(*(FieldError(f"/config{e.pointer}", e.message) for e in error.errors)) from error
 

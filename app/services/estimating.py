@@ -20,6 +20,7 @@ from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.losses import loss_of
 from app.core.memory.mixers import scans
+from app.core.memory.sighted import left_out, sees
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
@@ -58,7 +59,9 @@ def estimate(
         InvalidInput: the configuration or the config.json holds values that cannot be.
         UnknownName: the catalogue does not hold ``base_model``.
     """
-    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
+    resolved = resolve_model(
+        catalog=catalog, base_model=config.get("base_model"), model=model, dataset=dataset, config=config
+    )
     return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware, dataset=dataset)
 
 
@@ -208,6 +211,25 @@ def said_of(resolved: ResolvedModel) -> tuple[Finding, ...]:
     return (info("model_namesake", "base_model", given=(resolved.id or "")[:100], id=resolved.copied.id),)
 
 
+def _of_images(architecture: Architecture, run: Run, adapter: Adapter) -> Iterator[Finding]:
+    """What is taken of a batch's images, or that there are none in the figures."""
+    sight = architecture.sight
+    if sight is not None and sees(architecture, run):
+        sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.tokens}
+        said = message("finding.images_counted_as_large" if sight.most_side else "finding.images_counted", **sizes)
+        yield Finding(severity=Severity.INFO, key="processor_type", message=said)
+        together = sight.per_row * sight.tokens
+        if together > run.sequence_len_tokens:
+            numbers = {"tokens": together, "given": run.sequence_len_tokens}
+            said = message("finding.images_longer", **numbers)
+            yield Finding(severity=Severity.WARNING, key="sequence_len", message=said)
+        if sight.per_row and any(left_out(architecture, run, adapter)):
+            said = message("finding.tower_cut_off")
+            yield Finding(severity=Severity.WARNING, key="gradient_checkpointing_kwargs", message=said)
+    elif architecture.multimodal and not architecture.towers_left_out:
+        yield Finding(severity=Severity.INFO, message=message("finding.text_alone"))
+
+
 def _of_evaluation(architecture: Architecture, measured: Measured) -> Iterator[Finding]:
     """Liger's fused loss makes no logits in training, and all of them in evaluation."""
     run, memory = measured.run, measured.memory
@@ -238,8 +260,7 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
         found.append(
             Finding(severity=Severity.WARNING, message=message("finding.mixer_approximate", model_type=model_type))
         )
-    if resolved.architecture.multimodal and not resolved.architecture.towers_left_out:
-        found.append(Finding(severity=Severity.INFO, message=message("finding.text_alone")))
+    found += _of_images(resolved.architecture, run, adapter)
     if resolved.unstated:
         found.append(
             Finding(

@@ -136,7 +136,9 @@ def fit(
         InvalidInput: the configuration holds values that cannot be, or the objective asks for what there is not.
         UnknownName: the catalogue does not hold ``base_model``.
     """
-    resolved = resolve_model(catalog=catalog, base_model=config.get("base_model"), model=model)
+    resolved = resolve_model(
+        catalog=catalog, base_model=config.get("base_model"), model=model, dataset=dataset, config=config
+    )
     search = _Fitting(catalog, resolved, config, hardware, install, dataset)
     found = search.search(vary, objective)
     estimate = search.estimate(found.config)

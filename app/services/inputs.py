@@ -1,7 +1,7 @@
 """Who and what a request is about: the model and the hardware it names, looked up and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.gpus import parse_capability
@@ -13,6 +13,7 @@ from app.core.config_json import SIZE_NAMES, unstated_sizes
 from app.core.errors import FieldError, InvalidInput
 from app.core.hardware import Hardware, Vendor
 from app.core.messages import Param, message
+from app.core.plan import Dataset
 from app.core.shown import shown
 from app.core.units import gib_to_bytes
 
@@ -20,6 +21,8 @@ ASSUMED_CAPABILITY = (8, 0)
 """What bare ``vram_gib`` is taken to be: Ampere, the oldest generation with bf16."""
 MISSING = "error.config_json.missing"
 MOST_VRAM_GIB = 1024
+MOST_SIDE = 1 << 16
+"""Pixels."""
 MOST_GPUS = 1024
 BF16_CAPABILITY = (8, 0)
 
@@ -41,14 +44,38 @@ class ResolvedModel:
     pasted: bool = False
 
 
-def resolve_model(*, catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
+def resolve_model(
+    *,
+    catalog: Catalog,
+    base_model: object,
+    model: Mapping[str, Any] | None,
+    dataset: Dataset | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> ResolvedModel:
     """The model that ``base_model`` names, or the one that the config.json ``model`` describes.
+
+    ``dataset`` says how many images a row holds and how large they are; ``config`` may bring them to a size.
 
     Raises:
         InvalidInput: neither is given, or one of them holds values that cannot be.
         UnknownName: the catalogue holds neither ``base_model`` nor one that it can be a copy of, and no config.json is
             given.
     """
+    found = _resolve(catalog, base_model, model)
+    images = dataset.images_per_row if dataset else None
+    sizes = (image_side((config or {}).get("image_size")), dataset.image_side if dataset else None)
+    side = next((size for size in sizes if size is not None), None)
+    return replace(found, architecture=found.architecture.reading(images, side))
+
+
+def image_side(given: object) -> int | None:
+    """Pixels a side of ``image_size``, one number or two, of which as many patches are made as of their square."""
+    found = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
+    sides = [side for side in found if isinstance(side, int) and 0 < side <= MOST_SIDE]
+    return round((sides[0] * sides[1]) ** 0.5) if len(sides) == 2 else None
+
+
+def _resolve(catalog: Catalog, base_model: object, model: Mapping[str, Any] | None) -> ResolvedModel:
     if base_model is not None and not isinstance(base_model, str):
         raise _fault("/base_model", "error.base_model.text", given=shown(base_model))
     name = (base_model or "").strip()

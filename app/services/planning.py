@@ -59,7 +59,9 @@ def plan(
         InvalidInput: an override or the config.json holds values that cannot be.
         UnknownName: the catalogue does not hold ``base_model``.
     """
-    resolved = resolve_model(catalog=catalog, base_model=base_model, model=model)
+    resolved = resolve_model(
+        catalog=catalog, base_model=base_model, model=model, dataset=wish.dataset, config=wish.overrides
+    )
     other = wish.overrides.get("base_model")
     named = catalog.models.find(other) if isinstance(other, str) else None
     if named is not None and named != resolved.row and not resolved.pasted:

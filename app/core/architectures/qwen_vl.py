@@ -4,13 +4,21 @@ The first two write their language model's sizes at the top of config.json, or u
 Source: Transformers 5.16.1, ``models/qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl`` and ``qwen3_vl_moe``.
 """
 
-from app.core.architecture import Architecture, Module
+from dataclasses import replace
+
+from app.core.architecture import Architecture, Module, Sight
 from app.core.architectures import experts, qwen, towers, vision
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 
-DEEPSTACK = 3
-"""Layers of the tower with a merger of their own, where a file does not list them."""
+USUAL_SIDE = 1024
+"""Pixels a side that an image is taken to have where nothing says it."""
+MOST_SIDE, MOST_SIDE_STACKED = 3584, 4096
+WHOLE_LAYERS = (7, 15, 23, 31)
+"""Of Qwen 2.5 VL's tower, where a file does not list them."""
+HANDING_LAYERS = (8, 16, 24)
+"""Layers of Qwen 3 VL's tower with a merger of their own, where a file does not list them."""
+DEEPSTACK = len(HANDING_LAYERS)
 
 
 def _qwen2(config: ConfigReader, model_type: str, tower: tuple[Module, ...]) -> Architecture:
@@ -26,7 +34,31 @@ def qwen2_vl(config: ConfigReader) -> Architecture:
 
 def qwen2_5_vl(config: ConfigReader) -> Architecture:
     """Qwen 2.5 VL."""
-    return _qwen2(config, "qwen2_5_vl", vision.qwen2_5_vl(config.sub("vision_config")))
+    sight = config.sub("vision_config")
+    made = _qwen2(config, "qwen2_5_vl", vision.qwen2_5_vl(sight))
+    return replace(made, sight=_windowed(sight))
+
+
+def _windowed(sight: ConfigReader) -> Sight:
+    """Images keep their size up to 12,845,056 pixels (``max_pixels`` of the published processors): 3,584 a side."""
+    listed = sight.values.get("fullatt_block_indexes")
+    whole = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else WHOLE_LAYERS
+    width, patch = sight.size("hidden_size", default=3584), sight.size("patch_size", default=14)
+    square = sight.size("spatial_merge_size", default=2)
+    return Sight(
+        tower="model.visual.",
+        projector="model.visual.merger.",
+        side=USUAL_SIDE,
+        patch=patch,
+        square=square,
+        channels=sight.size("in_channels", default=3),
+        frames=sight.size("temporal_patch_size", default=2),
+        width=width,
+        heads=towers.heads_of(sight, "num_heads", width, 16),
+        window=max(1, sight.size("window_size", default=112) // patch // square),
+        whole_layers=frozenset(whole),
+        most_side=MOST_SIDE,
+    )
 
 
 def _qwen3(config: ConfigReader, model_type: str, text: Architecture) -> Architecture:
@@ -34,7 +66,28 @@ def _qwen3(config: ConfigReader, model_type: str, text: Architecture) -> Archite
     listed = sight.values.get("deepstack_visual_indexes")
     depths = len(listed) if isinstance(listed, list | tuple) else DEEPSTACK
     tower = towers.qwen_vision(sight, depths)
-    return wrap(model_type, text, tower, tied=config.flag("tie_word_embeddings", default=False))
+    made = wrap(model_type, text, tower, tied=config.flag("tie_word_embeddings", default=False))
+    handing = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else HANDING_LAYERS
+    return replace(made, sight=_stacked(sight, tuple(handing)))
+
+
+def _stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
+    """Images keep their size up to 16,777,216 pixels (``longest_edge`` of the published processors): 4,096 a side."""
+    width = sight.size("hidden_size", default=1152)
+    return Sight(
+        tower="model.visual.",
+        projector="model.visual.merger.",
+        side=USUAL_SIDE,
+        patch=sight.size("patch_size", default=16),
+        square=sight.size("spatial_merge_size", default=2),
+        channels=sight.size("in_channels", default=3),
+        frames=sight.size("temporal_patch_size", default=2),
+        width=width,
+        heads=towers.heads_of(sight, "num_heads", width, 16),
+        asks=False,
+        handing_layers=handing,
+        most_side=MOST_SIDE_STACKED,
+    )
 
 
 def qwen3_vl(config: ConfigReader) -> Architecture:

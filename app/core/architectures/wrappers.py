@@ -6,9 +6,10 @@ Source: Transformers 5.16.1, ``models/<model_type>``.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import isqrt
 from typing import Any
 
-from app.core.architecture import Architecture, Kind, Module, Part
+from app.core.architecture import Architecture, Kind, Module, Part, Sight
 from app.core.architectures import experts, gemma, gemma4, latent, llama, qwen, towers
 from app.core.architectures.rows import linear, norm, parameter
 from app.core.config_json import ConfigReader
@@ -103,7 +104,33 @@ def gemma3(config: ConfigReader) -> Architecture:
         ),
         norm("model.multi_modal_projector.mm_soft_emb_norm", width, part=Part.PROJECTOR),
     )
-    return wrap("gemma3", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    made = wrap("gemma3", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    return replace(made, sight=_siglip_sight(config, sight, width))
+
+
+def _siglip_sight(config: ConfigReader, sight: ConfigReader, width: int) -> Sight | None:
+    """Images as Gemma 3 reads them, where the tower has no head, whose result would go unused.
+
+    Every image is brought to the tower's own size; patches are averaged in squares. Source: Transformers 5.16.1,
+    ``Gemma3MultiModalProjector``, ``Gemma3ImageProcessor``.
+    """
+    side, patch = sight.size("image_size", default=224), sight.size("patch_size", default=16)
+    given = config.size("mm_tokens_per_image", default=256)
+    across = side // patch
+    kernel = across // max(1, isqrt(given))
+    if sight.flag("vision_use_head", default=True) or not kernel or across % kernel or (across // kernel) ** 2 != given:
+        return None
+    return Sight(
+        tower=towers.TOWER,
+        projector="model.multi_modal_projector.",
+        side=side,
+        patch=patch,
+        square=kernel,
+        mutual=True,
+        channels=sight.size("num_channels", default=3),
+        width=width,
+        heads=towers.heads_of(sight, "num_attention_heads", width, 12),
+    )
 
 
 def gemma4_with_towers(config: ConfigReader) -> Architecture:

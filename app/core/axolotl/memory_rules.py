@@ -13,6 +13,7 @@ from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.axolotl.unmodelled import acting, divided
 from app.core.findings import Finding, Fix
 from app.core.memory.optimizer_forms import FUSED_FROM_FULL
+from app.core.memory.sighted import sees
 from app.core.run import LORA_KERNEL_KEYS
 
 TRL_WRAPPED = ("dpo", "ipo", "kto")
@@ -33,6 +34,8 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
     if any(row.priced is not None for row in found):
         found = tuple(acting(subject.config, as_read(subject)))
     for row in found:
+        if row.key == "processor_type" and _counts_images(subject):
+            continue
         if row.sharding:
             part = row.divides or ("" if divided(subject.config) else "known")
             yield info(f"memory_not_sharded_{part}".rstrip("_"), row.key, key=row.key)
@@ -44,6 +47,12 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
         if row.why:
             yield info(f"not_priced_{row.why}", row.key, key=row.key)
+
+
+def _counts_images(subject: Subject) -> bool:
+    """Whether the figures hold what images take."""
+    run = as_read(subject)
+    return subject.architecture is not None and run is not None and sees(subject.architecture, run)
 
 
 def kto_batch(subject: Subject) -> Iterator[Finding]:

@@ -150,6 +150,9 @@ def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
     return tuple(Unmodelled(key=key, **room) for key in text.split())
 
 
+UNPRICED_IMAGES = 40
+"""Per cent above a figure of text, where a model's images are not described."""
+
 UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="torch_compile", less=20, more=20, why="compiled"),
     Unmodelled(key="deepcompile", less=20, more=20, why="compiled"),
@@ -184,7 +187,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="do_bench_eval", more=20),
     Unmodelled(key="eval_sequence_len", more=40),
     Unmodelled(key="auto_find_batch_size", less=60),
-    Unmodelled(key="processor_type", more=40),
+    Unmodelled(key="processor_type", more=UNPRICED_IMAGES),
     Unmodelled(key="peft_layer_replication", more=100),
     Unmodelled(key="mora", less=10, more=10),
     Unmodelled(key="dense_mixer", more=60),

@@ -10,6 +10,7 @@ from app.core.memory.layers import LayerSpec
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.rows import LayerRows
+from app.core.memory.sighted import sees
 from app.core.memory.traits import (
     ALWAYS_MASKED,
     ATTENTION_HOLDERS,
@@ -61,7 +62,13 @@ def _keeps_mask(architecture: Architecture, run: Run) -> bool:
 
     Source: Axolotl 0.19.0, ``utils/trainer.py`` (``process_datasets_for_packing``), which preferences do not take.
     """
-    return run.preference is not None or architecture.model_type != "gemma3"
+    return run.preference is not None or architecture.model_type != "gemma3" or sees(architecture, run)
+
+
+def overlaid(architecture: Architecture, run: Run) -> bool:
+    """Whether SDPA gets a mask whatever the rows: tokens of one image see each other (Gemma 3)."""
+    sight = architecture.sight
+    return sight is not None and sight.mutual and run.attention is Attention.SDPA and sees(architecture, run)
 
 
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:
@@ -84,7 +91,7 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
             window=window,
             apart=apart,
             by_lengths=by_lengths,
-            padded=always or (padded and window not in scoring),
+            padded=always or overlaid(architecture, run) or (padded and window not in scoring),
         )
         for window in {block.sliding_window for block in architecture.blocks}
     }

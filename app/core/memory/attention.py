@@ -22,6 +22,7 @@ from app.core.memory.operations import (
     saved_only,
     scale,
     slices,
+    split,
     spread,
 )
 from app.core.memory.tape import BLOCKED, FULL, MASK, ROW, SQUARE, TOKEN, Gradients, Tape, Tensor
@@ -83,6 +84,10 @@ class Heads:
     """A checkpoint keeps the result, where the kernel is an operation that it knows (``selective_checkpointing``)."""
     virtual: int = 0
     """Keys and values of a prefix that stand before each row's own."""
+    chunked: bool = False
+    """Each document is attended to by itself: cut before, put together behind."""
+    unmasked: bool = False
+    """Tokens see all others: no mask is added to the scores."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -158,6 +163,9 @@ def _half_turned(t: Tape, x: Tensor) -> Tensor:
 
 def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The output of all heads, side by side."""
+    if shape.chunked:
+        q, k, v = (split(t, x, (x.elements,))[0] for x in (q, k, v))
+        return join(t, (attend(t, replace(shape, chunked=False), kernel, q, k, v),))
     match kernel:
         case Kernel.EAGER:
             return _eager(t, shape, q, k, v)
@@ -346,7 +354,9 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         weights = scale(t, weights)
         weights = keeping_output(t, weights)
         weights = scale(t, weights)
-    if shape.biased:
+    if shape.unmasked:
+        pass
+    elif shape.biased:
         weights = scale(t, add(t, weights, Tensor(None, shape.heads * TOKEN, FULL)))
     else:
         weights = add(t, weights, Tensor(None, shape.pairs, t.positions))

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
-from app.core.memory.attending import masked
+from app.core.memory.attending import masked, overlaid
 from app.core.memory.attention import Kernel
 from app.core.memory.layers import LayerSpec
 from app.core.memory.rows import dropouts_of
@@ -74,8 +74,9 @@ def mask_bytes(
         return both * max(spec.heads.pairs for spec in attending if spec.heads is not None) * itemsize
     if Kernel.SDPA_MASKED not in kernels:
         return 0
-    packed = run.sample_packing and architecture.computes_as not in ALWAYS_MASKED
-    return both * SQUARE if packed or masked(architecture, run) else ROW_SQUARE
+    apart = run.sample_packing and architecture.computes_as not in ALWAYS_MASKED
+    apart = apart or overlaid(architecture, run)
+    return both * SQUARE if apart or masked(architecture, run) else ROW_SQUARE
 
 
 def prompt_copies(adapter: Adapter, run: Run) -> int:

@@ -25,6 +25,7 @@ from app.core.memory.liger import layers_under_liger, norm_under_liger
 from app.core.memory.loss import HeadSpec
 from app.core.memory.norms import NormSpec
 from app.core.memory.rows import LayerRows, linear_spec, norm_form
+from app.core.memory.sighted import sees
 from app.core.memory.tiles import tiles_of
 from app.core.memory.traits import (
     EXPERT_NORMS,
@@ -290,6 +291,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         rows=run.micro_batch_size > 1 and not run.one_row,
         spared=head.path == "lm_head",
         wrapped=architecture.model_type in OWN_LOSS,
+        picked=architecture.model_type in OWN_LOSS and sees(architecture, run),
         shifts=run.loss is Loss.LIGER_FUSED_LINEAR and architecture.model_type in OWN_LIGER_FORWARD,
         wraps_rows=bool(spec.rows) and run.peft is None,
         penalties=penalties(run, adapter),

@@ -15,6 +15,7 @@ from app.core.memory.optimizers import state_pieces, step_pieces
 from app.core.memory.outline import Outline, Peak
 from app.core.memory.pieces import Piece
 from app.core.memory.preference import reference_bytes
+from app.core.memory.sighted import sees
 from app.core.memory.stepping import Stepping
 from app.core.memory.taking_turns import resting
 from app.core.memory.tape import ACTIVATIONS, FULL, GRADIENTS, LOGITS, LOSS, TEMPORARIES, WEIGHTS, fields
@@ -91,7 +92,8 @@ class Formulas:
         yield from _summed(_values(self.tensors, "trained"))
         yield from _bytes("buffers", self.adapter.buffer_bytes)
         itemsize = factor_itemsize(self.run)
-        idle = idle_bytes(self.architecture, self.run, self.adapter) // itemsize
+        towers = sees(self.architecture, self.run)
+        idle = idle_bytes(self.architecture, self.run, self.adapter, towers=towers) // itemsize
         yield from _summed([("idle", 1, idle, itemsize)])
 
     def gradients(self) -> Iterator[Summand]:

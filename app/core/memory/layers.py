@@ -28,6 +28,7 @@ from app.core.memory.operations import (
     scale_in_place,
     slices,
     split,
+    unbind,
 )
 from app.core.memory.tape import TOKEN, Tape, Tensor
 from app.core.memory.tiles import tiled, trained_sizes
@@ -93,6 +94,8 @@ class LayerSpec:
     """Multi-head latent attention: queries are multiplied by a number for each position before they are attended to."""
     sliced: bool = False
     """Whether one projection is cut by indexing rather than in one operation."""
+    unbound: bool = False
+    """Whether it is taken apart along a dimension of its own (Qwen's towers)."""
     indexed: bool = False
     """Whether keys and values are copied out of it by a list of indices (Falcon)."""
     out: LinearSpec | None = None
@@ -322,6 +325,9 @@ def _cut(t: Tape, spec: LayerSpec, heads: Heads, x: Tensor) -> tuple[Tensor, Ten
         k, v = gather(t, x, heads.key), gather(t, x, heads.value)
         if heads.key_value_heads > 1:
             return q, repeat(t, k, heads.query), repeat(t, v, heads.query)
+        return q, k, v
+    if spec.unbound:
+        q, k, v = unbind(t, x, parts)
         return q, k, v
     q, k, v = slices(t, x, parts) if spec.sliced else split(t, x, parts)
     return q, k, v

@@ -33,6 +33,8 @@ class LinearSpec:
     quantization: Quantization
     trained: bool = False
     rank: int = 0
+    idle: bool = False
+    """Its factors get no gradient."""
     dropout: bool = False
     dora: bool = False
     again: bool = False
@@ -207,8 +209,8 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
 
 def _down_up(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     """``lora_B(lora_A(x))``."""
-    down = t.parameter(spec.inputs * spec.rank, spec.adapter_itemsize, trained=True)
-    up = t.parameter(spec.rank * spec.outputs, spec.adapter_itemsize, trained=True)
+    down = t.parameter(spec.inputs * spec.rank, spec.adapter_itemsize, trained=not spec.idle)
+    up = t.parameter(spec.rank * spec.outputs, spec.adapter_itemsize, trained=not spec.idle)
     key = f"{spec.name}.{spec.inputs}"  # GPT-2 has two of a name in a layer
     inner = product(t, x, down, spec.rank, key=f"{key}.A")
     del x  # a dropped copy goes with the first product
@@ -266,7 +268,7 @@ def _scaled_twice(t: Tape, spec: LinearSpec, x: Tensor, result: Tensor | None) -
     scaled = t.fresh(spec.elements, x.itemsize)
     total = t.fresh(spec.elements, x.itemsize)
     del scaled, total
-    magnitude = scale(t, t.parameter(spec.outputs, spec.adapter_itemsize, trained=True))
+    magnitude = scale(t, t.parameter(spec.outputs, spec.adapter_itemsize, trained=not spec.idle))
     change = _down_up(t, spec, x)
     if result is not None:
         original = scale(t, result, spec.itemsize) if spec.bias else result

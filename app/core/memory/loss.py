@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from app.core.memory.linears import LinearSpec, linear, weight_of
 from app.core.memory.norms import NormSpec, normalise
 from app.core.memory.offloading import LABEL_BYTES, LEAST_BYTES, OffloadingTape
-from app.core.memory.operations import cast, copy, custom, keeping_output, saved_only, scale, slices, split
+from app.core.memory.operations import cast, copy, custom, gather, keeping_output, saved_only, scale, slices, split
 from app.core.memory.tape import CHUNK, FULL, LOGITS, LOSS, TOKEN, Gradients, Run, Tape, Tensor
 from app.core.run import CHUNKS, Loss
 
@@ -41,6 +41,8 @@ class HeadSpec:
     """The hooks of activation offloading (TRL's) know the head by its place and leave what it saves."""
     wrapped: bool = False
     """The wrapper of a multimodal model computes its loss itself, of fp32 logits (Gemma 3)."""
+    picked: bool = False
+    """It picks the tokens that a mask of padding leaves, all but none of them."""
     shifts: bool = False
     """Axolotl's forward for Liger's fused loss leaves the last token of a row out before the loss (DeepSeek-V2)."""
     wraps_rows: bool = False
@@ -92,7 +94,10 @@ def _with_logits(t: Tape, spec: HeadSpec, hidden: Tensor) -> tuple[Tensor, Tenso
     if spec.wrapped or spec.shifts:
         logits = cast(t, logits, FULL)
         (shifted,) = slices(t, logits, (logits.elements,))
-        shifted = copy(t, shifted) if spec.rows else shifted
+        if spec.picked:
+            shifted = gather(t, shifted, shifted.elements)
+        elif spec.rows:
+            shifted = copy(t, shifted)
         return logits, (_liger if spec.loss is Loss.LIGER else _plain)(t, shifted)
     match spec.loss:
         case Loss.CHUNKED:

@@ -130,6 +130,21 @@ def split(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     return out
 
 
+def unbind(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
+    """Views of parts that another dimension tells apart: gradients are stacked, and laid out as the whole is."""
+    out = tuple(x.strided(part) for part in parts)
+    elements, itemsize = x.elements, x.itemsize
+
+    def run(_: list[Tensor | None]) -> Gradients:
+        stacked = t.fresh(elements, itemsize)
+        laid = t.fresh(elements, itemsize)
+        del stacked
+        return (laid,)
+
+    t.join(out, (x,), (), run)
+    return out
+
+
 def slices(t: Tape, x: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     """Views by indexing: each slice's backward fills a whole tensor of zeros."""
     elements, itemsize = x.elements, x.itemsize

@@ -21,6 +21,7 @@ from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import Process
+from app.core.memory.sighted import lengthened, sees, unpriced_percent
 from app.core.memory.step import Step
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
@@ -43,6 +44,7 @@ def outlined(architecture: Architecture, run: Run, adapter: Adapter, lengths: Le
         run.micro_batch_size if run.counts_rows else run.micro_batch_size > 1,
         run.evaluates and run.padded_evaluation,
         run.evaluates and (run.eval_batch_size if run.counts_rows else run.eval_batch_size > 1),
+        sees(architecture, run) and (run.micro_batch_size, run.evaluates and run.eval_batch_size),
         run.gradient_accumulation_steps > 1,
         run.optimizer if form_of(run.optimizer).immediate else "",
         labels_stay(run, row),
@@ -91,6 +93,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
     run = as_reached(architecture, run)
+    run = lengthened(architecture, run)
     rank = variable_rank(run)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, awake(architecture, run, adapter), lengths, fused_lora=fused_lora)
@@ -111,7 +114,8 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
         top = highest(outline.evaluation, evaluation_lengths(architecture, run, rank), top)
     added = 0
     if run.method is not Method.FULL:
-        added = steps.gradients + adapter.buffer_bytes + idle_bytes(architecture, run, adapter)
+        idle = idle_bytes(architecture, run, adapter, towers=sees(architecture, run))
+        added = steps.gradients + adapter.buffer_bytes + idle
     peak = outline.weights + added + steps.states - steps.on_host + top.bytes
     process = Process.of(architecture, run)
     training, loading = process.expected_bytes(peak), outline.loading + run.context.beside_bytes
@@ -139,4 +143,4 @@ def _room(architecture: Architecture, run: Run) -> tuple[int, int]:
     """Per cent below and above: keys that are not priced, and an architecture that no case confirms."""
     less, more = run.room_percent
     doubt = doubt_percent(architecture)
-    return max(less, doubt), more + doubt
+    return max(less, doubt), more + doubt - unpriced_percent(architecture, run)

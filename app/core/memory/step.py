@@ -19,6 +19,7 @@ from app.core.memory.entering import (
     prompt_copies,
     stands_between,
 )
+from app.core.memory.eyes import seeing_of
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.frozen import frozen_states
 from app.core.memory.layer_offloading import layers_of
@@ -49,6 +50,9 @@ from app.core.memory.profile import (
     profile_head,
 )
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
+from app.core.memory.seeing import EXTRA, Seeing
+from app.core.memory.settling import one
+from app.core.memory.sighted import sees
 from app.core.memory.small_inputs import small_inputs
 from app.core.memory.stack import Stack
 from app.core.memory.tape import ROW, SLOTS, TEMPORARIES, TOKEN, Moment, fields
@@ -71,10 +75,12 @@ class Step:
 
     def __init__(self, architecture: Architecture, run: Run, adapter: Adapter, *, kernels: frozenset[str]) -> None:
         self.architecture, self.run, self.adapter, self.kernels = architecture, run, adapter, kernels
-        self.trained = trained = trained_tensors(architecture, run, adapter)
+        seen = sees(architecture, run)
+        self.trained = trained_tensors(architecture, run, adapter, towers=seen)
+        trained = trained_tensors(architecture, run, adapter) if seen else self.trained
         self.specs = layer_specs(architecture, run, adapter, fused=kernels, row_tokens=row_tokens(run))
         self.full = run.method is Method.FULL
-        self.gradients = gradient_bytes(trained)
+        self.gradients = gradient_bytes(self.trained)
         self.within = within(run.optimizer, trained, run.optimizer_rank)
         self.immediate = self.within is not None
         self.present = run.gradient_accumulation_steps > 1 and not self.immediate
@@ -94,13 +100,14 @@ class Step:
         taken = mask_bytes(architecture, run, self.specs, self.embedding_itemsize, made=False)
         self.kept_masks = taken if run.checkpointing is not Checkpointing.OFF else 0
         self.prompt = prompt_copies(adapter, run)
-        self.tables = self.position_tables(run)
         self.first_needs = self.first_input_needs_gradient()
         self.small = small_inputs(
             architecture, run, adapter, itemsize=self.embedding_itemsize, needs_input=self.first_needs
         )
         self.found = self.present or self.penalised
         """Whether the layers' backward finds gradients there: AdaLoRA's penalty makes them before."""
+        self.seeing = self.seen()
+        self.tables = self.position_tables(run)
         self.stack = Stack(
             architecture,
             run,
@@ -117,9 +124,26 @@ class Step:
         stream = self.layers[-1].output if self.layers else self.embedding_itemsize
         self.head = self.head_profile(run, stream)
 
+    def seen(self) -> Seeing | None:
+        """The batch's images, where there are any that are described."""
+        sight = self.architecture.sight
+        if sight is None or not sees(self.architecture, self.run):
+            return None
+        return seeing_of(
+            sight,
+            self.architecture,
+            self.run,
+            self.adapter,
+            hooked=not self.full or self.table_named or self.run.checkpointing is not Checkpointing.OFF,
+            gradients_present=self.found,
+            itemsize=self.first_itemsize,
+        )
+
     def position_tables(self, run: Run) -> int:
         """The batch, and sines and cosines: one table, or one a row where packed rows bring their positions."""
         of = TOKEN if run.sample_packing else ROW
+        if self.seeing is not None and self.seeing.positions_per_token:
+            of = self.seeing.positions_per_token * TOKEN
         return BATCH + position_elements(self.architecture) * of * self.embedding_itemsize
 
     def rows_table(self, adapter: Adapter, embedding: Module) -> int:
@@ -227,7 +251,8 @@ class Step:
         """What lives through a training step beside its layers: the batch, the tables of positions, a leaf."""
         between = between_bytes(self.architecture, self.run, self.embedding_itemsize, leaf=bool(self.leaf))
         small = self.small.held if self.small is not None else 0
-        return self.tables + self.leaf + self.prompt + between + self.stack.stuck + small + self.stack.shared
+        images = self.seeing.batch if self.seeing is not None else 0
+        return self.tables + self.leaf + self.prompt + between + self.stack.stuck + small + self.stack.shared + images
 
     @property
     def stuck_weights(self) -> int:
@@ -273,7 +298,8 @@ class Step:
     @property
     def apart(self) -> bool:
         """Whether the first layer reads another tensor than the embedding's output."""
-        return stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
+        between = stands_between(self.architecture, self.run) or bool(virtual_tokens(self.run))
+        return between or self.seeing is not None
 
     @property
     def cached(self) -> int:
@@ -302,20 +328,24 @@ class Step:
             inputs = 0
         if self.alone and not self.stack.checkpointed:
             inputs -= self.embedded
-        beside = self.batch + self.masks + inputs + self.passed
+        seen = self.seeing.held if self.seeing is not None else 0
+        looked = seen + (self.seeing.passing if self.seeing is not None else 0)
+        beside = self.batch + self.masks + inputs + looked + self.passed
+        yield from self.looking(before)
         yield from self.forward(kept, before, beside)
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.forward(len(self.layers) - 2)
             others = sum(kept[:-2]) + self.stack.cast - self.layers[-1].copies
             yield self.at(Phase.FORWARD, stage, gradients=before, activations=beside + others, weights=there)
-        held = self.batch + everything + self.kept_masks
+        held = self.batch + everything + self.kept_masks + seen
         if self.stack.offloaded:
             held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.stack.streams()[0]
         flown = held
         stuck = self.stuck_weights
-        casting = held + self.stack.cast
+        casting = held + self.stack.cast + looked - seen
+        returned = held + (self.seeing.returned if self.seeing is not None else 0)
         yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=casting, weights=stuck)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=held, weights=stuck)
+        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=returned, weights=stuck)
         if self.rowed:
             base = Base(gradients=before, activations=self.batch + self.embedded)
             yield Group(phase=Phase.FORWARD, moments=(_temporary(self.rowed),), bases=(base,))
@@ -329,7 +359,32 @@ class Step:
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
         yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown, weights=stuck)
         yield from self.backward(kept, before)
+        yield from self.looking_back(before)
         yield from self.embedding_moments(before)
+
+    def looking(self, before: int) -> Iterator[Group]:
+        """The tower's forward, behind the embedding's."""
+        if self.seeing is None:
+            return
+        for stage, below in self.seeing.forward():
+            yield self.at(
+                Phase.FORWARD, stage, gradients=before, activations=BATCH + self.seeing.batch + self.embedded + below
+            )
+
+    def looking_back(self, before: int) -> Iterator[Group]:
+        """Its backward, when the layers' is over; the gradient of the tokens' embeddings waits for its end."""
+        if self.seeing is None or not (self.seeing.recorded or self.first_needs):
+            return
+        tied = self.architecture.tie_word_embeddings and self.full
+        left = self.gradients - self.seeing.gradients - self.seeing.early - (0 if tied else self.embedding)
+        made = before or max(0, left - self.other_table)
+        waits = self.embedded if self.first_needs else 0
+        beside = self.batch + self.kept_masks + self.stack.lingering + self.waiting
+        gathering = one(self.seeing.gathering(needs=self.first_needs))
+        yield self.at(Phase.BACKWARD, gathering, gradients=made, activations=beside + self.seeing.held)
+        for stage, below, above in self.seeing.backward():
+            own = 0 if self.found else above
+            yield self.at(Phase.BACKWARD, stage, gradients=made + own, activations=beside + waits + below)
 
     def forward(self, kept: list[int], before: int, beside: int) -> Iterator[Group]:
         """The layers', at the last one of all and at the last that keeps what it saves: those below keep theirs."""
@@ -338,6 +393,8 @@ class Step:
         for place in sorted({last, top}):
             layer, again = self.layers[place], self.again[place]
             copies = sum(layer.copies for layer, cast in zip(self.layers[:place], self.again, strict=False) if cast)
+            if self.seeing is not None and 0 < place <= len(self.seeing.handed):
+                copies += self.embedded  # the layer's output below, of which a copy goes on
             there = self.moving.forward(place) if self.moving else 0
             yield self.at(
                 Phase.FORWARD,
@@ -349,7 +406,7 @@ class Step:
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept) + self.kept_masks + self.waiting
+        below = sum(kept) + self.kept_masks + self.waiting + (self.seeing.held if self.seeing is not None else 0)
         if self.stack.offloaded and self.layers:
             below += (streams_held(self.run) - self.counted) * self.stack.streams()[0]
         pinned = 0
@@ -401,7 +458,7 @@ class Step:
             copies = 2 if fused or (self.run.half and fp32_residual(self.run)) else 3
         others = 0 if self.immediate else before or self.gradients - self.embedding
         small = self.small.held if self.small is not None else 0
-        left = self.batch - small + self.stack.lingering
+        left = self.batch - small + self.stack.lingering + (self.seeing.left if self.seeing is not None else 0)
         base = Base(gradients=others, activations=left + self.embedded)
         moment = _temporary(self.embedding * min(copies, 2))
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
@@ -421,6 +478,14 @@ class Step:
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
         held = tables + masks + self.stack.copies + self.cached + given + self.prompt + self.passed
         held += 0 if self.alone else self.embedded
+        returned = 0
+        if self.seeing is not None:
+            images = run.micro_batch_size * self.seeing.sight.per_row
+            returned = self.seeing.features(images) + self.seeing.pixels(images) + EXTRA * TOKEN
+            held += returned
+            entering = BATCH + returned - self.seeing.features(images) + self.embedded
+            for stage, below in self.seeing.evaluation(images):
+                yield self.at(Phase.EVALUATION, stage, gradients=0, activations=entering + below)
         there = self.moving.most if self.moving else 0
         handed = self.stack.handed_on()
         copied = self.moving.copies if self.moving else (0,) * len(self.layers)
@@ -435,7 +500,9 @@ class Step:
                 copied=copies,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
-        held = tables + self.cached + self.stack.found
+        if self.seeing is not None and not self.seeing.returns:
+            returned -= self.seeing.features(run.micro_batch_size * self.seeing.sight.per_row)
+        held = tables + self.cached + self.stack.found + returned
         casting = held + self.stack.copies + self.prompt
         casting += self.embedded if virtual_tokens(run) else 0  # PEFT holds what it joined
         yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=casting)

@@ -6,25 +6,30 @@ from functools import partial
 from math import prod
 
 from app.core.adapter import Adapter
-from app.core.architecture import Architecture, Kind, Part
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.kept import kept
 from app.core.memory.optimizer_forms import Trained
 from app.core.memory.pairs import Pairs
+from app.core.memory.sighted import cut_off
 from app.core.memory.tape import RANK
 from app.core.memory.weights import Storing, stored
 from app.core.run import Run
 
+SEEN = (Part.VISION, Part.PROJECTOR)
+"""What images go through."""
 NAMED = ("embed_tokens", "lm_head")
 """Source: Axolotl 0.19.0, ``core/trainers/mixins/optimizer.py``, and the optimizers of its own."""
 UNBALANCED = (*NAMED, "wte", "word_embeddings")
 """What SinkGD leaves to AdamW, ``utils/optimizers/sinkgd.py``."""
 
 
-def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> tuple[Trained, ...]:
+def trained_tensors(
+    architecture: Architecture, run: Run, adapter: Adapter, *, towers: bool = False
+) -> tuple[Trained, ...]:
     """Every kind of tensor that the optimizer holds: A, B and magnitudes in fp32, or the model's own.
 
-    Batches are of text: what trains in the towers of a multimodal model is not reached by them, and an optimizer makes
-    states where gradients are.
+    Batches of text do not reach what trains in the towers of a multimodal model, and an optimizer makes states where
+    gradients are; ``towers`` is whether there are images.
     """
     rows: list[Trained] = []
     storing = Storing.of(run)
@@ -32,7 +37,7 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
     for adapted in adapter.modules:
         module = adapted.module
         copies = adapted.copies
-        if module.part is not Part.TEXT:
+        if adapted.frozen or not reached(architecture, run, adapter, module, towers=towers):
             continue
         if adapted.own_parameters:
             itemsize = stored(architecture, module, storing)
@@ -83,11 +88,22 @@ def trained_tensors(architecture: Architecture, run: Run, adapter: Adapter) -> t
     return tuple(rows)
 
 
-def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter) -> int:
-    """Factors within towers, which are there although nothing is made for them."""
+def reached(architecture: Architecture, run: Run, adapter: Adapter, module: Module, *, towers: bool) -> bool:
+    """Whether a batch brings this module a gradient."""
+    if module.part is Part.VISION and module.layers is not None and cut_off(architecture, run, adapter):
+        return False
+    return module.part is Part.TEXT or (towers and module.part in SEEN)
+
+
+def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter, *, towers: bool = False) -> int:
+    """Factors within towers, which are there although nothing is made for them: frozen, or where no images are."""
     if not architecture.multimodal:
         return 0
-    idle = [row for row in adapter.modules if row.module.part is not Part.TEXT and not row.own_parameters]
+    idle = [
+        row
+        for row in adapter.modules
+        if not row.own_parameters and (row.frozen or not reached(architecture, run, adapter, row.module, towers=towers))
+    ]
     return factor_itemsize(run) * sum(row.parameters for row in idle)
 
 

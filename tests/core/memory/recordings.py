@@ -43,7 +43,7 @@ def described(case: dict[str, Any]) -> tuple[Architecture, Run]:
         evaluation_packing=True,
         row_multiple=1,
     )
-    return describe(case["model"]), laid_out
+    return describe(case["model"]).reading(config.get("images"), config.get("image_side")), laid_out
 
 
 def estimated(case: dict[str, Any]) -> Memory:

@@ -47,6 +47,7 @@ RECORDINGS: Mapping[str, str] = {
     "lisa": "layers that train by turns",
     "gptq_chosen": "GPTQ checkpoints, chosen",
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
+    "images": "rows that hold images",
     "padding": "batches with padding, and rows",
     "padding_held_back": "batches with padding, and rows, held back",
 }

@@ -230,7 +230,9 @@ def flash_attention(module, query, key, value, attention_mask, documents=1, **kw
         if attention_mask is not None:
             out = _unpadded(query, key, value, attention_mask)
         else:
-            out = FlashAttention.apply(query, key, value, flash_attention.documents)
+            starts = kwargs.get("cu_seq_lens_q")
+            parts = flash_attention.documents if starts is None else len(starts) - 1
+            out = FlashAttention.apply(query, key, value, parts)
     finally:
         FlashAttention.window = -1
     return out if width == query.shape[-1] else out[..., :width], None

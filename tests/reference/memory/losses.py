@@ -185,23 +185,40 @@ def fused_forward(function, evaluating):
         self, input_ids=None, attention_mask=None, position_ids=None, labels=None, num_items_in_batch=1, **kwargs
     ):
         from transformers.modeling_outputs import CausalLMOutputWithPast
+        from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast
 
         given = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids}
         if evaluating is not None and not self.training:
             return evaluating(self, **given, labels=labels, num_items_in_batch=num_items_in_batch, **kwargs)
-        hidden = _hidden(self, **given, **kwargs)
+        outputs = _body(self, **given, **kwargs)
+        hidden = outputs.last_hidden_state
         loss = function(hidden, self.get_output_embeddings().weight, labels, num_items_in_batch)
-        return CausalLMOutputWithPast(loss=loss)
+        if kwargs.get("pixel_values") is None:
+            return CausalLMOutputWithPast(loss=loss)
+        return LlavaCausalLMOutputWithPast(loss=loss, image_hidden_states=getattr(outputs, "image_hidden_states", None))
 
     return forward
 
 
+def _body(model, **inputs):
+    """What the body returns, which wrappers hold to the end for what they return of images."""
+    named = ("input_ids", "attention_mask", "position_ids")
+    given = (
+        "inputs_embeds",
+        "past_key_values",
+        "pixel_values",
+        "token_type_ids",
+        "mm_token_type_ids",
+        "image_grid_thw",
+    )
+    others = {key: inputs[key] for key in given if inputs.get(key) is not None}
+    body = getattr(model, model.base_model_prefix)
+    return body(**{key: inputs[key] for key in named}, use_cache=False, **others)
+
+
 def _hidden(model, **inputs):
     """What the body hands to the head."""
-    named = ("input_ids", "attention_mask", "position_ids")
-    others = {key: inputs[key] for key in ("inputs_embeds", "past_key_values") if inputs.get(key) is not None}
-    body = getattr(model, model.base_model_prefix)
-    return body(**{key: inputs[key] for key in named}, use_cache=False, **others).last_hidden_state
+    return _body(model, **inputs).last_hidden_state
 
 
 def shifted_liger_loss(hidden, weight, labels, num_items):

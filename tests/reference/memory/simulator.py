@@ -23,6 +23,7 @@ from . import (
     fused_lora,
     gptq,
     grouped,
+    image_batches,
     layer_offloading,
     liger,
     lisa,
@@ -102,11 +103,19 @@ class Simulation:
     def __init__(self, model: dict, cfg: dict, rows: tuple[int, int]) -> None:
         self.config, self.cfg, self.rows = model, cfg, rows
         self.tracker = MemoryTracker()
-        self.tracker.answer = chances
+        self.tracker.answer = self._answer
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.host = offloading.Host()
         self.hooks = None
         self.offloaded = None
+
+    def _answer(self, func, args):
+        """Answers to what models ask of chance, and to what a batch of images asks of its values."""
+        if self.cfg.get("images"):
+            out = image_batches.answer(func, args, self.tracker.see)
+            if out is not NotImplemented:
+                return out
+        return chances(func, args)
 
     @staticmethod
     def compute_dtype(cfg: dict) -> torch.dtype | None:
@@ -212,6 +221,7 @@ class Simulation:
         every = checkpoint_kwargs.pop("every_n_layers", 1)  # as the Trainer, whose call is the last one
         checkpoint_kwargs = (checkpoint_kwargs or {"use_reentrant": False}) | {"preserve_rng_state": False}
         checkpoint_kwargs.setdefault("use_reentrant", True)  # PyTorch's own, which warns of it
+        self.reentrant = bool(checkpointing) and checkpoint_kwargs["use_reentrant"]
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
@@ -230,6 +240,13 @@ class Simulation:
             restarts.unpack(model)
         if cfg.get("unfrozen_parameters"):
             self._freeze(cfg["unfrozen_parameters"])
+        if cfg.get("freeze_mm_modules"):
+            from axolotl.utils.freeze import freeze_mm_modules
+
+            freeze_mm_modules(model)
+        if cfg.get("images"):
+            image_batches.unchecked()
+            image_batches.gridded(config.model_type)
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
@@ -345,10 +362,17 @@ class Simulation:
         embeddings = {id(m.weight) for m in self.model.modules() if isinstance(m, torch.nn.Embedding)}
         # a batch of text gives the towers no gradients, so that no optimizer makes states for them
         passed = {id(p) for m in self.model.modules() if type(m).__name__ in PASSED_BY for p in m.parameters()}
+        # nor does one to layers that a reentrant checkpoint runs on what asks for none
+        cut_off = self.reentrant and self.cfg.get("adapter") and self.config["model_type"].startswith("qwen3_vl")
+        asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
+        cut_off = cut_off and not asked
         trained = [
             (n, p)
             for n, p in self.model.named_parameters()
-            if p.requires_grad and not TOWERS.search(n) and id(p) not in passed
+            if p.requires_grad
+            and not (cut_off and "visual.blocks." in n)
+            and (self.cfg.get("images") or not TOWERS.search(n))
+            and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
         kept = {id(p) for p in decays}
@@ -389,8 +413,11 @@ class Simulation:
             batch["position_ids"] = torch.zeros(shape, dtype=torch.int64)
         if self.cfg.get("padded"):
             batch["attention_mask"] = torch.zeros(shape, dtype=torch.int64)
+        if self.cfg.get("images"):
+            batch |= image_batches.batch(self.config, self.cfg, shape)
         for tensor in batch.values():
-            self.tracker.relabel(tensor, "batch")
+            if isinstance(tensor, torch.Tensor):
+                self.tracker.relabel(tensor, "batch")
         return batch
 
     def _forward(self, batch, num_items):

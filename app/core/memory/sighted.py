@@ -1,0 +1,72 @@
+"""Whether a run reads images that are described, and how long its rows are then."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from app.core.adapter import Adapter
+from app.core.architecture import Architecture, Kind, Part
+from app.core.axolotl.unmodelled import UNPRICED_IMAGES
+from app.core.memory.optimizer_forms import form_of
+from app.core.run import Attention, Checkpointing, KeptAttention, Method, Run
+
+
+def sees(architecture: Architecture, run: Run) -> bool:
+    """Whether what images take is described for this run; else it is priced as of text.
+
+    Not described: preferences, methods beside LoRA, optimizers that step within the backward, and checkpoints and
+    layers that move or keep what others do not, scores of windows.
+    """
+    return (
+        reads_images(architecture, run)
+        and run.preference is None
+        and run.peft is None
+        and run.autocast
+        and not (run.attention is Attention.EAGER and architecture.sight is not None and architecture.sight.window)
+        and run.checkpointing is not Checkpointing.OFFLOAD
+        and run.checkpoint_every == 1
+        and run.kept_attention is KeptAttention.NONE
+        and not run.layer_offloading
+        and not run.lisa_layers
+        and not run.tiled
+        and not form_of(run.optimizer).immediate
+    )
+
+
+def reads_images(architecture: Architecture, run: Run) -> bool:
+    """Whether images come with the rows: packed rows pass by the processor, whose collator alone reads them."""
+    return architecture.sight is not None and architecture.sight.per_row > 0 and run.sees and not run.sample_packing
+
+
+def cut_off(architecture: Architecture, run: Run, adapter: Adapter) -> bool:
+    """Whether reentrant checkpoints leave the tower's layers without gradients: what enters the first asks for none.
+
+    Where Transformers does not find the tower's first output, an adapter asks there only if it reaches the convolution.
+    """
+    sight = architecture.sight
+    if sight is None or sight.asks or run.method is Method.FULL or run.checkpointing is not Checkpointing.REENTRANT:
+        return False
+    return not any(row.module.kind is Kind.CONVOLUTION for row in adapter.modules)
+
+
+def left_out(architecture: Architecture, run: Run, adapter: Adapter) -> Iterator[str]:
+    """Paths of the tower's layers whose factors get no gradient by that."""
+    if cut_off(architecture, run, adapter):
+        layered = (row.module for row in adapter.modules if row.layers)
+        yield from (module.path for module in layered if module.part is Part.VISION)
+
+
+def lengthened(architecture: Architecture, run: Run) -> Run:
+    """The run with rows that hold their images' tokens: a processor cuts nothing off at ``sequence_len``.
+
+    Source: Axolotl 0.19.0 ``utils/collators/mm_chat.py``.
+    """
+    sight = architecture.sight
+    if sight is None or not sees(architecture, run):
+        return run
+    least = sight.per_row * sight.tokens
+    return run if run.sequence_len_tokens >= least else replace(run, sequence_len_tokens=least)
+
+
+def unpriced_percent(architecture: Architecture, run: Run) -> int:
+    """Of the room above a figure, what is left for images where they are counted."""
+    return UNPRICED_IMAGES if run.sees and sees(architecture, run) else 0

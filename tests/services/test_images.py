@@ -1,0 +1,142 @@
+"""What an estimate says of images, and where it reads how many and how large they are."""
+
+from typing import Any
+
+import pytest
+
+from app.catalog.library import Catalog, load_catalog
+from app.core.estimate import Estimate
+from app.core.hardware import Hardware
+from app.core.plan import Dataset, Wish
+from app.services.comparing import compare
+from app.services.estimating import estimate
+from app.services.fitting import fit
+from app.services.inputs import image_side, resolve_hardware
+from app.services.planning import plan
+from app.texts import LANGUAGES, texts
+
+TUNED: dict[str, Any] = {
+    "sequence_len": 2048,
+    "adapter": "lora",
+    "lora_r": 16,
+    "lora_target_modules": r".*language_model\.layers\.\d+\.self_attn\.(q|k|v|o)_proj",
+    "bf16": True,
+    "gradient_checkpointing": True,
+}
+GEMMA = TUNED | {"base_model": "google/gemma-3-4b-it"}
+QWEN = TUNED | {"base_model": "Qwen/Qwen2.5-VL-7B-Instruct"}
+SEEING = {"processor_type": "AutoProcessor", "skip_prepare_dataset": True, "remove_unused_columns": False}
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """The real one."""
+    return load_catalog()
+
+
+@pytest.fixture(scope="module")
+def card(catalog: Catalog) -> Hardware:
+    """One with room."""
+    found = resolve_hardware(catalog=catalog, gpu="h100-sxm")
+    assert found is not None
+    return found
+
+
+def said(found: Estimate) -> dict[str, dict[str, Any]]:
+    """Findings by code, with their numbers."""
+    return {each.message.code: dict(each.message.params) for each in found.findings}
+
+
+def test_images_are_counted_where_a_processor_reads_them(catalog: Catalog) -> None:
+    text, seen = (estimate(catalog=catalog, config=config) for config in (GEMMA, GEMMA | SEEING))
+    assert "finding.text_alone" in said(text)
+    numbers = said(seen)["finding.images_counted"]
+    assert numbers == {"images": 1, "side": 896, "patches": 4096, "tokens": 256}
+    assert "finding.text_alone" not in said(seen)
+    assert not any(code.startswith("rule.memory_not_priced") for code in said(seen))
+    assert seen.memory.allocated_peak_bytes > text.memory.allocated_peak_bytes
+
+
+def test_the_data_says_how_many(catalog: Catalog) -> None:
+    """None of them is text."""
+    one, four, none = (
+        estimate(catalog=catalog, config=GEMMA | SEEING, dataset=Dataset(images_per_row=count)) for count in (1, 4, 0)
+    )
+    assert one.memory.allocated_peak_bytes < four.memory.allocated_peak_bytes
+    assert said(four)["finding.images_counted"]["images"] == 4
+    assert "finding.text_alone" in said(none)
+
+
+def test_more_images_than_a_row_holds_are_told(catalog: Catalog) -> None:
+    found = estimate(catalog=catalog, config=GEMMA | SEEING, dataset=Dataset(images_per_row=9))
+    assert said(found)["finding.images_longer"] == {"tokens": 2304, "given": 2048}
+
+
+def test_the_size_is_the_file_s_then_the_data_s_then_taken(catalog: Catalog) -> None:
+    """Of a model whose processor leaves images as they are."""
+
+    def side(config: dict[str, Any], dataset: Dataset) -> object:
+        found = estimate(catalog=catalog, config=QWEN | SEEING | config, dataset=dataset)
+        return said(found)["finding.images_counted_as_large"]["side"]
+
+    assert side({}, Dataset()) == 1024
+    assert side({}, Dataset(image_side=640)) == 640
+    assert side({"image_size": 512}, Dataset(image_side=640)) == 512
+    assert side({"image_size": [256, 1024]}, Dataset()) == 512
+
+
+@pytest.mark.parametrize(
+    ("given", "pixels"), [(None, None), (512, 512), ([300, 1200], 600), ((4, 4), 4), ("512", None), ([1, 2, 3], None),
+                          (0, None), ([0, 5], None), (1 << 20, None)]
+)  # fmt: skip
+def test_sides(given: object, pixels: int | None) -> None:
+    assert image_side(given) == pixels
+
+
+def test_a_model_that_is_not_described_is_priced_as_text(catalog: Catalog) -> None:
+    config = TUNED | {"base_model": "google/gemma-4-E4B-it", "lora_target_modules": ["q_proj"]}
+    found = estimate(catalog=catalog, config=config | SEEING)
+    assert "finding.text_alone" in said(found)
+    assert any(code.startswith("finding.memory_not_priced") for code in said(found))
+
+
+def test_a_tower_that_does_not_train_is_told(catalog: Catalog) -> None:
+    """Qwen 3 VL's under reentrant checkpoints, which are Axolotl's own choice; not Qwen 2.5 VL's."""
+    reached = SEEING | {"lora_target_modules": ["q_proj", "qkv"]}
+    third = TUNED | {"base_model": "Qwen/Qwen3-VL-8B-Instruct"}
+    asked = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+    for config, told in (
+        (third | reached, True),
+        (third | reached | asked, False),
+        (third | SEEING, False),
+        (QWEN | reached, False),
+    ):
+        assert ("finding.tower_cut_off" in said(estimate(catalog=catalog, config=config))) is told
+
+
+def test_searches_and_comparisons_count_them_too(catalog: Catalog, card: Hardware) -> None:
+    config, dataset = GEMMA | SEEING, Dataset(images_per_row=3)
+    alone = estimate(catalog=catalog, config=config, hardware=card, dataset=dataset).memory
+    fitted = fit(catalog=catalog, config=config, model=None, hardware=card, vary=["micro_batch_size"], dataset=dataset)
+    assert fitted.estimate is not None
+    assert fitted.estimate.memory.allocated_peak_bytes == alone.allocated_peak_bytes
+    variants = [{}, {"base_model": "google/gemma-3-12b-it"}]
+    found = compare(catalog=catalog, config=config, hardware=card, variants=variants, dataset=dataset)
+    assert found[0].estimate is not None and found[1].estimate is not None
+    assert found[0].estimate.memory.allocated_peak_bytes == alone.allocated_peak_bytes
+    assert said(found[1].estimate)["finding.images_counted"]["images"] == 3
+
+
+def test_a_plan_counts_them(catalog: Catalog, card: Hardware) -> None:
+    wish = Wish(overrides=SEEING | {"sample_packing": False}, dataset=Dataset(images_per_row=2))
+    found = plan(catalog=catalog, base_model="google/gemma-3-4b-it", model=None, hardware=card, wish=wish)
+    assert said(found.estimate)["finding.images_counted"]["images"] == 2
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_is_said_in_both_languages(catalog: Catalog, language: str) -> None:
+    found = estimate(catalog=catalog, config=GEMMA | SEEING, dataset=Dataset(images_per_row=9))
+    words = texts(language)
+    for each in found.findings:
+        if "images" in each.message.code:
+            assert "2,304" in words.render(each.message) or "4,096" in words.render(each.message)
