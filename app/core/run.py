@@ -20,6 +20,8 @@ from app.core.targets import safe_pattern
 from app.core.units import round_up
 
 T = TypeVar("T")
+UNPRICED_IMAGES = 40
+"""Per cent above a figure of text, where a model's images are not described."""
 SKIP_MODULES = "llm_int8_skip_modules"
 """Below ``bnb_config_kwargs``."""
 MOST_UNQUANTIZED = 20

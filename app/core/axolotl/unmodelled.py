@@ -14,6 +14,7 @@ from app.core.memory.layer_offloading import offloads_layers
 from app.core.run import (
     MOST_UNQUANTIZED,
     SKIP_MODULES,
+    UNPRICED_IMAGES,
     Checkpointing,
     KeptAttention,
     Method,
@@ -149,9 +150,6 @@ STILL_IN_LOADING = frozenset(
 def _all(text: str, **room: Any) -> tuple[Unmodelled, ...]:
     return tuple(Unmodelled(key=key, **room) for key in text.split())
 
-
-UNPRICED_IMAGES = 40
-"""Per cent above a figure of text, where a model's images are not described."""
 
 UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="torch_compile", less=20, more=20, why="compiled"),

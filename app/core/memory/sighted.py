@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
-from app.core.axolotl.unmodelled import UNPRICED_IMAGES
 from app.core.memory.optimizer_forms import form_of
-from app.core.run import Attention, Checkpointing, KeptAttention, Method, Run
+from app.core.run import UNPRICED_IMAGES, Attention, Checkpointing, KeptAttention, Method, Run
 
 
 def sees(architecture: Architecture, run: Run) -> bool:
