@@ -100,4 +100,6 @@ def test_reentrant_checkpoints_cut_off_what_nothing_asks():
     cut, asked = (run(STACKED, 1, **targets, **gc) for gc in ({"gradient_checkpointing": True}, NOT_REENTRANT))
     width, rank, layers = STACKED["vision_config"]["hidden_size"], 16, 4
     factors = layers * rank * (width + 3 * width)
-    assert asked["live_at_peak"]["optimizer"] - cut["live_at_peak"]["optimizer"] == 2 * 4 * factors + 2 * layers * 512  # counters
+    assert (
+        asked["live_at_peak"]["optimizer"] - cut["live_at_peak"]["optimizer"] == 2 * 4 * factors + 2 * layers * 512
+    )  # counters
