@@ -108,6 +108,20 @@ def leaves_whole_rows(run: Run) -> bool:
     return len(names) <= MOST_UNQUANTIZED and not any("\\d" in name or any(map(str.isdecimal, name)) for name in names)
 
 
+def leaves_or_is_priced(run: Run) -> bool:
+    """Whether layer offloading is priced, or the base is one of 8 bits, of which another row speaks."""
+    return offloads_layers(run) or run.quantization is Quantization.INT8
+
+
+def stays_or_is_priced(run: Run) -> bool:
+    """Whether it is priced, or fetches nothing beside what stays.
+
+    LLM.int8's weights do not leave, and copies of two layers come on top (``layer_offloading``): of the usual models'
+    sixteen and more layers that is at most an eighth of the base. What is not packed still leaves.
+    """
+    return offloads_layers(run) or run.quantization is not Quantization.INT8
+
+
 def loads_packed(run: Run) -> bool:
     """Whether a checkpoint's own quantisation, which such a key may speak of, is read."""
     return run.quantization is Quantization.GPTQ
@@ -135,7 +149,8 @@ UNMODELLED: tuple[Unmodelled, ...] = (
     Unmodelled(key="torch_compile", less=20, more=20, why="compiled"),
     Unmodelled(key="deepcompile", less=20, more=20, why="compiled"),
     Unmodelled(key="attn_implementation", values=("xformers", "sage", "fp8"), less=5, more=10),
-    Unmodelled(key="layer_offloading", less=90, priced=offloads_layers),
+    Unmodelled(key="layer_offloading", less=90, priced=leaves_or_is_priced),
+    Unmodelled(key="layer_offloading", less=90, more=15, beside="load_in_8bit", priced=stays_or_is_priced),
     Unmodelled(key="tiled_mlp", less=15, priced=runs_tiles_as_written),
     Unmodelled(key="selective_checkpointing", more=40, priced=keeps_attention),
     Unmodelled(key="fp8", less=25, more=15, why="torchao"),

@@ -199,6 +199,7 @@ def _eight_bit(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
 
     t.join((out,), (x,), (), run)
     t.stick(x, out)
+    t.put_back(spec.elements)
     return out
 
 

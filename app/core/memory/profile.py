@@ -71,6 +71,8 @@ class LayerProfile:
     lingering: int = 0
     """What the nodes behind what it handed on saved when it was made again, which no backward runs; and experts in 8
     bits whose forward, made again, did not come to the end at which their cache lets go of them (``experts``)."""
+    remaining: int = 0
+    """Copies of its weights that are there through the next one's backward too (``layer_offloading``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ def profile_layer(
     waiting: int = -1,
     fetched: int = 0,
     within: Within | None = None,
+    copied: int = 0,
     pending: tuple[int, int] = (0, 0),
     autocast: bool = True,
 ) -> LayerProfile:
@@ -116,11 +119,14 @@ def profile_layer(
     alive; ``keeping_input`` where the checkpoint holds its input to the end, unless it waits on the host; ``holding``
     where a reentrant checkpoint holds output and gradient to the end. Under ``offloading``, ``waiting`` is what came
     back for the layer above where this one is the last of the backward, whose own nodes let go of it and of each
-    other's. ``fetched`` are bytes of weights that come when the layer has been made again. ``within`` is how an
-    optimizer steps within the backward, ``pending`` the gradient that waits there from the layer above.
+    other's. ``fetched`` are bytes of weights that come when the layer has been made again, ``copied`` of those that are
+    there before and go as its linears run. ``within`` is how an optimizer steps within the backward, ``pending`` the
+    gradient that waits there from the layer above.
     """
     width = spec.hidden * TOKEN
-    quiet, output, copies = _quiet(spec, stream=stream, compute=compute, positions=positions, autocast=autocast)
+    quiet, output, copies = _quiet(
+        spec, stream=stream, compute=compute, positions=positions, autocast=autocast, copied=copied
+    )
     tape = partial(
         Tape,
         compute=compute,
@@ -129,7 +135,7 @@ def profile_layer(
         autocast=autocast,
         normed=checkpointed,
     )
-    t = tape(reentrant=holding)
+    t = tape(reentrant=holding, fetched=copied if holding else 0)
     if offloading is not Offloading.NONE:
         streams = offloading is Offloading.ALL
         t = OffloadingTape(
@@ -170,12 +176,12 @@ def profile_layer(
     ends = [out, grad]
     del out, grad
     if made_again:
-        again = tape()
+        again = tape(fetched=copied)
         again.given = [again.fresh(*size) for size in results]
-        moments, lingering = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
+        moments, lingering, remaining = _not_reentrant(t, again, spec, ends, (width, stream), needs_input=needs_input)
     else:
         t.backward(ends.pop(0), ends.pop(0))
-        moments, lingering = t.moments() if checkpointed else moments_from(t, mark), 0
+        moments, lingering, remaining = t.moments() if checkpointed else moments_from(t, mark), 0, 0
     backward = Stage(moments=moments)
     t.handed_out = None
     del held, given, weights
@@ -190,6 +196,7 @@ def profile_layer(
         stuck=stuck,
         results=sum(elements * itemsize for elements, itemsize in results),
         lingering=lingering,
+        remaining=remaining,
         kept=kept,
         copies=copies,
         output=output,
@@ -202,14 +209,17 @@ def profile_layer(
     )
 
 
-def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int, autocast: bool) -> tuple[Stage, int, int]:
+def _quiet(
+    spec: LayerSpec, *, stream: int, compute: int, positions: int, autocast: bool, copied: int
+) -> tuple[Stage, int, int]:
     """One layer without a graph: its moments, its output's itemsize, and the bytes that its autocast copies hold."""
-    t = Tape(compute=compute, recording=False, positions=positions, autocast=autocast)
+    t = Tape(compute=compute, recording=False, positions=positions, autocast=autocast, fetched=copied)
     x = t.fresh(spec.hidden * TOKEN, stream)
     out = run_layer(t, spec, x)
     stage, output = Stage(moments=t.moments()), out.itemsize
     t.handed_on = ()
     t.attended.clear()
+    t.fetched = None
     del x, out
     copies = t.now
     t.end_autocast()
@@ -217,9 +227,11 @@ def _quiet(spec: LayerSpec, *, stream: int, compute: int, positions: int, autoca
 
 
 @lru_cache(maxsize=CACHED)
-def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions: int, autocast: bool = True) -> Stage:
+def profile_evaluation(
+    spec: LayerSpec, *, stream: int, compute: int, positions: int, autocast: bool = True, copied: int = 0
+) -> Stage:
     """One layer's forward in evaluation: nothing is recorded, nothing dropped."""
-    t = Tape(compute=compute, recording=False, positions=positions, training=False, autocast=autocast)
+    t = Tape(compute=compute, recording=False, positions=positions, training=False, autocast=autocast, fetched=copied)
     x = t.fresh(spec.hidden * TOKEN, stream)
     out = run_layer(t, spec, x)
     stage = Stage(moments=t.moments())
@@ -229,10 +241,11 @@ def profile_evaluation(spec: LayerSpec, *, stream: int, compute: int, positions:
 
 def _not_reentrant(
     t: Tape, again: Tape, spec: LayerSpec, ends: list[Tensor], x_size: tuple[int, int], *, needs_input: bool
-) -> tuple[tuple[Moment, ...], int]:
+) -> tuple[tuple[Moment, ...], int, int]:
     """The backward whose layer is recomputed on another tape, as soon as something that it saved is read.
 
-    With it what is left behind there: by the nodes behind tensors that the layer hands on, and experts in a cache.
+    With it what is left behind there: by the nodes behind tensors that the layer hands on, and experts in a cache; and
+    copies of weights, by linears that the recomputation does not come to.
     """
     t.stuck.clear()  # of the first forward, which the stack counts
     mark, before = len(t.log), t.now - ends[0].bytes - ends[1].bytes
@@ -241,13 +254,15 @@ def _not_reentrant(
     t.backward(ends.pop(0), ends.pop(0), reading=lambda: read.append((len(t.log), t.now)))
     mark, now = read[0] if read else (mark, before)
     made = recompute(again, spec, now - before, x_size=x_size, needs_input=needs_input, nodes=t.saving)
+    remaining = 0 if again.fetched is None else again.fetched.bytes
+    t.log.insert(mark, (WEIGHTS, remaining))
     lingering = again.unpacked
     if again.handed_on:
         again.end_autocast()
         again.beside = None
         lingering += again.now
         again.handed_on = ()
-    return prune((*made, *moments_from(t, mark))), lingering
+    return prune((*made, *moments_from(t, mark))), lingering, remaining
 
 
 def recompute(

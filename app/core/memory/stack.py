@@ -56,14 +56,14 @@ class Stack:
     def profiles(self) -> tuple[LayerProfile, ...]:
         """One profile a layer; the residual stream's type is the last layer's output's."""
         stream, needs = self.itemsize, self.needs_gradient
-        held: dict[tuple[int, int, bool, int, bool], LayerProfile] = {}
+        held: dict[tuple[int, int, bool, int, int, bool], LayerProfile] = {}
         found = []
         for place, spec in enumerate(self.specs):
-            fetched = self.fetched(place)
+            fetched, copied = self.fetched(place), self.moving.copies[place] if self.moving else 0
             again = self.again[place]
-            key = (id(spec), stream, needs, fetched, again)
+            key = (id(spec), stream, needs, fetched, copied, again)
             if key not in held:
-                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched, again=again)
+                held[key] = self.profile(spec, stream, needs_input=needs, fetched=fetched, copied=copied, again=again)
             found.append(held[key])
             stream, needs = held[key].output, held[key].differentiable
         if found and lets_go_itself(self.run, between=self.between):
@@ -72,11 +72,8 @@ class Stack:
         return tuple(found)
 
     def fetched(self, place: int) -> int:
-        """Weights that a reentrant layer's backward brings: of the layer below, and the last layer's own once more."""
-        if self.moving is None or not self.run.reentrant:
-            return 0
-        below = self.moving.around(place - 1, 0, 0) if place else 0
-        return below + (self.moving.viewed if place == len(self.specs) - 1 else 0)
+        """Weights that a reentrant layer's backward brings."""
+        return self.moving.below(place) if self.moving is not None and self.run.reentrant else 0
 
     @property
     def between(self) -> bool:
@@ -91,6 +88,7 @@ class Stack:
         needs_input: bool,
         waiting: int = -1,
         fetched: int = 0,
+        copied: int = 0,
         again: bool = True,
     ) -> LayerProfile:
         """One layer's, made ``again`` where it is checkpointed.
@@ -113,6 +111,7 @@ class Stack:
             autocast=self.run.autocast,
             waiting=waiting,
             fetched=fetched,
+            copied=copied,
             within=self.within,
         )
         found = recorded()

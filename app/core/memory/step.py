@@ -184,7 +184,7 @@ class Step:
 
     def outline(self) -> Outline:
         """All that could be the peak: forward through the layers, the head, backward, the embedding, evaluation."""
-        waiting = sum(self.moving.sizes) if self.moving else 0
+        waiting, copies = (sum(self.moving.sizes), sum(self.moving.copies)) if self.moving else (0, 0)
         weights = base_bytes(self.architecture, Storing.of(self.run)) - waiting
         unpacked = unpacked_bytes(self.architecture, self.run, self.adapter, self.kernels)
         return Outline(
@@ -195,8 +195,8 @@ class Step:
             ),
             training=Heights(self.training()),
             evaluation=Heights(self.evaluation()) if self.run.evaluates else None,
-            offloaded=self.on_host() if self.stack.offloaded else waiting,
-            fetched=self.moving.sizes[0] if self.moving else 0,
+            offloaded=self.on_host() if self.stack.offloaded else waiting + copies,
+            fetched=self.moving.waiting if self.moving else 0,
             merging=merging_bytes(self.run, self.adapter),
             frozen_states=frozen_states(self.architecture, self.run),
             left=self.stack.left,
@@ -345,8 +345,8 @@ class Step:
             if layer.lets_go:
                 pinned = 0
             place -= 1
-            weights = self.moving.around(place, 0 if self.run.reentrant else 1, 1) if self.moving else 0
-            weights += self.stuck_weights
+            weights = self.moving.backward(place, reentrant=self.run.reentrant) if self.moving else 0
+            weights += self.stuck_weights + (self.layers[place + 1].remaining if place + 1 < len(self.layers) else 0)
             beside = pinned if place < len(self.layers) - 1 else self.stack.flying
             bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + beside, weights=weights))
             above += 0 if self.found or self.immediate else layer.gradients
@@ -407,14 +407,16 @@ class Step:
         held += 0 if self.alone else self.embedded
         there = self.moving.most if self.moving else 0
         handed = self.stack.handed_on()
-        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, handed, strict=False)}
-        for layer, spec, stream, others in rows.values():
+        copied = self.moving.copies if self.moving else (0,) * len(self.layers)
+        rows = {id(row[0]): row for row in zip(self.layers, own, itemsizes, handed, copied, strict=False)}
+        for layer, spec, stream, others, copies in rows.values():
             stage = profile_evaluation(
                 spec,
                 stream=stream,
                 compute=self.run.itemsize,
                 positions=self.embedding_itemsize,
                 autocast=self.run.autocast,
+                copied=copies,
             )
             yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
         held = tables + self.cached + self.stack.shared

@@ -217,7 +217,8 @@ class Tape:
     ``gradients_present`` whether the parameters hold gradients of an earlier micro batch, ``positions`` the itemsize of
     the tables of positions and masks, which follow the embedding's output, ``training`` whether dropout drops,
     ``autocast`` whether what comes in another type is cast, or 16-bit weights are all that makes it compute so,
-    ``normed`` whether an earlier forward of the step has left norms of weights (DoRA's kernels).
+    ``normed`` whether an earlier forward of the step has left norms of weights (DoRA's kernels), ``fetched`` the bytes
+    of copies of weights that are there and go linear by linear.
     """
 
     def __init__(
@@ -231,6 +232,7 @@ class Tape:
         training: bool = True,
         autocast: bool = True,
         normed: bool = False,
+        fetched: int = 0,
     ) -> None:
         self.log: list[tuple[Slot, int]] = []
         self.nodes: list[ReferenceType[Node]] = []
@@ -272,7 +274,16 @@ class Tape:
         """What attention's kernels made that a checkpoint keeps."""
         self.given: list[Tensor] = []
         """The same where a layer is made again, which finds them."""
+        self.fetched = Storage(self, fetched, WEIGHTS) if fetched else None
+        """Copies of packed weights that wait beside those which the layer computes with (``layer_offloading``)."""
         self.slot: Slot = ACTIVATIONS
+
+    def put_back(self, size: int) -> None:
+        """Let go of one linear's copy, in whose place it puts what it computes with."""
+        if self.fetched is not None:
+            size = min(size, self.fetched.bytes)
+            self.log.append((WEIGHTS, -size))
+            self.fetched.bytes -= size
 
     def fresh(self, elements: int, itemsize: int, slot: Slot | None = None) -> Tensor:
         """A new tensor without a history."""

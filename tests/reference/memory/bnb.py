@@ -126,8 +126,8 @@ def _quantized_rows(half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 class MatMul8bitLt(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a, weight, scb, bias):
-        ctx.weight, ctx.scb, ctx.dtype, ctx.shape = weight, scb, a.dtype, a.shape
+    def forward(ctx, a, weight, state, bias):
+        ctx.state, ctx.dtype, ctx.shape = state, a.dtype, a.shape
         flat = a.reshape(-1, a.shape[-1])
         rows, stats = _quantized_rows(flat.to(torch.float16))
         out32 = torch.empty((flat.shape[0], weight.shape[0]), dtype=torch.int32)
@@ -141,11 +141,16 @@ class MatMul8bitLt(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         flat = grad.reshape(-1, grad.shape[-1]).contiguous()
-        weight = ctx.weight.to(ctx.dtype, copy=True).mul_(ctx.scb.unsqueeze(1).mul(1.0 / 127.0))
+        weight = ctx.state.CB.to(ctx.dtype, copy=True).mul_(ctx.state.SCB.unsqueeze(1).mul(1.0 / 127.0))
         return torch.matmul(flat.to(ctx.dtype), weight).view(ctx.shape), None, None, None
 
 
 class Linear8bitLt(nn.Linear):
+    """``state.CB`` is what the weight was when it was loaded: computed with, whatever becomes of the parameter.
+
+    Each forward puts it back into the parameter.
+    """
+
     def __init__(self, linear: nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features = sizes(linear)
@@ -156,11 +161,13 @@ class Linear8bitLt(nn.Linear):
         self.weight.CB = None
         self.index = None
         self.state = types.SimpleNamespace(
-            threshold=6.0, has_fp16_weights=False, SCB=self.weight.SCB, CB=None, reset_grads=lambda: None
+            threshold=6.0, has_fp16_weights=False, SCB=self.weight.SCB, CB=self.weight.data, reset_grads=lambda: None
         )
 
     def forward(self, x):
-        return MatMul8bitLt.apply(x, self.weight, self.weight.SCB, self.bias)
+        out = MatMul8bitLt.apply(x, self.weight, self.state, self.bias)
+        self.weight.data = self.state.CB
+        return out
 
 
 def install() -> None:

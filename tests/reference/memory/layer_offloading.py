@@ -14,10 +14,12 @@ from pathlib import Path
 
 import torch
 
-from . import bnb
 from .cases import CCE, FLASH, GC, MODELS, OFF, lora
+from .gptq_chosen import case as packed
 
 NOT_REENTRANT = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+
+EVALUATED = {"val_set_size": 0.1, "eval_batch_size": 8}
 
 
 def _module() -> types.ModuleType:
@@ -40,10 +42,6 @@ class _Stream:
 
 def managed(model: torch.nn.Module, tracker) -> object:
     """The context of a training step, with the layers offloaded and the hooks in place."""
-    if any(isinstance(each, bnb.Linear8bitLt) for each in model.modules()):
-        raise NotImplementedError(
-            "bitsandbytes' linears hold their int8 weights beside the parameter, which is all that leaves"
-        )
     module = _module()
 
     class Manager(module.LayerOffloadManager):
@@ -96,7 +94,7 @@ def host_bytes(context: object) -> int:
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """Bases, kernels and checkpoints by turns, with few layers and more, and a type whose layers are not found."""
     base = CCE | GC | {"layer_offloading": True, "optimizer": "adamw_torch_fused"}
-    four = {"adapter": "qlora", "load_in_4bit": True}
+    four, eight = {"adapter": "qlora", "load_in_4bit": True}, {"load_in_8bit": True}
     plain = {key: value for key, value in base.items() if key not in CCE} | {"gradient_accumulation_steps": 2}
     for name, layers in (("llama-3.2-1b", 1), ("llama-3.2-1b", 2), ("llama-3.2-1b", 4), ("llama-3.1-8b", 3)):
         model, rows = MODELS[name] | {"num_hidden_layers": layers}, (1, 512 * (1 + layers % 3))
@@ -105,6 +103,14 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         yield f"{name}-qlora-{layers}", model, given | four, rows
         yield f"{name}-lora-peft-not-reentrant-{layers}", model, given | NOT_REENTRANT | OFF, rows
         yield f"{name}-qlora-peft-plain-{layers}", model, FLASH | plain | lora(name) | four | OFF, rows
+        yield f"{name}-int8-{layers}", model, given | eight | OFF, rows
+        yield f"{name}-int8-not-reentrant-{layers}", model, given | eight | NOT_REENTRANT | OFF, rows
+        yield f"{name}-int8-plain-{layers}", model, FLASH | plain | lora(name) | eight | OFF, rows
+    some = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj", "v_proj"]}
+    for label, keys in (("some", {}), ("some-not-reentrant", NOT_REENTRANT), ("evaluated", EVALUATED)):
+        model = MODELS["llama-3.2-1b"] | {"num_hidden_layers": 3}
+        yield f"llama-3.2-1b-int8-{label}", model, FLASH | base | some | eight | keys | OFF, (1, 700)
+    yield packed("offloaded", "llama-3.2-1b", FLASH | base, (1, 700), layers=3)
     yield (
         "gpt2-lora",
         {"model_type": "gpt2", "vocab_size": 50257, "n_embd": 1024, "n_head": 16, "n_layer": 3},
