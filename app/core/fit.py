@@ -15,6 +15,7 @@ from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import beside, four_bit_keys, fused_loss, skips_embeddings
 from app.core.axolotl.overriding import apply_overrides
 from app.core.hardware import Hardware
+from app.core.memory.losses import loss_of
 from app.core.memory.optimizer_forms import form_of
 from app.core.methods.settings import PeftType
 from app.core.plan import Change, Install
@@ -171,7 +172,7 @@ def _losses(
     """
     if config.get("rl") or config.get("reward_model"):
         return ()
-    liger = run.loss is Loss.LIGER_FUSED_LINEAR
+    liger = loss_of(architecture, run) is Loss.LIGER_FUSED_LINEAR
     if run.loss is Loss.CUT_CROSS_ENTROPY or (liger and not run.evaluates):
         return ()
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)

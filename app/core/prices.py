@@ -16,6 +16,7 @@ from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTE
 from app.core.estimate import Verdict
 from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware, Vendor
+from app.core.memory.losses import loss_of
 from app.core.memory.optimizer_forms import form_of
 from app.core.messages import Message, Param, message
 from app.core.plan import Install
@@ -167,7 +168,7 @@ def _losses(
     """Preference and reward training compute their own; Liger's fused one makes the logits in evaluation."""
     if config.get("rl") or config.get("reward_model"):
         return
-    liger = run.loss is Loss.LIGER_FUSED_LINEAR
+    liger = loss_of(architecture, run) is Loss.LIGER_FUSED_LINEAR
     fused = run.loss is Loss.CUT_CROSS_ENTROPY or (liger and not run.evaluates)
     quantized = run.quantization in (Quantization.NF4, Quantization.INT8)
     found = beside(config, fused_loss(architecture, hardware, install, quantized=quantized))

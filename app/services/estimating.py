@@ -18,6 +18,7 @@ from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
+from app.core.memory.losses import loss_of
 from app.core.memory.mixers import scans
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
@@ -210,7 +211,7 @@ def said_of(resolved: ResolvedModel) -> tuple[Finding, ...]:
 def _of_evaluation(architecture: Architecture, measured: Measured) -> Iterator[Finding]:
     """Liger's fused loss makes no logits in training, and all of them in evaluation."""
     run, memory = measured.run, measured.memory
-    fused = run.loss is Loss.LIGER_FUSED_LINEAR and run.preference is None
+    fused = loss_of(architecture, run) is Loss.LIGER_FUSED_LINEAR and run.preference is None
     if not fused or memory.step_phase is not Phase.EVALUATION:
         return
     training = memory_of(architecture, replace(run, evaluates=False), measured.adapter).process_bytes

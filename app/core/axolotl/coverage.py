@@ -43,13 +43,43 @@ Source: Axolotl 0.19.0, ``integrations/cut_cross_entropy/README.md``.
 
 LIGER_FUSED_LINEAR = frozenset(
     """deepseek_v4 exaone4 falcon_h1 gemma gemma2 gemma3 gemma3_text gemma4 gemma4_text glm4 glm4v glm4v_moe
-    gpt_oss hunyuan_v1_dense hunyuan_v1_moe internvl llama llama4 llama4_text llava ministral mistral mixtral
-    mllama nemotron olmo2 olmo3 paligemma phi3 qwen2 qwen2_5_vl qwen2_vl qwen3 qwen3_5 qwen3_5_text qwen3_5_moe
-    qwen3_5_moe_text qwen3_moe qwen3_next qwen3_vl qwen3_vl_moe smollm3 smolvlm""".split()
+    gpt_oss hunyuan_v1_dense hunyuan_v1_moe internvl llama llama4_text llava ministral mistral mixtral nemotron
+    olmo2 olmo3 paligemma phi3 qwen2 qwen2_5_vl qwen2_vl qwen3 qwen3_5_text qwen3_5_moe_text qwen3_moe qwen3_next
+    qwen3_vl qwen3_vl_moe smollm3 smolvlm""".split()
 )
-"""Those whose loss Liger fuses with the head. Granite is dispatched too, but raises: its logits are scaled.
+"""Those whose loss Liger fuses with the head by their name.
 
-Source: liger-kernel 0.8.1, ``transformers/monkey_patch.py`` (``MODEL_TYPE_TO_APPLY_LIGER_FN``).
+Source: liger-kernel 0.8.1, ``transformers/monkey_patch.py`` (``MODEL_TYPE_TO_APPLY_LIGER_FN``); of those described
+here ``tests/reference/axolotl/record_liger.py`` records what becomes of the class that Axolotl loads.
+"""
+
+NOT_FUSED_BY_LIGER = frozenset(
+    """gemma4_unified glm46v gpt2 idefics3 lfm2_vl llama4 llava_next llava_onevision ministral3 mistral3 mllama
+    qwen3_5 qwen3_5_moe voxtral""".split()
+)
+"""Those whose fused loss changes nothing: Axolotl finds no class to patch, or patches the causal model (Llama 4, Llama
+Vision, Qwen3.5) where it loads the one with towers. Source: Axolotl 0.19.0, ``integrations/liger/plugin.py``; as above.
+"""
+
+LIGER_FUSED_LINEAR_FAILS = frozenset("bloom falcon gpt_neox gptj granite granitemoe mpt".split())
+"""Those that it stops: Liger raises for Granite's scaled logits, and Axolotl's generic forward reads ``self.model``,
+which the others have under another name. Source: as above; Axolotl's ``integrations/liger/models/base.py``.
+"""
+
+LIGER_LEAVES_SCALE_OUT = frozenset("cohere cohere2 granitemoehybrid".split())
+"""Those that scale their logits, which that forward does not. Source: as above."""
+
+LIGER_LAYERS = LIGER_FUSED_LINEAR | {"llama4", "mllama", "qwen3_5", "qwen3_5_moe"}
+"""Those whose norms, feed-forwards and positions Liger patches. Source: as ``LIGER_FUSED_LINEAR``."""
+
+LIGER_CROSS_ENTROPY = frozenset(
+    """deepseek_v4 exaone4 falcon_h1 gemma gemma2 gemma3 gemma3_text gemma4 gemma4_text glm4 glm4v glm4v_moe gpt_oss
+    granite granitemoe hunyuan_v1_dense hunyuan_v1_moe internvl jamba llama llava ministral3 mistral3 mixtral mllama
+    olmo2 olmo3 phi3 qwen2 qwen3 qwen3_5 qwen3_5_moe qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl
+    qwen3_vl_moe smollm3 smolvlm""".split()
+)
+"""Those whose loss Liger's cross entropy computes. Elsewhere it takes the place of a class that Transformers 5 no
+longer asks (Mistral, Qwen2-VL), or of nothing. Source: as above.
 """
 
 LIGER_KERNELS = frozenset("llama mistral qwen2 qwen3".split())

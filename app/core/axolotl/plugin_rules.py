@@ -6,8 +6,14 @@ Sources: Axolotl 0.19.0 ``integrations/*/args.py``, ``integrations/base.py``.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from app.core.axolotl.coverage import NO_LIGER_ROPE
-from app.core.axolotl.subject import Row, Rule, Subject, info, misleads, rejected
+from app.core.axolotl.coverage import (
+    LIGER_CROSS_ENTROPY,
+    LIGER_FUSED_LINEAR_FAILS,
+    LIGER_LEAVES_SCALE_OUT,
+    NO_LIGER_ROPE,
+    NOT_FUSED_BY_LIGER,
+)
+from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
 from app.core.nearest import nearest
 from app.core.run import CCE_PLUGIN
@@ -53,6 +59,24 @@ def chunked_loss(subject: Subject) -> Iterator[Finding]:
     if subject.architecture is not None and subject.architecture.multimodal:
         fix = Fix(unset=("chunked_cross_entropy",), safe=True)
         yield misleads("chunked_loss_towers", "chunked_cross_entropy", fix=fix)
+
+
+def liger_losses(subject: Subject) -> Iterator[Finding]:
+    """Which of Liger's losses reach this architecture: ``integrations/liger/plugin.py``."""
+    if "liger" not in subject.listed_plugins or subject.architecture is None:
+        return
+    model_type, fused = subject.model_type, "liger_fused_linear_cross_entropy"
+    if subject.on(fused):
+        fix = Fix(unset=(fused,), safe=True)
+        if model_type in LIGER_FUSED_LINEAR_FAILS:
+            yield fails("liger_loss_fails", fused, fix=fix)
+        elif model_type in NOT_FUSED_BY_LIGER:
+            yield misleads("liger_loss_missing", fused, fix=fix, key=fused)
+        elif model_type in LIGER_LEAVES_SCALE_OUT:
+            yield misleads("liger_loss_scale", fused, fix=Fix(unset=(fused,)))
+    if subject.on("liger_cross_entropy") and model_type not in LIGER_CROSS_ENTROPY:
+        fix = Fix(unset=("liger_cross_entropy",), safe=True)
+        yield misleads("liger_loss_missing", "liger_cross_entropy", fix=fix, key="liger_cross_entropy")
 
 
 def cut_cross_entropy(subject: Subject) -> Iterator[Finding]:
@@ -179,6 +203,7 @@ def _with(package: str, when: Callable[[Subject], bool]) -> Callable[[Subject], 
 PLUGIN_RULES: tuple[Rule, ...] = (
     two_losses,
     chunked_loss,
+    liger_losses,
     cut_cross_entropy,
     plugin_names,
     plugin_keys,

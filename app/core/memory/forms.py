@@ -256,14 +256,6 @@ def norm_places(layer: LayerRows) -> dict[str, NormSpec | None]:
     return dict(zip(("input_norm", "feed_norm"), found, strict=False))
 
 
-def loss_of(architecture: Architecture, run: Run) -> Loss:
-    """The loss that runs: Axolotl's chunked one replaces that of causal models, not of those with towers.
-
-    Source: ``axolotl/monkeypatch/loss/chunked.py`` changes ``LOSS_MAPPING["ForCausalLM"]`` alone.
-    """
-    return Loss.PLAIN if architecture.multimodal and run.loss is Loss.CHUNKED else run.loss
-
-
 def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpec:
     """Final norm, head and loss."""
     head = next(module for module in architecture.modules if module.kind is Kind.HEAD)
@@ -293,7 +285,7 @@ def head_spec(architecture: Architecture, run: Run, adapter: Adapter) -> HeadSpe
         vocab=architecture.vocab_size,
         norm=norm_under_liger(norm, architecture.model_type, run.liger),
         linear=spec,
-        loss=loss_of(architecture, run),
+        loss=run.loss,
         softcap=architecture.logit_softcap,
         scaled=architecture.model_type in SCALED_LOGITS,
         rows=run.micro_batch_size > 1 and not run.one_row,

@@ -10,7 +10,7 @@ Source: liger-kernel 0.8.1 ``ops/{rms_norm,swiglu,geglu,rope}.py``; Axolotl 0.19
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.core.axolotl.coverage import LIGER_FUSED_LINEAR
+from app.core.axolotl.coverage import LIGER_LAYERS
 from app.core.memory.layers import FeedForward, LayerSpec
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, NormSpec
@@ -20,14 +20,14 @@ RMS_FORMS = frozenset((Norm.RMS, Norm.RMS_PLUS_ONE, Norm.RMS_WEIGHT_FIRST))
 
 def norm_under_liger(spec: NormSpec | None, model_type: str, keys: frozenset[str]) -> NormSpec | None:
     """The norm as Liger computes it, where it does."""
-    if spec is None or "liger_rms_norm" not in keys or model_type not in LIGER_FUSED_LINEAR:
+    if spec is None or "liger_rms_norm" not in keys or model_type not in LIGER_LAYERS:
         return spec
     return replace(spec, liger=True) if spec.form in RMS_FORMS else spec
 
 
 def layers_under_liger(specs: Sequence[LayerSpec], model_type: str, keys: frozenset[str]) -> tuple[LayerSpec, ...]:
     """The layers as Liger patches them; equal ones stay the same object."""
-    if not keys or model_type not in LIGER_FUSED_LINEAR:
+    if not keys or model_type not in LIGER_LAYERS:
         return tuple(specs)
     made: dict[int, LayerSpec] = {}
     return tuple(made.setdefault(id(spec), _patched(spec, model_type, keys)) for spec in specs)

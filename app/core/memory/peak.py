@@ -15,6 +15,7 @@ from app.core.memory.checkpointing import as_checkpointed
 from app.core.memory.confirmed import doubt_percent
 from app.core.memory.forms import kernels_of
 from app.core.memory.lengths import evaluation_lengths, lengths_of
+from app.core.memory.losses import as_reached
 from app.core.memory.offloading import labels_stay
 from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
@@ -89,6 +90,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
+    run = as_reached(architecture, run)
     rank = variable_rank(run)
     lengths = lengths_of(architecture, run, rank)
     outline = outlined(architecture, run, awake(architecture, run, adapter), lengths, fused_lora=fused_lora)

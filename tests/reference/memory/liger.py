@@ -8,12 +8,30 @@ modelling module of a Llama-like model.
 from __future__ import annotations
 
 import importlib
+import json
+from functools import cache
+from pathlib import Path
 from types import MethodType
 
 import torch
 
+ANSWERS = Path(__file__).parents[2] / "data" / "axolotl" / "liger-0.19.0.json"
+
 _PARTS = 132
 """Streaming multiprocessors of an H100: the weight's gradient is gathered in as many rows."""
+
+
+@cache
+def _answers() -> dict:
+    return json.loads(ANSWERS.read_text("utf-8"))
+
+
+def reaches(model_type: str, cfg: dict, key: str) -> bool:
+    """Whether one of its losses is on and changes anything, as Axolotl and Liger themselves said (``record_liger.py``).
+
+    What they stop at is simulated as if it went on.
+    """
+    return bool(cfg.get(key)) and _answers()[key].get(model_type) != ""
 
 
 class RmsNorm(torch.autograd.Function):

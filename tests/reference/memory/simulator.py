@@ -332,12 +332,12 @@ class Simulation:
             base.loss_function = losses.chunked_loss(cfg.get("chunked_cross_entropy_num_chunks") or 8)
         if cfg.get("cut_cross_entropy"):
             base.forward = MethodType(losses.fused_forward(losses.cut_cross_entropy, None), base)
-        elif cfg.get("liger_fused_linear_cross_entropy"):
+        elif liger.reaches(base.config.model_type, cfg, "liger_fused_linear_cross_entropy"):
             fused = (losses.liger_loss, type(base).forward)  # liger-kernel's own forwards end as Transformers' do
             if base.config.model_type == "deepseek_v2":
                 fused = (losses.shifted_liger_loss, losses.float_logits)
             base.forward = MethodType(losses.fused_forward(*fused), base)
-        elif cfg.get("liger_cross_entropy"):
+        elif liger.reaches(base.config.model_type, cfg, "liger_cross_entropy"):
             base.loss_function = losses.liger_logits_loss
 
     def _optimizer(self) -> Optimizer:
@@ -398,7 +398,8 @@ class Simulation:
         from accelerate.utils.operations import convert_to_fp32
 
         def forward(**inputs):
-            own = losses.loss_class(bool(self.cfg.get("liger_cross_entropy")))
+            kind = self.base.config.model_type
+            own = losses.loss_class(liger.reaches(kind, self.cfg, "liger_cross_entropy"))
             with autocast.cuda_autocast(self.compute_dtype(self.cfg)), own:
                 return self.model(**inputs)
 

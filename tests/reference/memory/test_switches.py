@@ -13,6 +13,7 @@ from torch import nn  # noqa: E402
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
 from tests.reference.memory import autocast, bnb, experts, flash, liger, log_probabilities, offloading  # noqa: E402
+from tests.reference.memory.cases import GC  # noqa: E402
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
@@ -229,11 +230,31 @@ def test_a_layer_made_again_from_the_host_computes_as_before(mode):
     assert torch.bfloat16 not in made
 
 
-def test_layers_in_8_bits_are_not_simulated_on_the_host():
-    """What bitsandbytes holds of them beside the parameter stays on the card."""
-    given = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "load_in_8bit": True}
-    with pytest.raises(NotImplementedError, match="int8"):
-        run(rows=(1, 256), gradient_checkpointing=True, layer_offloading=True, **given, **FLASH)
+def test_layers_in_8_bits_stay_on_the_card():
+    """What bitsandbytes computes with does not leave: between steps there is the first layer's copy beside it.
+
+    Norms wait on the host, but for that layer's.
+    """
+    given = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "load_in_8bit": True} | GC | FLASH
+    moved, whole = (run(rows=(1, 256), layer_offloading=on, **given) for on in (True, False))
+    width, kv = LLAMA["hidden_size"], LLAMA["num_key_value_heads"] * LLAMA["head_dim"]
+    linears = 2 * width * LLAMA["num_attention_heads"] * LLAMA["head_dim"] + 2 * width * kv
+    linears += 3 * width * LLAMA["intermediate_size"]
+    norms, layers = 2 * 2 * width, LLAMA["num_hidden_layers"]
+    more = moved["phase_peaks"]["optimizer"] - whole["phase_peaks"]["optimizer"]
+    assert more == linears - (layers - 1) * norms
+    assert moved["host_bytes"] == layers * (linears + norms)
+
+
+def test_losses_of_liger_reach_what_it_patches():
+    """The class that Axolotl loads, which for Qwen3.5 with its towers is another."""
+    key = "liger_fused_linear_cross_entropy"
+    assert liger.reaches("qwen3_5_text", {key: True}, key)
+    assert not liger.reaches("qwen3_5", {key: True}, key)
+    assert not liger.reaches("qwen3_5_text", {}, key)
+    cfg = {"liger_cross_entropy": True} | FLASH
+    mistral = {"model_type": "mistral", "sliding_window": None}
+    assert run(mistral, **cfg)["allocated_peak_bytes"] == run(mistral, **FLASH)["allocated_peak_bytes"]
 
 
 class Experts(nn.Module):
