@@ -162,6 +162,19 @@ def test_a_loss_that_makes_logits_in_evaluation_has_another_in_its_place(
     assert Rung.LOSS not in ladder(catalog, card, towers, install=Install.PIP).rungs
 
 
+def test_a_loss_that_reaches_nothing_has_another_in_its_place(catalog: Catalog, card: Hardware) -> None:
+    """Liger's fused one of Mistral 3, which makes all logits; where it is fused it stays."""
+    model = "mistralai/Mistral-Small-3.1-24B-Instruct-2503"
+    given = {**LORA, **LIGER, "base_model": model, "gradient_checkpointing": True}
+    found = ladder(catalog, card, given, install=Install.DOCKER)
+    assert list(found.patches[Rung.LOSS]) == [{"cut_cross_entropy": True}]
+    changed = found.at({Rung.LOSS: 1})
+    assert "liger_fused_linear_cross_entropy" not in changed
+    measure = meter(catalog, given).process_bytes
+    assert measure(changed) < measure(given)
+    assert Rung.LOSS not in ladder(catalog, card, {**LORA, **LIGER}, install=Install.DOCKER).rungs
+
+
 def test_evaluation_gives_way_before_the_training_does(catalog: Catalog, card: Hardware) -> None:
     """Where only its logits do not fit, one row at a time is all that changes."""
     config = {**EVALUATED, **LIGER, "gradient_checkpointing": True, "sequence_len": 2048}
