@@ -71,8 +71,16 @@ def refused(subject: Subject) -> Iterator[Finding]:
     except InvalidInput as error:
         for each in error.errors:
             own = each.message.code == "error.dora_on_parameters" and subject.on(PARAMETERS)  # ``expert_parameters``
-            if each.message.code in REFUSED and not own:
+            pattern = each.message.code == "error.target_unmatched" and _is_pattern_of_mixture(subject, architecture)
+            if (each.message.code in REFUSED or pattern) and not own:
                 yield _told(subject, each)
+            elif each.message.code == "error.target_none" and subject.on(SAVED):
+                yield fails("targets_saved", SAVED, fix=Fix(unset=(SAVED,)), names=subject.names(SAVED)[:20])
+
+
+def _is_pattern_of_mixture(subject: Subject, architecture: Architecture) -> bool:
+    """Whether targets are a regular expression over experts too, of which ``pattern_missing`` says nothing."""
+    return bool(subject.text(TARGETS) and architecture.expert_names) and not subject.on(LINEAR)
 
 
 def _told(subject: Subject, error: FieldError) -> Finding:
@@ -101,6 +109,10 @@ def _way_out(subject: Subject, key: str, error: FieldError) -> Fix:
 def _refusable(subject: Subject, architecture: Architecture) -> bool:
     """Whether anything but linears' own names is targeted, which PEFT takes in every model but a few."""
     if architecture.model_type in REFUSING_TYPES or subject.on("peft_layers_to_transform") or subject.on(PARAMETERS):
+        return True
+    if subject.on("peft_use_dora") and architecture.expert_names:
+        return True
+    if any(not architecture.by_leaf.get(name) for name in subject.names(SAVED)):  # a block, or nothing
         return True
     given = subject.text(TARGETS)
     if given and not subject.on(LINEAR):

@@ -112,7 +112,7 @@ BESIDE = frozenset(
 
 
 def test_what_peft_refused_is_told() -> None:
-    """By the estimate always; by the check but for 45: experts by a pattern or all linears, and blocks saved whole."""
+    """By the estimate and by the check."""
     models = [describe(model) for model in MODELS]
     refused = [point for point in POINTS if point.get("refused")]
     told = 0
@@ -123,8 +123,19 @@ def test_what_peft_refused_is_told() -> None:
             resolve_adapter(model, read_run(config))
         said = {finding.code for finding in check(config, model, None, schema()) if finding.effect in GRAVE}
         told += bool(said - BESIDE)
-    assert len(refused) == 1413
-    assert told >= 1368
+    assert told == len(refused) == 1413
+
+
+def test_targets_within_a_block_that_is_saved_whole_are_none() -> None:
+    """As PEFT takes out of the targets what is trained otherwise."""
+    model = architecture("mixtral", names=("q_proj",), extra=MOE.modules[-1:])
+    found = findings({TARGETS: ["q_proj"], "lora_modules_to_save": ["x"]}, model)["targets_saved"]
+    assert (found.key, found.effect, found.message.params["names"]) == (
+        "lora_modules_to_save",
+        Effect.FAILS_AT_RUN,
+        ("x",),
+    )
+    assert "targets_saved" not in findings({TARGETS: ["q_proj"], "lora_modules_to_save": ["x.y"]}, model)
 
 
 def test_a_convolution_in_groups_wants_a_rank_that_they_divide() -> None:
