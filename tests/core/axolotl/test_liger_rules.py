@@ -15,7 +15,7 @@ from app.core.axolotl.coverage import (
 from app.core.findings import Effect
 from app.core.run import LIGER_PLUGIN
 from tests.core.axolotl.examples import architecture
-from tests.core.axolotl.rule_cases import findings
+from tests.core.axolotl.good import findings
 
 RECORDED = json.loads(
     (Path(__file__).parents[2] / "data" / "axolotl" / "liger-0.19.0.json").read_text(encoding="utf-8")

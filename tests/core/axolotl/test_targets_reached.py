@@ -110,3 +110,15 @@ def test_names_that_a_tower_has_too_are_told(targets: Any, told: tuple[str, ...]
 def test_what_a_tower_alone_has_was_meant() -> None:
     own = Module(path="vision.layers.{}.fc1", kind=Kind.LINEAR, shape=(8, 8), part=Part.VISION)
     assert said({"lora_target_modules": ["q_proj", "fc1"]}, architecture("gemma3", extra=(own,)), "towers") is None
+
+
+def test_towers_that_are_frozen_are_not_reached() -> None:
+    """``freeze_mm_modules`` freezes what an adapter has there, but not what TRL adds after it."""
+    tower = Module(
+        path="vision_tower.layers.{}.q_proj", kind=Kind.LINEAR, shape=(8, 8), layers=(0, 1), part=Part.VISION
+    )
+    model = architecture("gemma3", extra=(tower,))
+    for changes in (EVERY, ALL, {"lora_target_modules": ["q_proj"]}):
+        assert said(changes, model, "towers") is not None
+        assert said({**changes, "freeze_mm_modules": True}, model, "towers") is None
+        assert said({**changes, "freeze_mm_modules": True, "rl": "dpo"}, model, "towers") is not None
