@@ -208,7 +208,7 @@ def _trained_tokens(architecture: Architecture, lora: LoraSettings) -> Iterable[
             allowed = tuple(m.name for m in (source, head) if m is not None)
             raise fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
         if table and table in lora.modules_to_save:
-            # PEFT looks at names that are written out only; a bare list beside a saved embedding trains both.
+            # PEFT looks here at names as written only; a bare list beside a saved embedding stops at the first step.
             raise fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)
         for module in rows:
             tied = head is not None and head.tied_to == source.path and module in (source, head)

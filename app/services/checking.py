@@ -206,10 +206,12 @@ def _templateless(resolved: ResolvedModel, config: Mapping[Any, Any]) -> Iterato
     row = resolved.row
     if row is None or not row.only_pretrained or config.get("chat_template") not in (None, OWN_TEMPLATE):
         return
+    if config.get("chat_template_jinja") or config.get("tokenizer_config"):
+        return
     given = config.get("datasets")
     for position, item in enumerate(given if isinstance(given, list) else ()):
         kind = item.get("type") if isinstance(item, Mapping) else None
-        if not isinstance(kind, str) or not kind.startswith("chat_template"):
+        if not isinstance(kind, str) or not kind.startswith("chat_template") or item.get("chat_template_jinja"):
             continue
         if item.get("chat_template") in (None, OWN_TEMPLATE):
             key = "chat_template" if item.get("chat_template") is None else f"datasets[{position}].chat_template"

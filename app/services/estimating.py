@@ -20,7 +20,7 @@ from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.losses import loss_of
 from app.core.memory.mixers import scans
-from app.core.memory.sighted import left_out, sees
+from app.core.memory.sighted import sees
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
@@ -211,7 +211,7 @@ def said_of(resolved: ResolvedModel) -> tuple[Finding, ...]:
     return (info("model_namesake", "base_model", given=(resolved.id or "")[:100], id=resolved.copied.id),)
 
 
-def _of_images(architecture: Architecture, run: Run, adapter: Adapter) -> Iterator[Finding]:
+def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
     """What is taken of a batch's images, or that there are none in the figures."""
     sight = architecture.sight
     if sight is not None and sees(architecture, run):
@@ -223,9 +223,6 @@ def _of_images(architecture: Architecture, run: Run, adapter: Adapter) -> Iterat
             numbers = {"tokens": together, "given": run.sequence_len_tokens}
             said = message("finding.images_longer", **numbers)
             yield Finding(severity=Severity.WARNING, key="sequence_len", message=said)
-        if sight.per_row and any(left_out(architecture, run, adapter)):
-            said = message("finding.tower_cut_off")
-            yield Finding(severity=Severity.WARNING, key="gradient_checkpointing_kwargs", message=said)
     elif architecture.multimodal and not architecture.towers_left_out:
         yield Finding(severity=Severity.INFO, message=message("finding.text_alone"))
 
@@ -260,7 +257,7 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
         found.append(
             Finding(severity=Severity.WARNING, message=message("finding.mixer_approximate", model_type=model_type))
         )
-    found += _of_images(resolved.architecture, run, adapter)
+    found += _of_images(resolved.architecture, run)
     if resolved.unstated:
         found.append(
             Finding(

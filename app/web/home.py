@@ -75,6 +75,6 @@ def _sample(catalog: Catalog, texts: Texts, link: contexts.Link) -> contexts.Sam
         link=link,
         method=texts.text(f"method.{found.plan.method}"),
         verdict=verdict(found.plan.estimate, found.hardware, texts),
-        bar=memory_bar(found.plan.estimate, texts),
+        bar=memory_bar(found.plan.estimate, texts, config=found.plan.config),
         trainable=texts.text("web.percent", share=found.plan.estimate.trainable_percent),
     )

@@ -1,8 +1,11 @@
 """The memory bar: parts of the process against the card's capacity, in per cent of the bar's width."""
 
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
+from app.core.axolotl.unmodelled import divided, shards_otherwise
 from app.core.estimate import Estimate, Memory, Phase, Term
 from app.core.summand import Summand
 from app.services.telling import told
@@ -28,17 +31,17 @@ FILLS = (
 """Which fill of the stylesheet each part has, always the same one, so that two plans compare at a glance."""
 
 
-def memory_bar(estimate: Estimate, texts: Texts, *, divided: frozenset[str] = frozenset()) -> MemoryBar:
-    """Draw ``estimate``. The last part is what the process takes beyond the allocator's peak.
+def memory_bar(estimate: Estimate, texts: Texts, *, config: Mapping[str, Any]) -> MemoryBar:
+    """Draw ``estimate`` of ``config``. The last part is what the process takes beyond the allocator's peak.
 
-    Terms that the run has ``divided`` among GPUs are marked.
+    Terms that the run divides among GPUs are marked.
     """
     memory = estimate.memory
     capacity = estimate.capacity_bytes or memory.process_bytes
     low, high = memory.range_bytes
     scale = max(capacity, memory.process_bytes, high) * MARGIN / 100
 
-    segments = memory_segments(estimate, scale, texts, divided=divided)
+    segments = memory_segments(estimate, scale, texts, divided=divided(config))
     over = max(0, memory.process_bytes - capacity)
     return MemoryBar(
         segments=segments,
@@ -61,13 +64,15 @@ def memory_bar(estimate: Estimate, texts: Texts, *, divided: frozenset[str] = fr
             parts=tuple(f"{segment.label} {segment.value}" for segment in segments),
         ),
         formulas=tuple(
-            _formula_view(term, memory.formulas[term.code], texts) for term in memory.breakdown if term.bytes
+            _formula_view(term, memory.formulas[term.code], texts, marks=not shards_otherwise(config))
+            for term in memory.breakdown
+            if term.bytes
         ),
     )
 
 
-def _formula_view(term: Term, summands: tuple[Summand, ...], texts: Texts) -> FormulaView:
-    """One term's products, a line each."""
+def _formula_view(term: Term, summands: tuple[Summand, ...], texts: Texts, *, marks: bool) -> FormulaView:
+    """One term's products, a line each; ``marks`` is whether to tell if full sharding divides it."""
     lines: list[tuple[str, str]] = []
     for summand in summands:
         sign = "− " if summand.bytes < 0 else "+ " if lines else ""
@@ -76,7 +81,7 @@ def _formula_view(term: Term, summands: tuple[Summand, ...], texts: Texts) -> Fo
         label=texts.text(f"term.{term.code}"),
         products=tuple(lines),
         total=texts.text("formulas.total", size_bytes=term.bytes),
-        sharded=texts.text("formulas.sharded" if term.sharded else "formulas.own"),
+        sharded=texts.text("formulas.sharded" if term.sharded else "formulas.own") if marks else "",
         source=texts.text("formulas.source", source=term.source),
     )
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.catalog.library import Catalog
-from app.core.axolotl.unmodelled import divided
 from app.core.estimate import Estimate, Time, badge
 from app.core.findings import Finding, Severity
 from app.core.hardware import Hardware
@@ -103,7 +102,7 @@ def present(
         method_reason=t("web.result.own_method" if own else "web.result.recommended"),
         model=model_name(plan, catalog, texts),
         hardware=hardware.name,
-        bar=memory_bar(estimate, texts, divided=divided(plan.config)),
+        bar=memory_bar(estimate, texts, config=plan.config),
         lengths=length_chart(
             by_length(meter=meter, config=plan.config, capacity_bytes=hardware.capacity_bytes),
             capacity_bytes=hardware.capacity_bytes,

@@ -66,6 +66,9 @@ LIGER_FUSED_LINEAR_FAILS = frozenset("bloom falcon gpt_neox gptj granite granite
 which the others have under another name. Source: as above; Axolotl's ``integrations/liger/models/base.py``.
 """
 
+LIGER_REFUSES = frozenset(("granite", "granitemoe"))
+"""Of those, whose patch raises whatever the model is for."""
+
 LIGER_LEAVES_SCALE_OUT = frozenset("cohere cohere2 granitemoehybrid".split())
 """Those that scale their logits, which that forward does not. Source: as above."""
 

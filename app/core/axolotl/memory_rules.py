@@ -6,18 +6,17 @@ Transformers 5.16.1 ``trainer_optimizer.py``; flashoptim 0.1.4; axolotl-contribs
 
 from collections.abc import Iterator
 
+from app.core.adapter import WRAPPING
 from app.core.architecture import Architecture, Part
 from app.core.axolotl.lora_kernels import unnamed
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
-from app.core.axolotl.unmodelled import acting, divided
+from app.core.axolotl.unmodelled import Unmodelled, acting, division
 from app.core.findings import Finding, Fix
 from app.core.memory.optimizer_forms import FUSED_FROM_FULL
 from app.core.memory.sighted import sees
 from app.core.run import LORA_KERNEL_KEYS
 
-TRL_WRAPPED = ("dpo", "ipo", "kto")
-"""Where TRL, not Axolotl, puts the adapter into the model."""
 LOW_RANK = ("galore", "apollo")
 LOMO = ("lomo", "adalomo")
 FUSED_LOSSES = (
@@ -37,8 +36,7 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
         if row.key == "processor_type" and _counts_images(subject):
             continue
         if row.sharding:
-            part = row.divides or ("" if divided(subject.config) else "known")
-            yield info(f"memory_not_sharded_{part}".rstrip("_"), row.key, key=row.key)
+            yield info(f"memory_not_sharded{_sharding(subject, row)}", row.key, key=row.key)
         elif row.less and row.more:
             yield info("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
         elif row.more:
@@ -47,6 +45,18 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
         if row.why:
             yield info(f"not_priced_{row.why}", row.key, key=row.key)
+
+
+def _sharding(subject: Subject, row: Unmodelled) -> str:
+    """What is said of a key that splits a run: part of a message's code."""
+    if row.divides:
+        return f"_{row.divides}"
+    codes = division(subject.config)
+    if codes is None:
+        return "_unknown"
+    if not codes:
+        return "_whole"
+    return "_alone" if subject.hardware is not None and subject.hardware.count == 1 else ""
 
 
 def _counts_images(subject: Subject) -> bool:
@@ -64,7 +74,7 @@ def kto_batch(subject: Subject) -> Iterator[Finding]:
 
 def kernels_under_trl(subject: Subject) -> Iterator[Finding]:
     """Axolotl's kernels look for an adapter that TRL has not made yet."""
-    if subject.text("rl") not in TRL_WRAPPED or not subject.lora:
+    if subject.text("rl") not in WRAPPING or not subject.lora:
         return
     for key in LORA_KERNEL_KEYS:
         if subject.on(key):

@@ -10,6 +10,7 @@ from app.core.axolotl.coverage import (
     LIGER_CROSS_ENTROPY,
     LIGER_FUSED_LINEAR_FAILS,
     LIGER_LEAVES_SCALE_OUT,
+    LIGER_REFUSES,
     NO_LIGER_ROPE,
     NOT_FUSED_BY_LIGER,
 )
@@ -63,7 +64,9 @@ def chunked_loss(subject: Subject) -> Iterator[Finding]:
 
 def liger_losses(subject: Subject) -> Iterator[Finding]:
     """Which of Liger's losses reach this architecture: ``integrations/liger/plugin.py``."""
-    if "liger" not in subject.listed_plugins or subject.architecture is None:
+    if "liger" not in subject.listed_plugins or subject.architecture is None or subject.architecture.approximate:
+        return
+    if subject.on("reward_model") and subject.model_type not in LIGER_REFUSES:  # whose loss is none of Liger's
         return
     model_type, fused = subject.model_type, "liger_fused_linear_cross_entropy"
     if subject.on(fused):

@@ -9,9 +9,8 @@ from dataclasses import replace
 from math import inf
 
 from app.core.adapted import is_ending
-from app.core.adapter import resolve_adapter, unfreezing
-from app.core.architecture import Architecture, Kind, Module
-from app.core.axolotl.memory_rules import TRL_WRAPPED
+from app.core.adapter import WRAPPING, resolve_adapter, unfreezing
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.schedule_rules import checkpoints
 from app.core.axolotl.subject import Rule, Subject, fails, misleads
@@ -20,7 +19,9 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.findings import Finding, Fix
 from app.core.kept import kept
 from app.core.lora import is_parameter
+from app.core.memory.sighted import left_out, sees
 from app.core.methods.matching import ALL_LINEAR, LINEARS
+from app.core.run import Run
 from app.core.shown import shown
 from app.core.targets import (
     REFUSING_TYPES,
@@ -40,6 +41,7 @@ REFUSED = frozenset(
 TARGETS, LINEAR, PARAMETERS = "lora_target_modules", "lora_target_linear", "lora_target_parameters"
 UNFROZEN = "unfrozen_parameters"
 TOKENS, SAVED = "peft_trainable_token_indices", "lora_modules_to_save"
+TABLES = (Kind.EMBEDDING, Kind.HEAD)
 GROWING = ("tokens", "special_tokens", "added_tokens_overrides")
 """Keys by which a tokenizer, and the tables with it, may grow."""
 MOST_ADDED = 64
@@ -156,7 +158,7 @@ def unfrozen(subject: Subject) -> Iterator[Finding]:
     given = subject.names(UNFROZEN)
     if architecture is None or architecture.approximate or not 0 < len(given) <= MOST_PATTERNS:
         return
-    wraps_later = subject.text("rl") in TRL_WRAPPED
+    wraps_later = subject.text("rl") in WRAPPING
     if subject.on("adapter") and (not subject.lora or wraps_later or subject.on("lora_model_dir")):
         return
     try:
@@ -196,28 +198,95 @@ def _means_adapter(subject: Subject, architecture: Architecture, hit: Iterable[t
 
 
 def trained_tokens(subject: Subject) -> Iterator[Finding]:
-    """Rows of tables that PEFT does not find: a table, or a row, that this model has not."""
+    """Rows of tables that PEFT does not find or cannot train: a table, or a row, that this model has not."""
     architecture, given = subject.architecture, subject.config.get(TOKENS)
     if architecture is None or architecture.approximate or not subject.lora or not given:
         return
     if subject.on("lora_model_dir"):
         return
+    source = next((m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT), None)
     if isinstance(given, Mapping):
         tables = {name: rows for name, rows in given.items() if isinstance(name, str)}
         missing = tuple(name for name in tables if not is_ending(architecture, name))
         if missing:
             yield fails("tokens_table", TOKENS, names=missing[:20])
     else:
-        tables = {module.path: given for module in architecture.modules if module.kind is Kind.EMBEDDING}
-    saved = [name for name in subject.names(SAVED) if any(table.endswith(name) for table in tables)]
+        tables = {leaf_of(source.path): given} if source is not None else {}
+    empty = tuple(name for name, rows in tables.items() if rows == [])
+    if empty:
+        yield fails("tokens_empty", TOKENS, names=empty[:20])
+    heads = [module for module in architecture.modules if module.kind is Kind.HEAD]
+    hit = {
+        name: [m for m in (*heads, *architecture.modules) if m.kind in TABLES and m.path.endswith(name)]
+        for name in tables
+    }
+    whole = {module.path for modules in hit.values() for module in modules}
+    both = sorted(whole & _with_factors(subject, architecture))
+    if both:
+        yield fails("tokens_adapted", TOKENS, fix=Fix(unset=(TOKENS,)), names=tuple(both))
+    whole.update(head.path for head in heads if head.tied_to in whole)  # PEFT wraps the tied head as well
+    saved = [name for name in subject.names(SAVED) if any(path.endswith(name) for path in whole)]
     if saved:
         yield fails("tokens_saved", TOKENS, fix=Fix(unset=(TOKENS,)), names=tuple(saved[:20]))
-    last = architecture.vocab_size - 1
-    most = inf if any(map(subject.on, GROWING)) else last + MOST_ADDED
-    rows = (row for listed in tables.values() if isinstance(listed, list) for row in listed)
-    wrong = tuple(shown(row) for row in rows if type(row) is int and not 0 <= row <= most)
-    if wrong:
-        yield fails("tokens_row", TOKENS, given=wrong[:20], last=last)
+    wrong: dict[int, dict[str, None]] = {}
+    for name, modules in hit.items():
+        listed = tables[name] if isinstance(tables[name], list) else []
+        for module in modules:
+            last = module.shape[module.kind is Kind.HEAD] - 1
+            grows = module is source or module.kind is Kind.HEAD
+            most = last if not grows else inf if any(map(subject.on, GROWING)) else last + MOST_ADDED
+            outside = (shown(row) for row in listed if type(row) is int and not 0 <= row <= most)
+            wrong.setdefault(last, {}).update(dict.fromkeys(outside))
+    for last, rows in wrong.items():
+        if rows:
+            yield fails("tokens_row", TOKENS, given=tuple(rows)[:20], last=last)
+
+
+def _with_factors(subject: Subject, architecture: Architecture) -> set[str]:
+    """Paths of what LoRA adapts, where that can be resolved."""
+    run = as_read(subject)
+    try:
+        return {row.module.path for row in resolve_adapter(architecture, run).modules if row.rank} if run else set()
+    except InvalidInput:
+        return set()
+
+
+def frozen_towers(subject: Subject) -> Iterator[Finding]:
+    """``freeze_mm_modules`` freezes what an adapter, or ``unfrozen_parameters``, has in towers: here, all there is."""
+    architecture, key = subject.architecture, "freeze_mm_modules"
+    if architecture is None or architecture.approximate or not subject.flag(key) or subject.on("lora_model_dir"):
+        return
+    run = as_read(subject)
+    if run is None or not _all_in_towers(architecture, run):
+        return
+    fix = Fix(unset=(key,))
+    if checkpoints(subject):
+        yield misleads("frozen_all", key, fix=fix)
+    else:
+        yield fails("frozen_all_fails", key, fix=fix)
+
+
+def cut_off_tower(subject: Subject) -> Iterator[Finding]:
+    """What an adapter has in a tower learns nothing where nothing that enters its checkpoints asks for a gradient."""
+    architecture, run = subject.architecture, as_read(subject)
+    if architecture is None or run is None or not sees(architecture, run):
+        return
+    try:
+        adapter = resolve_adapter(architecture, run)
+    except InvalidInput:
+        return
+    if any(left_out(architecture, run, adapter)):
+        key = "gradient_checkpointing_kwargs"
+        yield misleads("tower_cut_off", key, fix=Fix(set={key: {**subject.mapping(key), "use_reentrant": False}}))
+
+
+def _all_in_towers(architecture: Architecture, run: Run) -> bool:
+    """Whether nothing trains, and something would without that key."""
+    try:
+        left, there = (resolve_adapter(architecture, replace(run, frozen_towers=each)) for each in (True, False))
+    except InvalidInput:
+        return False
+    return there.trainable_parameters > left.trainable_parameters == 0
 
 
 def _own_names(module: Module) -> Iterable[str]:
@@ -236,4 +305,4 @@ def _adapted_names(module: Module) -> Iterable[str]:
     return (f"base_model.model.{path}.{end}" for path in paths for end in ends)
 
 
-REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen, trained_tokens)
+REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen, trained_tokens, frozen_towers, cut_off_tower)

@@ -103,14 +103,14 @@ def target_towers(subject: Subject) -> Iterator[Finding]:
         yield from _reaching_towers(subject, key, (said,))
     if isinstance(subject.config.get("lora_target_modules"), list) and not subject.on("lora_target_linear"):
         parts = {name: {row.part is Part.TEXT for row in rows} for name, rows in architecture.by_leaf.items()}
-        names = tuple(name for name in subject.names("lora_target_modules") if len(parts.get(name, ())) > 1)
+        names = tuple(dict.fromkeys(n for n in subject.names("lora_target_modules") if len(parts.get(n, ())) > 1))
         if names:
-            yield from _reaching_towers(subject, "lora_target_modules", names)
+            yield from _reaching_towers(subject, "lora_target_modules", names[:20])
 
 
 def _reaching_towers(subject: Subject, key: str, names: tuple[str, ...]) -> Iterator[Finding]:
     count = _trained(subject, lambda module: module.part is not Part.TEXT)
-    if count or not subject.flag("freeze_mm_modules"):
+    if count != 0:
         yield _reaching("towers", key, usual_targets(subject, *_others(key)), names, count)
 
 
@@ -131,19 +131,19 @@ def _is_expert(module: Module) -> bool:
     return module.kind is Kind.EXPERTS
 
 
-def _trained(subject: Subject, of: Callable[[Module], bool]) -> int:
-    """Parameters that LoRA trains on some modules; 0 where that cannot be told."""
+def _trained(subject: Subject, of: Callable[[Module], bool]) -> int | None:
+    """Parameters that LoRA trains on some modules; None where that cannot be told."""
     run = as_read(subject)
     if run is None or subject.architecture is None:
-        return 0
+        return None
     try:
         adapter = resolve_adapter(subject.architecture, run)
     except InvalidInput:
-        return 0
+        return None
     return sum(row.trainable_parameters for row in adapter.modules if of(row.module))
 
 
-def _reaching(what: str, key: str, fix: Fix | None, names: tuple[str, ...], count: int) -> Finding:
+def _reaching(what: str, key: str, fix: Fix | None, names: tuple[str, ...], count: int | None) -> Finding:
     """A finding on what is reached unasked, with the number of parameters where it is known."""
     if count:
         return misleads(f"targets_{what}_counted", key, fix=fix, names=names, count=count)

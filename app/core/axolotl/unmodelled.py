@@ -222,6 +222,7 @@ UNMODELLED: tuple[Unmodelled, ...] = (
 
 
 STAGES: Mapping[str, frozenset[str]] = {
+    "0": frozenset(),
     "1": frozenset(("optimizer",)),
     "2": frozenset(("gradients", "optimizer")),
     "3": SHARDED,
@@ -253,7 +254,17 @@ def room(config: Mapping[str, Any], run: Run | None = None) -> tuple[int, int]:
 
 
 def divided(config: Mapping[str, Any]) -> frozenset[str]:
-    """Codes of the terms that the configuration divides among GPUs; none where what it asks for is not known.
+    """Codes of the terms that the configuration divides among GPUs; none where what it asks for is not known."""
+    return division(config) or frozenset()
+
+
+def shards_otherwise(config: Mapping[str, Any]) -> bool:
+    """Whether it divides anything else than full sharding does, so that a term's own ``sharded`` is not this run's."""
+    return spreads(config) and divided(config) != SHARDED
+
+
+def division(config: Mapping[str, Any]) -> frozenset[str] | None:
+    """Codes of the terms that FSDP or DeepSpeed divides; None where that is not known.
 
     Tensor, expert and context parallelism divide parts of terms. Sources: Axolotl 0.19.0 ``utils/trainer.py``
     (``prepare_optim_env``: FSDP goes before DeepSpeed); Transformers 5.16.1 ``TrainingArguments._process_fsdp_args``;
@@ -262,7 +273,7 @@ def divided(config: Mapping[str, Any]) -> frozenset[str]:
     fsdp, inner = config.get("fsdp"), config.get("fsdp_config")
     if not says_no(fsdp) or not says_no(inner):
         return _by_fsdp(str(fsdp).lower(), inner if isinstance(inner, Mapping) else {})
-    return STAGES.get(_stage(config.get("deepspeed")), frozenset())
+    return STAGES.get(_stage(config.get("deepspeed")))
 
 
 def _by_fsdp(strategy: str, inner: Mapping[str, Any]) -> frozenset[str]:
@@ -270,7 +281,7 @@ def _by_fsdp(strategy: str, inner: Mapping[str, Any]) -> frozenset[str]:
     if "no_shard" in strategy:
         return frozenset()
     again = inner.get("reshard_after_forward", inner.get("fsdp_reshard_after_forward"))
-    held = again is False or "shard_grad_op" in strategy or "zero2" in strategy
+    held = (again is not None and says_no(again)) or "shard_grad_op" in strategy or "zero2" in strategy
     return STAGES["2"] if held else STAGES["3"]
 
 
@@ -278,8 +289,9 @@ def _stage(deepspeed: object) -> str:
     """Of ZeRO: what the configuration says, or its file is called."""
     if isinstance(deepspeed, Mapping):
         zero = deepspeed.get("zero_optimization")
-        return str(zero.get("stage")) if isinstance(zero, Mapping) else ""
-    found = re.search(r"zero[-_]?(?:stage)?[-_]?([123])", str(deepspeed).lower())
+        stage = zero.get("stage") if isinstance(zero, Mapping) else None
+        return str(stage).removesuffix(".0")
+    found = re.search(r"(?<![a-z0-9])zero[-_]?(?:stage)?[-_]?([0-3])(?![a-z0-9])", str(deepspeed).lower())
     return found[1] if found else ""
 
 

@@ -44,13 +44,13 @@ def cut_off(architecture: Architecture, run: Run, adapter: Adapter) -> bool:
     sight = architecture.sight
     if sight is None or sight.asks or run.method is Method.FULL or run.checkpointing is not Checkpointing.REENTRANT:
         return False
-    return not any(row.module.kind is Kind.CONVOLUTION for row in adapter.modules)
+    return not any(row.module.kind is Kind.CONVOLUTION and not row.frozen for row in adapter.modules)
 
 
 def left_out(architecture: Architecture, run: Run, adapter: Adapter) -> Iterator[str]:
     """Paths of the tower's layers whose factors get no gradient by that."""
     if cut_off(architecture, run, adapter):
-        layered = (row.module for row in adapter.modules if row.layers)
+        layered = (row.module for row in adapter.modules if row.layers and not row.frozen)
         yield from (module.path for module in layered if module.part is Part.VISION)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.library import Catalog
-from app.core.axolotl.unmodelled import divided, spreads
+from app.core.axolotl.unmodelled import spreads
 from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate, Verdict, badge
 from app.core.hardware import Hardware
@@ -78,7 +78,7 @@ class Weighed:
         t, memory = self.texts.text, self.estimate.memory
         return MemoryView(
             verdict=self.verdict(),
-            bar=memory_bar(self.estimate, self.texts, divided=divided(self.config)),
+            bar=memory_bar(self.estimate, self.texts, config=self.config),
             peak=peak_text(memory, self.texts),
             host=t("web.result.host", host_bytes=memory.host_bytes) if memory.host_bytes else "",
             rule_of_thumb=rule_of_thumb(self.estimate, self.texts),
