@@ -239,6 +239,10 @@ liger_fused_linear_cross_entropy: true
         ("meta-llama/Llama-3.1-8B-Instruct", "chat_template", None, "", None),
         ("LiquidAI/LFM2-1.2B", "chat_template", None, "", None),
         ("nobody/Nothing-8B", "chat_template", None, "", None),
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "chat_template_jinja: x", None),
+        ("meta-llama/Llama-3.1-8B", "chat_template", "tokenizer_default\n    chat_template_jinja: x", "", None),
+        ("meta-llama/Llama-3.1-8B", "chat_template", None, "tokenizer_config: some/other", None),
+        ("Qwen/Qwen3-8B-Base", "chat_template", None, "", None),
     ],
 )
 def test_conversations_want_a_template_that_a_base_model_may_lack(

@@ -6,8 +6,10 @@ import pytest
 
 from app.catalog.library import Catalog, load_catalog
 from app.core.estimate import Estimate
+from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.plan import Dataset, Wish
+from app.services.checking import check_config
 from app.services.comparing import compare
 from app.services.estimating import estimate
 from app.services.fitting import fit
@@ -26,6 +28,14 @@ TUNED: dict[str, Any] = {
 GEMMA = TUNED | {"base_model": "google/gemma-3-4b-it"}
 QWEN = TUNED | {"base_model": "Qwen/Qwen2.5-VL-7B-Instruct"}
 SEEING = {"processor_type": "AutoProcessor", "skip_prepare_dataset": True, "remove_unused_columns": False}
+DATA = {
+    "datasets": [{"path": "a/b", "type": "chat_template"}],
+    "micro_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 2e-4,
+    "lora_alpha": 32,
+    "num_epochs": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +118,29 @@ def test_a_tower_that_does_not_train_is_told(catalog: Catalog) -> None:
     for config, told in (
         (third | reached, True),
         (third | reached | asked, False),
+        (third | reached | {"freeze_mm_modules": True}, False),
         (third | SEEING, False),
         (QWEN | reached, False),
     ):
         assert ("finding.tower_cut_off" in said(estimate(catalog=catalog, config=config))) is told
+        checked = check_config(catalog=catalog, config=config | DATA)
+        if told:
+            assert checked.verdict is Effect.MISLEADS
+        assert ("tower_cut_off" in {finding.code for finding in checked.findings}) is told
+
+
+def test_targets_that_are_not_there_reach_no_tower(catalog: Catalog) -> None:
+    config = TUNED | SEEING | DATA | {"base_model": "Qwen/Qwen3-VL-8B-Instruct", "lora_target_modules": ["nothing"]}
+    assert "tower_cut_off" not in {finding.code for finding in check_config(catalog=catalog, config=config).findings}
+
+
+def test_a_tower_that_trains_in_fp16_does_not_run(catalog: Catalog) -> None:
+    """Beside an embedding that Axolotl keeps in fp32, where images reach it."""
+    parts = ["model.language_model.embed_tokens", "model.vision_tower"]
+    config = {"base_model": "google/gemma-3-4b-it", "fp16": True, "unfrozen_parameters": parts, "sequence_len": 2048}
+    for more, told in ((SEEING, True), ({}, False)):
+        found = check_config(catalog=catalog, config=config | DATA | more).findings
+        assert ("fp16_weights" in {finding.code for finding in found}) is told
 
 
 def test_searches_and_comparisons_count_them_too(catalog: Catalog, card: Hardware) -> None:

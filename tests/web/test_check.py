@@ -321,6 +321,21 @@ def test_a_file_for_several_gpus_is_not_judged_by_one(client: TestClient, more: 
     assert document.select_one("#f-count")["value"] == count
     said = document.select_one(".verdict-detail").text
     assert ("On one GPU that held all of it" in said) is bool(more)
+    fits = document.select_one(".fit-plan")
+    assert all(strong.text for strong in fits.select("strong"))
+    if more:
+        assert fits.get_text().strip().startswith("On one GPU")
+
+
+@pytest.mark.parametrize(
+    ("file", "marks"),
+    [("zero1.json", False), ("ds.json", False), ("zero3.json", True), (None, True)],
+)
+def test_formulas_are_marked_as_the_file_divides(client: TestClient, file: str | None, marks: bool) -> None:
+    """Full sharding's marks are not those of a file that shards less, or nobody knows how much."""
+    data = {"yaml": SHARDED + (f"deepspeed: {file}\n" if file else ""), "gpu": "h100-sxm", "count": "2"}
+    document = parsed(client.post("/check?lang=en", data=data))
+    assert bool(document.select("dt .part-mark")) is marks
 
 
 def test_a_number_of_gpus_that_is_none_is_told(client: TestClient) -> None:

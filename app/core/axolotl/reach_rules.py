@@ -204,14 +204,14 @@ def trained_tokens(subject: Subject) -> Iterator[Finding]:
         return
     if subject.on("lora_model_dir"):
         return
-    source = next((m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT), None)
+    sources = [m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT][:1]
     if isinstance(given, Mapping):
         tables = {name: rows for name, rows in given.items() if isinstance(name, str)}
         missing = tuple(name for name in tables if not is_ending(architecture, name))
         if missing:
             yield fails("tokens_table", TOKENS, names=missing[:20])
     else:
-        tables = {leaf_of(source.path): given} if source is not None else {}
+        tables = {leaf_of(source.path): given for source in sources}
     empty = tuple(name for name, rows in tables.items() if rows == [])
     if empty:
         yield fails("tokens_empty", TOKENS, names=empty[:20])
@@ -221,7 +221,7 @@ def trained_tokens(subject: Subject) -> Iterator[Finding]:
         for name in tables
     }
     whole = {module.path for modules in hit.values() for module in modules}
-    both = sorted(whole & _with_factors(subject, architecture))
+    both = sorted(whole & _with_factors(subject, architecture)) if whole else []
     if both:
         yield fails("tokens_adapted", TOKENS, fix=Fix(unset=(TOKENS,)), names=tuple(both))
     whole.update(head.path for head in heads if head.tied_to in whole)  # PEFT wraps the tied head as well
@@ -233,7 +233,7 @@ def trained_tokens(subject: Subject) -> Iterator[Finding]:
         listed = tables[name] if isinstance(tables[name], list) else []
         for module in modules:
             last = module.shape[module.kind is Kind.HEAD] - 1
-            grows = module is source or module.kind is Kind.HEAD
+            grows = module in sources or module.kind is Kind.HEAD
             most = last if not grows else inf if any(map(subject.on, GROWING)) else last + MOST_ADDED
             outside = (shown(row) for row in listed if type(row) is int and not 0 <= row <= most)
             wrong.setdefault(last, {}).update(dict.fromkeys(outside))

@@ -1,6 +1,7 @@
 """Which of Liger's losses reach an architecture, against what Axolotl and Liger did to the classes themselves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,13 @@ def test_what_is_not_on_is_not_spoken_of() -> None:
         code.startswith("liger_loss") for code in findings({"plugins": [LIGER_PLUGIN]}, architecture("gpt2"))
     )
     assert not any(code.startswith("liger_loss") for code in findings({"plugins": [LIGER_PLUGIN], FUSED: True}, None))
+
+
+def test_of_what_is_not_known_or_has_no_such_loss_nothing_is_said() -> None:
+    """A reward model's loss is none of Liger's, whose patch of Granite raises all the same."""
+    given = {"plugins": [LIGER_PLUGIN], FUSED: True}
+    rewarded = {**given, "reward_model": True}
+    assert "liger_loss_fails" in findings(given, architecture("bloom"))
+    assert "liger_loss_fails" not in findings(rewarded, architecture("bloom"))
+    assert "liger_loss_fails" in findings(rewarded, architecture("granite"))
+    assert "liger_loss_fails" not in findings(given, replace(architecture("bloom"), approximate=True))

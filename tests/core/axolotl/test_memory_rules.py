@@ -8,6 +8,7 @@ import pytest
 from app.core.findings import Effect
 from app.core.run import LORA_KERNEL_KEYS
 from app.core.run_reader import read_run
+from tests.core.axolotl.examples import AMPERE
 from tests.core.axolotl.good import FULL, GOOD, MOE, QLORA, findings
 
 SAID: list[tuple[dict[str, Any], str]] = [
@@ -18,7 +19,9 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"fp8": True}, "not_priced_torchao"),
     ({"rl": "grpo"}, "not_priced_generating"),
     ({"deepspeed": "zero3.json"}, "memory_not_sharded"),
-    ({"deepspeed": "ds.json"}, "memory_not_sharded_known"),
+    ({"deepspeed": "ds.json"}, "memory_not_sharded_unknown"),
+    ({"fsdp": ["no_shard"]}, "memory_not_sharded_whole"),
+    ({"deepspeed": {"zero_optimization": {"stage": 0}}}, "memory_not_sharded_whole"),
     ({"tensor_parallel_size": 2}, "memory_not_sharded_matrices"),
     ({"context_parallel_size": 2, "attn_implementation": "flash_attention_2"}, "memory_not_sharded_tokens"),
     ({"expert_parallel_size": 2}, "memory_not_sharded_experts"),
@@ -151,3 +154,13 @@ def test_experts_of_gemma_4_are_kept_whatever_is_set() -> None:
     """So nothing is offered."""
     found = findings(EIGHT, replace(MOE, model_type="gemma4"))
     assert found["experts_kept"].fix is None
+
+
+def test_one_gpu_alone_holds_everything() -> None:
+    """And does not hear that the run is split."""
+    config = {"deepspeed": "zero3.json"}
+    assert "memory_not_sharded_alone" in findings(config, card=AMPERE)
+    for card in (None, replace(AMPERE, count=2)):
+        assert {"memory_not_sharded", "memory_not_sharded_alone"} & findings(config, card=card).keys() == {
+            "memory_not_sharded"
+        }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.core.adapter import resolve_adapter
-from app.core.architecture import Architecture, Kind, Module
+from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.architectures import describe
 from app.core.axolotl.reach_rules import ADDED, REACH_RULES, trained_tokens, unfrozen
 from app.core.axolotl.rules import check
@@ -379,3 +379,77 @@ def test_rows_that_train_are_in_a_table(config: Mapping[str, Any], said: Any) ->
     assert all(finding.effect is Effect.FAILS_AT_RUN and finding.key == TOKENS for finding in found)
     if isinstance(said, dict):
         assert all(finding.message.params == said[finding.code] for finding in found)
+
+
+TIED = architecture(extra=(TABLE, replace(HEAD, tied_to=TABLE.path)))
+SIGHTED = architecture(extra=(TABLE, HEAD, Module(path="v.position_embedding", kind=Kind.EMBEDDING, shape=(16, 8))))
+SAVED = "lora_modules_to_save"
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "codes"),
+    [
+        (TIED, {TOKENS: [1], SAVED: ["lm_head"]}, {"tokens_saved"}),
+        (TIED, {TOKENS: {"embed_tokens": [1]}, SAVED: ["lm_head"]}, {"tokens_saved"}),
+        (TIED, {TOKENS: {"lm_head": [1]}, SAVED: ["embed_tokens"]}, set()),
+        (EMBEDDED, {TOKENS: {"embed_tokens": [1]}, SAVED: ["model.embed_tokens"]}, {"tokens_saved"}),
+        (EMBEDDED, {TOKENS: {"model.embed_tokens": [1]}, SAVED: ["tokens"]}, {"tokens_saved"}),
+        (EMBEDDED, {TOKENS: [1], TARGETS: ["q_proj", "embed_tokens"]}, {"tokens_adapted"}),
+        (EMBEDDED, {TOKENS: {"lm_head": [1]}, TARGETS: ["q_proj", "embed_tokens"]}, set()),
+        (EMBEDDED, {TOKENS: [1], TARGETS: ["q_proj", "lm_head"]}, set()),
+        (EMBEDDED, {TOKENS: {"embed_tokens": []}}, {"tokens_empty"}),
+        (EMBEDDED, {TOKENS: {"embed_tokens": [], "lm_head": [1]}}, {"tokens_empty"}),
+        (EMBEDDED, {TOKENS: []}, set()),
+        (EMBEDDED, {TOKENS: [1], TARGETS: ["nothing"]}, set()),
+        (LLAMA, {TOKENS: [1]}, set()),
+        (SIGHTED, {TOKENS: [999], SAVED: ["position_embedding"]}, set()),
+        (SIGHTED, {TOKENS: {"position_embedding": [15]}}, set()),
+        (SIGHTED, {TOKENS: {"position_embedding": [16]}, "tokens": ["<a>"]}, {"tokens_row"}),
+    ],
+)
+def test_rows_beside_copies_and_factors(model: Architecture, config: Mapping[str, Any], codes: set[str]) -> None:
+    """PEFT 0.20.0 stopped at each that is said and took the others, as they were run on small Llamas and a GPT-2."""
+    found = list(trained_tokens(Subject(config={**GOOD, **config}, architecture=model, hardware=None, schema=schema())))
+    assert {finding.code for finding in found} == codes
+    assert all(finding.effect is Effect.FAILS_AT_RUN for finding in found)
+
+
+def test_wrong_rows_are_told_once_and_by_their_own_table() -> None:
+    def told(model: Architecture, given: object) -> list[Mapping[str, Any]]:
+        subject = Subject(config={**GOOD, TOKENS: given}, architecture=model, hardware=None, schema=schema())
+        return [finding.message.params for finding in trained_tokens(subject)]
+
+    assert told(SIGHTED, [9999]) == [{"given": ("9999",), "last": 999}]
+    assert told(TIED, {"embed_tokens": [9999], "lm_head": [9999]}) == [{"given": ("9999",), "last": 999}]
+    assert told(SIGHTED, {"position_embedding": [99]}) == [{"given": ("99",), "last": 15}]
+
+
+TOWER = architecture(
+    "gemma3",
+    extra=(Module(path="vision_tower.layers.{}.fc1", kind=Kind.LINEAR, shape=(8, 8), layers=LAYERS, part=Part.VISION),),
+)
+FROZEN = {"freeze_mm_modules": True, TARGETS: ["fc1"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        (FROZEN, "frozen_all_fails"),
+        (FROZEN | {"gradient_checkpointing": True}, "frozen_all"),
+        (FROZEN | {TARGETS: ["fc1", "q_proj"]}, None),
+        (FROZEN | {"freeze_mm_modules": False}, None),
+        (FROZEN | {"rl": "dpo"}, None),
+        (FROZEN | {"lora_model_dir": "./out"}, None),
+        (FROZEN | {TARGETS: ["nothing"]}, None),
+        (FROZEN | {"lora_r": "many"}, None),
+        (FULL | {"freeze_mm_modules": True}, None),
+        (FULL | {"freeze_mm_modules": True, UNFROZEN: ["vision_tower"]}, "frozen_all_fails"),
+        (FULL | {"freeze_mm_modules": True, UNFROZEN: ["nothing"]}, None),
+    ],
+)
+def test_towers_that_are_all_there_is_to_train(changes: Mapping[str, Any], code: str | None) -> None:
+    """A small Gemma 3 with nothing left to train stopped in the backward pass, and ran on under checkpoints."""
+    found = findings({"gradient_checkpointing": False, **changes}, TOWER)
+    assert [each for each in found if each.startswith("frozen_all")] == ([code] if code else [])
+    if code:
+        assert found[code].effect is (Effect.MISLEADS if code == "frozen_all" else Effect.FAILS_AT_RUN)

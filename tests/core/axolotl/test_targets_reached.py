@@ -1,5 +1,6 @@
 """Experts and towers that are reached by keys that do not name them, with how much trains there."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,3 +123,25 @@ def test_towers_that_are_frozen_are_not_reached() -> None:
         assert said(changes, model, "towers") is not None
         assert said({**changes, "freeze_mm_modules": True}, model, "towers") is None
         assert said({**changes, "freeze_mm_modules": True, "rl": "dpo"}, model, "towers") is not None
+
+
+def test_a_tower_without_the_layers_that_are_chosen_is_not_reached() -> None:
+    """No parameters are something else than an unknown number of them."""
+    tower = Module(path="vision.layers.{}.q_proj", kind=Kind.LINEAR, shape=(8, 8), layers=(0,), part=Part.VISION)
+    model = architecture("gemma3", extra=(tower,))
+    for layers, told in (([0], True), ([1], False)):
+        chosen = {"lora_target_modules": ["q_proj"], "peft_layers_to_transform": layers}
+        assert (said(chosen, model, "towers") is not None) is told
+
+
+def test_a_name_is_told_once_and_not_all_of_many() -> None:
+    twice = said({"lora_target_modules": ["q_proj", "q_proj"]}, VISION, "towers")
+    assert twice is not None and twice.message.params["names"] == ("q_proj",)
+    rows = [Module(path=f"vision.fc{at}", kind=Kind.LINEAR, shape=(8, 8), part=Part.VISION) for at in range(30)]
+    text = [replace(row, path=f"model.fc{at}", part=Part.TEXT) for at, row in enumerate(rows)]
+    many = said(
+        {"lora_target_modules": [f"fc{at}" for at in range(30)]},
+        architecture("gemma3", extra=(*rows, *text)),
+        "towers",
+    )
+    assert many is not None and len(many.message.params["names"]) == 20
