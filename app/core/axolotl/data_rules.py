@@ -138,6 +138,7 @@ def chat_template(subject: Subject) -> Iterator[Finding]:
 
 
 def is_foreign(template: str, model_type: str | None) -> bool:
+    """Whether Axolotl's template of this name is another family's than the model's."""
     family = TEMPLATE_FAMILIES.get(template, "").split()
     return model_type is not None and bool(family) and model_type not in family
 
