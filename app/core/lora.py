@@ -204,7 +204,7 @@ class LoraTargets:
         for module, path, layers in reached:
             self._add(module, path, layers, name, exact=is_whole_path(path, name))
         if container is not None:
-            raise fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=container)
+            raise fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=container.replace("{}", "*"))
         return bool(reached)
 
     def _take_pattern(self, pattern: re.Pattern[str], text: str) -> None:
@@ -217,7 +217,7 @@ class LoraTargets:
                     self._add(module, path, layers, text)
         for path, at in self.architecture.containers.items():
             if pattern_layers(pattern, path, at) is not None:
-                raise fault("lora_target_modules", "error.target_unsupported", given=text[:200], module=path)
+                raise fault("lora_target_modules", "error.target_unsupported", given=text[:200], module=path.replace("{}", "*"))
         if not self.modules:
             self._miss("lora_target_modules", text, self.architecture.module_names)
 
@@ -256,7 +256,7 @@ class LoraTargets:
                     if layers is None:
                         continue
                     if len(shape) not in {2, 3} or row_of(module) in self.modules:
-                        raise fault("lora_target_parameters", "error.target_unsupported", given=target, module=path)
+                        raise fault("lora_target_parameters", "error.target_unsupported", given=target, module=path.replace("{}", "*"))
                     matched = True
                     self.parameters[path, module.layers] = (module, path, layers, shape)
             if not matched and target in self.lora.target_parameters:
