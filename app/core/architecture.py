@@ -310,11 +310,14 @@ class Architecture:
     """Whether scores are scaled by another number than one over the root of a head's width."""
     sight: Sight | None = None
     """How images are read, where that is described."""
+    images: int = 1
+    """Images of a row, where it is not."""
 
     def reading(self, images: int | None, side: int | None = None) -> "Architecture":
         """The same with so many images in a row, and of this side, where they are described; None leaves it."""
         if self.sight is None:
-            return self
+            told = self.images if images is None or not self.multimodal else images
+            return self if told == self.images else replace(self, images=told)
         keeps = self.sight.most_side and side
         seen = replace(
             self.sight,

@@ -33,6 +33,10 @@ from app.core.targets import (
 TARGETABLE = frozenset((Kind.LINEAR, Kind.CONV1D, Kind.EMBEDDING, Kind.HEAD, Kind.CONVOLUTION))
 
 
+def _unsupported(key: str, given: str, path: str) -> InvalidInput:
+    return fault(key, "error.target_unsupported", given=given[:200], module=path.replace("{}", "*"))
+
+
 def fault(key: str, code: str, **params: Param) -> InvalidInput:
     """What is wrong with the value of one key."""
     return InvalidInput(FieldError(f"/config/{key}", message(code, key=key, **params)))
@@ -204,7 +208,7 @@ class LoraTargets:
         for module, path, layers in reached:
             self._add(module, path, layers, name, exact=is_whole_path(path, name))
         if container is not None:
-            raise fault("lora_target_modules", "error.target_unsupported", given=name[:200], module=container)
+            raise _unsupported("lora_target_modules", name, container)
         return bool(reached)
 
     def _take_pattern(self, pattern: re.Pattern[str], text: str) -> None:
@@ -217,7 +221,7 @@ class LoraTargets:
                     self._add(module, path, layers, text)
         for path, at in self.architecture.containers.items():
             if pattern_layers(pattern, path, at) is not None:
-                raise fault("lora_target_modules", "error.target_unsupported", given=text[:200], module=path)
+                raise _unsupported("lora_target_modules", text, path)
         if not self.modules:
             self._miss("lora_target_modules", text, self.architecture.module_names)
 
@@ -236,7 +240,7 @@ class LoraTargets:
         if not layers and module.layers is not None:
             return
         if module.kind not in TARGETABLE:
-            raise fault("lora_target_modules", "error.target_unsupported", given=given[:200], module=key)
+            raise _unsupported("lora_target_modules", given, key)
         if self.architecture.model_type in REFUSING_TYPES and leaf_of(key) in REFUSED_NAMES:
             model_type = self.architecture.model_type
             raise fault("lora_target_modules", "error.target_refused", given=leaf_of(key), model_type=model_type)
@@ -256,7 +260,7 @@ class LoraTargets:
                     if layers is None:
                         continue
                     if len(shape) not in {2, 3} or row_of(module) in self.modules:
-                        raise fault("lora_target_parameters", "error.target_unsupported", given=target, module=path)
+                        raise _unsupported("lora_target_parameters", target, path)
                     matched = True
                     self.parameters[path, module.layers] = (module, path, layers, shape)
             if not matched and target in self.lora.target_parameters:

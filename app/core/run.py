@@ -20,13 +20,14 @@ from app.core.targets import safe_pattern
 from app.core.units import round_up
 
 T = TypeVar("T")
+_PLAIN_NAME = re.compile(r"[\w.]*")
 UNPRICED_IMAGES = 40
-"""Per cent above a figure of text, where a model's images are not described."""
+"""Per cent above a figure of text for each image of a row, where a model's images are not described."""
 SKIP_MODULES = "llm_int8_skip_modules"
 """Below ``bnb_config_kwargs``."""
 MOST_UNQUANTIZED = 20
-"""Names in a list of what is kept from being packed that are priced. Of a longer one the figure is of the first; one
-more is read to tell it by, and no rule speaks of it."""
+"""Regular expressions among the names of what is kept from being packed that are priced. Of more the figure is of the
+first; one more is read to tell it by, and no rule speaks of such a list."""
 
 
 class Method(StrEnum):
@@ -407,6 +408,16 @@ _NUMBERS = frozenset(
 _AMOUNTS = frozenset(("r", "alpha", "dropout", "rank_pattern"))
 _switches = attrgetter(*(field.name for field in fields(Run) if field.name not in _NUMBERS))
 _lora_switches = attrgetter(*(field.name for field in fields(LoraSettings) if field.name not in _AMOUNTS))
+
+
+def is_plain(name: str) -> bool:
+    """Whether one of ``llm_int8_skip_modules`` is no more than a name."""
+    return _PLAIN_NAME.fullmatch(name) is not None
+
+
+def many_patterns(names: tuple[str, ...]) -> bool:
+    """Whether more of them are regular expressions than are priced."""
+    return sum(not is_plain(name) for name in names) > MOST_UNQUANTIZED
 
 
 def _with(one: T, **values: Any) -> T:

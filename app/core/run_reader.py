@@ -35,6 +35,7 @@ from app.core.run import (
     Preference,
     Quantization,
     Run,
+    is_plain,
 )
 from app.core.shown import shown
 from app.core.targets import safe_pattern
@@ -196,7 +197,7 @@ class _Reader(LoraReader):
             evaluation_padding=rows.evaluation,
             evaluation_packing=rows.evaluation_packs,
             row_multiple=rows.row_multiple,
-            sees=bool(self.config.get("processor_type")),
+            sees=not says_no(self.config.get("processor_type")),
             preference=preference,
             reference_precomputed=self.flag("precompute_ref_log_probs"),
             likelihood=preference is Preference.ORPO
@@ -348,7 +349,7 @@ class _Reader(LoraReader):
             evaluation_packs=packing and self.flag("eval_sample_packing", default=True),
             unnamed=attention is None,
             flattens=not says_no(self.config.get("batch_flattening")),
-            sees=bool(self.config.get("processor_type")),
+            sees=not says_no(self.config.get("processor_type")),
             to_length=None if to_length is None else self.flag("pad_to_sequence_len"),
             multiple=given,
         )
@@ -433,7 +434,7 @@ class _Reader(LoraReader):
         return value is not False
 
     def unquantized(self) -> tuple[str, ...] | None:
-        """Regular expressions or ends of names, of a long list the first; read with QLoRA in 4 bits alone."""
+        """Ends of names, and regular expressions, of many the first; read with QLoRA in 4 bits alone."""
         given = self.config.get("bnb_config_kwargs")
         value = given.get(SKIP_MODULES) if isinstance(given, Mapping) else None
         if value is None:
@@ -441,8 +442,8 @@ class _Reader(LoraReader):
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             self.fault(f"bnb_config_kwargs.{SKIP_MODULES}", "error.config.name_list", given=shown(value))
             return None
-        names = tuple(value[: MOST_UNQUANTIZED + 1])
-        for name in names:
+        patterns = [name for name in value if not is_plain(name)][: MOST_UNQUANTIZED + 1]
+        for name in patterns:
             try:
                 safe_pattern(name, MOST_VARIABLE_SKIPPED)
             except (re.error, ValueError, RecursionError, OverflowError) as error:
@@ -450,7 +451,7 @@ class _Reader(LoraReader):
                     f"bnb_config_kwargs.{SKIP_MODULES}", "error.target_pattern", given=name[:200], reason=str(error)
                 )
                 return None
-        return names
+        return (*(name for name in value if is_plain(name)), *patterns)
 
     def packed_itemsize(self) -> int:
         given = self.config.get("bnb_config_kwargs")

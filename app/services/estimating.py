@@ -20,7 +20,7 @@ from app.core.memory import beside_rule, estimate_memory, rule_of_thumb_bytes
 from app.core.memory.confirmed import unrecorded
 from app.core.memory.losses import loss_of
 from app.core.memory.mixers import scans
-from app.core.memory.sighted import sees
+from app.core.memory.sighted import counted, left_aside, sees
 from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
@@ -214,7 +214,11 @@ def said_of(resolved: ResolvedModel) -> tuple[Finding, ...]:
 def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
     """What is taken of a batch's images, or that there are none in the figures."""
     sight = architecture.sight
-    if sight is not None and sees(architecture, run):
+    if aside := left_aside(architecture, run):
+        yield Finding(
+            severity=Severity.WARNING, key="processor_type", message=message("finding.images_without", keys=aside)
+        )
+    if sight is not None and sees(architecture, counted(architecture, run)):
         sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.tokens}
         said = message("finding.images_counted_as_large" if sight.most_side else "finding.images_counted", **sizes)
         yield Finding(severity=Severity.INFO, key="processor_type", message=said)

@@ -7,6 +7,7 @@ import pytest
 from app.catalog.files import CatalogError
 from app.catalog.library import Catalog, load_catalog
 from app.catalog.models import ModelRow, load_models
+from app.core.axolotl.data_rules import is_foreign
 from app.core.errors import UnknownName
 
 ROWS = load_catalog().models.rows
@@ -169,3 +170,8 @@ def test_a_file_that_is_no_list_of_rows_is_named(tmp_path: Path, text: str) -> N
 def test_a_good_row_loads(tmp_path: Path) -> None:
     """The rows above fail for their faults alone."""
     load(tmp_path, GOOD)
+
+
+def test_no_models_template_is_another_familys() -> None:
+    """What a plan writes by itself is nothing that the check then finds."""
+    assert not [row.id for row in ROWS if row.chat_template and is_foreign(row.chat_template, row.model_type)]

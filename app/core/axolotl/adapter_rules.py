@@ -29,7 +29,7 @@ from app.core.memory.offloading import hooks_see_layers
 from app.core.memory.weights import Storing, left_out
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.nearest import nearest
-from app.core.run import LORA_KERNEL_KEYS, MOST_UNQUANTIZED, SKIP_MODULES, Checkpointing
+from app.core.run import LORA_KERNEL_KEYS, SKIP_MODULES, Checkpointing, many_patterns
 from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 INITIALISATIONS = ("gaussian", "olora", "pissa", "loftq", "orthogonal", "mica")
@@ -198,7 +198,7 @@ def unlisted_head(subject: Subject) -> Iterator[Finding]:
     if architecture is None or not subject.mapping("bnb_config_kwargs").get(SKIP_MODULES) or subject.on("reward_model"):
         return
     run = as_read(subject)
-    if run is None or run.unquantized is None or len(run.unquantized) > MOST_UNQUANTIZED:
+    if run is None or run.unquantized is None or many_patterns(run.unquantized):
         return
     heads = [module for module in architecture.modules if module.kind is Kind.HEAD]
     for head in heads[:1]:

@@ -121,12 +121,12 @@ def chat_template(subject: Subject) -> Iterator[Finding]:
     for path, item in blocks(subject):
         own, kind = item.get("chat_template"), item.get("type")
         read = isinstance(kind, str) and kind.startswith("chat_template") and not subject.on("rl")
-        if read and isinstance(own, str) and _foreign(own, model_type):
+        if read and isinstance(own, str) and is_foreign(own, model_type):
             yield misleads("template_foreign", f"{path}.chat_template", given=own, model_type=model_type)
     given = subject.text("chat_template")
     if not given:
         return
-    if _foreign(given, model_type):
+    if is_foreign(given, model_type):
         yield misleads("template_foreign", "chat_template", given=given, model_type=model_type)
     if given not in CHAT_TEMPLATES and not given.startswith("tokenizer_default_fallback_"):
         return
@@ -137,7 +137,8 @@ def chat_template(subject: Subject) -> Iterator[Finding]:
             yield info("template_unused", "chat_template", given=given)
 
 
-def _foreign(template: str, model_type: str | None) -> bool:
+def is_foreign(template: str, model_type: str | None) -> bool:
+    """Whether Axolotl's template of this name is another family's than the model's."""
     family = TEMPLATE_FAMILIES.get(template, "").split()
     return model_type is not None and bool(family) and model_type not in family
 

@@ -14,7 +14,7 @@ from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
 from app.core.axolotl.unmodelled import Unmodelled, acting, division
 from app.core.findings import Finding, Fix
 from app.core.memory.optimizer_forms import FUSED_FROM_FULL
-from app.core.memory.sighted import sees
+from app.core.memory.sighted import images_percent
 from app.core.run import LORA_KERNEL_KEYS
 
 LOW_RANK = ("galore", "apollo")
@@ -33,14 +33,15 @@ def not_priced(subject: Subject) -> Iterator[Finding]:
     if any(row.priced is not None for row in found):
         found = tuple(acting(subject.config, as_read(subject)))
     for row in found:
-        if row.key == "processor_type" and _counts_images(subject):
+        more = _images_percent(subject, row.more) if row.key == "processor_type" else row.more
+        if row.more and not more:
             continue
         if row.sharding:
             yield info(f"memory_not_sharded{_sharding(subject, row)}", row.key, key=row.key)
         elif row.less and row.more:
             yield info("memory_not_priced", row.key, key=row.key, less=row.less, more=row.more)
         elif row.more:
-            yield info("memory_not_priced_more", row.key, key=row.key, more=row.more)
+            yield info("memory_not_priced_more", row.key, key=row.key, more=more)
         else:
             yield info("memory_not_priced_less", row.key, key=row.key, less=row.less)
         if row.why:
@@ -59,10 +60,12 @@ def _sharding(subject: Subject, row: Unmodelled) -> str:
     return "_alone" if subject.hardware is not None and subject.hardware.count == 1 else ""
 
 
-def _counts_images(subject: Subject) -> bool:
-    """Whether the figures hold what images take."""
+def _images_percent(subject: Subject, usual: int) -> int:
+    """Room above the figure for images that it does not hold."""
     run = as_read(subject)
-    return subject.architecture is not None and run is not None and sees(subject.architecture, run)
+    if subject.architecture is None or run is None:
+        return usual
+    return images_percent(subject.architecture, run)
 
 
 def kto_batch(subject: Subject) -> Iterator[Finding]:

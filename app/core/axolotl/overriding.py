@@ -60,6 +60,7 @@ CONTRADICTED_BY: Mapping[str, Callable[[object], tuple[str, ...]]] = {
     "lora_target_modules": _always("lora_target_linear"),
     "attn_implementation": _attention,
     "sample_packing": _when(False, "eval_sample_packing"),
+    "processor_type": _always("sample_packing", "eval_sample_packing"),
     "rl": _always("sample_packing", "eval_sample_packing", "neftune_noise_alpha"),
     "cut_cross_entropy": _when(True, *LIGER_LOSS_KEYS, "chunked_cross_entropy"),
     "chunked_cross_entropy": _when(True, *CCE_KEYS, *LIGER_LOSS_KEYS),

@@ -10,7 +10,7 @@ from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, rejected
 from app.core.errors import InvalidInput
 from app.core.findings import Effect, Finding, Fix
-from app.core.memory.sighted import sees
+from app.core.memory.sighted import counted, sees
 from app.core.memory.tape import FULL
 from app.core.memory.trained import trained_tensors
 
@@ -54,7 +54,7 @@ def _trains_half(subject: Subject) -> bool:
         return True
     try:
         adapter = resolve_adapter(architecture, run)
-        tensors = trained_tensors(architecture, run, adapter, towers=sees(architecture, run))
+        tensors = trained_tensors(architecture, run, adapter, towers=sees(architecture, counted(architecture, run)))
     except InvalidInput:
         return True
     return not tensors or any(tensor.itemsize < FULL for tensor in tensors)

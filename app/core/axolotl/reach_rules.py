@@ -19,7 +19,7 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.findings import Finding, Fix
 from app.core.kept import kept
 from app.core.lora import is_parameter
-from app.core.memory.sighted import left_out, sees
+from app.core.memory.sighted import counted, left_out, sees
 from app.core.methods.matching import ALL_LINEAR, LINEARS
 from app.core.run import Run
 from app.core.shown import shown
@@ -269,7 +269,7 @@ def frozen_towers(subject: Subject) -> Iterator[Finding]:
 def cut_off_tower(subject: Subject) -> Iterator[Finding]:
     """What an adapter has in a tower learns nothing where nothing that enters its checkpoints asks for a gradient."""
     architecture, run = subject.architecture, as_read(subject)
-    if architecture is None or run is None or not sees(architecture, run):
+    if architecture is None or run is None or not sees(architecture, counted(architecture, run)):
         return
     try:
         adapter = resolve_adapter(architecture, run)

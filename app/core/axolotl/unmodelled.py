@@ -12,7 +12,6 @@ from typing import Any
 from app.core.memory.breakdown import SHARDED
 from app.core.memory.layer_offloading import offloads_layers
 from app.core.run import (
-    MOST_UNQUANTIZED,
     SKIP_MODULES,
     UNPRICED_IMAGES,
     Checkpointing,
@@ -22,6 +21,7 @@ from app.core.run import (
     Preference,
     Quantization,
     Run,
+    many_patterns,
 )
 from app.core.values import says_no
 
@@ -111,7 +111,7 @@ def computes_in_weights_type(run: Run) -> bool:
 def leaves_whole_rows(run: Run) -> bool:
     """Whether all of what is kept from being packed is read and the same in all layers, of which one tells a step."""
     names = run.unquantized or ()
-    return len(names) <= MOST_UNQUANTIZED and not any("\\d" in name or any(map(str.isdecimal, name)) for name in names)
+    return not many_patterns(names) and not any("\\d" in name or any(map(str.isdecimal, name)) for name in names)
 
 
 def leaves_or_is_priced(run: Run) -> bool:

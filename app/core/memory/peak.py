@@ -21,7 +21,7 @@ from app.core.memory.optimizer_forms import form_of
 from app.core.memory.outline import Heights, Outline, Peak
 from app.core.memory.preference import trained_head, with_reward_head
 from app.core.memory.process import Process
-from app.core.memory.sighted import lengthened, sees, unpriced_percent
+from app.core.memory.sighted import counted, lengthened, sees, unpriced_percent
 from app.core.memory.step import Step
 from app.core.memory.stepping import Stepping, stepping
 from app.core.memory.taking_turns import awake, resting
@@ -92,7 +92,7 @@ def estimate_memory(architecture: Architecture, run: Run, adapter: Adapter, *, f
     ``fused_lora`` is whether Axolotl's kernels replace PEFT's forward.
     """
     architecture, adapter = _as_rewarded(architecture, run, adapter)
-    run = as_reached(architecture, run)
+    run = as_reached(architecture, counted(architecture, run))
     run = lengthened(architecture, run)
     rank = variable_rank(run)
     lengths = lengths_of(architecture, run, rank)

@@ -12,7 +12,7 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from app.core.adapter import AdaptedModule, Adapter
@@ -81,7 +81,7 @@ class Seeing(ABC):
     ) -> None:
         self.architecture, self.sight, self.run = architecture, sight, run
         self.itemsize, self.gradients_present = itemsize, gradients_present
-        self.adapted = {row.module.path: row for row in adapter.modules if not row.frozen}
+        self.adapted = {row.module.path: row for row in adapter.modules}
         self.rows = {row.path: row for row in architecture.modules if row.part in (Part.VISION, Part.PROJECTOR)}
         self.images = run.micro_batch_size * sight.per_row
         self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
@@ -89,7 +89,8 @@ class Seeing(ABC):
         self.tables = tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
         self.stream = self.first_stream
         self.hooked = hooked and sight.asks
-        self.reads = self.convolution.path in self.adapted
+        reading = self.adapted.get(self.convolution.path)
+        self.reads = reading is not None and not reading.frozen
         """Whether anything of the convolution trains, which then keeps what it reads."""
         self.needs = self.hooked or self.reads or any(self.trained(row) for row in self.tables)
         self.again = run.checkpointing is not Checkpointing.OFF
@@ -105,7 +106,7 @@ class Seeing(ABC):
     def trained(self, row: Module) -> bool:
         """Whether a row trains itself."""
         own = self.adapted.get(row.path)
-        return own is not None and bool(own.own_parameters)
+        return own is not None and bool(own.own_parameters) and not own.frozen
 
     # ---- the tower's layers ----------------------------------------------------------------------------------------
     @cached_property
@@ -139,7 +140,10 @@ class Seeing(ABC):
 
     def linear(self, row: Module, own: Mapping[str, AdaptedModule]) -> LinearSpec:
         """A linear of the tower or the projector."""
-        return linear_spec(self.architecture, self.run, row, own.get(row.path))
+        adapted = own.get(row.path)
+        spec = linear_spec(self.architecture, self.run, row, adapted)
+        frozen = adapted is not None and adapted.frozen
+        return replace(spec, trained=False, idle=True) if frozen else spec
 
     def layer_norm(self, row: Module, own: Mapping[str, AdaptedModule], form: Norm) -> NormSpec:
         """A norm of a layer."""
@@ -148,7 +152,7 @@ class Seeing(ABC):
             form=form,
             width=self.sight.width,
             itemsize=self.stored[row.path],
-            trained=adapted is not None and bool(adapted.own_parameters),
+            trained=adapted is not None and bool(adapted.own_parameters) and not adapted.frozen,
             bias=bool(row.bias_parameters),
         )
 

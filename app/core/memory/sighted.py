@@ -6,7 +6,7 @@ from dataclasses import replace
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
 from app.core.memory.optimizer_forms import form_of
-from app.core.run import UNPRICED_IMAGES, Attention, Checkpointing, KeptAttention, Method, Run
+from app.core.run import UNPRICED_IMAGES, Attention, Checkpointing, KeptAttention, Method, Offloading, Run
 
 
 def sees(architecture: Architecture, run: Run) -> bool:
@@ -29,6 +29,54 @@ def sees(architecture: Architecture, run: Run) -> bool:
         and not run.tiled
         and not form_of(run.optimizer).immediate
     )
+
+
+def counted(architecture: Architecture, run: Run) -> Run:
+    """The run that images are counted in: without what they are not described with, where that takes no more.
+
+    Layers that are checkpointed here and there, or keep more than their input, take less than without checkpoints.
+    """
+    if not reads_images(architecture, run) or sees(architecture, run):
+        return run
+    checkpointing = run.checkpointing
+    if run.offloading is not Offloading.NONE or checkpointing is Checkpointing.OFFLOAD:
+        checkpointing = Checkpointing.REENTRANT
+    if run.checkpoint_every > 1 or run.kept_attention is not KeptAttention.NONE:
+        checkpointing = Checkpointing.OFF
+    without = replace(
+        run,
+        checkpointing=checkpointing,
+        offloading=Offloading.NONE,
+        checkpoint_every=1,
+        kept_attention=KeptAttention.NONE,
+        layer_offloading=False,
+        lisa_layers=0,
+        tiled=False,
+    )
+    return without if sees(architecture, without) else run
+
+
+def left_aside(architecture: Architecture, run: Run) -> tuple[str, ...]:
+    """Keys that images are counted without."""
+    if counted(architecture, run) is run:
+        return ()
+    keys = {
+        "activation_offloading": run.offloading is not Offloading.NONE or run.checkpointing is Checkpointing.OFFLOAD,
+        "gradient_checkpointing_kwargs.every_n_layers": run.checkpoint_every > 1,
+        "selective_checkpointing": run.kept_attention is not KeptAttention.NONE,
+        "layer_offloading": run.layer_offloading,
+        "lisa_n_layers": bool(run.lisa_layers),
+        "tiled_mlp": run.tiled,
+    }
+    return tuple(key for key, acts in keys.items() if acts)
+
+
+def images_percent(architecture: Architecture, run: Run) -> int:
+    """Room above a figure of text for images that are not counted: for each of a row's."""
+    if not run.sees or run.sample_packing or sees(architecture, counted(architecture, run)):
+        return 0
+    images = architecture.images if architecture.sight is None else architecture.sight.per_row
+    return UNPRICED_IMAGES * images
 
 
 def reads_images(architecture: Architecture, run: Run) -> bool:
@@ -67,5 +115,5 @@ def lengthened(architecture: Architecture, run: Run) -> Run:
 
 
 def unpriced_percent(architecture: Architecture, run: Run) -> int:
-    """Of the room above a figure, what is left for images where they are counted."""
-    return UNPRICED_IMAGES if run.sees and sees(architecture, run) else 0
+    """Of the room that one image has above a figure, what these do not need; less than none where they need more."""
+    return UNPRICED_IMAGES - images_percent(architecture, run) if run.sees else 0

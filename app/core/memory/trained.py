@@ -96,15 +96,18 @@ def reached(architecture: Architecture, run: Run, adapter: Adapter, module: Modu
 
 
 def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter, *, towers: bool = False) -> int:
-    """Factors within towers, which are there although nothing is made for them: frozen, or where no images are."""
+    """Factors and copies within towers that are there although nothing is made for them: frozen, or without images."""
     if not architecture.multimodal:
         return 0
-    idle = [
+    storing, factor = Storing.of(run), factor_itemsize(run)
+    idle = (
         row
         for row in adapter.modules
-        if not row.own_parameters and (row.frozen or not reached(architecture, run, adapter, row.module, towers=towers))
-    ]
-    return factor_itemsize(run) * sum(row.parameters for row in idle)
+        if row.frozen or not reached(architecture, run, adapter, row.module, towers=towers)
+    )
+    return sum(
+        row.parameters * (stored(architecture, row.module, storing) if row.own_parameters else factor) for row in idle
+    )
 
 
 def factor_itemsize(run: Run) -> int:

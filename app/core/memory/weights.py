@@ -18,7 +18,7 @@ from app.core.architecture import Architecture, Kind, Module, Packing, Part
 from app.core.axolotl.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.kept import kept
 from app.core.memory.pieces import Piece, total
-from app.core.run import Loss, Method, Quantization, Run
+from app.core.run import Loss, Method, Quantization, Run, is_plain
 from app.core.units import ceil_div, round_up
 
 NF4_BLOCK = 64
@@ -163,7 +163,16 @@ def left_out(module: Module, storing: Storing) -> int:
 @lru_cache(maxsize=4096)
 def _left_out(path: str, layers: tuple[int, ...] | None, patterns: tuple[str, ...]) -> int:
     names = [path] if layers is None else [path.replace("{}", str(layer), 1) for layer in layers]
-    return sum(any(re.match(one, name) or name.endswith(one) for one in patterns) for name in names)
+    beginnings = _beginnings(patterns)
+    return sum(name.endswith(patterns) or any(one.match(name) for one in beginnings) for name in names)
+
+
+@lru_cache(maxsize=64)
+def _beginnings(patterns: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """What a path may begin with: one for all that are no more than names."""
+    plain = [name for name in patterns if is_plain(name)]
+    others = (re.compile(one) for one in patterns if not is_plain(one))
+    return (*([re.compile("|".join(plain))] if plain else ()), *others)
 
 
 def packed(architecture: Architecture, module: Module) -> bool:

@@ -42,6 +42,7 @@ def test_none_takes_a_key_out() -> None:
         (DOCKER, {"attn_implementation": "eager"}, {"sample_packing", "eval_sample_packing"}),
         (DOCKER, {"sample_packing": False}, {"eval_sample_packing"}),
         (DOCKER, {"rl": "dpo"}, {"sample_packing", "neftune_noise_alpha"}),
+        (DOCKER, {"processor_type": "AutoProcessor"}, {"sample_packing"}),
         (DOCKER, {"fp16": True}, {"bf16"}),
         (DOCKER, {"warmup_steps": 10}, {"warmup_ratio"}),
         (DOCKER, {"save_steps": 10, "eval_steps": 10}, {"saves_per_epoch", "evals_per_epoch"}),

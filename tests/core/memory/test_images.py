@@ -43,7 +43,7 @@ def test_images_are_met() -> None:
     Those are factors in 4 bits on the convolution itself, and a layer that is made again without its input asking.
     """
     errors = errors_of(CASES)
-    assert len(errors) >= 77
+    assert len(errors) >= 81
     assert statistics.median(errors) <= 0.0001
     assert errors[-3] <= 0.0015
     assert errors[-2] <= 0.007
@@ -123,12 +123,6 @@ def test_a_processor_brings_others_to_one_size() -> None:
         {"sample_packing": True},
         {"rl": "dpo"},
         {"adapter": "ia3", "peft_config": {"target_modules": ["k_proj"], "feedforward_modules": []}},
-        {"gradient_checkpointing": True, "activation_offloading": True},
-        {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"every_n_layers": 2}},
-        {"gradient_checkpointing": True, "selective_checkpointing": True},
-        {"tiled_mlp": True},
-        {"lisa_n_layers": 1, "lisa_step_interval": 5},
-        {"layer_offloading": True} | TUNED,
         {"optimizer": "lomo"},
         {"bf16": False, "fp16": False},
     ],
@@ -170,9 +164,11 @@ def test_a_row_holds_its_images_whatever_is_said_of_it() -> None:
 
 
 def test_a_described_image_takes_no_room_above_the_figure() -> None:
+    """Nor does none at all, so that the range never narrows with more of them."""
     described = describe(SIGLIP)
-    priced, text = (memory(described.reading(count), SEEING | TUNED).range_bytes for count in (1, 0))
-    assert priced[1] < text[1]
+    ranges = [memory(described.reading(count), SEEING | TUNED).range_bytes for count in (0, 1, 2, 9)]
+    assert ranges == sorted(ranges)
+    assert len(set(ranges)) == 4
 
 
 def test_a_frozen_tower_keeps_nothing_only_where_nothing_asks_it_to() -> None:

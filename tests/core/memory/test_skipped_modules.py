@@ -74,6 +74,15 @@ def test_a_router_of_its_own_class_is_none_of_what_a_list_is_of(model_type: str,
         assert not quantizes(architecture, router, Storing.of(read_run(config)))
 
 
+def test_names_behind_many_others_are_read() -> None:
+    """All that are no more than names, and of regular expressions the first."""
+    architecture = describe(LLAMA | {"tie_word_embeddings": False})
+    row = next(m for m in architecture.modules if m.name == "down_proj")
+    for names in (["nothing"] * 500 + ["down_proj"], ["nothing+"] * 30 + ["down_proj"], [r"model\.layers\.\d\.mlp"]):
+        assert left_out(row, Storing.of(read_run(skipping(*names)))) == 4
+    assert left_out(row, Storing.of(read_run(skipping(*["nothing+"] * 30, ".*down_proj")))) == 0
+
+
 def test_some_layers_are_weighed_apart() -> None:
     architecture = describe(LLAMA | {"tie_word_embeddings": False})
     row = next(m for m in architecture.modules if m.name == "down_proj")
@@ -121,6 +130,7 @@ def test_a_list_that_is_none_is_refused(given: object, code: str) -> None:
         (skipping("down_proj", adapter="lora"), True, None, None),
         (skipping("("), True, None, None),
         (skipping(*["down_proj"] * 25, "lm_head", cut_cross_entropy=True), True, None, None),
+        (skipping(*["down_proj.*"] * 25, cut_cross_entropy=True), True, None, None),
         (QLORA, True, None, None),
     ],
 )
@@ -138,7 +148,14 @@ def test_a_head_that_the_list_forgets_is_told(
 
 
 @pytest.mark.parametrize(
-    ("names", "said"), [(["down_proj"], False), (["layers.1.mlp"], True), (["a"] * 19, False), (["a"] * 20, True)]
+    ("names", "said"),
+    [
+        (["down_proj"], False),
+        (["layers.1.mlp"], True),
+        (["a"] * 900, False),
+        (["a+"] * 20, False),
+        (["a+"] * 21, True),
+    ],
 )
 def test_single_layers_and_long_lists_need_room(names: list[str], said: bool) -> None:
     found = check(skipping("lm_head", *names), describe(LLAMA), None, schema())

@@ -30,6 +30,8 @@ PACKED = {"adapter": "qlora", "load_in_4bit": True}
 EIGHT = {"load_in_8bit": True}
 EVALUATED = {"val_set_size": 0.1}
 
+FROZEN = {"freeze_mm_modules": True}
+
 
 def _siglip(**facts: Any) -> dict[str, Any]:
     return {"model_type": "siglip_vision_model", "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
@@ -97,9 +99,11 @@ def _gridded() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield (
         "gridded-full-frozen-tower-gc",
         sighted,
-        TWO | large | FLASH | CCE | GC | {"freeze_mm_modules": True},
+        TWO | large | FLASH | CCE | GC | FROZEN,
         (1, 3072),
     )
+    reached = ONE | large | FLASH | REACHING | CCE | FROZEN
+    yield "gridded-reached-dropout-frozen", sighted, reached | {"lora_dropout": 0.1}, (1, 2048)
     yield "gridded-qlora-real-3b", _windowed(THREE_B, 36, 32), ONE | large | FLASH | TEXT | PACKED | CCE | GC, (1, 2048)
     odd = {"image_side": 900}
     yield "held-gridded-text-lora", _windowed(THREE_B, 8, 8), TWO | odd | FLASH | TEXT | CCE, (1, 2500)
@@ -140,7 +144,7 @@ def _stacked() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield (
         "stacked-full-frozen-tower-gc",
         sighted,
-        TWO | large | FLASH | CCE | GC | {"freeze_mm_modules": True},
+        TWO | large | FLASH | CCE | GC | FROZEN,
         (1, 3072),
     )
     attention = TUNED | {"lora_target_modules": ATTENTION}
@@ -202,8 +206,15 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "images-full-flash-cce-gc", sighted, TWO | FLASH | CCE | GC, (1, 1024)
     yield "images-full-flash-cce", sighted, ONE | FLASH | CCE, (1, 1024)
     yield "images-full-8bit-states", sighted, ONE | FLASH | CCE | GC | {"optimizer": "adamw_8bit"}, (2, 512)
-    yield "images-full-frozen-tower-gc", few, TWO | FLASH | CCE | GC | {"freeze_mm_modules": True}, (2, 768)
-    yield "images-full-frozen-tower", sighted, ONE | FLASH | CCE | {"freeze_mm_modules": True}, (1, 1024)
+    yield "images-full-frozen-tower-gc", few, TWO | FLASH | CCE | GC | FROZEN, (2, 768)
+    yield "images-full-frozen-tower", sighted, ONE | FLASH | CCE | FROZEN, (1, 1024)
+    # an adapter in a tower that is frozen all the same
+    for name, more in {
+        "dropout": {"lora_dropout": 0.1},
+        "dora": {"peft_use_dora": True},
+        "qlora-gc": PACKED | GC,
+    }.items():
+        yield f"images-linear-{name}-frozen", sighted, ONE | FLASH | LINEAR | CCE | FROZEN | more, (1, 600)
     # other sizes
     yield "images-small-lora-cce", _cut(SMALL_IMAGE, 6, 6), TWO | FLASH | TEXT | CCE, (2, 1024)
     yield "images-many-lora-gc", few, SEES | {"images": 6} | FLASH | TEXT | CCE | GC, (1, 2048)
