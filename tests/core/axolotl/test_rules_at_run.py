@@ -254,6 +254,11 @@ def test_what_is_right_is_not_complained_of(changes: Mapping[str, Any]) -> None:
     assert said <= {"memory_not_priced_less", "memory_not_priced_more"}
 
 
+@pytest.mark.parametrize("name", ["AutoProcessor", "Qwen2_5_VLProcessor", "Qwen2VLImageProcessorPil", "AutoTokenizer"])
+def test_a_processor_s_name_is_not_complained_of(name: str) -> None:
+    assert "processor_unknown" not in findings({"processor_type": name})
+
+
 def test_an_old_dataset_keeps_the_columns_that_it_names() -> None:
     """``sharegpt`` becomes a chat template; what says where the turns stand stays, and is not written twice."""
 
