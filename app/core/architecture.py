@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from itertools import count
-from math import prod
+from math import ceil, floor, prod, sqrt
 
 from app.core.units import ceil_div
 
@@ -240,7 +240,11 @@ class Sight:
     """Tokens a side that the tower's layers attend within, 0 where all see a whole image."""
     whole_layers: frozenset[int] = frozenset()
     """Those that do where others have a window."""
+    least_side: int = 0
+    """Pixels a side that the processor makes a smaller image, where it leaves one as it is."""
     most_side: int = 0
+    said: bool = False
+    """Whether ``side`` is what somebody said of the data."""
     asks: bool = True
     """Whether Transformers finds the tower's first output, to ask a gradient of it where an adapter trains."""
     handing_layers: tuple[int, ...] = ()
@@ -251,11 +255,30 @@ class Sight:
 
     @property
     def across(self) -> int:
-        """Patches of a side, as the processor rounds it."""
+        """Patches of a side, as the processor rounds it.
+
+        In its floats, which come out a square above or below for some sides. Source: Transformers 5.16.1,
+        ``models/qwen2_vl/image_processing_qwen2_vl.py``, ``smart_resize``.
+        """
         if not self.most_side:
             return self.side // self.patch
         each = self.patch * self.square
-        return max(1, round(min(self.side, self.most_side) / each)) * self.square
+        squares, area = round(self.side / each), self.side**2
+        if squares * each > self.most_side:
+            squares = max(1, floor(self.side / sqrt(area / self.most_side**2) / each))
+        elif squares * each < self.least_side:
+            squares = ceil(self.side * sqrt(self.least_side**2 / area) / each)
+        return squares * self.square
+
+    @property
+    def read_side(self) -> int:
+        """Pixels a side of what the tower reads."""
+        return self.across * self.patch
+
+    @property
+    def resized(self) -> bool:
+        """Whether the processor makes an image smaller or larger, beside rounding its side."""
+        return bool(self.most_side) and not self.least_side <= self.side <= self.most_side
 
     @property
     def patches(self) -> int:
@@ -323,6 +346,7 @@ class Architecture:
             self.sight,
             per_row=self.sight.per_row if images is None else images,
             side=side if keeps and side else self.sight.side,
+            said=bool(keeps) or self.sight.said,
         )
         return self if seen == self.sight else replace(self, sight=seen)
 

@@ -93,7 +93,9 @@ class EstimateRequest(_Request):
     config: Config
     model: Model | None = None
     hardware: Hardware | None = None
-    dataset: Dataset = Field(default=Dataset(), description="For the time of the whole run.")
+    dataset: Dataset = Field(
+        default=Dataset(), description="For the time of the whole run, and for the memory that images of a row take."
+    )
 
 
 class CheckRequest(_Request):

@@ -190,7 +190,8 @@ def _resolved(
     """The model, or why it is not known; that is no fault of the file."""
     base = config.get("base_model")
     try:
-        found = resolve_model(catalog=catalog, base_model=base if isinstance(base, str) else None, model=model)
+        named = base if isinstance(base, str) else None
+        found = resolve_model(catalog=catalog, base_model=named, model=model, config=config)
         return found, (*said_of(found), *_templateless(found, config))
     except UnknownName as error:
         code = "model_unknown_nearest" if error.nearest else "model_unknown"

@@ -63,7 +63,7 @@ def compare(
             changed = apply_overrides(config, variant)
             with_pointers = {f"/config/{key}": f"/variants/{position}/{key}" for key in variant}
             try:
-                made = estimate(changed, _model_of(catalog, changed, variant, resolved, dataset))
+                made = estimate(changed, _model_of(catalog, changed, variant, resolved, model, dataset))
             except UnknownName as error:
                 raise InvalidInput(FieldError(f"/variants/{position}/base_model", error.message)) from error
             except InvalidInput as error:
@@ -91,14 +91,20 @@ def _model_of(
     config: Mapping[str, Any],
     variant: Mapping[str, Any],
     resolved: ResolvedModel,
+    model: Mapping[str, Any] | None,
     dataset: Dataset | None,
 ) -> ResolvedModel:
-    """The model of a variant, which makes this ``config``: one of the catalogue where it names another."""
+    """The model of a variant, which makes this ``config``: one of the catalogue where it names another.
+
+    It is read anew where the variant says another size of its images.
+    """
     name = variant.get("base_model")
-    if name is None or name == resolved.id:
+    same = name is None or name == resolved.id
+    if same and "image_size" not in variant:
         return resolved
+    named, given = (resolved.id, model) if same else (name, None)
     try:
-        return resolve_model(catalog=catalog, base_model=name, model=None, dataset=dataset, config=config)
+        return resolve_model(catalog=catalog, base_model=named, model=given, dataset=dataset, config=config)
     except InvalidInput as error:
         raise InvalidInput(*(FieldError(f"/config{e.pointer}", e.message) for e in error.errors)) from error
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.catalog.library import Catalog
 from app.core.adapter import Adapter, resolve_adapter
-from app.core.architecture import Architecture
+from app.core.architecture import Architecture, Sight
 from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.rules import check
 from app.core.axolotl.subject import info, misleads
@@ -219,9 +219,7 @@ def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
             severity=Severity.WARNING, key="processor_type", message=message("finding.images_without", keys=aside)
         )
     if sight is not None and sees(architecture, counted(architecture, run)):
-        sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.tokens}
-        said = message("finding.images_counted_as_large" if sight.most_side else "finding.images_counted", **sizes)
-        yield Finding(severity=Severity.INFO, key="processor_type", message=said)
+        yield Finding(severity=Severity.INFO, key="processor_type", message=_counted_images(sight))
         together = sight.per_row * sight.tokens
         if together > run.sequence_len_tokens:
             numbers = {"tokens": together, "given": run.sequence_len_tokens}
@@ -229,6 +227,16 @@ def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
             yield Finding(severity=Severity.WARNING, key="sequence_len", message=said)
     elif architecture.multimodal and not architecture.towers_left_out:
         yield Finding(severity=Severity.INFO, message=message("finding.text_alone"))
+
+
+def _counted_images(sight: Sight) -> Message:
+    """How many images the figures hold, of which size, and who said so."""
+    sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.tokens}
+    if not sight.most_side:
+        return message("finding.images_counted", **sizes)
+    if sight.resized:
+        return message("finding.images_counted_resized", **sizes | {"given": sight.side, "side": sight.read_side})
+    return message("finding.images_counted_as_large" if sight.said else "finding.images_counted_unsaid", **sizes)
 
 
 def _of_evaluation(architecture: Architecture, measured: Measured) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def resolve_model(
 def image_side(given: object) -> int | None:
     """Pixels a side of ``image_size``, one number or two, of which as many patches are made as of their square."""
     found = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
-    sides = [side for side in found if isinstance(side, int) and 0 < side <= MOST_SIDE]
+    sides = [side for side in found if type(side) is int and 0 < side <= MOST_SIDE]
     return round((sides[0] * sides[1]) ** 0.5) if len(sides) == 2 else None
 
 

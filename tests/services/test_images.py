@@ -63,7 +63,7 @@ def test_images_are_counted_where_a_processor_reads_them(catalog: Catalog) -> No
     numbers = said(seen)["finding.images_counted"]
     assert numbers == {"images": 1, "side": 896, "patches": 4096, "tokens": 256}
     assert "finding.text_alone" not in said(seen)
-    assert not any(code.startswith("rule.memory_not_priced") for code in said(seen))
+    assert not any(code.startswith("finding.memory_not_priced") for code in said(seen))
     assert seen.memory.allocated_peak_bytes > text.memory.allocated_peak_bytes
 
 
@@ -85,19 +85,52 @@ def test_more_images_than_a_row_holds_are_told(catalog: Catalog) -> None:
 def test_the_size_is_the_file_s_then_the_data_s_then_taken(catalog: Catalog) -> None:
     """Of a model whose processor leaves images as they are."""
 
-    def side(config: dict[str, Any], dataset: Dataset) -> object:
+    def side(config: dict[str, Any], dataset: Dataset, code: str = "as_large") -> object:
         found = estimate(catalog=catalog, config=QWEN | SEEING | config, dataset=dataset)
-        return said(found)["finding.images_counted_as_large"]["side"]
+        return said(found)[f"finding.images_counted_{code}"]["side"]
 
-    assert side({}, Dataset()) == 1024
+    assert side({}, Dataset(), "unsaid") == 1024
     assert side({}, Dataset(image_side=640)) == 640
     assert side({"image_size": 512}, Dataset(image_side=640)) == 512
+    assert side({"image_size": 1024}, Dataset()) == 1024
     assert side({"image_size": [256, 1024]}, Dataset()) == 512
+    assert side({"image_size": True}, Dataset(), "unsaid") == 1024
+
+
+@pytest.mark.parametrize(("given", "side", "tokens"), [(20, 56, 4), (5000, 3556, 16129), (7168, 3584, 16384)])
+def test_a_size_that_the_processor_changes_is_told(catalog: Catalog, given: int, side: int, tokens: int) -> None:
+    """Of 5,000 pixels ``smart_resize`` makes a square less than it might: its floats come out below 3,584."""
+    found = said(estimate(catalog=catalog, config=QWEN | SEEING | {"image_size": given}))
+    numbers = found["finding.images_counted_resized"]
+    assert (numbers["given"], numbers["side"], numbers["tokens"]) == (given, side, tokens)
+
+
+def test_the_check_reads_the_size_as_the_estimate_does(catalog: Catalog) -> None:
+    config = QWEN | SEEING | {"image_size": 3584, "datasets": [{"path": "there", "type": "chat_template"}]}
+    checked = check_config(catalog=catalog, config=config)
+    sizes = [f.message.params["side"] for f in checked.findings if f.code == "images_counted_as_large"]
+    assert sizes == [3584]
+    assert checked.estimate is not None
+    assert checked.estimate.memory == estimate(catalog=catalog, config=config).memory
+
+
+def test_a_variant_s_size_is_its_own(catalog: Catalog) -> None:
+    """None takes the file's away."""
+    config = QWEN | SEEING | {"image_size": 512}
+    names = [{}, {"image_size": 2048}, {"image_size": None}, {"base_model": QWEN["base_model"], "image_size": 256}]
+    for variant, found in zip(names, compare(catalog=catalog, config=config, variants=names), strict=True):
+        assert found.estimate is not None
+        alone = estimate(catalog=catalog, config=config | variant)
+        assert found.estimate.memory == alone.memory
+        assert said(found.estimate) == said(alone)
+    peaks = {made.estimate.memory.allocated_peak_bytes for made in compare(catalog=catalog, config=config, variants=names)
+             if made.estimate}  # fmt: skip
+    assert len(peaks) == len(names)
 
 
 @pytest.mark.parametrize(
     ("given", "pixels"), [(None, None), (512, 512), ([300, 1200], 600), ((4, 4), 4), ("512", None), ([1, 2, 3], None),
-                          (0, None), ([0, 5], None), (1 << 20, None)]
+                          (0, None), ([0, 5], None), (1 << 20, None), (True, None), ([True, 9], None), (-5, None)]
 )  # fmt: skip
 def test_sides(given: object, pixels: int | None) -> None:
     assert image_side(given) == pixels

@@ -13,7 +13,10 @@ from app.core.config_json import ConfigReader
 
 USUAL_SIDE = 1024
 """Pixels a side that an image is taken to have where nothing says it."""
-MOST_SIDE, MOST_SIDE_STACKED = 3584, 4096
+LEAST_SIDE, MOST_SIDE = 56, 3584
+"""Of Qwen 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in the published processors."""
+LEAST_SIDE_STACKED, MOST_SIDE_STACKED = 256, 4096
+"""Of Qwen 3 VL: roots of ``shortest_edge`` and ``longest_edge``, 65,536 and 16,777,216 in the published processors."""
 WHOLE_LAYERS = (7, 15, 23, 31)
 """Of Qwen 2.5 VL's tower, where a file does not list them."""
 HANDING_LAYERS = (8, 16, 24)
@@ -40,7 +43,7 @@ def qwen2_5_vl(config: ConfigReader) -> Architecture:
 
 
 def _windowed(sight: ConfigReader) -> Sight:
-    """Images keep their size up to 12,845,056 pixels (``max_pixels`` of the published processors): 3,584 a side."""
+    """Images keep their size from 56 to 3,584 pixels a side; smaller and larger ones are brought to that."""
     listed = sight.values.get("fullatt_block_indexes")
     whole = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else WHOLE_LAYERS
     width, patch = sight.size("hidden_size", default=3584), sight.size("patch_size", default=14)
@@ -57,6 +60,7 @@ def _windowed(sight: ConfigReader) -> Sight:
         heads=towers.heads_of(sight, "num_heads", width, 16),
         window=max(1, sight.size("window_size", default=112) // patch // square),
         whole_layers=frozenset(whole),
+        least_side=LEAST_SIDE,
         most_side=MOST_SIDE,
     )
 
@@ -72,7 +76,7 @@ def _qwen3(config: ConfigReader, model_type: str, text: Architecture) -> Archite
 
 
 def _stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
-    """Images keep their size up to 16,777,216 pixels (``longest_edge`` of the published processors): 4,096 a side."""
+    """Images keep their size from 256 to 4,096 pixels a side; smaller and larger ones are brought to that."""
     width = sight.size("hidden_size", default=1152)
     return Sight(
         tower="model.visual.",
@@ -86,6 +90,7 @@ def _stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
         heads=towers.heads_of(sight, "num_heads", width, 16),
         asks=False,
         handing_layers=handing,
+        least_side=LEAST_SIDE_STACKED,
         most_side=MOST_SIDE_STACKED,
     )
 

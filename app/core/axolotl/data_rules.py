@@ -19,6 +19,8 @@ CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
 """What people set where their tokenizer lacks it; Qwen's has it."""
 METRICS = frozenset(("sacrebleu", "comet", "ter", "chrf", "perplexity"))
 MISTRAL_COMMON_REFUSES = ("added_tokens_overrides", "special_tokens", "tokens", "chat_template", "processor_kwargs")
+READERS = ("Processor", "Tokenizer", "FeatureExtractor")
+"""One of which is in every name of Transformers that a processor can be loaded by."""
 TYPED_TWICE = ("role", "content")
 TEMPLATE_FAMILIES: Mapping[str, str] = {
     "llama3": "llama mllama",
@@ -256,6 +258,17 @@ def images(subject: Subject) -> Iterator[Finding]:
         yield misleads("images_packed", "sample_packing", fix=Fix(set={"sample_packing": False}))
 
 
+def processor_name(subject: Subject) -> Iterator[Finding]:
+    """Axolotl 0.19.0 looks the name up, ``getattr(transformers, cfg.processor_type)`` (``loaders/processor.py``).
+
+    Whether a name that ends as Transformers' do is one of them is not asked.
+    """
+    name = subject.text("processor_type")
+    if name and not any(end in name for end in READERS):
+        fix = Fix(set={"processor_type": "AutoProcessor"})
+        yield fails("processor_unknown", "processor_type", fix=fix, given=name[:100])
+
+
 def _supervised(subject: Subject) -> bool:
     return subject.text("rl") not in ("dpo", "ipo", "simpo", "kto")
 
@@ -285,6 +298,7 @@ DATA_RULES: tuple[Rule, ...] = (
     validation,
     new_tokens,
     images,
+    processor_name,
     Row(
         code="push_without_token",
         key="push_dataset_to_hub",

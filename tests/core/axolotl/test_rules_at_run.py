@@ -36,6 +36,8 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
         "sample_packing",
         Effect.MISLEADS,
     ),
+    ("processor_unknown", {"processor_type": "Foo"}, LLAMA, None, "processor_type", Effect.FAILS_AT_RUN),
+    ("processor_unknown", {"processor_type": "autoprocessor"}, LLAMA, None, "processor_type", Effect.FAILS_AT_RUN),
     ("init_prepared", {INIT: "corda"}, LLAMA, None, INIT, Effect.FAILS_AT_RUN),
     ("init_prepared", {INIT: "eva"}, LLAMA, None, INIT, Effect.MISLEADS),
     ("init_false", {INIT: False}, LLAMA, None, INIT, Effect.MISLEADS),
@@ -250,6 +252,11 @@ def test_it_is_said_and_its_fix_settles_it(
 def test_what_is_right_is_not_complained_of(changes: Mapping[str, Any]) -> None:
     said = {code for code, finding in findings(changes).items() if finding.effect is not Effect.OK}
     assert said <= {"memory_not_priced_less", "memory_not_priced_more"}
+
+
+@pytest.mark.parametrize("name", ["AutoProcessor", "Qwen2_5_VLProcessor", "Qwen2VLImageProcessorPil", "AutoTokenizer"])
+def test_a_processor_s_name_is_not_complained_of(name: str) -> None:
+    assert "processor_unknown" not in findings({"processor_type": name})
 
 
 def test_an_old_dataset_keeps_the_columns_that_it_names() -> None:

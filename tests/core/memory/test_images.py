@@ -100,12 +100,26 @@ def test_an_image_kept_at_its_size_is_rounded_to_squares_of_patches() -> None:
     sight = describe(WINDOWED).reading(1, 1000).sight
     assert sight is not None
     assert (sight.across, sight.patches, sight.tokens, sight.windows) == (72, 5184, 1296, 81)
-    tiny = describe(WINDOWED).reading(1, 3).sight
+    tiny = describe(WINDOWED).reading(1, 28).sight
     assert tiny is not None
-    assert (tiny.patches, tiny.tokens, tiny.windows) == (4, 1, 1)
+    assert (tiny.patches, tiny.tokens, tiny.windows) == (16, 4, 1)
     huge = describe(WINDOWED).reading(1, 50000).sight
     assert huge is not None
     assert huge.tokens == 16384
+
+
+@pytest.mark.parametrize(
+    ("model", "side", "tokens"),
+    [(STACKED, 32, 64), (STACKED, 64, 64), (STACKED, 128, 64), (STACKED, 3, 64), (STACKED, 280, 81), (STACKED, 9000, 16384),
+     (WINDOWED, 3, 4), (WINDOWED, 28, 4), (WINDOWED, 56, 4), (WINDOWED, 128, 25), (WINDOWED, 3584, 16384)]
+)  # fmt: skip
+def test_a_small_image_is_made_larger_and_a_large_one_smaller(model: dict[str, Any], side: int, tokens: int) -> None:
+    """As Transformers' ``smart_resize`` says of these sides, called with the bounds of the published processors."""
+    sight = describe(model).reading(1, side).sight
+    assert sight is not None
+    assert sight.tokens == tokens
+    assert sight.read_side == sight.patch * sight.square * round(tokens**0.5)
+    assert sight.resized is not (sight.least_side <= side <= sight.most_side)
 
 
 def test_a_processor_brings_others_to_one_size() -> None:
@@ -209,10 +223,12 @@ def test_a_row_of_text_is_as_before() -> None:
         assert peak(described.reading(0), plain) == peak(described.reading(7), plain)
 
 
-def test_before_ampere_the_tower_has_no_fast_kernel() -> None:
+@pytest.mark.parametrize("model", [WINDOWED, STACKED], ids=["windowed", "stacked"])
+def test_before_ampere_a_row_with_images_has_no_fast_kernel(model: dict[str, Any]) -> None:
+    """Gemma 3's rows have a mask on either card, and its tower's layers keep as much."""
     run = read_run(SEEING | TUNED | {"attn_implementation": "sdpa"})
-    described = describe(SIGLIP)
+    described = describe(model)
     adapter = resolve_adapter(described, run)
     newer = estimate_memory(described, run, adapter, fused_lora=False).allocated_peak_bytes
     older = estimate_memory(described, replace(run, ampere=False), adapter, fused_lora=False).allocated_peak_bytes
-    assert older >= newer
+    assert older > newer

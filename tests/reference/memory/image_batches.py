@@ -21,10 +21,13 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 from transformers import vision_utils
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 aten = torch.ops.aten
 GRIDDED = {"qwen2_5_vl": "Qwen2_5_VLModel", "qwen3_vl": "Qwen3VLModel", "qwen3_vl_moe": "Qwen3VLMoeModel"}
 """Model types whose images keep their size, and the class that works out positions of their tokens."""
+PIXELS = {"qwen2_5_vl": (3136, 12845056), "qwen3_vl": (65536, 16777216), "qwen3_vl_moe": (65536, 16777216)}
+"""The least and the most that their published processors (``preprocessor_config.json``) make of an image."""
 
 
 class Picked:
@@ -45,7 +48,8 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         return added
     patch = sight.get("patch_size", 14 if model["model_type"] == "qwen2_5_vl" else 16)
     merge = sight.get("spatial_merge_size", 2)
-    across = max(1, round(cfg["image_side"] / (patch * merge))) * merge  # ``smart_resize``
+    side = cfg["image_side"]
+    across = smart_resize(side, side, patch * merge, *PIXELS[model["model_type"]])[0] // patch
     channels, frames = sight.get("in_channels", 3), sight.get("temporal_patch_size", 2)
     added["mm_token_type_ids"] = torch.zeros(rows, dtype=torch.int64)
     added["pixel_values"] = torch.zeros((count * across**2, channels * frames * patch**2), dtype=torch.float32)
