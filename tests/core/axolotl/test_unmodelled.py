@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.axolotl.unmodelled import UNMODELLED, Unmodelled, acting, room
+from app.core.axolotl.unmodelled import UNMODELLED, Unmodelled, acting, room, shards_otherwise
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
 
@@ -146,3 +146,17 @@ def test_what_a_packed_checkpoint_says_of_itself_is_read() -> None:
     packed = {"adapter": "lora", "lora_r": 8, "lora_target_modules": ["q_proj"], "gptq": True}
     assert read_run(backend | packed).room_percent == (0, 0)
     assert read_run(backend).room_percent == (90, 50)
+
+
+def test_what_shards_otherwise_than_fully_is_told_apart() -> None:
+    """So that nobody takes a term's own mark for what this run divides."""
+    assert not shards_otherwise({})
+    for full in ({"deepspeed": "deepspeed_configs/zero3.json"}, {"fsdp_version": 2, "fsdp_config": {"x": 1}}):
+        assert not shards_otherwise(full)
+    for other in (
+        {"deepspeed": "deepspeed_configs/zero1.json"},
+        {"deepspeed": "deepspeed_configs/zero2.json"},
+        {"deepspeed": "my.json"},
+        {"context_parallel_size": 2},
+    ):
+        assert shards_otherwise(other)
