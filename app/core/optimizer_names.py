@@ -68,6 +68,10 @@ SAME_SCHEDULERS: Mapping[str, str] = {
 """Schedulers by the names of the functions that make them."""
 
 
+LONGEST = 120
+"""Letters of a name that are looked at: no optimizer's or scheduler's is as long."""
+
+
 def same_optimizer(given: str) -> str | None:
     """The optimizer that another name means, exactly; None where there is none."""
     other = respelled(given, SAME_OPTIMIZERS)
@@ -79,6 +83,7 @@ def like_optimizer(given: str) -> str | None:
 
     A name that has all of its words (``fp8_adamw``) comes before one that shares letters, AdamW's and short ones first.
     """
+    given = given[:LONGEST]
     words = frozenset(_words(given))
     if kin := respelled(given, KIN_OPTIMIZERS):
         return KIN_OPTIMIZERS[kin]
@@ -105,6 +110,8 @@ def respelled(given: str, allowed: Iterable[str]) -> str | None:
     ``PagedAdamW8bit`` is ``paged_adamw_8bit``, and ``adamw_schedule_free`` is ``schedule_free_adamw``. Letters that are
     none of ASCII's are letters too: ``sgdé`` is not ``sgd``.
     """
+    if len(given) > LONGEST:
+        return None
     letters, words = _spellings(frozenset(allowed))
     return letters.get(_joined(given)) or words.get(tuple(sorted(_words(given))))
 

@@ -5,6 +5,7 @@ import pytest
 from app.core.axolotl.coverage import SCHEDULERS
 from app.core.optimizer_names import (
     KIN_OPTIMIZERS,
+    LONGEST,
     OPTIMIZERS,
     SAME_OPTIMIZERS,
     SAME_SCHEDULERS,
@@ -76,3 +77,11 @@ def test_a_scheduler_is_called_by_the_function_that_makes_it() -> None:
     assert same_scheduler("Cosine", SCHEDULERS) == "cosine"
     assert same_scheduler("cosiné", SCHEDULERS) is None
     assert same_scheduler("cosinee", SCHEDULERS) is None
+
+
+def test_of_a_long_name_the_beginning_is_looked_at() -> None:
+    """A file may hold one of any length, which is no optimizer's."""
+    long = "adamw_" * 10_000
+    assert same_optimizer(long) is None
+    assert like_optimizer(long) == like_optimizer(long[:LONGEST])
+    assert max(map(len, OPTIMIZERS)) < LONGEST
