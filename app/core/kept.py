@@ -1,7 +1,8 @@
 """What follows from an architecture, worked out once and kept while it is asked for.
 
 A request may bring a model of its own and any switches: of all that is kept, for all architectures together, what was
-asked for longest ago goes first. Nothing here keeps an architecture alive.
+asked for longest ago goes first. Nothing here keeps an
+architecture alive but one that reads other images.
 """
 
 from collections import OrderedDict

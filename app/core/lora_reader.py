@@ -45,9 +45,8 @@ class LoraReader(Values):
         key = "peft_trainable_token_indices"
         given = self.config.get(key) or ()
         tables = given if isinstance(given, Mapping) else {"": given}
-        listed = (rows for rows in tables.values())
         if all(isinstance(name, str) for name in tables) and all(
-            isinstance(rows, list | tuple) and all(type(row) is int for row in rows) for rows in listed
+            isinstance(rows, list | tuple) and all(type(row) is int for row in rows) for rows in tables.values()
         ):
             return tuple((name, tuple(rows)) for name, rows in tables.items() if rows)
         self.fault(key, "error.config.token_rows", given=shown(given))

@@ -12,6 +12,7 @@ from app.core.architectures import describe
 from app.core.config_json import SIZE_NAMES, unstated_sizes
 from app.core.errors import FieldError, InvalidInput
 from app.core.hardware import Hardware, Vendor
+from app.core.kept import kept
 from app.core.messages import Param, message
 from app.core.plan import Dataset
 from app.core.shown import shown
@@ -65,7 +66,9 @@ def resolve_model(
     images = dataset.images_per_row if dataset else None
     sizes = (image_side((config or {}).get("image_size")), dataset.image_side if dataset else None)
     side = next((size for size in sizes if size is not None), None)
-    return replace(found, architecture=found.architecture.reading(images, side))
+    architecture = found.architecture
+    seen = kept(architecture, ("reading", images, side), lambda: architecture.reading(images, side))
+    return replace(found, architecture=seen)
 
 
 def image_side(given: object) -> int | None:

@@ -6,7 +6,6 @@ Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemm
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Module, Sight
@@ -85,20 +84,22 @@ class Averaging(Seeing):
         return pixels + patched, kept + patched + table + patched // self.run.itemsize * self.stream
 
 
-class Windowed(Seeing):
-    """Qwen 2.5 VL's: images keep their size, patches stand in the order of windows, a square of them is merged."""
+class Gridded(Seeing):
+    """Qwen's: images keep their size, patches have two places each, which their heads are turned by."""
 
-    positions_per_token = 3
+    form: Norm
+    """Of the layers' norms."""
+    feeding: tuple[str, ...]
+    """The feed-forward's linears; three where it has a gate."""
 
     def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
-        """A layer, which attends within a window or, as every few do, within an image."""
-        names = ("gate_proj", "up_proj", "down_proj")
+        """A layer, which attends within a window or within an image."""
         return LayerSpec(
             hidden=self.sight.width,
             residual=Residual.PRE,
-            input_norm=self.layer_norm(named["norm1"], own, Norm.RMS),
+            input_norm=self.layer_norm(named["norm1"], own, self.form),
             attention_norm=None,
-            feed_norm=self.layer_norm(named["norm2"], own, Norm.RMS),
+            feed_norm=self.layer_norm(named["norm2"], own, self.form),
             output_norm=None,
             heads=self.heads(rotary=True, chunked=self.run.attention is not Attention.FLASH),
             kernel=self.kernel,
@@ -106,9 +107,9 @@ class Windowed(Seeing):
             unbound=True,
             out=self.linear(named["proj"], own),
             feed_forward=FeedForward(
-                linears=tuple(self.linear(named[name], own) for name in names),
+                linears=tuple(self.linear(named[name], own) for name in self.feeding),
                 middle=Middle.SAVES_INPUT,
-                gated=True,
+                gated=len(self.feeding) > 2,
                 together=False,
                 fused=False,
                 scaled=False,
@@ -116,6 +117,24 @@ class Windowed(Seeing):
             holds=False,
             multipliers=False,
         )
+
+    def position_tables(self, images: int) -> int:
+        """Sines and cosines of each patch, in fp32."""
+        return 2 * images * self.sight.patches * self.sight.width // self.sight.heads * FULL
+
+    def beside(self, images: int) -> int:
+        """And pixels in the tower's type, which the caller holds, unless they are kept; angles."""
+        held = self.stored[self.convolution.path] < FULL and not self.reads
+        angles = self.position_tables(images) * 3 // 4
+        return self.position_tables(images) + angles + (self.converted(images) if held else 0)
+
+
+class Windowed(Gridded):
+    """Qwen 2.5 VL's: patches stand in the order of windows, a square of them is merged."""
+
+    positions_per_token = 3
+    form = Norm.RMS
+    feeding = ("gate_proj", "up_proj", "down_proj")
 
     def run_end(self, t: Tape, x: Tensor) -> Tensor:
         """The merger, whose result is put back in the order of the image, cut by images and joined."""
@@ -134,50 +153,16 @@ class Windowed(Seeing):
         pixels, patched = self.converted(images), self.patched(images)
         return (pixels + 2 * patched + self.position_tables(images),)
 
-    def position_tables(self, images: int) -> int:
-        """Sines and cosines of each patch, in fp32."""
-        return 2 * images * self.sight.patches * self.sight.width // self.sight.heads * FULL
 
-    def beside(self, images: int) -> int:
-        """And pixels in the tower's type, which the caller holds, unless they are kept; angles."""
-        held = self.stored[self.convolution.path] < FULL and not self.reads
-        angles = self.position_tables(images) * 3 // 4
-        return self.position_tables(images) + angles + (self.converted(images) if held else 0)
-
-
-class Stacked(Seeing):
+class Stacked(Gridded):
     """Qwen 3 VL's: every layer sees a whole image, and some hand what they make to the language model as well.
 
     There it is added behind the first layers to a copy of their output, which no moment is higher for.
     """
 
     positions_per_token = 1
-
-    def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
-        """A layer: norms with means, a feed-forward without a gate."""
-        return LayerSpec(
-            hidden=self.sight.width,
-            residual=Residual.PRE,
-            input_norm=self.layer_norm(named["norm1"], own, Norm.LAYER),
-            attention_norm=None,
-            feed_norm=self.layer_norm(named["norm2"], own, Norm.LAYER),
-            output_norm=None,
-            heads=self.heads(rotary=True, chunked=self.run.attention is not Attention.FLASH),
-            kernel=self.kernel,
-            projections=(self.linear(named["qkv"], own),),
-            unbound=True,
-            out=self.linear(named["proj"], own),
-            feed_forward=FeedForward(
-                linears=(self.linear(named["linear_fc1"], own), self.linear(named["linear_fc2"], own)),
-                middle=Middle.SAVES_INPUT,
-                gated=False,
-                together=False,
-                fused=False,
-                scaled=False,
-            ),
-            holds=False,
-            multipliers=False,
-        )
+    form = Norm.LAYER
+    feeding = ("linear_fc1", "linear_fc2")
 
     def run_end(self, t: Tape, x: Tensor) -> Tensor:
         """The merger, whose result is cut by images and joined."""
@@ -219,19 +204,11 @@ class Stacked(Seeing):
         rows = TAPS * values * (positions + FULL)
         return pixels + patched, pixels + patched + rows + values * FULL
 
-    def position_tables(self, images: int) -> int:
-        """Sines and cosines of each patch, in fp32."""
-        return 2 * images * self.sight.patches * self.sight.width // self.sight.heads * FULL
-
     def beside(self, images: int) -> int:
-        """And pixels in the tower's type, which the caller holds, unless they are kept; positions and angles."""
-        held = self.stored[self.convolution.path] < FULL and not self.reads
-        summed = images * self.sight.patches * self.sight.width * FULL
-        angles = self.position_tables(images) * 3 // 4
-        return self.position_tables(images) + angles + summed + (self.converted(images) if held else 0)
+        """And the positions that are added to patches, in fp32."""
+        return super().beside(images) + images * self.sight.patches * self.sight.width * FULL
 
 
-def seeing_of(sight: Sight, *args: Any, **kwargs: Any) -> Seeing:
-    """A step's images in this family's way."""
-    family = Windowed if sight.window else Stacked if sight.most_side else Averaging
-    return family(sight, *args, **kwargs)
+def family_of(sight: Sight) -> type[Seeing]:
+    """In whose way a step's images are read."""
+    return Windowed if sight.window else Stacked if sight.most_side else Averaging

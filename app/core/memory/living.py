@@ -10,7 +10,7 @@ from functools import cached_property
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.memory.entering import between_bytes, first_itemsize, mask_bytes, prompt_copies, stands_between
-from app.core.memory.eyes import seeing_of
+from app.core.memory.eyes import family_of
 from app.core.memory.forms import head_spec, layer_specs, position_elements
 from app.core.memory.layer_offloading import layers_of
 from app.core.memory.lengths import row_tokens, virtual_tokens
@@ -96,7 +96,7 @@ class Living:
         sight = self.architecture.sight
         if sight is None or not sees(self.architecture, self.run):
             return None
-        return seeing_of(
+        return family_of(sight)(
             sight,
             self.architecture,
             self.run,
