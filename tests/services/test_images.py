@@ -151,6 +151,8 @@ def test_a_tower_that_does_not_train_is_told(catalog: Catalog) -> None:
     for config, told in (
         (third | reached, True),
         (third | reached | asked, False),
+        (third | reached | {"activation_offloading": True}, True),
+        (third | reached | asked | {"activation_offloading": True}, False),
         (third | reached | {"freeze_mm_modules": True}, False),
         (third | SEEING, False),
         (QWEN | reached, False),

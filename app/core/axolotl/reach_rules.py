@@ -269,7 +269,10 @@ def frozen_towers(subject: Subject) -> Iterator[Finding]:
 def cut_off_tower(subject: Subject) -> Iterator[Finding]:
     """What an adapter has in a tower learns nothing where nothing that enters its checkpoints asks for a gradient."""
     architecture, run = subject.architecture, as_read(subject)
-    if architecture is None or run is None or not sees(architecture, counted(architecture, run)):
+    if architecture is None or run is None:
+        return
+    run = counted(architecture, run)
+    if not sees(architecture, run):
         return
     try:
         adapter = resolve_adapter(architecture, run)

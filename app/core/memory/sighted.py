@@ -9,6 +9,9 @@ from app.core.memory.optimizer_forms import form_of
 from app.core.run import UNPRICED_IMAGES, Attention, Checkpointing, KeptAttention, Method, Offloading, Run
 
 
+OFFLOADING = "activation_offloading"
+
+
 def sees(architecture: Architecture, run: Run) -> bool:
     """Whether what images take is described for this run; else it is priced as of text.
 
@@ -32,15 +35,16 @@ def sees(architecture: Architecture, run: Run) -> bool:
 
 
 def counted(architecture: Architecture, run: Run) -> Run:
-    """The run that images are counted in: without what they are not described with, where that takes no more.
+    """The run that images are counted in: without what they are not described with.
 
     Layers that are checkpointed here and there, or keep more than their input, take less than without checkpoints.
+    What leaves for the host is checkpointed as the run asks.
     """
     if not reads_images(architecture, run) or sees(architecture, run):
         return run
     checkpointing = run.checkpointing
     if run.offloading is not Offloading.NONE or checkpointing is Checkpointing.OFFLOAD:
-        checkpointing = Checkpointing.REENTRANT
+        checkpointing = Checkpointing.REENTRANT if run.reentrant else Checkpointing.NON_REENTRANT
     if run.checkpoint_every > 1 or run.kept_attention is not KeptAttention.NONE:
         checkpointing = Checkpointing.OFF
     without = replace(
@@ -61,7 +65,7 @@ def left_aside(architecture: Architecture, run: Run) -> tuple[str, ...]:
     if counted(architecture, run) is run:
         return ()
     keys = {
-        "activation_offloading": run.offloading is not Offloading.NONE or run.checkpointing is Checkpointing.OFFLOAD,
+        OFFLOADING: run.offloading is not Offloading.NONE or run.checkpointing is Checkpointing.OFFLOAD,
         "gradient_checkpointing_kwargs.every_n_layers": run.checkpoint_every > 1,
         "selective_checkpointing": run.kept_attention is not KeptAttention.NONE,
         "layer_offloading": run.layer_offloading,
@@ -72,9 +76,14 @@ def left_aside(architecture: Architecture, run: Run) -> tuple[str, ...]:
 
 
 def images_percent(architecture: Architecture, run: Run) -> int:
-    """Room above a figure of text for images that are not counted: for each of a row's."""
-    if not run.sees or run.sample_packing or sees(architecture, counted(architecture, run)):
+    """Room above the figure: for each image of a row that is not counted, and for offloading that is left aside.
+
+    Hooks that offload see what reentrant checkpoints make again, of which some stays: over short rows that takes more.
+    """
+    if not run.sees or run.sample_packing:
         return 0
+    if sees(architecture, counted(architecture, run)):
+        return UNPRICED_IMAGES if OFFLOADING in left_aside(architecture, run) else 0
     images = architecture.images if architecture.sight is None else architecture.sight.per_row
     return UNPRICED_IMAGES * images
 

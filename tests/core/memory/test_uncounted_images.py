@@ -14,7 +14,7 @@ from app.core.memory import estimate_memory
 from app.core.memory.sighted import counted, images_percent, left_aside, sees
 from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
-from tests.core.memory.test_images import SEEING, SIGLIP, TUNED
+from tests.core.memory.test_images import SEEING, SIGLIP, STACKED, TUNED
 
 CHECKPOINTS: dict[str, Any] = {"gradient_checkpointing": True}
 UNSEEN = describe(
@@ -66,8 +66,22 @@ def test_what_they_are_not_described_with_is_left_aside(
     assert left_aside(described, run) == keys
     figure, plain = (memory(described, SEEING | one).allocated_peak_bytes for one in (config, without))
     assert figure == plain > memory(described.reading(0), SEEING | config).allocated_peak_bytes
-    assert images_percent(described, run) == 0
+    assert images_percent(described, run) == (40 if keys == ("activation_offloading",) else 0)
     assert left_aside(described.reading(0), run) == ()
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpoints_that_leave_for_the_host_are_as_reentrant_as_is_asked(reentrant: bool) -> None:
+    """Which decides whether Qwen 3 VL's tower is cut off."""
+    asked = CHECKPOINTS | {"gradient_checkpointing_kwargs": {"use_reentrant": reentrant}}
+    reaching = SEEING | TUNED | asked | {"lora_target_modules": ["q_proj", "qkv"]}
+    described = describe(STACKED).reading(4)
+    away, here = (read_run(reaching | more) for more in ({"activation_offloading": True}, {}))
+    assert counted(described, away).checkpointing is here.checkpointing
+    figures = [
+        memory(described, reaching | more).allocated_peak_bytes for more in ({"activation_offloading": True}, {})
+    ]
+    assert figures[0] == pytest.approx(figures[1], rel=1e-3)
 
 
 @pytest.mark.parametrize("config", [{"rl": "dpo"}, {"optimizer": "lomo"}])
