@@ -8,7 +8,6 @@ from app.core.architecture import Architecture, Kind, Part
 from app.core.memory.optimizer_forms import form_of
 from app.core.run import UNPRICED_IMAGES, Attention, Checkpointing, KeptAttention, Method, Offloading, Run
 
-
 OFFLOADING = "activation_offloading"
 
 
