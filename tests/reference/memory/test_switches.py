@@ -14,10 +14,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
 from tests.reference.memory import autocast, bnb, experts, flash, liger, log_probabilities, offloading  # noqa: E402
 from tests.reference.memory.cases import GC  # noqa: E402
+from tests.reference.memory.chances import chances  # noqa: E402
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
-from tests.reference.memory.simulator import Simulation, chances, weights_dtype  # noqa: E402
+from tests.reference.memory.settings import weights_dtype  # noqa: E402
+from tests.reference.memory.simulator import Simulation  # noqa: E402
 from tests.reference.memory.test_simulator import FLASH, LLAMA, SEVEN, run  # noqa: E402
 from tests.reference.memory.tracker import MemoryTracker  # noqa: E402
 
