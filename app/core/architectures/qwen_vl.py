@@ -14,7 +14,7 @@ from app.core.config_json import ConfigReader
 USUAL_SIDE = 1024
 """Pixels a side that an image is taken to have where nothing says it."""
 LEAST_SIDE, MOST_SIDE = 56, 3584
-"""Of Qwen 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in the published processors."""
+"""Of Qwen 2 and 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in published processors."""
 LEAST_SIDE_STACKED, MOST_SIDE_STACKED = 256, 4096
 """Of Qwen 3 VL: roots of ``shortest_edge`` and ``longest_edge``, 65,536 and 16,777,216 in the published processors."""
 WHOLE_LAYERS = (7, 15, 23, 31)
@@ -32,7 +32,10 @@ def _qwen2(config: ConfigReader, model_type: str, tower: tuple[Module, ...]) -> 
 
 def qwen2_vl(config: ConfigReader) -> Architecture:
     """Qwen 2 VL, QVQ."""
-    return _qwen2(config, "qwen2_vl", vision.qwen2_vl(config.sub("vision_config")))
+    sight = config.sub("vision_config")
+    made = _qwen2(config, "qwen2_vl", vision.qwen2_vl(sight))
+    width = sight.size("embed_dim", default=1280)
+    return replace(made, sight=_kept(sight, width))
 
 
 def qwen2_5_vl(config: ConfigReader) -> Architecture:
@@ -43,23 +46,26 @@ def qwen2_5_vl(config: ConfigReader) -> Architecture:
 
 
 def _windowed(sight: ConfigReader) -> Sight:
-    """Images keep their size from 56 to 3,584 pixels a side; smaller and larger ones are brought to that."""
+    """Most layers attend within a window."""
     listed = sight.values.get("fullatt_block_indexes")
     whole = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else WHOLE_LAYERS
-    width, patch = sight.size("hidden_size", default=3584), sight.size("patch_size", default=14)
-    square = sight.size("spatial_merge_size", default=2)
+    found = _kept(sight, sight.size("hidden_size", default=3584))
+    window = max(1, sight.size("window_size", default=112) // found.patch // found.square)
+    return replace(found, window=window, whole_layers=frozenset(whole))
+
+
+def _kept(sight: ConfigReader, width: int) -> Sight:
+    """Images keep their size from 56 to 3,584 pixels a side; smaller and larger ones are brought to that."""
     return Sight(
         tower="model.visual.",
         projector="model.visual.merger.",
         side=USUAL_SIDE,
-        patch=patch,
-        square=square,
+        patch=sight.size("patch_size", default=14),
+        square=sight.size("spatial_merge_size", default=2),
         channels=sight.size("in_channels", default=3),
         frames=sight.size("temporal_patch_size", default=2),
         width=width,
         heads=towers.heads_of(sight, "num_heads", width, 16),
-        window=max(1, sight.size("window_size", default=112) // patch // square),
-        whole_layers=frozenset(whole),
         least_side=LEAST_SIDE,
         most_side=MOST_SIDE,
     )

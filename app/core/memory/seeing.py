@@ -56,6 +56,8 @@ class End:
     copies: int
     differentiable: bool
     gradients: int
+    stuck: int
+    """Of what it keeps, what its nodes hold on to behind its backward."""
     forward: Stage
     backward: Stage
 
@@ -156,7 +158,7 @@ class Seeing(ABC):
             bias=bool(row.bias_parameters),
         )
 
-    def heads(self, *, rotary: bool, chunked: bool = False) -> Heads:
+    def heads(self, *, rotary: bool, chunks: int = 0) -> Heads:
         """Of every layer: each patch sees all others of its image, or of its window."""
         width = self.sight.width // self.sight.heads
         return Heads(
@@ -169,7 +171,7 @@ class Seeing(ABC):
             softcap=False,
             sinks=0,
             biased=False,
-            chunked=chunked,
+            chunks=chunks,
             unmasked=True,
             fp16=self.run.half and not self.run.bf16,
             returned=False,
@@ -260,6 +262,7 @@ class Seeing(ABC):
         t.end_autocast()
         copies = before - t.now
         kept, mark = t.now - out.bytes, len(t.log)
+        stuck = settled(sum(storage.bytes for storage in t.stuck), lengths)
         size = out.elements, out.itemsize
         ends = [out]
         del out
@@ -273,6 +276,7 @@ class Seeing(ABC):
             copies=settled(copies, lengths),
             differentiable=differentiable,
             gradients=gradients,
+            stuck=stuck,
             forward=at(forward, lengths),
             backward=at(backward, lengths),
         )
@@ -349,13 +353,17 @@ class Seeing(ABC):
         """What the tower's first steps keep: a leaf that asks for a gradient, or the convolution's input."""
         if self.reads:
             return self.converted(self.images)
-        return self.patched(self.images) if self.hooked else 0
+        return self.leaf
+
+    @property
+    def leaf(self) -> int:
+        """The first output, where something asks a gradient of it that nothing before it does."""
+        return self.patched(self.images) if self.hooked and not self.reads else 0
 
     @property
     def left(self) -> int:
         """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
-        leaf = 2 * self.first if self.recorded and self.hooked and not self.reads else 0
-        return leaf + self.positions
+        return (2 * self.leaf if self.recorded else 0) + self.positions
 
     def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
         """What a layer keeps until its backward."""
@@ -439,11 +447,13 @@ class Seeing(ABC):
         waiting = sum(self.features(self.images) for end in self.handed.values() if end.differentiable)
         below, above = self.held + waiting - self.end.kept, self.end.gradients
         yield self.end.backward, below, 0
+        below += self.end.stuck
         for place, (layer, kept) in reversed([*enumerate(zip(self.layers, self.kept, strict=True))]):
             if (handed := self.handed.get(place)) is not None and handed.differentiable:
                 below -= handed.kept + self.features(self.images)
                 stream = self.patched(self.images) if layer.differentiable and place + 1 < len(self.layers) else 0
                 yield handed.backward, below + stream, above
+                below += handed.stuck
                 above += handed.gradients
             below -= kept
             if layer.differentiable:
