@@ -1,9 +1,11 @@
-"""Qwen with eyes: 2 VL, 2.5 VL and 3 VL, dense and mixture of experts.
+"""Qwen with eyes: 2 VL, 2.5 VL, 3 VL, 3.5 and 3.6, dense and mixture of experts.
 
 The first two write their language model's sizes at the top of config.json, or under ``text_config`` where saved anew.
-Source: Transformers 5.16.1, ``models/qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl`` and ``qwen3_vl_moe``.
+Source: Transformers 5.16.1, ``models/qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl``, ``qwen3_vl_moe``,
+``qwen3_5`` and ``qwen3_5_moe``.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from app.core.architecture import Architecture, Module, Sight
@@ -16,7 +18,7 @@ USUAL_SIDE = 1024
 LEAST_SIDE, MOST_SIDE = 56, 3584
 """Of Qwen 2 and 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in published processors."""
 LEAST_SIDE_STACKED, MOST_SIDE_STACKED = 256, 4096
-"""Of Qwen 3 VL: roots of ``shortest_edge`` and ``longest_edge``, 65,536 and 16,777,216 in the published processors."""
+"""Of Qwen 3 VL and 3.5: roots of ``shortest_edge`` and ``longest_edge``, 65,536 and 16,777,216 as published."""
 WHOLE_LAYERS = (7, 15, 23, 31)
 """Of Qwen 2.5 VL's tower, where a file does not list them."""
 HANDING_LAYERS = (8, 16, 24)
@@ -78,11 +80,11 @@ def _qwen3(config: ConfigReader, model_type: str, text: Architecture) -> Archite
     tower = towers.qwen_vision(sight, depths)
     made = wrap(model_type, text, tower, tied=config.flag("tie_word_embeddings", default=False))
     handing = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else HANDING_LAYERS
-    return replace(made, sight=_stacked(sight, tuple(handing)))
+    return replace(made, sight=stacked(sight, tuple(handing)))
 
 
-def _stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
-    """Images keep their size from 256 to 4,096 pixels a side; smaller and larger ones are brought to that."""
+def stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
+    """Qwen 3 VL's and 3.5's images keep their size from 256 to 4,096 pixels a side, or are brought to that."""
     width = sight.size("hidden_size", default=1152)
     return Sight(
         tower="model.visual.",
@@ -109,3 +111,25 @@ def qwen3_vl(config: ConfigReader) -> Architecture:
 def qwen3_vl_moe(config: ConfigReader) -> Architecture:
     """Qwen 3 VL with experts."""
     return _qwen3(config, "qwen3_vl_moe", experts.qwen3_vl_moe_text(config.sub("text_config")))
+
+
+def _qwen3_5(config: ConfigReader, model_type: str, text: Callable[[ConfigReader], Architecture]) -> Architecture:
+    inner = text(config.sub("text_config"))
+    sight = config.sub("vision_config")
+    made = wrap(
+        model_type,
+        inner,
+        towers.qwen_vision(sight),
+        tied=config.flag("tie_word_embeddings", default=False),
+    )
+    return replace(made, sight=stacked(sight, ()))
+
+
+def qwen3_5(config: ConfigReader) -> Architecture:
+    """Qwen 3.5 and 3.6 dense."""
+    return _qwen3_5(config, "qwen3_5", qwen.qwen3_5_text)
+
+
+def qwen3_5_moe(config: ConfigReader) -> Architecture:
+    """Qwen 3.5 and 3.6 mixture of experts."""
+    return _qwen3_5(config, "qwen3_5_moe", qwen.qwen3_5_moe_text)

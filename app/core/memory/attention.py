@@ -200,7 +200,11 @@ def _in_chunks(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: T
         chunks = 1
     one = shape if chunks == 1 else replace(shape, each=ROW)
     parts = [split(t, x, (x.elements if chunks == 1 else x.elements // TOKEN * ROW,) * chunks) for x in (q, k, v)]
-    return join(t, [attend(t, one, kernel, *each) for each in zip(*parts, strict=True)])
+    found = []
+    for each in zip(*parts, strict=True):
+        found.append(attend(t, one, kernel, *each))
+        t.beside = None
+    return join(t, found)
 
 
 def _unmasked(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, ampere: bool) -> Tensor:

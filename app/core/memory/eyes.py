@@ -2,7 +2,7 @@
 
 Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemma3/modeling_gemma3.py``,
 ``models/qwen2_vl/modeling_qwen2_vl.py``, ``models/qwen2_5_vl/modeling_qwen2_5_vl.py``,
-``models/qwen3_vl/modeling_qwen3_vl.py``, ``vision_utils.py``.
+``models/qwen3_vl/modeling_qwen3_vl.py``, ``models/qwen3_5/modeling_qwen3_5.py``, ``vision_utils.py``.
 """
 
 from collections.abc import Mapping
@@ -187,9 +187,10 @@ class Windowed(Merging):
 
 
 class Stacked(Gridded):
-    """Qwen 3 VL's: every layer sees a whole image, and some hand what they make to the language model as well.
+    """Qwen 3 VL's and 3.5's: every layer sees a whole image; some may hand what they make to the language model too.
 
-    There it is added behind the first layers to a copy of their output, which no moment is higher for.
+    There it is added behind the first layers to a copy of their output, which no moment is higher for. Qwen 3.5's hand
+    nothing on.
     """
 
     positions_per_token = 1
@@ -202,10 +203,9 @@ class Stacked(Gridded):
         del x
         return cast(t, out, self.itemsize)
 
-    @property
-    def outlasting(self) -> int:
+    def outlasting(self, images: int) -> int:
         """The last layer's output, and features before they were joined."""
-        return self.patched(self.images) + self.features(self.images)
+        return self.patched(images) + self.features(images)
 
     def handed_on(self) -> Mapping[int, End]:
         """A merger each, as far as there are layers."""
@@ -247,6 +247,8 @@ FAMILIES: Mapping[str, type[Seeing]] = {
     "qwen2_5_vl": Windowed,
     "qwen3_vl": Stacked,
     "qwen3_vl_moe": Stacked,
+    "qwen3_5": Stacked,
+    "qwen3_5_moe": Stacked,
 }
 """By the model's type."""
 

@@ -13,7 +13,7 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
@@ -194,11 +194,11 @@ class Seeing(ABC):
             cut_off = again and self.run.reentrant and not needs
             key = id(spec), stream, needs, whole
             if key not in held:
-                made = profile_layer(
+                profiled = partial(
+                    profile_layer,
                     untrained(spec) if cut_off else spec,
                     stream=stream,
                     compute=self.run.itemsize,
-                    checkpointed=again and needs,
                     keeping_input=again,
                     holding=again and self.run.reentrant,
                     gradients_present=self.gradients_present,
@@ -206,6 +206,9 @@ class Seeing(ABC):
                     positions=self.run.itemsize,
                     autocast=self.run.autocast,
                 )
+                made = profiled(checkpointed=again and needs)
+                if again and not needs and made.differentiable:  # what is in it trains
+                    made = profiled(checkpointed=True)
                 held[key] = in_numbers(made, self.lengths(self.images, whole=whole))
             found.append(held[key])
             stream, needs = found[-1].output, found[-1].differentiable
@@ -293,10 +296,13 @@ class Seeing(ABC):
     @property
     def passing(self) -> int:
         """What lives through the language model's forward alone: the features, and autocast's copies."""
-        return self.features(self.images) * (1 + len(self.handed)) + self.outlasting + self.copies
+        return self.looked_at(self.images) + self.copies
 
-    @property
-    def outlasting(self) -> int:
+    def looked_at(self, images: int) -> int:
+        """The features, those of other layers too, and what else of the tower the model has a name for."""
+        return self.features(images) * (1 + len(self.handed)) + self.outlasting(images)
+
+    def outlasting(self, _: int) -> int:
         """What the tower has returned and the model still has a name for."""
         return 0
 
@@ -368,7 +374,8 @@ class Seeing(ABC):
     def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
         """What a layer keeps until its backward."""
         if self.again:
-            return self.patched(self.images) // self.run.itemsize * itemsize if needs else 0
+            keeps = needs or layer.differentiable
+            return self.patched(self.images) // self.run.itemsize * itemsize if keeps else 0
         return layer.kept
 
     @cached_property

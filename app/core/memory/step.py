@@ -228,7 +228,7 @@ class Step(Living):
         if self.seeing is not None:
             images = run.micro_batch_size * self.seeing.sight.per_row
             returned = self.seeing.features(images) + self.seeing.pixels(images) + EXTRA * TOKEN
-            held += returned
+            held += returned - self.seeing.features(images) + self.seeing.looked_at(images)
             entering = BATCH + returned - self.seeing.features(images) + self.embedded
             for stage, below in self.seeing.evaluation(images):
                 yield self.at(Phase.EVALUATION, stage, gradients=0, activations=entering + below)

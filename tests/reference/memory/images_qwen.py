@@ -6,11 +6,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from .cases import _model
-from .images import EAGER, EIGHT, EVALUATED, FLASH, FROZEN, ONE, PACKED, REACHING, SDPA, SEES, TEXT, TUNED, TWO, _cut
+from .catalogue import pool
+from .images import (
+    EAGER,
+    EIGHT,
+    EVALUATED,
+    FLASH,
+    FROZEN,
+    LINEAR,
+    ONE,
+    PACKED,
+    REACHING,
+    SDPA,
+    SEES,
+    TEXT,
+    TUNED,
+    TWO,
+    _cut,
+)
 from .keys import CCE, GC, GC_NON_REENTRANT, SEVEN
-from .towers import MODELS, TURNED
+from .towers import ATTENTION, MODELS, TURNED
 
 TWO_B = MODELS["qwen2-vl-2b"]
 SEVEN_B = (
@@ -58,6 +76,40 @@ def _merged() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "qwen2-qlora-real-2b", TWO_B, ONE | LARGE | FLASH | TEXT | PACKED | CCE | GC, (1, 2048)
 
 
+def _of(model_type: str, width: int) -> dict[str, Any]:
+    """The catalogue's model of this type and width."""
+    return next(model for model in pool()[model_type] if model["text_config"]["hidden_size"] == width)
+
+
+def _scanning() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
+    """Qwen 3 VL's tower, without features of other layers, before layers most of which scan: Qwen 3.5."""
+    four, moe = _of("qwen3_5", 2560), _of("qwen3_5_moe", 2048)
+    few, sighted = _cut(four, 4, 4), _cut(four, 4, 12)
+    yield "qwen3.5-text-lora-cce", few, ONE | LARGE | FLASH | TEXT | CCE, (1, 2048)
+    yield "qwen3.5-text-lora-cce-gc", sighted, TWO | LARGE | FLASH | TEXT | CCE | GC, (1, 3072)
+    yield "qwen3.5-text-lora-sdpa", few, TWO | MIDDLE | SDPA | TEXT | CCE, (1, 1536)
+    yield "qwen3.5-text-lora-sdpa-gc", sighted, ONE | MIDDLE | SDPA | TEXT | GC, (2, 1024)
+    yield "qwen3.5-text-lora-eager-gc", sighted, TWO | MIDDLE | EAGER | TEXT | CCE | GC, (1, 1536)
+    yield "qwen3.5-text-lora-gcnr", sighted, ONE | LARGE | FLASH | TEXT | CCE | GC_NON_REENTRANT, (1, 2048)
+    yield "qwen3.5-text-qlora-gc", sighted, SEES | {"images": 4} | LARGE | FLASH | TEXT | PACKED | CCE | GC, (1, 4608)
+    evaluated = ONE | LARGE | FLASH | TEXT | CCE | GC | EVALUATED | {"eval_batch_size": 3}
+    yield "qwen3.5-text-lora-evaluated", sighted, evaluated, (1, 1500)
+    yield "qwen3.5-reached-lora-cce", sighted, ONE | LARGE | FLASH | REACHING | CCE, (1, 1500)
+    yield "qwen3.5-reached-lora-gc", sighted, TWO | LARGE | FLASH | REACHING | CCE | GC, (1, 2500)
+    yield "qwen3.5-reached-lora-gcnr", few, ONE | LARGE | FLASH | REACHING | CCE | GC_NON_REENTRANT, (1, 1500)
+    yield "qwen3.5-linear-lora-cce", few, ONE | MIDDLE | SDPA | LINEAR | CCE, (1, 1024)
+    yield "qwen3.5-linear-qlora-gc", sighted, ONE | LARGE | FLASH | LINEAR | PACKED | CCE | GC, (1, 1500)
+    yield "qwen3.5-full-cce-gc", sighted, TWO | LARGE | FLASH | CCE | GC, (1, 3072)
+    yield "qwen3.5-full-cce", sighted, SEES | {"images": 3} | LARGE | FLASH | CCE, (1, 3500)
+    yield "qwen3.5-full-sdpa-gc", few, ONE | MIDDLE | SDPA | GC, (1, 1024)
+    yield "qwen3.5-full-frozen-tower-gc", sighted, TWO | LARGE | FLASH | CCE | GC | FROZEN, (1, 3072)
+    attention = TUNED | {"lora_target_modules": ATTENTION}
+    yield "qwen3.5-moe-lora-gc", _cut(moe, 4, 8), ONE | LARGE | FLASH | attention | CCE | GC, (1, 2048)
+    yield "qwen3.5-moe-lora", _cut(moe, 4, 8), ONE | MIDDLE | SDPA | attention | CCE, (1, 1024)
+    yield "qwen3.5-qlora-real-4b", four, TWO | LARGE | FLASH | REACHING | PACKED | CCE | GC, (1, 3072)
+
+
 def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     """All cases of this module."""
     yield from _merged()
+    yield from _scanning()

@@ -244,6 +244,7 @@ class Simulation:
             from axolotl.utils.freeze import freeze_mm_modules
 
             freeze_mm_modules(model)
+        image_batches.whole_rows(config.model_type, alone=bool(cfg.get("images")) and not cfg.get("padded"))
         if cfg.get("images"):
             image_batches.unchecked()
             image_batches.gridded(config.model_type)
