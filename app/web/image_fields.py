@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.core.architecture import Architecture
-from app.core.run_reader import read_run
+from app.core.axolotl.run_reader import read_run
 from app.services.inputs import image_side
 
 NUMBER, SIDE = IMAGE_FIELDS = ("images_per_row", "image_side")

@@ -1,9 +1,11 @@
-"""Qwen with eyes: 2 VL, 2.5 VL and 3 VL, dense and mixture of experts.
+"""Qwen with eyes: 2 VL, 2.5 VL, 3 VL, 3.5 and 3.6, dense and mixture of experts.
 
 The first two write their language model's sizes at the top of config.json, or under ``text_config`` where saved anew.
-Source: Transformers 5.16.1, ``models/qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl`` and ``qwen3_vl_moe``.
+Source: Transformers 5.16.1, ``models/qwen2_vl``, ``qwen2_5_vl``, ``qwen3_vl``, ``qwen3_vl_moe``,
+``qwen3_5`` and ``qwen3_5_moe``.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from app.core.architecture import Architecture, Module, Sight
@@ -14,9 +16,9 @@ from app.core.config_json import ConfigReader
 USUAL_SIDE = 1024
 """Pixels a side that an image is taken to have where nothing says it."""
 LEAST_SIDE, MOST_SIDE = 56, 3584
-"""Of Qwen 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in the published processors."""
+"""Of Qwen 2 and 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in published processors."""
 LEAST_SIDE_STACKED, MOST_SIDE_STACKED = 256, 4096
-"""Of Qwen 3 VL: roots of ``shortest_edge`` and ``longest_edge``, 65,536 and 16,777,216 in the published processors."""
+"""Of Qwen 3 VL and 3.5: roots of ``shortest_edge`` and ``longest_edge``, 65,536 and 16,777,216 as published."""
 WHOLE_LAYERS = (7, 15, 23, 31)
 """Of Qwen 2.5 VL's tower, where a file does not list them."""
 HANDING_LAYERS = (8, 16, 24)
@@ -32,7 +34,10 @@ def _qwen2(config: ConfigReader, model_type: str, tower: tuple[Module, ...]) -> 
 
 def qwen2_vl(config: ConfigReader) -> Architecture:
     """Qwen 2 VL, QVQ."""
-    return _qwen2(config, "qwen2_vl", vision.qwen2_vl(config.sub("vision_config")))
+    sight = config.sub("vision_config")
+    made = _qwen2(config, "qwen2_vl", vision.qwen2_vl(sight))
+    width = sight.size("embed_dim", default=1280)
+    return replace(made, sight=_kept(sight, width))
 
 
 def qwen2_5_vl(config: ConfigReader) -> Architecture:
@@ -43,23 +48,26 @@ def qwen2_5_vl(config: ConfigReader) -> Architecture:
 
 
 def _windowed(sight: ConfigReader) -> Sight:
-    """Images keep their size from 56 to 3,584 pixels a side; smaller and larger ones are brought to that."""
+    """Most layers attend within a window."""
     listed = sight.values.get("fullatt_block_indexes")
     whole = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else WHOLE_LAYERS
-    width, patch = sight.size("hidden_size", default=3584), sight.size("patch_size", default=14)
-    square = sight.size("spatial_merge_size", default=2)
+    found = _kept(sight, sight.size("hidden_size", default=3584))
+    window = max(1, sight.size("window_size", default=112) // found.patch // found.square)
+    return replace(found, window=window, whole_layers=frozenset(whole))
+
+
+def _kept(sight: ConfigReader, width: int) -> Sight:
+    """Images keep their size from 56 to 3,584 pixels a side; smaller and larger ones are brought to that."""
     return Sight(
         tower="model.visual.",
         projector="model.visual.merger.",
         side=USUAL_SIDE,
-        patch=patch,
-        square=square,
+        patch=sight.size("patch_size", default=14),
+        square=sight.size("spatial_merge_size", default=2),
         channels=sight.size("in_channels", default=3),
         frames=sight.size("temporal_patch_size", default=2),
         width=width,
         heads=towers.heads_of(sight, "num_heads", width, 16),
-        window=max(1, sight.size("window_size", default=112) // patch // square),
-        whole_layers=frozenset(whole),
         least_side=LEAST_SIDE,
         most_side=MOST_SIDE,
     )
@@ -72,11 +80,11 @@ def _qwen3(config: ConfigReader, model_type: str, text: Architecture) -> Archite
     tower = towers.qwen_vision(sight, depths)
     made = wrap(model_type, text, tower, tied=config.flag("tie_word_embeddings", default=False))
     handing = [layer for layer in listed if type(layer) is int] if isinstance(listed, list | tuple) else HANDING_LAYERS
-    return replace(made, sight=_stacked(sight, tuple(handing)))
+    return replace(made, sight=stacked(sight, tuple(handing)))
 
 
-def _stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
-    """Images keep their size from 256 to 4,096 pixels a side; smaller and larger ones are brought to that."""
+def stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
+    """Qwen 3 VL's and 3.5's images keep their size from 256 to 4,096 pixels a side, or are brought to that."""
     width = sight.size("hidden_size", default=1152)
     return Sight(
         tower="model.visual.",
@@ -103,3 +111,25 @@ def qwen3_vl(config: ConfigReader) -> Architecture:
 def qwen3_vl_moe(config: ConfigReader) -> Architecture:
     """Qwen 3 VL with experts."""
     return _qwen3(config, "qwen3_vl_moe", experts.qwen3_vl_moe_text(config.sub("text_config")))
+
+
+def _qwen3_5(config: ConfigReader, model_type: str, text: Callable[[ConfigReader], Architecture]) -> Architecture:
+    inner = text(config.sub("text_config"))
+    sight = config.sub("vision_config")
+    made = wrap(
+        model_type,
+        inner,
+        towers.qwen_vision(sight),
+        tied=config.flag("tie_word_embeddings", default=False),
+    )
+    return replace(made, sight=stacked(sight, ()))
+
+
+def qwen3_5(config: ConfigReader) -> Architecture:
+    """Qwen 3.5 and 3.6 dense."""
+    return _qwen3_5(config, "qwen3_5", qwen.qwen3_5_text)
+
+
+def qwen3_5_moe(config: ConfigReader) -> Architecture:
+    """Qwen 3.5 and 3.6 mixture of experts."""
+    return _qwen3_5(config, "qwen3_5_moe", qwen.qwen3_5_moe_text)

@@ -1,16 +1,16 @@
-"""Language models behind other towers: Mistral 3, Gemma 3 and 4, Qwen 3.5 and Llama 4.
+"""Language models behind other towers: Mistral 3, Gemma 3 and 4, and Llama 4.
 
 Described as Axolotl loads them, with ``AutoModelForImageTextToText``: the towers included.
 Source: Transformers 5.16.1, ``models/<model_type>``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isqrt
 from typing import Any
 
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
-from app.core.architectures import experts, gemma, gemma4, latent, llama, qwen, towers
+from app.core.architectures import experts, gemma, gemma4, latent, llama, towers
 from app.core.architectures.rows import linear, norm, parameter
 from app.core.config_json import ConfigReader
 
@@ -166,22 +166,6 @@ def gemma4_unified(config: ConfigReader) -> Architecture:
         width = config.sub("audio_config").size("audio_embed_dim", default=640)
         others += (linear("model.embed_audio.embedding_projection", width, text.hidden_size, part=Part.PROJECTOR),)
     return wrap("gemma4_unified", text, others, tied=config.flag("tie_word_embeddings", default=True))
-
-
-def _qwen3_5(config: ConfigReader, model_type: str, text: Callable[[ConfigReader], Architecture]) -> Architecture:
-    inner = text(config.sub("text_config"))
-    others = towers.qwen_vision(config.sub("vision_config"))
-    return wrap(model_type, inner, others, tied=config.flag("tie_word_embeddings", default=False))
-
-
-def qwen3_5(config: ConfigReader) -> Architecture:
-    """Qwen 3.5 and 3.6 dense."""
-    return _qwen3_5(config, "qwen3_5", qwen.qwen3_5_text)
-
-
-def qwen3_5_moe(config: ConfigReader) -> Architecture:
-    """Qwen 3.5 and 3.6 mixture of experts."""
-    return _qwen3_5(config, "qwen3_5_moe", qwen.qwen3_5_moe_text)
 
 
 def llama4(config: ConfigReader) -> Architecture:

@@ -11,6 +11,7 @@ from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
 from app.core.memory.rows import LayerRows
 from app.core.memory.sighted import sees
+from app.core.memory.tape import ROW, TOKEN
 from app.core.memory.traits import (
     ALWAYS_MASKED,
     ATTENTION_HOLDERS,
@@ -22,6 +23,7 @@ from app.core.memory.traits import (
     NO_ROTARY,
     PARTIAL_ROTARY,
     RETURNS_SCORES,
+    ROTARY_BY_AXIS,
     ROTARY_COPIED,
     ROTARY_FULL,
     ROTARY_IN_WINDOWS,
@@ -148,6 +150,13 @@ def rotary_width(architecture: Architecture, head_dim: int) -> int:
     return width // 2 * 2
 
 
+def copied_tables(model_type: str) -> int:
+    """Of how many tokens, as the tape packs them, each layer makes sines and cosines of its own."""
+    if model_type in ROTARY_BY_AXIS:
+        return TOKEN
+    return ROW if model_type in ROTARY_COPIED else 0
+
+
 def has_attention(layer: LayerRows) -> bool:
     """Whether this layer has rows of softmax attention."""
     return any(layer.held_by(ATTENTION_HOLDERS | MIXER_HOLDERS, ATTENTION_IN))
@@ -170,7 +179,7 @@ def with_attention(layer: LayerRows, spec: LayerSpec) -> LayerSpec:
         value_dim=block.value_head_dim,
         rotary_dim=rotary,
         rotary_full=layer.model_type in ROTARY_FULL,
-        rotary_copied=layer.model_type in ROTARY_COPIED,
+        rotary_copied=copied_tables(layer.model_type),
         rotary_joined=layer.model_type in ROTARY_JOINED,
         softcap=block.attention_softcap,
         sinks=sink_itemsize(layer),

@@ -25,7 +25,7 @@ from app.core.memory.operations import (
     split,
     spread,
 )
-from app.core.memory.tape import BLOCKED, FULL, MASK, ROW, SQUARE, TOKEN, Gradients, Tape, Tensor
+from app.core.memory.tape import BLOCKED, FULL, MASK, ROW, ROW_SQUARE, SQUARE, TOKEN, Gradients, Tape, Tensor
 from app.core.units import round_up
 
 SDPA_WIDTH = 256
@@ -61,8 +61,9 @@ class Heads:
     rotary_dim: int
     rotary_full: bool
     """Positions applied in fp32 and cast back (Cohere)."""
-    rotary_copied: bool = False
-    """Sines and cosines are interleaved in every layer, which makes a copy of each (GLM, ERNIE)."""
+    rotary_copied: int = 0
+    """Sines and cosines are put together in every layer, which makes a copy of each: one of a row's tokens (GLM, ERNIE)
+    or of all (Qwen 2 and 2.5 VL), as the tape packs them; 0 where none is made."""
     rotary_joined: bool = False
     """What takes positions is put together with the rest of a head, even if that is nothing (MiniMax M2)."""
     softcap: bool
@@ -84,8 +85,10 @@ class Heads:
     """A checkpoint keeps the result, where the kernel is an operation that it knows (``selective_checkpointing``)."""
     virtual: int = 0
     """Keys and values of a prefix that stand before each row's own."""
-    chunked: bool = False
-    """Each document is attended to by itself: cut before, put together behind."""
+    chunks: int = 0
+    """Each of so many documents is attended to by itself: cut before, put together behind."""
+    each: int = TOKEN
+    """What is attended to at once, as the tape packs it: a micro batch's tokens, or a row's."""
     unmasked: bool = False
     """Tokens see all others: no mask is added to the scores."""
     returned: bool
@@ -94,7 +97,7 @@ class Heads:
     @property
     def query(self) -> int:
         """Packed elements of all queries."""
-        return self.heads * self.head_dim * TOKEN
+        return self.heads * self.head_dim * self.each
 
     @property
     def key(self) -> int:
@@ -109,7 +112,12 @@ class Heads:
     @property
     def pairs(self) -> int:
         """Packed elements of one head's scores: each token by all of its row, and by what stands before it."""
-        return SQUARE + self.virtual * TOKEN
+        return ROW_SQUARE if self.each == ROW else SQUARE + self.virtual * TOKEN
+
+    @property
+    def result(self) -> int:
+        """Packed elements of what all heads make."""
+        return self.heads * self.value_dim * self.each
 
 
 def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,9 +149,9 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
 
 
 def _with_tables(t: Tape, shape: Heads, x: Tensor) -> Tensor:
-    """The layer's own sines and cosines of a row, which are made before anything is turned, and saved with it."""
+    """The layer's own sines and cosines, which are made before anything is turned, and saved with it."""
     itemsize = FULL if shape.rotary_full else t.positions
-    tables = tuple(t.fresh(shape.rotary_dim * ROW, itemsize) for _ in range(2))
+    tables = tuple(t.fresh(shape.rotary_dim * shape.rotary_copied, itemsize) for _ in range(2))
     out = x.view()
     t.join((out,), (x,), tables, list)
     return out
@@ -163,9 +171,8 @@ def _half_turned(t: Tape, x: Tensor) -> Tensor:
 
 def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The output of all heads, side by side."""
-    if shape.chunked:
-        q, k, v = (split(t, x, (x.elements,))[0] for x in (q, k, v))
-        return join(t, (attend(t, replace(shape, chunked=False), kernel, q, k, v),))
+    if shape.chunks:
+        return _in_chunks(t, replace(shape, chunks=0), kernel, q, k, v, shape.chunks)
     match kernel:
         case Kernel.EAGER:
             return _eager(t, shape, q, k, v)
@@ -185,6 +192,19 @@ def attend(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tenso
             return _unmasked(t, shape, q, k, v, ampere=kernel is Kernel.SDPA)
         case _:
             assert_never(kernel)
+
+
+def _in_chunks(t: Tape, shape: Heads, kernel: Kernel, q: Tensor, k: Tensor, v: Tensor, chunks: int) -> Tensor:
+    """Documents one by one, which shows where scores are made; what kernels need for a block is so small for all."""
+    if kernel is not Kernel.EAGER:
+        chunks = 1
+    one = shape if chunks == 1 else replace(shape, each=ROW)
+    parts = [split(t, x, (x.elements if chunks == 1 else x.elements // TOKEN * ROW,) * chunks) for x in (q, k, v)]
+    found = []
+    for each in zip(*parts, strict=True):
+        found.append(attend(t, one, kernel, *each))
+        t.beside = None
+    return join(t, found)
 
 
 def _unmasked(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, ampere: bool) -> Tensor:
@@ -239,7 +259,7 @@ def _packed(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 def _widened(t: Tape, shape: Heads, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """``repeat_kv``: a key and a value for each head."""
     k = repeat(t, k, _wide(shape, k, shape.query))
-    return k, repeat(t, v, _wide(shape, v, shape.heads * shape.value_dim * TOKEN))
+    return k, repeat(t, v, _wide(shape, v, shape.result))
 
 
 def _wide(shape: Heads, x: Tensor, width: int) -> int:
@@ -365,7 +385,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         if shape.drops:
             weights = dropout(t, weights)
         t.beside = weights
-        out = _matmul(t, weights, _alone(t, shape, v), shape.heads * shape.value_dim * TOKEN)
+        out = _matmul(t, weights, _alone(t, shape, v), shape.result)
         return copy(t, out)
     weights = cast(t, _softmax(t, weights, within=shape.fp16), wanted)
     if shape.drops:
@@ -373,7 +393,7 @@ def _eager(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if shape.returned and t.reentrant:
         weights = _plus_zeros(t, weights)
     t.beside = weights
-    out = _matmul(t, weights, _alone(t, shape, v), shape.heads * shape.value_dim * TOKEN)
+    out = _matmul(t, weights, _alone(t, shape, v), shape.result)
     return copy(t, out)
 
 

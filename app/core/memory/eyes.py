@@ -1,14 +1,15 @@
 """Towers by family: what stands before their layers, what the layers are made of, what stands behind.
 
 Sources: Transformers 5.16.1 ``models/siglip/modeling_siglip.py``, ``models/gemma3/modeling_gemma3.py``,
-``models/qwen2_5_vl/modeling_qwen2_5_vl.py``, ``models/qwen3_vl/modeling_qwen3_vl.py``, ``vision_utils.py``.
+``models/qwen2_vl/modeling_qwen2_vl.py``, ``models/qwen2_5_vl/modeling_qwen2_5_vl.py``,
+``models/qwen3_vl/modeling_qwen3_vl.py``, ``models/qwen3_5/modeling_qwen3_5.py``, ``vision_utils.py``.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from app.core.adapter import AdaptedModule
-from app.core.architecture import Module, Sight
+from app.core.architecture import Architecture, Module
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
@@ -43,7 +44,7 @@ class Averaging(Seeing):
             attention_norm=None,
             feed_norm=self.layer_norm(named["layer_norm2"], own, Norm.LAYER),
             output_norm=None,
-            heads=self.heads(rotary=False, chunked=not whole),
+            heads=self.heads(rotary=False, chunks=0 if whole else 1),
             kernel=self.kernel,
             projections=(one["q_proj"], one["k_proj"], one["v_proj"]),
             out=one["out_proj"],
@@ -91,6 +92,7 @@ class Gridded(Seeing):
     """Of the layers' norms."""
     feeding: tuple[str, ...]
     """The feed-forward's linears; three where it has a gate."""
+    middle = Middle.SAVES_INPUT
 
     def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
         """A layer, which attends within a window or within an image."""
@@ -101,14 +103,14 @@ class Gridded(Seeing):
             attention_norm=None,
             feed_norm=self.layer_norm(named["norm2"], own, self.form),
             output_norm=None,
-            heads=self.heads(rotary=True, chunked=self.run.attention is not Attention.FLASH),
+            heads=self.heads(rotary=True, chunks=0 if self.run.attention is Attention.FLASH else self.images),
             kernel=self.kernel,
             projections=(self.linear(named["qkv"], own),),
             unbound=True,
             out=self.linear(named["proj"], own),
             feed_forward=FeedForward(
                 linears=tuple(self.linear(named[name], own) for name in self.feeding),
-                middle=Middle.SAVES_INPUT,
+                middle=self.middle,
                 gated=len(self.feeding) > 2,
                 together=False,
                 fused=False,
@@ -129,35 +131,66 @@ class Gridded(Seeing):
         return self.position_tables(images) + angles + (self.converted(images) if held else 0)
 
 
-class Windowed(Gridded):
-    """Qwen 2.5 VL's: patches stand in the order of windows, a square of them is merged."""
+class Merging(Gridded):
+    """Qwen 2 VL's: every layer sees a whole image, behind them a square of patches is merged."""
 
-    positions_per_token = 3
-    form = Norm.RMS
-    feeding = ("gate_proj", "up_proj", "down_proj")
+    form = Norm.LAYER
+    feeding: tuple[str, ...] = ("fc1", "fc2")
+    middle = Middle.QUICK_GELU
+
+    @property
+    def first(self) -> int:
+        """The convolution's result is what the first layer reads, which its checkpoint keeps."""
+        return 0 if self.again and not self.reads else super().first
 
     def run_end(self, t: Tape, x: Tensor) -> Tensor:
-        """The merger, whose result is put back in the order of the image, cut by images and joined."""
-        sight, own = self.sight, self.adapted
-        hidden = normalise(t, self.norm(self.rows[sight.projector + "ln_q"], Norm.RMS, sight.square**2), x)
-        hidden = linear(t, self.linear(self.rows[sight.projector + "mlp.0"], own), hidden)
-        hidden = keeping_input(t, hidden)
-        hidden = linear(t, self.linear(self.rows[sight.projector + "mlp.2"], own), hidden)
-        hidden = gather(t, hidden, hidden.elements)
+        """The merger, whose result is cut by images and joined."""
+        hidden = self.merged(t, x)
         out = copy(t, hidden)
         del x, hidden
         return cast(t, out, self.itemsize)
 
+    def merged(self, t: Tape, x: Tensor) -> Tensor:
+        """A norm and two linears."""
+        sight, own = self.sight, self.adapted
+        hidden = normalise(t, self.norm(self.rows[sight.projector + "ln_q"], self.form, sight.square**2), x)
+        hidden = linear(t, self.linear(self.rows[sight.projector + "mlp.0"], own), hidden)
+        hidden = keeping_input(t, hidden)
+        return linear(t, self.linear(self.rows[sight.projector + "mlp.2"], own), hidden)
+
     def entering(self, images: int) -> tuple[int, ...]:
-        """Pixels as the tower takes them, the convolution's result, and that in another order."""
-        pixels, patched = self.converted(images), self.patched(images)
-        return (pixels + 2 * patched + self.position_tables(images),)
+        """Pixels as the tower takes them, the convolution's result, and positions."""
+        return (self.converted(images) + self.patched(images) + self.position_tables(images),)
+
+
+class Windowed(Merging):
+    """Qwen 2.5 VL's: patches stand in the order of windows, which most layers attend within."""
+
+    form = Norm.RMS
+    feeding = ("gate_proj", "up_proj", "down_proj")
+    middle = Middle.SAVES_INPUT
+
+    @property
+    def first(self) -> int:
+        """The convolution's result is put in another order."""
+        return super(Merging, self).first
+
+    def merged(self, t: Tape, x: Tensor) -> Tensor:
+        """And back in the order of the image."""
+        hidden = super().merged(t, x)
+        return gather(t, hidden, hidden.elements)
+
+    def entering(self, images: int) -> tuple[int, ...]:
+        """And the convolution's result in another order."""
+        (before,) = super().entering(images)
+        return (before + self.patched(images),)
 
 
 class Stacked(Gridded):
-    """Qwen 3 VL's: every layer sees a whole image, and some hand what they make to the language model as well.
+    """Qwen 3 VL's and 3.5's: every layer sees a whole image; some may hand what they make to the language model too.
 
-    There it is added behind the first layers to a copy of their output, which no moment is higher for.
+    There it is added behind the first layers to a copy of their output, which no moment is higher for. Qwen 3.5's hand
+    nothing on.
     """
 
     positions_per_token = 1
@@ -170,10 +203,9 @@ class Stacked(Gridded):
         del x
         return cast(t, out, self.itemsize)
 
-    @property
-    def outlasting(self) -> int:
+    def outlasting(self, images: int) -> int:
         """The last layer's output, and features before they were joined."""
-        return self.patched(self.images) + self.features(self.images)
+        return self.patched(images) + self.features(images)
 
     def handed_on(self) -> Mapping[int, End]:
         """A merger each, as far as there are layers."""
@@ -209,6 +241,18 @@ class Stacked(Gridded):
         return super().beside(images) + images * self.sight.patches * self.sight.width * FULL
 
 
-def family_of(sight: Sight) -> type[Seeing]:
+FAMILIES: Mapping[str, type[Seeing]] = {
+    "gemma3": Averaging,
+    "qwen2_vl": Merging,
+    "qwen2_5_vl": Windowed,
+    "qwen3_vl": Stacked,
+    "qwen3_vl_moe": Stacked,
+    "qwen3_5": Stacked,
+    "qwen3_5_moe": Stacked,
+}
+"""By the model's type."""
+
+
+def family_of(architecture: Architecture) -> type[Seeing]:
     """In whose way a step's images are read."""
-    return Windowed if sight.window else Stacked if sight.most_side else Averaging
+    return FAMILIES[architecture.model_type]

@@ -24,6 +24,7 @@ from app.core.memory.small_inputs import small_inputs
 from app.core.memory.stack import Stack
 from app.core.memory.tape import ROW, TOKEN
 from app.core.memory.trained import trained_tensors
+from app.core.memory.traits import ROTARY_BY_AXIS
 from app.core.memory.weights import Storing, stored
 from app.core.memory.within import within
 from app.core.methods.settings import PeftType
@@ -32,6 +33,8 @@ from app.core.run import Checkpointing, Method, Offloading, Preference, Run
 BATCH_BYTES = 24
 """Token ids, labels and positions of a token, eight bytes each."""
 BATCH = BATCH_BYTES * TOKEN
+AXES = 3
+"""Of a token's place in a film: frame, row and column."""
 
 TABLES = ("lm_head", "embed_tokens")
 """In a name of ``unfrozen_parameters`` Axolotl takes these for the embedding. Source: Axolotl 0.19.0 ``train.py``."""
@@ -96,7 +99,7 @@ class Living:
         sight = self.architecture.sight
         if sight is None or not sees(self.architecture, self.run):
             return None
-        return family_of(sight)(
+        return family_of(self.architecture)(
             sight,
             self.architecture,
             self.run,
@@ -109,6 +112,8 @@ class Living:
     def position_tables(self, run: Run) -> int:
         """The batch, and sines and cosines: one table, or one a row where packed rows bring their positions."""
         of = TOKEN if run.sample_packing else ROW
+        if self.architecture.computes_as in ROTARY_BY_AXIS:
+            of = AXES * TOKEN
         if self.seeing is not None and self.seeing.positions_per_token:
             of = self.seeing.positions_per_token * TOKEN
         return BATCH + position_elements(self.architecture) * of * self.embedding_itemsize

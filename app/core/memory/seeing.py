@@ -13,7 +13,7 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
@@ -56,6 +56,8 @@ class End:
     copies: int
     differentiable: bool
     gradients: int
+    stuck: int
+    """Of what it keeps, what its nodes hold on to behind its backward."""
     forward: Stage
     backward: Stage
 
@@ -156,7 +158,7 @@ class Seeing(ABC):
             bias=bool(row.bias_parameters),
         )
 
-    def heads(self, *, rotary: bool, chunked: bool = False) -> Heads:
+    def heads(self, *, rotary: bool, chunks: int = 0) -> Heads:
         """Of every layer: each patch sees all others of its image, or of its window."""
         width = self.sight.width // self.sight.heads
         return Heads(
@@ -169,7 +171,7 @@ class Seeing(ABC):
             softcap=False,
             sinks=0,
             biased=False,
-            chunked=chunked,
+            chunks=chunks,
             unmasked=True,
             fp16=self.run.half and not self.run.bf16,
             returned=False,
@@ -192,11 +194,11 @@ class Seeing(ABC):
             cut_off = again and self.run.reentrant and not needs
             key = id(spec), stream, needs, whole
             if key not in held:
-                made = profile_layer(
+                profiled = partial(
+                    profile_layer,
                     untrained(spec) if cut_off else spec,
                     stream=stream,
                     compute=self.run.itemsize,
-                    checkpointed=again and needs,
                     keeping_input=again,
                     holding=again and self.run.reentrant,
                     gradients_present=self.gradients_present,
@@ -204,6 +206,9 @@ class Seeing(ABC):
                     positions=self.run.itemsize,
                     autocast=self.run.autocast,
                 )
+                made = profiled(checkpointed=again and needs)
+                if again and not needs and made.differentiable:  # what is in it trains
+                    made = profiled(checkpointed=True)
                 held[key] = in_numbers(made, self.lengths(self.images, whole=whole))
             found.append(held[key])
             stream, needs = found[-1].output, found[-1].differentiable
@@ -260,6 +265,7 @@ class Seeing(ABC):
         t.end_autocast()
         copies = before - t.now
         kept, mark = t.now - out.bytes, len(t.log)
+        stuck = settled(sum(storage.bytes for storage in t.stuck), lengths)
         size = out.elements, out.itemsize
         ends = [out]
         del out
@@ -273,6 +279,7 @@ class Seeing(ABC):
             copies=settled(copies, lengths),
             differentiable=differentiable,
             gradients=gradients,
+            stuck=stuck,
             forward=at(forward, lengths),
             backward=at(backward, lengths),
         )
@@ -289,10 +296,13 @@ class Seeing(ABC):
     @property
     def passing(self) -> int:
         """What lives through the language model's forward alone: the features, and autocast's copies."""
-        return self.features(self.images) * (1 + len(self.handed)) + self.outlasting + self.copies
+        return self.looked_at(self.images) + self.copies
 
-    @property
-    def outlasting(self) -> int:
+    def looked_at(self, images: int) -> int:
+        """The features, those of other layers too, and what else of the tower the model has a name for."""
+        return self.features(images) * (1 + len(self.handed)) + self.outlasting(images)
+
+    def outlasting(self, _: int) -> int:
         """What the tower has returned and the model still has a name for."""
         return 0
 
@@ -349,18 +359,23 @@ class Seeing(ABC):
         """What the tower's first steps keep: a leaf that asks for a gradient, or the convolution's input."""
         if self.reads:
             return self.converted(self.images)
-        return self.patched(self.images) if self.hooked else 0
+        return self.leaf
+
+    @property
+    def leaf(self) -> int:
+        """The first output, where something asks a gradient of it that nothing before it does."""
+        return self.patched(self.images) if self.hooked and not self.reads else 0
 
     @property
     def left(self) -> int:
         """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
-        leaf = 2 * self.first if self.recorded and self.hooked and not self.reads else 0
-        return leaf + self.positions
+        return (2 * self.leaf if self.recorded else 0) + self.positions
 
     def kept_of(self, layer: LayerProfile, itemsize: int, needs: bool) -> int:
         """What a layer keeps until its backward."""
         if self.again:
-            return self.patched(self.images) // self.run.itemsize * itemsize if needs else 0
+            keeps = needs or layer.differentiable
+            return self.patched(self.images) // self.run.itemsize * itemsize if keeps else 0
         return layer.kept
 
     @cached_property
@@ -439,11 +454,13 @@ class Seeing(ABC):
         waiting = sum(self.features(self.images) for end in self.handed.values() if end.differentiable)
         below, above = self.held + waiting - self.end.kept, self.end.gradients
         yield self.end.backward, below, 0
+        below += self.end.stuck
         for place, (layer, kept) in reversed([*enumerate(zip(self.layers, self.kept, strict=True))]):
             if (handed := self.handed.get(place)) is not None and handed.differentiable:
                 below -= handed.kept + self.features(self.images)
                 stream = self.patched(self.images) if layer.differentiable and place + 1 < len(self.layers) else 0
                 yield handed.backward, below + stream, above
+                below += handed.stuck
                 above += handed.gradients
             below -= kept
             if layer.differentiable:

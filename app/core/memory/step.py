@@ -275,8 +275,9 @@ class Step(Living):
         if self.seeing is not None:
             count = run.micro_batch_size * self.seeing.sight.per_row
             pixels, features = self.seeing.pixels(count) + EXTRA * TOKEN, self.seeing.features(count)
-            images = Images(pixels=pixels, features=features)
-            returned = images if self.seeing.returns else Images(pixels=pixels)
+            outlasting = self.seeing.looked_at(count) - features
+            images = Images(pixels=pixels, features=features, tower=outlasting)
+            returned = Images(pixels=pixels, features=features if self.seeing.returns else 0)
             for stage, below in self.seeing.evaluation(count):
                 yield self.at(
                     Phase.EVALUATION,

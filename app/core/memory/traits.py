@@ -40,6 +40,8 @@ ROTARY_IN_WINDOWS = frozenset(("afmoe",))
 """Whose layers without a window take no positions."""
 ROTARY_FULL = frozenset(("cohere", "cohere2", "ernie4_5", "ernie4_5_moe"))
 ROTARY_COPIED = frozenset(("ernie4_5", "ernie4_5_moe", "glm", "glm4", "glm4v_text", "helium"))
+ROTARY_BY_AXIS = frozenset(("qwen2_vl", "qwen2_5_vl"))
+"""Whose sines and cosines come three to a token, of which every layer puts one together."""
 ROTARY_JOINED = frozenset(("minimax_m2",))
 WEIGHT_FIRST = frozenset(("afmoe", "olmo2", "olmo3", "gpt_oss", "helium", "gemma4", "gemma4_text"))
 PLUS_ONE = frozenset(("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"))

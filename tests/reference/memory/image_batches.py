@@ -20,13 +20,24 @@ from importlib import import_module
 import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
-from transformers import vision_utils
+from transformers import masking_utils, vision_utils
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 aten = torch.ops.aten
-GRIDDED = {"qwen2_5_vl": "Qwen2_5_VLModel", "qwen3_vl": "Qwen3VLModel", "qwen3_vl_moe": "Qwen3VLMoeModel"}
+GRIDDED = {
+    "qwen2_vl": "Qwen2VLModel",
+    "qwen2_5_vl": "Qwen2_5_VLModel",
+    "qwen3_vl": "Qwen3VLModel",
+    "qwen3_vl_moe": "Qwen3VLMoeModel",
+    "qwen3_5": "Qwen3_5Model",
+    "qwen3_5_moe": "Qwen3_5MoeModel",
+}
 """Model types whose images keep their size, and the class that works out positions of their tokens."""
-PIXELS = {"qwen2_5_vl": (3136, 12845056), "qwen3_vl": (65536, 16777216), "qwen3_vl_moe": (65536, 16777216)}
+SCANNING = ("qwen3_5", "qwen3_5_moe")
+"""Those whose language model has layers that scan."""
+PIXELS = {"qwen2_vl": (3136, 12845056), "qwen2_5_vl": (3136, 12845056)} | dict.fromkeys(
+    ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"), (65536, 16777216)
+)
 """The least and the most that their published processors (``preprocessor_config.json``) make of an image."""
 
 
@@ -46,7 +57,7 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
         Picked.tokens = 0
         return added
-    patch = sight.get("patch_size", 14 if model["model_type"] == "qwen2_5_vl" else 16)
+    patch = sight.get("patch_size", 14 if model["model_type"].startswith("qwen2") else 16)
     merge = sight.get("spatial_merge_size", 2)
     side = cfg["image_side"]
     across = smart_resize(side, side, patch * merge, *PIXELS[model["model_type"]])[0] // patch
@@ -77,6 +88,14 @@ def gridded(model_type: str) -> None:
     module.get_vision_interpolation_indices_and_weights = _resampled
     getattr(module, name).get_rope_index = lambda self, ids, **_: (
         torch.zeros((3, *ids.shape), dtype=torch.int64), torch.zeros((ids.shape[0], 1), dtype=torch.int64))  # fmt: skip
+
+
+def whole_rows(model_type: str, *, alone: bool) -> None:
+    """Where a batch of images has no padding, layers that scan get no mask: its values say so, which fake tensors have none of."""
+    if model_type in SCANNING:
+        module = import_module(f"transformers.models.{model_type}.modeling_{model_type}")
+        real = masking_utils.create_recurrent_attention_mask
+        module.create_recurrent_attention_mask = (lambda **_: None) if alone else real
 
 
 def _windows(grid, kwargs=None, **sizes):

@@ -111,6 +111,7 @@ class Simulation:
             from axolotl.utils.freeze import freeze_mm_modules
 
             freeze_mm_modules(model)
+        image_batches.whole_rows(config.model_type, alone=bool(cfg.get("images")) and not cfg.get("padded"))
         if cfg.get("images"):
             image_batches.unchecked()
             image_batches.gridded(config.model_type)
@@ -170,7 +171,8 @@ class Simulation:
         # a batch of text gives the towers no gradients, so that no optimizer makes states for them
         passed = {id(p) for m in self.model.modules() if type(m).__name__ in PASSED_BY for p in m.parameters()}
         # nor does one to layers that a reentrant checkpoint runs on what asks for none
-        cut_off = self.reentrant and self.cfg.get("adapter") and self.config["model_type"].startswith("qwen3_vl")
+        unasked = self.config["model_type"].startswith(("qwen3_vl", "qwen3_5"))
+        cut_off = self.reentrant and self.cfg.get("adapter") and unasked
         asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
         cut_off = cut_off and not asked
         trained = [
