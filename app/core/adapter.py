@@ -17,6 +17,7 @@ from app.core.lora import LoraTargets, compiled, fault, linear_names
 from app.core.methods.matching import LINEARS
 from app.core.methods.resolving import resolve_peft
 from app.core.run import LoraSettings, Method, Preference, Run
+from app.core.shown import shown
 from app.core.targets import (
     REFUSED_NAMES,
     REFUSING_TYPES,
@@ -96,6 +97,8 @@ def _shared(adapter: Adapter) -> Adapter:
     return replace(adapter, shared_layout=object())
 
 
+_ROWS = re.compile(r"(.+)\[([0-9]{0,4000})(?::([0-9]{0,4000}))?\]")
+"""Rows behind a name: ``[3]``, ``[:32000]``; Python reads no longer number."""
 _GROWING = frozenset(("rank", "lora_a_parameters", "lora_b_parameters"))
 _STAYING = tuple(each.name for each in fields(AdaptedModule) if each.name not in _GROWING)
 
@@ -190,8 +193,22 @@ def _full(architecture: Architecture, patterns: tuple[str, ...], text_alone: boo
 
 def unfreezing(text: str) -> re.Pattern[str]:
     """What one of ``unfrozen_parameters`` matches."""
-    name = re.sub(r"(?<=.)\[[0-9]*(?::[0-9]*)?\]$", "", text)
-    return compiled("unfrozen_parameters", re.sub(r"\.(?!\+)", r"\.", name))
+    return compiled("unfrozen_parameters", rows_of(text)[0])
+
+
+def rows_of(text: str) -> tuple[str, tuple[int, int | None] | None]:
+    """One of ``unfrozen_parameters`` as a regular expression, and the rows that it keeps to, where it names any.
+
+    Source: Axolotl 0.19.0 ``utils/freeze.py``, ``LayerNamePattern``.
+    """
+    found = _ROWS.fullmatch(text)
+    name = re.sub(r"\.(?!\+)", r"\.", found[1] if found else text)
+    if found is None:
+        return name, None
+    first, last = found[2], found[3]
+    if last is None and first:
+        return name, (int(first), int(first) + 1)
+    return name, (int(first or 0), int(last) if last else None)
 
 
 def _trained_tokens(architecture: Architecture, lora: LoraSettings) -> Iterable[AdaptedModule]:
@@ -206,7 +223,7 @@ def _trained_tokens(architecture: Architecture, lora: LoraSettings) -> Iterable[
         rows = [m for m in architecture.modules if m.kind in (Kind.EMBEDDING, Kind.HEAD) and m.path.endswith(name)]
         if not rows:
             allowed = tuple(m.name for m in (source, head) if m is not None)
-            raise fault("peft_trainable_token_indices", "error.target_unmatched", given=name[:200], allowed=allowed)
+            raise fault("peft_trainable_token_indices", "error.no_table", given=shown(name), allowed=allowed)
         if table and table in lora.modules_to_save:
             # PEFT looks here at names as written only; a bare list beside a saved embedding stops at the first step.
             raise fault("peft_trainable_token_indices", "error.saved_and_targeted", given=rows[0].path)

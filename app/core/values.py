@@ -45,6 +45,15 @@ def says_no(value: object) -> bool:
     return not value
 
 
+def whole_number(value: object) -> int | None:
+    """A whole number as pydantic reads one, in text too; None for anything else, switches included."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and _WHOLE_TEXT.fullmatch(value) else None
+
+
 class Values:
     """A configuration as given. What is left out or cannot be reads as the default; ``errors`` holds every fault."""
 
@@ -63,13 +72,7 @@ class Values:
         value = self.config.get(key)
         if value is None:
             return default
-        number: int | None = None
-        if isinstance(value, int) and not isinstance(value, bool):
-            number = value
-        elif (isinstance(value, float) and value.is_integer()) or (
-            isinstance(value, str) and _WHOLE_TEXT.fullmatch(value)
-        ):
-            number = int(value)
+        number = whole_number(value)
         if number is None:
             self.fault(key, "error.config.integer", given=shown(value), least=least, most=most)
             return default

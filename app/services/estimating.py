@@ -26,6 +26,7 @@ from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
 from app.core.run import Attention, Loss, Run
+from app.core.shown import listed
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.core.values import limit_of_steps
 from app.services.inputs import ResolvedModel, resolve_model
@@ -285,7 +286,7 @@ def _own_findings(resolved: ResolvedModel, measured: Measured, hardware: Hardwar
         )
     if adapter.unmatched:
         key, have = "peft_config.target_modules", resolved.architecture.module_names
-        found.append(misleads("targets_some", key, names=adapter.unmatched[:20], have=have))
+        found.append(misleads("targets_some", key, names=listed(adapter.unmatched), have=have))
     if hardware is not None and not run.ampere:
         newer = memory_of(resolved.architecture, replace(run, ampere=True), adapter).process_bytes
         more = measured.memory.process_bytes - newer

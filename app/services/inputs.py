@@ -17,6 +17,7 @@ from app.core.messages import Param, message
 from app.core.plan import MOST_SIDE, Dataset
 from app.core.shown import shown
 from app.core.units import gib_to_bytes
+from app.core.values import whole_number
 
 ASSUMED_CAPABILITY = (8, 0)
 """What bare ``vram_gib`` is taken to be: Ampere, the oldest generation with bf16."""
@@ -70,9 +71,12 @@ def resolve_model(
 
 
 def image_side(given: object) -> int | None:
-    """Pixels a side of ``image_size``, one number or two, of which as many patches are made as of their square."""
+    """Pixels a side of ``image_size``, one number or two, of which as many patches are made as of their square.
+
+    In text too, as Axolotl reads them.
+    """
     found = given if isinstance(given, list | tuple) and len(given) == 2 else (given, given)
-    sides = [side for side in found if type(side) is int and 0 < side <= MOST_SIDE]
+    sides = [side for side in map(whole_number, found) if side is not None and 0 < side <= MOST_SIDE]
     return round((sides[0] * sides[1]) ** 0.5) if len(sides) == 2 else None
 
 

@@ -11,6 +11,7 @@ from app.catalog.library import Catalog
 from app.core.errors import InvalidInput
 from app.services.exporting import export
 from app.services.templates import PEFT_METHODS
+from app.texts import LANGUAGES
 from app.web.contexts import State
 from app.web.fields import File
 from app.web.forms import Form
@@ -51,7 +52,8 @@ async def home_post(request: Request) -> Response:
     typed = {name: text for name in ("model", "gpu", "yaml") if isinstance(text := fields.get(name), str) and text}
     packed = pack(typed.get("yaml", ""))
     if packed is not None:
-        lang = request.query_params.get("lang", "")
+        asked = request.query_params.get("lang", "")
+        lang = asked if asked in LANGUAGES else ""
         pairs = {"model": typed.get("model", "")[:200], "gpu": typed.get("gpu", "")[:200], "lang": lang}
         found = {"c": packed} if typed.get("yaml") else {}
         found |= {name: text for name, text in pairs.items() if text}
@@ -138,7 +140,7 @@ def take(request: Request, file: str) -> Response:
             made = export(
                 catalog=catalog, config=found.plan.config, target=target, texts=texts, model=found.asked.model
             )
-            return as_response(made)
+            return as_response(made, texts)
         except InvalidInput as error:
             found = refuse(found, error)
     return render(request, "pages/plan.html", plan_page(request, texts, found), texts, status=422)
@@ -164,7 +166,7 @@ def _could_be_shorter(request: Request, form: Form, canonical: Form, *, fragment
     asked = request.query_params
     if fragment:
         return bool(form.model_json) or asked.get("keys", "").strip() != canonical["keys"]
-    own = {"lang", "model_json", *canonical.values}
+    own = {"model_json", *canonical.values, *(("lang",) if form.lang else ())}
     other = any(not value.strip() or name not in own for name, value in asked.multi_items())
     respelt = any(asked.get(name, "").strip() != value for name, value in canonical.values.items())
     return bool(form.model_json) or other or respelt

@@ -70,7 +70,11 @@ def take_along(
     )
 
 
-def as_response(file: File) -> Response:
-    """A file as a download."""
-    headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Vary": "Accept-Language"}
+def as_response(file: File, texts: Texts) -> Response:
+    """A file as a download; what is said in it is in the language of ``texts``."""
+    headers = {
+        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "Content-Language": texts.language,
+        "Vary": "Accept-Language",
+    }
     return Response(file.content, media_type=file.media_type, headers=headers)

@@ -15,12 +15,26 @@ from app.web.site import ROUTERS
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 PLAN = f"/plan?model={MODEL}&gpu=rtx-4090"
 
+IMAGES_YAML = """base_model: Qwen/Qwen2.5-VL-7B-Instruct
+processor_type: AutoProcessor
+datasets:
+  - path: a/b
+    type: chat_template
+adapter: lora
+lora_r: 16
+lora_alpha: 32
+lora_target_modules: [q_proj, v_proj]
+learning_rate: 0.0002
+"""
+"""A file that reads images of any size."""
+
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "plan": (
         PLAN,
         f"{PLAN}&lora_r=24&goal=dpo&method=qlora&rows=12000&keys=weight_decay:%200.01",
         "/plan?model=meta-llama/Llama-3.3-70B-Instruct&gpu=rtx-3060-12gb",
         f"/plan?model={MODEL}",
+        "/plan?model=google/gemma-3-4b-it&gpu=rtx-4090&images_per_row=4&keys=processor_type:%20AutoProcessor",
         f"{PLAN}&method=prompt_tuning",
         f"{PLAN}&keys=adapter:%20qlora%0Aload_in_4bit:%20true%0Aload_in_8bit:%20true",
         f"{PLAN}&file=filled&keys=adapter:%20lora%0Alora_target_linear:%20true%0Aweight_decay:%200.01&lora_r=8",
@@ -41,6 +55,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"/check?c={pack(YAML_EXAMPLE)}&gpu=rtx-3060-12gb",
         f"/check?c={pack(YAML_EXAMPLE.replace('8B-Instruct', '8B-Instrukt'))}&gpu=rtx-4090",
         "/check?c=damaged&gpu=rtx-4091",
+        f"/check?c={pack(IMAGES_YAML)}&gpu=rtx-5090&images_per_row=3",
+        f"/check?c={pack(IMAGES_YAML)}&gpu=rtx-5090&images_per_row=many&image_side=0",
     ),
     "method_export": ("/methods/ia3/nothing.zip",),
     "plan_export": ("/plan/take/plugin.zip",),

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from app.core.shown import LONGEST, shown
+from app.core.shown import LONGEST, LONGEST_PATH, MOST_LISTED, listed, path_shown, shown
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,16 @@ def test_a_number_given_as_text_is_told_from_a_number() -> None:
     """Only where that matters."""
     assert shown("4096", quoted=True) == '"4096"'
     assert shown(4096, quoted=True) == "4096"
+
+
+def test_names_are_listed_so_far() -> None:
+    """Each cut, and no more than somebody reads."""
+    assert listed(["a", "b"]) == ("a", "b")
+    many = listed("x" * 1000 for _ in range(1000))
+    assert len(many) == MOST_LISTED
+    assert {len(name) for name in many} == {LONGEST}
+
+
+def test_a_key_s_path_is_cut_later() -> None:
+    assert path_shown("a" * LONGEST_PATH) == "a" * LONGEST_PATH
+    assert path_shown("a" * 1000) == "a" * (LONGEST_PATH - 1) + "…"

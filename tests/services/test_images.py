@@ -129,7 +129,8 @@ def test_a_variant_s_size_is_its_own(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "pixels"), [(None, None), (512, 512), ([300, 1200], 600), ((4, 4), 4), ("512", None), ([1, 2, 3], None),
+    ("given", "pixels"), [(None, None), (512, 512), ([300, 1200], 600), ((4, 4), 4), ("512", 512), (" 512 ", 512), (512.0, 512), (["300", 1200.0], 600), ("512 px", None),
+                          (512.5, None), ("512,512", None), ([1, 2, 3], None),
                           (0, None), ([0, 5], None), (1 << 20, None), (True, None), ([True, 9], None), (-5, None)]
 )  # fmt: skip
 def test_sides(given: object, pixels: int | None) -> None:

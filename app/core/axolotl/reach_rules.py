@@ -9,22 +9,24 @@ from dataclasses import replace
 from math import inf
 
 from app.core.adapted import is_ending
-from app.core.adapter import WRAPPING, resolve_adapter, unfreezing
+from app.core.adapter import WRAPPING, resolve_adapter, rows_of, unfreezing
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.schedule_rules import checkpoints
 from app.core.axolotl.subject import Rule, Subject, fails, misleads
-from app.core.axolotl.target_rules import usual_targets
+from app.core.axolotl.target_rules import compiles, usual_targets
 from app.core.errors import FieldError, InvalidInput
 from app.core.findings import Finding, Fix
 from app.core.kept import kept
 from app.core.lora import is_parameter
 from app.core.memory.sighted import counted, left_out, sees
 from app.core.methods.matching import ALL_LINEAR, LINEARS
+from app.core.nearest import nearest
 from app.core.run import Run
-from app.core.shown import shown
+from app.core.shown import listed, shown
 from app.core.targets import (
     REFUSING_TYPES,
+    ending_layers,
     found_layers,
     leaf_of,
     parameter_names,
@@ -42,6 +44,8 @@ TARGETS, LINEAR, PARAMETERS = "lora_target_modules", "lora_target_linear", "lora
 UNFROZEN = "unfrozen_parameters"
 TOKENS, SAVED = "peft_trainable_token_indices", "lora_modules_to_save"
 TABLES = (Kind.EMBEDDING, Kind.HEAD)
+ROWED = (*TABLES, Kind.LINEAR)
+"""What PEFT trains rows of, whatever they mean."""
 GROWING = ("tokens", "special_tokens", "added_tokens_overrides")
 """Keys by which a tokenizer, and the tables with it, may grow."""
 MOST_ADDED = 64
@@ -77,7 +81,7 @@ def refused(subject: Subject) -> Iterator[Finding]:
             if (each.message.code in REFUSED or pattern) and not own:
                 yield _told(subject, each)
             elif each.message.code == "error.target_none" and subject.on(SAVED):
-                yield fails("targets_saved", SAVED, fix=Fix(unset=(SAVED,)), names=subject.names(SAVED)[:20])
+                yield fails("targets_saved", SAVED, fix=Fix(unset=(SAVED,)), names=listed(subject.names(SAVED)))
 
 
 def _is_pattern_of_mixture(subject: Subject, architecture: Architecture) -> bool:
@@ -147,9 +151,24 @@ def missing_parameters(subject: Subject) -> Iterator[Finding]:
     left = [name for name in given if name not in names]
     fix = Fix(set={PARAMETERS: left}) if left else Fix(unset=(PARAMETERS,))
     if not left and not subject.on(TARGETS) and not subject.on(LINEAR):
-        yield fails("parameters_none", PARAMETERS, fix=usual_targets(subject, PARAMETERS), names=names[:20])
+        yield fails("parameters_none", PARAMETERS, fix=usual_targets(subject, PARAMETERS), names=listed(names))
     else:
-        yield misleads("parameters_some", PARAMETERS, fix=fix, names=names[:20])
+        yield misleads("parameters_some", PARAMETERS, fix=fix, names=listed(names))
+
+
+def unfrozen_patterns(subject: Subject) -> Iterator[Finding]:
+    """Each is compiled once the model is there, beside an adapter too: Axolotl stops at one that does not compile."""
+    wrong = [text for text in subject.names(UNFROZEN)[:MOST_PATTERNS] if not _unfreezes(text)]
+    if wrong:
+        yield fails("unfrozen_pattern", UNFROZEN, names=listed(wrong))
+
+
+def _unfreezes(text: str) -> bool:
+    """Whether ``LayerNamePattern`` takes it: a regular expression, and rows that begin before they end."""
+    name, rows = rows_of(text)
+    if rows is not None and rows[1] is not None and rows[0] >= rows[1]:
+        return False
+    return compiles(name)
 
 
 def unfrozen(subject: Subject) -> Iterator[Finding]:
@@ -175,13 +194,13 @@ def unfrozen(subject: Subject) -> Iterator[Finding]:
     fix = Fix(unset=(UNFROZEN,))
     if hit:
         if subject.lora and not _means_adapter(subject, architecture, hit):
-            yield misleads("unfrozen_base", UNFROZEN, fix=fix, names=given[:20])
+            yield misleads("unfrozen_base", UNFROZEN, fix=fix, names=listed(given))
     elif subject.lora:
-        yield misleads("unfrozen_adapter", UNFROZEN, fix=fix, names=given[:20])
+        yield misleads("unfrozen_adapter", UNFROZEN, fix=fix, names=listed(given))
     elif checkpoints(subject):
-        yield misleads("unfrozen_none", UNFROZEN, fix=fix, names=given[:20])
+        yield misleads("unfrozen_none", UNFROZEN, fix=fix, names=listed(given))
     else:
-        yield fails("unfrozen_none_fails", UNFROZEN, fix=fix, names=given[:20])
+        yield fails("unfrozen_none_fails", UNFROZEN, fix=fix, names=listed(given))
 
 
 def _means_adapter(subject: Subject, architecture: Architecture, hit: Iterable[tuple[Module, str]]) -> bool:
@@ -207,19 +226,14 @@ def trained_tokens(subject: Subject) -> Iterator[Finding]:
     sources = [m for m in architecture.modules if m.kind is Kind.EMBEDDING and m.part is Part.TEXT][:1]
     if isinstance(given, Mapping):
         tables = {name: rows for name, rows in given.items() if isinstance(name, str)}
-        missing = tuple(name for name in tables if not is_ending(architecture, name))
-        if missing:
-            yield fails("tokens_table", TOKENS, names=missing[:20])
+        yield from _no_tables(architecture, tables)
     else:
         tables = {leaf_of(source.path): given for source in sources}
     empty = tuple(name for name, rows in tables.items() if rows == [])
     if empty:
-        yield fails("tokens_empty", TOKENS, names=empty[:20])
+        yield fails("tokens_empty", TOKENS, names=listed(empty))
     heads = [module for module in architecture.modules if module.kind is Kind.HEAD]
-    hit = {
-        name: [m for m in (*heads, *architecture.modules) if m.kind in TABLES and m.path.endswith(name)]
-        for name in tables
-    }
+    hit = {name: [m for m in (*heads, *architecture.modules) if m.kind in ROWED and _ends(m, name)] for name in tables}
     whole = {module.path for modules in hit.values() for module in modules}
     both = sorted(whole & _with_factors(subject, architecture)) if whole else []
     if both:
@@ -227,28 +241,60 @@ def trained_tokens(subject: Subject) -> Iterator[Finding]:
     whole.update(head.path for head in heads if head.tied_to in whole)  # PEFT wraps the tied head as well
     saved = [name for name in subject.names(SAVED) if any(path.endswith(name) for path in whole)]
     if saved:
-        yield fails("tokens_saved", TOKENS, fix=Fix(unset=(TOKENS,)), names=tuple(saved[:20]))
+        yield fails("tokens_saved", TOKENS, fix=Fix(unset=(TOKENS,)), names=listed(saved))
     wrong: dict[int, dict[str, None]] = {}
     for name, modules in hit.items():
-        listed = tables[name] if isinstance(tables[name], list) else []
+        numbers = tables[name] if isinstance(tables[name], list) else []
         for module in modules:
-            last = module.shape[module.kind is Kind.HEAD] - 1
+            last = module.shape[module.kind is not Kind.EMBEDDING] - 1
             grows = module in sources or module.kind is Kind.HEAD
             most = last if not grows else inf if any(map(subject.on, GROWING)) else last + MOST_ADDED
-            outside = (shown(row) for row in listed if type(row) is int and not 0 <= row <= most)
+            outside = (shown(row) for row in numbers if type(row) is int and not 0 <= row <= most)
             wrong.setdefault(last, {}).update(dict.fromkeys(outside))
     for last, rows in wrong.items():
         if rows:
-            yield fails("tokens_row", TOKENS, given=tuple(rows)[:20], last=last)
+            yield fails("tokens_row", TOKENS, given=listed(rows), last=last)
+
+
+def _ends(module: Module, end: str) -> bool:
+    """Whether a module's name, in some layer, ends so."""
+    return any(ending_layers(path, module.layers, end) is not None for path in (module.path, module.outer_path))
+
+
+def _no_tables(architecture: Architecture, tables: Mapping[str, object]) -> Iterator[Finding]:
+    """Names of what is no table: PEFT takes rows of a linear's weight as well, and stops at what has no such weight."""
+    own = tuple(dict.fromkeys(module.name for module in architecture.modules if module.kind in TABLES))
+    missing = tuple(name for name in tables if not is_ending(architecture, name))
+    if missing:
+        close = {name: near[0] for name in missing if (near := nearest(name, own, count=1))}
+        meant = {close.get(name, name): rows for name, rows in tables.items()}
+        fix = Fix(set={TOKENS: meant}) if close and len(meant) == len(tables) else None
+        if fix is not None:
+            near = tuple(dict.fromkeys(close.values()))
+            yield fails("tokens_table_nearest", TOKENS, fix=fix, names=listed(missing), nearest=near)
+        else:
+            yield fails("tokens_table", TOKENS, names=listed(missing), have=own)
+    for name, rows in tables.items():
+        kinds = {module.kind for module in architecture.modules if _ends(module, name)}
+        if name in missing or not kinds.isdisjoint(TABLES):
+            continue
+        fix = Fix(set={TOKENS: rows}) if len(tables) == 1 else None
+        if kinds == {Kind.LINEAR}:
+            yield misleads("tokens_linear", TOKENS, fix=fix, given=shown(name), have=own)
+        elif kinds <= {Kind.NORM}:
+            yield fails("tokens_rowless", TOKENS, fix=fix, given=shown(name), have=own)
 
 
 def _with_factors(subject: Subject, architecture: Architecture) -> set[str]:
     """Paths of what LoRA adapts, where that can be resolved."""
     run = as_read(subject)
+    if run is None or run.lora is None:
+        return set()
     try:
-        return {row.module.path for row in resolve_adapter(architecture, run).modules if row.rank} if run else set()
+        adapter = resolve_adapter(architecture, replace(run, lora=replace(run.lora, token_rows=())))
     except InvalidInput:
         return set()
+    return {row.module.path for row in adapter.modules if row.rank}
 
 
 def frozen_towers(subject: Subject) -> Iterator[Finding]:
@@ -308,4 +354,12 @@ def _adapted_names(module: Module) -> Iterable[str]:
     return (f"base_model.model.{path}.{end}" for path in paths for end in ends)
 
 
-REACH_RULES: tuple[Rule, ...] = (refused, missing_parameters, unfrozen, trained_tokens, frozen_towers, cut_off_tower)
+REACH_RULES: tuple[Rule, ...] = (
+    refused,
+    missing_parameters,
+    unfrozen_patterns,
+    unfrozen,
+    trained_tokens,
+    frozen_towers,
+    cut_off_tower,
+)

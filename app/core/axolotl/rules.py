@@ -38,13 +38,14 @@ from app.core.axolotl.step_rules import STEP_RULES
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, misleads
 from app.core.axolotl.target_rules import TARGET_RULES
 from app.core.axolotl.type_rules import TYPE_RULES
-from app.core.axolotl.unread_rules import UNREAD_RULES
+from app.core.axolotl.unread_rules import UNREAD_RULES, WITHIN, is_read
 from app.core.axolotl.word_rules import WORD_RULES
 from app.core.findings import Finding, Fix, Severity, gathered
 from app.core.hardware import Hardware
 from app.core.kept import kept
 from app.core.methods.settings import PeftType
 from app.core.nearest import SLIP, akin, likeness, nearest
+from app.core.shown import path_shown
 
 MOST_SUGGESTIONS = 12
 """Unknown keys for which the nearest known one is looked up; more are typed by nobody."""
@@ -84,7 +85,7 @@ RULES: tuple[Rule, ...] = (
     *CARD_RULES,
 )
 
-UNKNOWN_KEYS = frozenset(("unknown_key", "unknown_key_nearest"))
+UNKNOWN_KEYS = frozenset(("unknown_key", "unknown_key_nearest", "unknown_key_within"))
 _PEFT_TYPES = frozenset(PeftType)
 _ADAPTERS = _PEFT_TYPES.union(LORA_ADAPTERS)
 _SEVERITY = {severity: position for position, severity in enumerate(Severity)}
@@ -168,6 +169,9 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
     for position, (path, key, allowed) in enumerate(unknown):
         if foreign and path == key:
             continue
+        if path == key and key in WITHIN:
+            yield _within(key, config)
+            continue
         close = nearest(key, allowed, count=1) if position < MOST_SUGGESTIONS else ()
         slip = bool(close) and likeness(key, close[0]) >= SLIP
         if path == key and key in OTHER_TOOLS:
@@ -177,9 +181,19 @@ def unknown_keys(config: Mapping[str, Any], schema: Schema | frozenset[str]) -> 
         if close:
             top = slip and path == key and key in config and close[0] not in config
             fix = Fix(set={close[0]: config[key]}, unset=(key,)) if top else None
-            yield misleads("unknown_key_nearest", path, fix=fix, key=path, nearest=close[0])
+            yield misleads("unknown_key_nearest", path, fix=fix, key=path_shown(path), nearest=close[0])
         else:
-            yield misleads("unknown_key", path, key=path)
+            yield misleads("unknown_key", path, key=path_shown(path))
+
+
+def _within(key: str, config: Mapping[str, Any]) -> Finding:
+    """A key that is read one level further down."""
+    holder = WITHIN[key]
+    there = config.get(holder)
+    free = there is None or (isinstance(there, Mapping) and key not in there)
+    free = free and is_read(holder, Subject(config=config, architecture=None, hardware=None, schema=None))
+    fix = Fix(set={holder: {**(there or {}), key: config[key]}}, unset=(key,)) if free else None
+    return misleads("unknown_key_within", key, fix=fix, key=key, holder=holder)
 
 
 def _prefixed(path: str, key: str, allowed: frozenset[str]) -> bool:

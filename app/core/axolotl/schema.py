@@ -2,8 +2,9 @@
 
 The recording (``app/data/axolotl-<version>.json``) is made by ``tests/reference/axolotl/record_schema.py``:
 ``keys`` (top level), ``plugins`` (keys by bundled package), ``plugin_classes`` (class path to package), ``models``
-(nested ones by name), ``strict_models`` (those that refuse what they do not know) and ``validators`` (name to a
-fingerprint of the code, to see what a release changes). A key's facts: ``accepts``, the alternatives that a value may
+(nested ones by name), ``readers`` (classes of its Transformers that a processor is loaded by), ``strict_models``
+(those that refuse what they do not know) and ``validators`` (name to a fingerprint of the code, to see what a release
+changes). A key's facts: ``accepts``, the alternatives that a value may
 be (``boolean``, ``integer``, ``number``, ``text``, ``null``, ``mapping``, ``any``, or an object: ``{"list": [...]}``,
 ``{"tuple": [[...], ...]}``, ``{"mapping": [[key kinds], [value kinds]]}``, ``{"values": [...]}``, ``{"model": name}``,
 ``{"bounded": [...], "min_length": 1}``); ``default``; ``required``; ``aliases``; ``deprecated`` and ``successors``;
@@ -95,6 +96,8 @@ class Schema:
     strict_models: frozenset[str] = frozenset()
     dataset_types: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     """What a dataset's ``type`` may name, by the kind of training: ``sft``, ``reward`` or a value of ``rl``."""
+    readers: frozenset[str] = frozenset()
+    """Classes of its Transformers that ``processor_type`` may name."""
 
     @cached_property
     def known(self) -> frozenset[str]:
@@ -162,6 +165,7 @@ def build_schema(recording: Mapping[str, Any]) -> Schema:
         plugin_classes=MappingProxyType(dict(recording["plugin_classes"])),
         models={name: _keys(rows) for name, rows in recording["models"].items()},
         strict_models=frozenset(recording["strict_models"]),
+        readers=frozenset(recording["readers"]),
         dataset_types=MappingProxyType(
             {kind: frozenset(names) for kind, names in recording.get("dataset_types", {}).items()}
         ),

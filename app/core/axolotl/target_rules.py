@@ -17,6 +17,7 @@ from app.core.findings import Finding, Fix
 from app.core.lora import is_parameter, is_target
 from app.core.methods.matching import ALL_LINEAR
 from app.core.nearest import nearest
+from app.core.shown import listed
 from app.core.targets import pattern_layers, safe_pattern
 
 SCORING_HEADS = ("score", "classifier")
@@ -105,7 +106,7 @@ def target_towers(subject: Subject) -> Iterator[Finding]:
         parts = {name: {row.part is Part.TEXT for row in rows} for name, rows in architecture.by_leaf.items()}
         names = tuple(dict.fromkeys(n for n in subject.names("lora_target_modules") if len(parts.get(n, ())) > 1))
         if names:
-            yield from _reaching_towers(subject, "lora_target_modules", names[:20])
+            yield from _reaching_towers(subject, "lora_target_modules", listed(names))
 
 
 def _reaching_towers(subject: Subject, key: str, names: tuple[str, ...]) -> Iterator[Finding]:
@@ -172,14 +173,12 @@ def missing_targets(subject: Subject) -> Iterator[Finding]:
     others = subject.on("lora_target_linear") or _parameters(subject, architecture)
     if names and len(names) == len(given) and not others:
         fix = Fix(set={"lora_target_modules": list(_linear(architecture))})
-        yield fails("targets_none", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture))
+        yield fails("targets_none", "lora_target_modules", fix=fix, names=listed(names), have=_linear(architecture))
     elif names:
         missing = frozenset(names)
         left = [name for name in subject.names("lora_target_modules") if name not in missing]
         fix = Fix(set={"lora_target_modules": left}) if left else Fix(unset=("lora_target_modules",))
-        yield misleads(
-            "targets_some", "lora_target_modules", fix=fix, names=tuple(names[:20]), have=_linear(architecture)
-        )
+        yield misleads("targets_some", "lora_target_modules", fix=fix, names=listed(names), have=_linear(architecture))
 
 
 def pattern_missing(subject: Subject) -> Iterator[Finding]:
@@ -224,7 +223,7 @@ def missing_saved_modules(subject: Subject) -> Iterator[Finding]:
             "saved_modules_missing",
             "lora_modules_to_save",
             fix=fix,
-            names=names[:20],
+            names=listed(names),
             have=architecture.module_names,
         )
 
@@ -244,14 +243,15 @@ def regexes(subject: Subject) -> Iterator[Finding]:
     given = subject.config.get("lora_target_modules")
     if isinstance(given, list):
         patterns = [name for name in given if isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is None]
-        wrong = [name for name in patterns[:MOST_PATTERNS] if not _compiles(name)]
+        wrong = [name for name in patterns[:MOST_PATTERNS] if not compiles(name)]
         if len(patterns) > MOST_PATTERNS:
             yield info("partly_read", "lora_target_modules", key="lora_target_modules", most=MOST_PATTERNS)
         if wrong:
-            yield rejected("targets_regex", "lora_target_modules", names=tuple(name[:60] for name in wrong[:9]))
+            yield rejected("targets_regex", "lora_target_modules", names=listed(wrong[:9]))
 
 
-def _compiles(pattern: str) -> bool:
+def compiles(pattern: str) -> bool:
+    """Whether Python takes it for a regular expression."""
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError):

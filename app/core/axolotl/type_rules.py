@@ -11,7 +11,7 @@ from app.core.axolotl.subject import Rule, Subject, info, misleads, rejected
 from app.core.findings import Finding, Fix
 from app.core.lookalikes import described, is_bullet, number_of
 from app.core.nearest import nearest
-from app.core.shown import shown
+from app.core.shown import path_shown, shown
 from app.core.values import FALSE_WORDS, TRUE_WORDS
 
 LONGEST_SHOWN = 80
@@ -188,13 +188,13 @@ def processor(subject: Subject) -> Iterator[Finding]:
 
 def complaint(fault: Fault, key: Key | None) -> Finding:
     """A fault in words, with a fix where what was meant is plain."""
-    given = shown(fault.given, LONGEST_SHOWN)
+    given, path = shown(fault.given, LONGEST_SHOWN), path_shown(fault.path)
     match fault.kind:
         case "type" if (odd := _odd(fault)) is not None:
             return odd
         case "type":
             fix = _mended(fault)
-            return rejected("value_type", fault.path, fix=fix, key=fault.path, given=given, expected=fault.expected)
+            return rejected("value_type", fault.path, fix=fix, key=path, given=given, expected=fault.expected)
         case "values" if fault.path in MEANT and (found := _meant(fault, given)) is not None:
             return found
         case "values":
@@ -206,17 +206,17 @@ def complaint(fault: Fault, key: Key | None) -> Finding:
                     "value_choice_nearest",
                     fault.path,
                     fix=fix,
-                    key=fault.path,
+                    key=path,
                     given=given,
                     nearest=close[0],
                     allowed=allowed[:40],
                 )
-            return rejected("value_choice", fault.path, key=fault.path, given=given, allowed=fault.expected[:40])
+            return rejected("value_choice", fault.path, key=path, given=given, allowed=fault.expected[:40])
         case "extra":
             close = nearest(str(fault.given), fault.allowed, count=1)
-            return rejected("key_refused", fault.path, key=fault.path, allowed=close or fault.allowed)
+            return rejected("key_refused", fault.path, key=path, allowed=close or fault.allowed)
         case _:
-            return rejected(CODES[fault.kind], fault.path, key=fault.path, given=given, expected=fault.expected)
+            return rejected(CODES[fault.kind], fault.path, key=path, given=given, expected=fault.expected)
 
 
 def _odd(fault: Fault) -> Finding | None:
@@ -230,9 +230,11 @@ def _odd(fault: Fault) -> Finding | None:
         whole = isinstance(number, int) or "number" in wanted
         fix = Fix(set={fault.path: number}, safe=True) if whole else None
         shown_sign = described(sign)
-        return rejected("value_minus", fault.path, fix=fix, key=fault.path, given=given[:40], sign=shown_sign)
+        return rejected(
+            "value_minus", fault.path, fix=fix, key=path_shown(fault.path), given=given[:40], sign=shown_sign
+        )
     if is_bullet(given):
-        return rejected("value_bullet", fault.path, key=fault.path, sign=described(given[0]))
+        return rejected("value_bullet", fault.path, key=path_shown(fault.path), sign=described(given[0]))
     return None
 
 
@@ -242,7 +244,9 @@ def _meant(fault: Fault, given: str) -> Finding | None:
     if fault.path == "gradient_checkpointing":
         # Of Axolotl up to 0.8: checkpoints kept in the host's memory by a function of Unsloth's.
         fix = Fix(set={"gradient_checkpointing": True, "activation_offloading": True})
-        return rejected("checkpointing_unsloth", fault.path, fix=fix) if word == "unsloth" else None
+        if word != "unsloth":
+            return None
+        return rejected("checkpointing_unsloth", fault.path, fix=fix, allowed=fault.expected)
     if fault.path == "bf16":
         return rejected("bf16_full", fault.path, fix=Fix(set={"bf16": "auto"})) if word == "full" else None
     if fault.path == "chat_template":

@@ -5,13 +5,15 @@ Sources: Axolotl 0.19.0 ``loaders`` (``model.py``, ``_set_quantization_config``;
 ``prompt_strategies``; Transformers 5.16.1 ``trainer_optimizer.py``. Adding a key is adding a row.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.core.axolotl.data_rules import blocks
 from app.core.axolotl.schedule_rules import checkpoints
 from app.core.axolotl.subject import Row, Rule, Subject, misleads
 from app.core.findings import Effect, Finding, Fix
+from app.core.nearest import akin, nearest
+from app.core.shown import path_shown
 from app.core.values import says_no
 
 PROJECTING = ("galore", "apollo", "q_galore")
@@ -20,6 +22,20 @@ TURNS = ("roles_to_train", "train_on_eos", "train_on_eot", "message_property_map
 PROMPTS = ("alpaca", "completion", "input_output")
 """Beginnings of the types that do not."""
 MOST_BLOCKS = 50
+BITSANDBYTES = frozenset(
+    """llm_int8_threshold llm_int8_skip_modules llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight
+    bnb_4bit_compute_dtype bnb_4bit_quant_type bnb_4bit_use_double_quant bnb_4bit_quant_storage""".split()
+)
+"""What ``BitsAndBytesConfig`` takes beside which bits. Source: Transformers 5.16.1 ``utils/quantization_config.py``."""
+BITS = frozenset(("load_in_4bit", "load_in_8bit"))
+MERGING = "blocksize"
+"""Below ``bnb_config_kwargs``, read where an adapter is merged (Axolotl 0.19.0 ``cli/merge_lora.py``)."""
+WITHIN: Mapping[str, str] = dict.fromkeys(sorted(BITSANDBYTES), "bnb_config_kwargs") | {
+    "use_reentrant": "gradient_checkpointing_kwargs",
+    "loftq_config": "peft",
+}
+"""Keys that are no top-level ones, and what they stand under."""
+MOST_SETTINGS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +77,11 @@ UNREAD: tuple[Needs, ...] = (
 """Keys without effect unless something else is set."""
 
 
+def is_read(key: str, subject: Subject) -> bool:
+    """Whether a key is read, as far as ``UNREAD`` knows."""
+    return all(row.met(subject) for row in UNREAD if row.key == key)
+
+
 def unread(subject: Subject) -> Iterator[Finding]:
     """Keys that are set for nothing; a plugin of one's own may read any.
 
@@ -70,6 +91,24 @@ def unread(subject: Subject) -> Iterator[Finding]:
         idle = says_no(subject.config.get(row.key)) or row.met(subject) or subject.own_plugins
         if not idle:
             yield misleads("unread_without", row.key, fix=Fix(unset=(row.key,)), key=row.key, needs=row.needs)
+
+
+def settings_of_quantization(subject: Subject) -> Iterator[Finding]:
+    """``BitsAndBytesConfig`` takes any argument and does nothing with one that it does not know."""
+    key = "bnb_config_kwargs"
+    if not is_read(key, subject):
+        return
+    given = subject.mapping(key)
+    unknown = [name for name in given if name not in BITSANDBYTES and name not in BITS and name != MERGING]
+    for name in map(str, unknown[:MOST_SETTINGS]):
+        close = nearest(name, BITSANDBYTES, count=1)
+        if not close or not akin(name, close[0]):
+            yield misleads("bnb_unknown", f"{key}.{name}", given=path_shown(name))
+            continue
+        fix = None
+        if close[0] not in given:
+            fix = Fix(set={key: {close[0] if other == name else other: value for other, value in given.items()}})
+        yield misleads("bnb_unknown_nearest", f"{key}.{name}", fix=fix, given=path_shown(name), nearest=close[0])
 
 
 def overwritten(subject: Subject) -> Iterator[Finding]:
@@ -97,6 +136,7 @@ def unread_in_datasets(subject: Subject) -> Iterator[Finding]:
 
 UNREAD_RULES: tuple[Rule, ...] = (
     unread,
+    settings_of_quantization,
     overwritten,
     unread_in_datasets,
     Row(

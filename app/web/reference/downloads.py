@@ -39,4 +39,4 @@ def download(
         file = export(catalog=catalog, config=cost.config, target=target, texts=texts, model=model)
     except (InvalidInput, UnknownName):
         return None
-    return as_response(file)
+    return as_response(file, texts)

@@ -33,6 +33,10 @@ PARTS = architecture(
 )
 WRAPPED = json.loads((Path(__file__).parents[2] / "data" / "parameters" / "wrapped.json").read_text())["rows"]
 EMBEDDED = architecture(extra=(TABLE, HEAD))
+SMALL = describe(
+    {"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "vocab_size": 1000}
+    | {"num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": False}
+)
 TOKENS = "peft_trainable_token_indices"
 TARGETS, PARAMETERS, UNFROZEN = "lora_target_modules", "lora_target_parameters", "unfrozen_parameters"
 
@@ -361,7 +365,7 @@ LAST = EMBEDDED.vocab_size - 1
         ({TOKENS: [LAST + 65], "tokens": ["<a>"]}, {}),
         ({TOKENS: {"embed_tokens": [1], "lm_head": [1]}}, {}),
         ({TOKENS: {"tokens": [1], 7: [1]}}, {}),
-        ({TOKENS: {"embed_tokenz": [1], "lm_head": [LAST + 65]}}, {"tokens_table", "tokens_row"}),
+        ({TOKENS: {"embed_tokenz": [1], "lm_head": [LAST + 65]}}, {"tokens_table_nearest", "tokens_row"}),
         ({TOKENS: [1], "lora_modules_to_save": ["embed_tokens"]}, {"tokens_saved": {"names": ("embed_tokens",)}}),
         ({TOKENS: [1], "lora_modules_to_save": ["lm_head"]}, {}),
         ({TOKENS: {"lm_head": [1]}, "lora_modules_to_save": ["lm_head"]}, {"tokens_saved": {"names": ("lm_head",)}}),
@@ -379,6 +383,83 @@ def test_rows_that_train_are_in_a_table(config: Mapping[str, Any], said: Any) ->
     assert all(finding.effect is Effect.FAILS_AT_RUN and finding.key == TOKENS for finding in found)
     if isinstance(said, dict):
         assert all(finding.message.params == said[finding.code] for finding in found)
+
+
+OWN = ("embed_tokens", "lm_head")
+
+
+@pytest.mark.parametrize(
+    ("tables", "code", "effect", "params", "fixed"),
+    [
+        (
+            {"embd_tokens": [1]},
+            "tokens_table_nearest",
+            Effect.FAILS_AT_RUN,
+            {"nearest": OWN[:1]},
+            {"embed_tokens": [1]},
+        ),
+        (
+            {"embd_tokens": [1], "lm_haed": [2]},
+            "tokens_table_nearest",
+            Effect.FAILS_AT_RUN,
+            {"nearest": OWN},
+            {"embed_tokens": [1], "lm_head": [2]},
+        ),
+        ({"embd_tokens": [1], "embed_tokens": [2]}, "tokens_table", Effect.FAILS_AT_RUN, {"have": OWN}, None),
+        ({"zzz": [1]}, "tokens_table", Effect.FAILS_AT_RUN, {"have": OWN}, None),
+        ({"q_proj": [1]}, "tokens_linear", Effect.MISLEADS, {"given": "q_proj", "have": OWN}, [1]),
+        ({"layers.0.self_attn.q_proj": [1]}, "tokens_linear", Effect.MISLEADS, {"have": OWN}, [1]),
+        ({"q_proj": [1], "lm_head": [1]}, "tokens_linear", Effect.MISLEADS, {"given": "q_proj", "have": OWN}, None),
+        ({"norm": [1]}, "tokens_rowless", Effect.FAILS_AT_RUN, {"given": "norm", "have": OWN}, [1]),
+        ({"self_attn": [1]}, "tokens_rowless", Effect.FAILS_AT_RUN, {"given": "self_attn", "have": OWN}, [1]),
+    ],
+)
+def test_what_is_no_table_of_tokens(
+    tables: Mapping[str, Any], code: str, effect: Effect, params: Mapping[str, Any], fixed: Any
+) -> None:
+    """As PEFT 0.20.0 took each on a small Llama: rows of a linear train, a norm or what holds modules stops it."""
+    config = {**GOOD, TOKENS: tables, TARGETS: ["v_proj"]}
+    subject = Subject(config=config, architecture=SMALL, hardware=None, schema=schema())
+    (found,) = trained_tokens(subject)
+    assert (found.code, found.effect, found.key) == (code, effect, TOKENS)
+    assert params.items() <= found.message.params.items()
+    assert (found.fix.set if found.fix else None) == ({TOKENS: fixed} if fixed else None)
+
+
+@pytest.mark.parametrize(
+    ("config", "code"),
+    [
+        ({TOKENS: {"q_proj": [1]}, TARGETS: ["q_proj"]}, "tokens_adapted"),
+        ({TOKENS: {"proj": [1]}, TARGETS: ["v_proj"]}, "tokens_adapted"),
+        ({TOKENS: {"q_proj": [10**6]}, TARGETS: ["v_proj"]}, "tokens_row"),
+        ({TOKENS: {"q_proj": []}, TARGETS: ["v_proj"]}, "tokens_empty"),
+        ({TOKENS: {"q_proj": [1]}, TARGETS: ["v_proj"], "lora_modules_to_save": ["q_proj"]}, "tokens_saved"),
+    ],
+)
+def test_rows_of_a_linear_stop_where_rows_of_a_table_do(config: Mapping[str, Any], code: str) -> None:
+    subject = Subject(config={**GOOD, **config}, architecture=SMALL, hardware=None, schema=schema())
+    assert {finding.code for finding in trained_tokens(subject)} == {"tokens_linear", code}
+
+
+def test_nothing_is_said_of_what_was_not_run() -> None:
+    """Rows of a convolution."""
+    model = architecture(extra=(TABLE, HEAD, Module(path="v.patches", kind=Kind.CONVOLUTION, shape=(8, 3, 2, 2))))
+    config = {**GOOD, TOKENS: {"patches": [1]}}
+    assert not list(trained_tokens(Subject(config=config, architecture=model, hardware=None, schema=schema())))
+
+
+@pytest.mark.parametrize("given", ["(", "x[a", "layers.[", "embed_tokens[3:2]", "embed_tokens[2:2]"])
+@pytest.mark.parametrize("more", [{}, FULL, {"adapter": "ia3"}, {"rl": "dpo"}])
+def test_a_pattern_that_axolotl_stops_at(given: str, more: Mapping[str, Any]) -> None:
+    """``LayerNamePattern`` raises an error at each of them, beside an adapter or none."""
+    for model in (None, NORMED):
+        found = findings({**more, UNFROZEN: ["lm_head", given]}, model)["unfrozen_pattern"]
+        assert (found.effect, found.key, found.message.params["names"]) == (Effect.FAILS_AT_RUN, UNFROZEN, (given,))
+
+
+@pytest.mark.parametrize("given", ["layers.0", "^lm_head.weight$[:9]", "a[]", "a[5:]", "a[2]", "[:5]", "layers.[0-9]+"])
+def test_a_pattern_that_it_takes(given: str) -> None:
+    assert "unfrozen_pattern" not in findings({**FULL, UNFROZEN: [given]}, NORMED)
 
 
 TIED = architecture(extra=(TABLE, replace(HEAD, tied_to=TABLE.path)))

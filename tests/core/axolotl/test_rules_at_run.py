@@ -37,6 +37,8 @@ CASES: tuple[tuple[str, Mapping[str, Any], Architecture | None, Hardware | None,
         Effect.MISLEADS,
     ),
     ("processor_unknown", {"processor_type": "Foo"}, LLAMA, None, "processor_type", Effect.FAILS_AT_RUN),
+    ("processor_unknown", {"processor_type": "FooProcessor"}, LLAMA, None, "processor_type", Effect.FAILS_AT_RUN),
+    ("processor_unknown", {"processor_type": "LogitsProcessor"}, LLAMA, None, "processor_type", Effect.FAILS_AT_RUN),
     ("processor_unknown", {"processor_type": "autoprocessor"}, LLAMA, None, "processor_type", Effect.FAILS_AT_RUN),
     ("init_prepared", {INIT: "corda"}, LLAMA, None, INIT, Effect.FAILS_AT_RUN),
     ("init_prepared", {INIT: "eva"}, LLAMA, None, INIT, Effect.MISLEADS),
@@ -254,7 +256,17 @@ def test_what_is_right_is_not_complained_of(changes: Mapping[str, Any]) -> None:
     assert said <= {"memory_not_priced_less", "memory_not_priced_more"}
 
 
-@pytest.mark.parametrize("name", ["AutoProcessor", "Qwen2_5_VLProcessor", "Qwen2VLImageProcessorPil", "AutoTokenizer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AutoProcessor",
+        "Qwen2_5_VLProcessor",
+        "Qwen2VLImageProcessorFast",
+        "Gemma3Processor",
+        "Gemma4Processor",
+        "AutoTokenizer",
+    ],
+)
 def test_a_processor_s_name_is_not_complained_of(name: str) -> None:
     assert "processor_unknown" not in findings({"processor_type": name})
 

@@ -48,6 +48,76 @@ def test_a_key_without_what_it_needs_has_no_effect(row: Needs) -> None:
     assert "unread_without" not in findings({row.key: None, **ALONE.get(row.key, {})})
 
 
+@pytest.mark.parametrize(
+    ("given", "code", "fixed"),
+    [
+        ({"llm_int8_skip_module": ["lm_head"]}, "bnb_unknown_nearest", {"llm_int8_skip_modules": ["lm_head"]}),
+        ({"bnb_4bit_quant_typ": "nf4", "x": 1}, "bnb_unknown_nearest", {"bnb_4bit_quant_type": "nf4", "x": 1}),
+        ({"llm_int8_skip_module": [], "llm_int8_skip_modules": []}, "bnb_unknown_nearest", None),
+        ({"zzz": 1}, "bnb_unknown", None),
+        ({5: 1}, "bnb_unknown", None),
+    ],
+)
+def test_a_setting_that_bitsandbytes_has_not_is_dropped(given: Mapping[Any, Any], code: str, fixed: Any) -> None:
+    """``BitsAndBytesConfig`` puts it among its unused arguments."""
+    found = findings({**QLORA, "bnb_config_kwargs": given})[code]
+    assert (found.key, found.effect) == (f"bnb_config_kwargs.{next(iter(given))}", Effect.MISLEADS)
+    assert (found.fix.set if found.fix else None) == ({"bnb_config_kwargs": fixed} if fixed else None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"llm_int8_skip_modules": ["lm_head"], "bnb_4bit_use_double_quant": False, "load_in_4bit": True},
+        {"blocksize": 64},
+        {},
+        None,
+        "text",
+    ],
+)
+def test_settings_that_are_read_are_not_complained_of(given: object) -> None:
+    """Of ``blocksize`` where an adapter is merged."""
+    assert not {"bnb_unknown", "bnb_unknown_nearest"} & findings({**QLORA, "bnb_config_kwargs": given}).keys()
+
+
+def test_settings_that_are_not_read_at_all_are_not_looked_at() -> None:
+    found = findings({"bnb_config_kwargs": {"zzz": 1}})
+    assert "unread_without" in found
+    assert "bnb_unknown" not in found
+
+
+SKIPPED = {"llm_int8_skip_modules": ["lm_head"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "fixed"),
+    [
+        ({**QLORA, **SKIPPED}, "llm_int8_skip_modules", {"bnb_config_kwargs": SKIPPED}),
+        (
+            {**QLORA, **SKIPPED, "bnb_config_kwargs": {"llm_int8_threshold": 5.0}},
+            "llm_int8_skip_modules",
+            {"bnb_config_kwargs": {"llm_int8_threshold": 5.0, **SKIPPED}},
+        ),
+        ({**QLORA, **SKIPPED, "bnb_config_kwargs": {"llm_int8_skip_modules": []}}, "llm_int8_skip_modules", None),
+        ({**QLORA, **SKIPPED, "bnb_config_kwargs": "text"}, "llm_int8_skip_modules", None),
+        ({**SKIPPED, "load_in_8bit": True}, "llm_int8_skip_modules", None),
+        ({"use_reentrant": False, "gradient_checkpointing": True}, "use_reentrant", {"gradient_checkpointing_kwargs": {"use_reentrant": False}}),
+        ({"use_reentrant": False, "gradient_checkpointing": False}, "use_reentrant", None),
+        ({"loftq_config": {"loftq_bits": 4}}, "loftq_config", {"peft": {"loftq_config": {"loftq_bits": 4}}}),
+    ],
+)  # fmt: skip
+def test_a_key_that_stands_one_level_down(given: Mapping[str, Any], key: str, fixed: Any) -> None:
+    """It is moved there where something reads it; Axolotl's validator takes the file as it is and drops the key."""
+    found = findings(given)["unknown_key_within"]
+    assert (found.key, found.effect) == (key, Effect.MISLEADS)
+    assert (found.fix.set if found.fix else None) == fixed
+    assert found.fix is None or found.fix.unset == (key,)
+
+
+def test_a_plugin_of_one_s_own_may_know_it() -> None:
+    assert "unknown_key_within" not in findings({**QLORA, **SKIPPED, "plugins": ["mine.Plugin"]})
+
+
 def test_quantisation_settings_are_read_for_four_bits_alone() -> None:
     """Axolotl never looks at them for a base in 8 bits."""
     settings = {"bnb_config_kwargs": {"llm_int8_threshold": 5.0}}

@@ -250,6 +250,25 @@ def functions(file: Path) -> list[str]:
     ]
 
 
+READERS = ("Processor", "Tokenizer", "FeatureExtractor")
+"""One of which is in every name of Transformers that a processor can be loaded by."""
+
+
+def readers() -> list[str]:
+    """Those names; what lacks a package here is there where the package is."""
+    import transformers
+
+    return [name for name in dir(transformers) if any(part in name for part in READERS) and loads(transformers, name)]
+
+
+def loads(package: Any, name: str) -> bool:
+    """Whether something is loaded by a name."""
+    try:
+        return hasattr(getattr(package, name), "from_pretrained")
+    except ImportError:
+        return True
+
+
 def record() -> dict[str, Any]:
     """The whole recording."""
     from axolotl.utils.schemas import datasets
@@ -267,6 +286,7 @@ def record() -> dict[str, Any]:
         "plugins": plugin_keys,
         "plugin_classes": classes,
         "dataset_types": dataset_types(),
+        "readers": readers(),
         "models": dict(sorted(recorder.models.items())),
         "strict_models": sorted(recorder.strict),
         "validators": dict(sorted(recorder.validators.items())),
@@ -287,6 +307,9 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
                 yield f"+ {name}"
             elif had[key] != has[key]:
                 yield f"~ {name}: {json.dumps(had[key])} -> {json.dumps(has[key])}"
+    had_readers, has_readers = set(old.get("readers", ())), set(new.get("readers", ()))
+    for name in sorted(had_readers ^ has_readers):
+        yield f"{'+' if name in has_readers else '-'} reader {name}"
     for name in ("plugin_classes", "dataset_types", "validators"):
         had, has = old.get(name, {}), new.get(name, {})
         for key in sorted({*had, *has}):
