@@ -135,7 +135,9 @@ def test_what_cannot_be_is_said_at_its_field(client: TestClient, name: str, give
     assert (field["value"], field["aria-invalid"]) == (given, "true")
     assert f"f-{name}-error" in field["aria-describedby"].split()
     assert given[:40] in page.select_one(f"#f-{name}-error").text
-    assert page.select_one("#error-summary li").text.startswith(texts(lang).text(f"web.field.{name}"))
+    assert page.select_one(f"#error-summary li a[href='#f-{name}']").text.startswith(
+        texts(lang).text(f"web.field.{name}")
+    )
     assert page.select_one("#f-yaml").text.strip() == FILE.strip()
 
 

@@ -34,7 +34,7 @@ from app.web.check.context import (
 )
 from app.web.check.images import Images
 from app.web.check.memory import FITTING, OTHER_METHOD, SAVING, Weighed
-from app.web.contexts import Link, Option
+from app.web.contexts import ErrorSummaryItem, Link, Option
 from app.web.field_views import gpu_groups
 from app.web.forms import Form
 from app.web.image_fields import IMAGE_FIELDS, asked_of
@@ -240,7 +240,9 @@ class Builder:
             installs=tuple(Option(value=i.value, label=self.t(f"web.install.{i.value}")) for i in Install),
             install=self.install.value,
             image_fields=self.images.views(self.asked_images()),
-            problems=tuple(self.problems),
+            problems=tuple(
+                ErrorSummaryItem(text=problem, url=self.images.problems.get(problem, "")) for problem in self.problems
+            ),
             result=result,
             from_plan=self.from_plan(),
             sample=Link(text=self.t("check.sample"), url=self.address(YAML_EXAMPLE) or ""),

@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass
 
-from app.web.contexts import ChangeView, FieldView, Link, MemoryBar, Option, OptionGroup, Shell, Verdict
+from app.web.contexts import (
+    ChangeView,
+    ErrorSummaryItem,
+    FieldView,
+    Link,
+    MemoryBar,
+    Option,
+    OptionGroup,
+    Shell,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +142,8 @@ class CheckPage:
     install: str
     image_fields: tuple[FieldView, ...]
     """What of the images is asked, or was said."""
-    problems: tuple[str, ...]
+    problems: tuple[ErrorSummaryItem, ...]
+    """Those of a field of its own lead to it."""
     result: CheckResult | None
     from_plan: Link | None
     sample: Link

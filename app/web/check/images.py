@@ -23,12 +23,13 @@ class Images:
         self.dataset = Dataset(images_per_row=said.get(NUMBER), image_side=said.get(SIDE))
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong, in a line each."""
+    def problems(self) -> Mapping[str, str]:
+        """What is wrong, in a line each, and the field that it leads to."""
         render, t = self.texts.render, self.texts.text
-        return tuple(
-            t("web.error.line", label=t(f"web.field.{name}"), said=render(said)) for name, said in self.errors.items()
-        )
+        return {
+            t("web.error.line", label=t(f"web.field.{name}"), said=render(said)): f"#f-{name}"
+            for name, said in self.errors.items()
+        }
 
     def views(self, asked: Collection[str]) -> tuple[FieldView, ...]:
         """The fields that are ``asked``, and any that something was typed into."""
