@@ -15,6 +15,7 @@ FARTHEST_LINES = 30
 MUTATED = (
     "app/core/adapter.py",
     "app/core/lora.py",
+    "app/core/axolotl/lora_reader.py",
     "app/core/methods",
     "app/core/collating.py",
     "app/core/context.py",

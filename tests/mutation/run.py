@@ -55,6 +55,7 @@ TESTS = (
     "tests/core/test_wrappers.py",
     "tests/core/methods",
     "tests/core/memory",
+    "tests/services/test_images.py",
     "tests/services/test_lengths.py",
     "tests/services/test_older_cards.py",
     "tests/services/test_padding.py",
@@ -350,7 +351,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     parts = {
-        "parameters": ("adapter.py", "lora.py", "methods/"),
+        "parameters": ("adapter.py", "lora.py", "axolotl/lora_reader.py", "methods/"),
         "memory": ("memory/", "collating.py", "context.py"),
         "both": ("",),
     }
