@@ -15,6 +15,7 @@ from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, gather, keeping_input
+from app.core.memory.pooler import Pooling
 from app.core.memory.products import product
 from app.core.memory.seeing import End, Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
@@ -126,7 +127,7 @@ class Gridded(Seeing):
 
     def beside(self, images: int) -> int:
         """And pixels in the tower's type, which the caller holds, unless they are kept; angles."""
-        held = self.stored[self.convolution.path] < FULL and not self.reads
+        held = self.stored[self.entry.path] < FULL and not self.reads
         angles = self.position_tables(images) * 3 // 4
         return self.position_tables(images) + angles + (self.converted(images) if held else 0)
 
@@ -249,6 +250,7 @@ FAMILIES: Mapping[str, type[Seeing]] = {
     "qwen3_vl_moe": Stacked,
     "qwen3_5": Stacked,
     "qwen3_5_moe": Stacked,
+    "gemma4": Pooling,
 }
 """By the model's type."""
 

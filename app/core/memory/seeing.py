@@ -87,18 +87,26 @@ class Seeing(ABC):
         self.rows = {row.path: row for row in architecture.modules if row.part in (Part.VISION, Part.PROJECTOR)}
         self.images = run.micro_batch_size * sight.per_row
         self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
-        self.convolution = next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
-        self.tables = tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
+        self.entry = self.entry_row()
+        self.tables = self.table_rows()
         self.stream = self.first_stream
         self.hooked = hooked and sight.asks
-        reading = self.adapted.get(self.convolution.path)
+        reading = self.adapted.get(self.entry.path)
         self.reads = reading is not None and not reading.frozen
-        """Whether anything of the convolution trains, which then keeps what it reads."""
+        """Whether anything of what reads pixels trains, which then keeps them."""
         self.needs = self.hooked or self.reads or any(self.trained(row) for row in self.tables)
         self.again = run.checkpointing is not Checkpointing.OFF
         self.layers = self.profiles()
         self.end = self.end_of(len(self.layers), self.run_end)
         self.handed = self.handed_on()
+
+    def entry_row(self) -> Module:
+        """What reads pixels."""
+        return next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
+
+    def table_rows(self) -> tuple[Module, ...]:
+        """Tables of positions that patches are given."""
+        return tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
 
     @property
     def first_stream(self) -> int:
@@ -172,16 +180,17 @@ class Seeing(ABC):
             sinks=0,
             biased=False,
             chunks=chunks,
-            unmasked=True,
+            unmasked=not self.sight.filled,
             fp16=self.run.half and not self.run.bf16,
             returned=False,
         )
 
     @property
     def kernel(self) -> Kernel:
-        """Without a mask."""
+        """Without a mask, unless rows of patches are filled up."""
+        filled = bool(self.sight.filled)
         return kernel_of(
-            self.run, row_tokens=self.sight.patches, window=None, apart=False, by_lengths=False, padded=False
+            self.run, row_tokens=self.sight.patches, window=None, apart=False, by_lengths=False, padded=filled
         )
 
     def profiles(self) -> tuple[LayerProfile, ...]:
@@ -252,7 +261,7 @@ class Seeing(ABC):
         stream = self.layers[place - 1].output if place else self.stream
         needs = self.layers[place - 1].differentiable if place else self.needs
         lengths = self.end_lengths(self.images)
-        width = self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
+        width = self.end_width
         t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
         source = Leaf(parameter=False)
         x = t.fresh(width, stream)
@@ -284,6 +293,11 @@ class Seeing(ABC):
             backward=at(backward, lengths),
         )
 
+    @property
+    def end_width(self) -> int:
+        """Packed elements of what the last layer hands on."""
+        return self.sight.width * self.sight.square**2 * TOKEN
+
     def end_lengths(self, images: int) -> Lengths:
         """Of what stands behind the tower."""
         return Lengths(tokens=images * self.sight.tokens, row=self.sight.tokens)
@@ -314,7 +328,7 @@ class Seeing(ABC):
     @property
     def early(self) -> int:
         """Gradients of what comes before the layers, which are made last."""
-        rows = [row for row in (self.convolution, *self.tables) if self.trained(row)]
+        rows = [row for row in (self.entry, *self.tables) if self.trained(row)]
         return sum(row.parameters * self.stored[row.path] for row in rows)
 
     # ---- the whole -------------------------------------------------------------------------------------------------
@@ -428,11 +442,16 @@ class Seeing(ABC):
                 below += handed.kept + self.features(self.images)
                 copies += handed.copies
         yield self.end.forward, below + copies
-        yield one(self.scattered), self.held + self.copies + self.features(self.images)
+        yield one(*self.placing), self.held + self.copies + self.features(self.images)
 
     @abstractmethod
     def entering(self, images: int) -> tuple[int, ...]:
         """Moments before the first layer, what is kept from there among them."""
+
+    @property
+    def placing(self) -> tuple[int, ...]:
+        """Moments in which features come to stand among the tokens."""
+        return (self.scattered,)
 
     @property
     def scattered(self) -> int:
@@ -486,9 +505,9 @@ class Seeing(ABC):
             yield at(found, self.lengths(images, whole=self.whole(place))), entered + handed
             stream = self.layers[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
-        given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
+        given = [t.fresh(self.end_width, stream)]
         out = self.run_end(t, given.pop())
         handed = self.features(images) * len(self.handed)
         yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images) + handed
         del out
-        yield one(self.scattered), self.features(images)
+        yield one(*self.placing), self.features(images)

@@ -24,7 +24,7 @@ from app.core.memory.settling import one
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of
 from app.core.memory.weights import Storing, base_bytes, fp32_residual
-from app.core.run import Loss
+from app.core.run import Loss, Run
 
 
 class Step(Living):
@@ -112,10 +112,9 @@ class Step(Living):
         """The tower's forward, behind the embedding's."""
         if self.seeing is None:
             return
+        there = BATCH + self.seeing.batch + self.embedded + self.passed
         for stage, below in self.seeing.forward():
-            yield self.at(
-                Phase.FORWARD, stage, gradients=before, activations=BATCH + self.seeing.batch + self.embedded + below
-            )
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=there + below)
 
     def looking_back(self, before: int) -> Iterator[Group]:
         """Its backward, when the layers' is over; the gradient of the tokens' embeddings waits for its end."""
@@ -212,6 +211,11 @@ class Step(Living):
             base = Base(gradients=others, activations=left)
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.embedding * copies),), bases=(base,))
 
+    def left_behind(self, run: Run) -> int:
+        """What a training step has left, for each token of evaluation's batch."""
+        constant, tokens, *_ = fields(self.left)
+        return constant + tokens * self.run.micro_batch_size // run.micro_batch_size * TOKEN
+
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         given = self.small.given if self.small is not None else 0
@@ -229,7 +233,9 @@ class Step(Living):
             images = run.micro_batch_size * self.seeing.sight.per_row
             returned = self.seeing.features(images) + self.seeing.pixels(images) + EXTRA * TOKEN
             held += returned - self.seeing.features(images) + self.seeing.looked_at(images)
-            entering = BATCH + returned - self.seeing.features(images) + self.embedded
+            entering = (
+                BATCH + returned - self.seeing.features(images) + self.embedded + self.passed + self.left_behind(run)
+            )
             for stage, below in self.seeing.evaluation(images):
                 yield self.at(Phase.EVALUATION, stage, gradients=0, activations=entering + below)
         there = self.moving.most if self.moving else 0

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 from transformers import masking_utils, vision_utils
+from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 aten = torch.ops.aten
@@ -33,6 +34,8 @@ GRIDDED = {
     "qwen3_5_moe": "Qwen3_5MoeModel",
 }
 """Model types whose images keep their size, and the class that works out positions of their tokens."""
+SOFT_TOKENS = 280
+"""Of an image at the most, as Gemma 4's published processors have it (``max_soft_tokens``)."""
 SCANNING = ("qwen3_5", "qwen3_5_moe")
 """Those whose language model has layers that scan."""
 PIXELS = {"qwen2_vl": (3136, 12845056), "qwen2_5_vl": (3136, 12845056)} | dict.fromkeys(
@@ -45,6 +48,15 @@ class Picked:
     """How many tokens a mask picks: those of images, or all where that is 0 (Gemma 3's loss)."""
 
     tokens = 0
+    each = 0
+    """Those of one image, where the model reads them off the batch (Gemma 4)."""
+
+
+class Filled:
+    """Rows of patches that a processor fills up: to so many, of which so many are an image's. 0 where it does not."""
+
+    patches = 0
+    real = 0
 
 
 def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
@@ -55,8 +67,11 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         side, channels = sight["image_size"], sight.get("num_channels", 3)
         added["token_type_ids"] = torch.zeros(rows, dtype=torch.int64)
         added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
-        Picked.tokens = 0
+        Picked.tokens = Picked.each = Filled.patches = 0
         return added
+    if model["model_type"] == "gemma4":
+        return added | _filled(sight, count, rows)
+    Picked.each = Filled.patches = 0
     patch = sight.get("patch_size", 14 if model["model_type"].startswith("qwen2") else 16)
     merge = sight.get("spatial_merge_size", 2)
     side = cfg["image_side"]
@@ -67,6 +82,21 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
     Picked.tokens = count * (across // merge) ** 2
     added["image_grid_thw"] = np.array([[1, across, across]] * count)
     return added
+
+
+def _filled(sight: dict, count: int, rows: tuple[int, int]) -> dict[str, object]:
+    """Gemma 4's: an image as large as 280 tokens let it be, its patches filled up to what these would be."""
+    patch, square = sight.get("patch_size", 16), sight.get("pooling_kernel_size", 3)
+    Filled.patches = SOFT_TOKENS * square**2
+    side = get_aspect_ratio_preserving_size(1000, 1000, patch, Filled.patches, square)[0]
+    Filled.real = (side // patch) ** 2
+    Picked.each = Filled.real // square**2
+    Picked.tokens = count * Picked.each
+    return {
+        "mm_token_type_ids": torch.zeros(rows, dtype=torch.int64),
+        "pixel_values": torch.zeros((count, Filled.patches, 3 * patch**2), dtype=torch.float32),
+        "image_position_ids": torch.zeros((count, Filled.patches, 2), dtype=torch.int64),
+    }
 
 
 def gridded(model_type: str) -> None:
@@ -92,6 +122,7 @@ def gridded(model_type: str) -> None:
 
 def whole_rows(model_type: str, *, alone: bool) -> None:
     """Where a batch of images has no padding, layers that scan get no mask: its values say so, which fake tensors have none of."""
+    Filled.patches = Picked.each = 0
     if model_type in SCANNING:
         module = import_module(f"transformers.models.{model_type}.modeling_{model_type}")
         real = masking_utils.create_recurrent_attention_mask
@@ -142,8 +173,11 @@ def answer(func, args, see):
         return out
     if func in (aten.index.Tensor, aten.index_put.default, aten.index_put_.default) and _by_truth(args[1]):
         mask = args[1][0]
-        places = _places((Picked.tokens,) if Picked.tokens else mask.shape, mask.dim(), see)
+        wide = mask.shape[2:]  # Gemma 4 asks for all values of images' tokens
+        places = _places((Picked.tokens, *wide) if Picked.tokens else mask.shape, mask.dim(), see)
         return func(args[0], list(places.unbind(1)), *args[2:])
+    if func is aten._local_scalar_dense.default and Picked.each and args[0].dtype == torch.int64:
+        return Picked.each
     return NotImplemented
 
 
