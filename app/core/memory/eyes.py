@@ -17,8 +17,9 @@ from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, gather, keeping_input
 from app.core.memory.pooler import Pooling
 from app.core.memory.products import product
-from app.core.memory.seeing import End, Seeing
+from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
+from app.core.memory.tower_end import End
 from app.core.run import Attention
 
 TAPS = 4

@@ -12,7 +12,7 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 
 from app.core.adapter import AdaptedModule, Adapter
@@ -23,19 +23,17 @@ from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import BLOCK
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
+from app.core.memory.profile import LayerProfile, Stage, profile_evaluation, profile_layer
 from app.core.memory.rows import linear_spec
-from app.core.memory.settling import at, in_numbers, one, settled, untrained
+from app.core.memory.settling import at, in_numbers, one, untrained
 from app.core.memory.tape import (
     FULL,
-    GRADIENTS,
-    TEMPORARIES,
     TOKEN,
-    Leaf,
     Lengths,
     Tape,
     Tensor,
 )
+from app.core.memory.tower_end import End, recorded_end
 from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, Checkpointing, Run
 from app.core.units import round_up
@@ -46,20 +44,6 @@ DIMENSIONS = 3
 """Of what the images' features are put into: rows, tokens, width."""
 EXTRA = 2 * PLACE
 """Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """Behind the tower's layers: the norm, the projector; packed bytes and moments like a layer's."""
-
-    kept: int
-    copies: int
-    differentiable: bool
-    gradients: int
-    stuck: int
-    """Of what it keeps, what its nodes hold on to behind its backward."""
-    forward: Stage
-    backward: Stage
 
 
 class Seeing(ABC):
@@ -260,37 +244,14 @@ class Seeing(ABC):
         """What is kept behind so many layers, and the moments there."""
         stream = self.layers[place - 1].output if place else self.stream
         needs = self.layers[place - 1].differentiable if place else self.needs
-        lengths = self.end_lengths(self.images)
-        width = self.end_width
-        t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
-        source = Leaf(parameter=False)
-        x = t.fresh(width, stream)
-        x.node = source if needs else None
-        given = [x]
-        del x
-        out = run(t, given.pop())
-        forward, differentiable = Stage(moments=t.moments()), out.node is not None
-        before = t.now
-        t.end_autocast()
-        copies = before - t.now
-        kept, mark = t.now - out.bytes, len(t.log)
-        stuck = settled(sum(storage.bytes for storage in t.stuck), lengths)
-        size = out.elements, out.itemsize
-        ends = [out]
-        del out
-        if differentiable:
-            t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
-        backward = Stage(moments=moments_from(t, mark))
-        gradients = settled(sum(amount for slot, amount in t.log if slot == GRADIENTS), lengths)
-        t.forget(source)
-        return End(
-            kept=settled(kept, lengths),
-            copies=settled(copies, lengths),
-            differentiable=differentiable,
-            gradients=gradients,
-            stuck=stuck,
-            forward=at(forward, lengths),
-            backward=at(backward, lengths),
+        return recorded_end(
+            run,
+            (self.end_width, stream),
+            needs=needs,
+            compute=self.run.itemsize,
+            gradients_present=self.gradients_present,
+            autocast=self.run.autocast,
+            lengths=self.end_lengths(self.images),
         )
 
     @property
