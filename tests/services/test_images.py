@@ -150,6 +150,8 @@ def test_a_model_that_is_not_described_is_priced_as_text(catalog: Catalog) -> No
         ("Qwen/Qwen2-VL-7B-Instruct", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
         ("Qwen/Qwen3.5-4B", "as_large", {"side": 640, "patches": 1600, "tokens": 400}),
         ("Qwen/Qwen3.6-35B-A3B", "as_large", {"side": 640, "patches": 1600, "tokens": 400}),
+        ("zai-org/GLM-4.1V-9B-Thinking", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
+        ("zai-org/GLM-4.5V", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
         ("google/gemma-4-E2B-it", "", {"side": 768, "patches": 2520, "tokens": 256}),
         ("google/gemma-4-31B-it", "", {"side": 768, "patches": 2520, "tokens": 256}),
     ],

@@ -10,11 +10,10 @@ from dataclasses import replace
 
 from app.core.architecture import Architecture, Module, Sight
 from app.core.architectures import experts, qwen, towers, vision
+from app.core.architectures.vision import USUAL_SIDE
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 
-USUAL_SIDE = 1024
-"""Pixels a side that an image is taken to have where nothing says it."""
 LEAST_SIDE, MOST_SIDE = 56, 3584
 """Of Qwen 2 and 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in published processors."""
 LEAST_SIDE_STACKED, MOST_SIDE_STACKED = 256, 4096

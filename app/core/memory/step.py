@@ -124,7 +124,8 @@ class Step(Living):
         left = self.gradients - self.seeing.gradients - self.seeing.early - (0 if tied else self.embedding)
         made = before or max(0, left - self.other_table)
         waits = self.embedded if self.first_needs else 0
-        beside = self.batch + self.kept_masks + self.stack.lingering + self.waiting
+        small = self.small.held if self.small is not None else 0
+        beside = self.batch - small + self.kept_masks + self.stack.lingering + self.waiting
         gathering = one(self.seeing.gathering(needs=self.first_needs))
         yield self.at(Phase.BACKWARD, gathering, gradients=made, activations=beside + self.seeing.held)
         for stage, below, above in self.seeing.backward():
@@ -184,9 +185,11 @@ class Step(Living):
         made = 0 if self.immediate else self.gradients
         if self.small is not None and self.small.moments:
             own = self.embedding * (0 if self.architecture.tie_word_embeddings else 1) + self.other_table
+            seen = self.seeing.held if self.seeing is not None else 0
+            own += self.seeing.gradients + self.seeing.early if self.seeing is not None else 0
             base = Base(
                 gradients=before or max(0, made - own - self.small.trained),
-                activations=self.batch - self.small.held + self.stack.lingering + self.embedded,
+                activations=self.batch - self.small.held + self.stack.lingering + self.embedded + seen,
             )
             yield Group(phase=Phase.BACKWARD, moments=self.small.moments, bases=(base,))
         if self.other_table:

@@ -32,16 +32,23 @@ GRIDDED = {
     "qwen3_vl_moe": "Qwen3VLMoeModel",
     "qwen3_5": "Qwen3_5Model",
     "qwen3_5_moe": "Qwen3_5MoeModel",
+    "glm4v": "Glm4vModel",
+    "glm4v_moe": "Glm4vMoeModel",
+    "glm46v": "Glm46VModel",
 }
 """Model types whose images keep their size, and the class that works out positions of their tokens."""
 SOFT_TOKENS = 280
 """Of an image at the most, as Gemma 4's published processors have it (``max_soft_tokens``)."""
 SCANNING = ("qwen3_5", "qwen3_5_moe")
 """Those whose language model has layers that scan."""
-PIXELS = {"qwen2_vl": (3136, 12845056), "qwen2_5_vl": (3136, 12845056)} | dict.fromkeys(
-    ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"), (65536, 16777216)
+TOWERS = {"glm46v": "glm4v"}
+"""Whose tower another type's is."""
+PIXELS = (
+    dict.fromkeys(("qwen2_vl", "qwen2_5_vl"), (3136, 12845056))
+    | dict.fromkeys(("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"), (65536, 16777216))
+    | dict.fromkeys(("glm4v", "glm4v_moe", "glm46v"), (12544 // 2, 9633792 // 2))
 )
-"""The least and the most that their published processors (``preprocessor_config.json``) make of an image."""
+"""The least and the most that their published processors (``preprocessor_config.json``) make of an image; GLM counts both of its frames."""
 
 
 class Picked:
@@ -72,7 +79,7 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
     if model["model_type"] == "gemma4":
         return added | _filled(sight, count, rows)
     Picked.each = Filled.patches = 0
-    patch = sight.get("patch_size", 14 if model["model_type"].startswith("qwen2") else 16)
+    patch = sight.get("patch_size", 14 if model["model_type"].startswith(("qwen2", "glm")) else 16)
     merge = sight.get("spatial_merge_size", 2)
     side = cfg["image_side"]
     across = smart_resize(side, side, patch * merge, *PIXELS[model["model_type"]])[0] // patch
@@ -107,7 +114,9 @@ def gridded(model_type: str) -> None:
     """
     if model_type not in GRIDDED:
         return
-    module, name = import_module(f"transformers.models.{model_type}.modeling_{model_type}"), GRIDDED[model_type]
+    own, name = import_module(f"transformers.models.{model_type}.modeling_{model_type}"), GRIDDED[model_type]
+    tower = TOWERS.get(model_type, model_type)
+    module = import_module(f"transformers.models.{tower}.modeling_{tower}")
     module.get_vision_position_ids = lambda grid, *args, **_: _fake(
         _real(vision_utils.get_vision_position_ids, grid, *args)
     )
@@ -116,8 +125,17 @@ def gridded(model_type: str) -> None:
     module.get_max_seqlen = lambda *args, **_: None
     module.get_vision_window_index = _windows
     module.get_vision_interpolation_indices_and_weights = _resampled
-    getattr(module, name).get_rope_index = lambda self, ids, **_: (
+    embeddings = next((kind for key, kind in vars(module).items() if key.endswith("VisionEmbeddings")), None)
+    if embeddings is not None and not hasattr(embeddings, "real"):
+        embeddings.real, embeddings.forward = embeddings.forward, _placed
+    getattr(own, name).get_rope_index = lambda self, ids, **_: (
         torch.zeros((3, *ids.shape), dtype=torch.int64), torch.zeros((ids.shape[0], 1), dtype=torch.int64))  # fmt: skip
+
+
+def _placed(self, embeddings, lengths, shapes, rows, columns):
+    """GLM's positions, whose sizes are known, of images that are not looked at."""
+    fake = (torch.zeros(numbers.shape, dtype=torch.int64) for numbers in (lengths, shapes))
+    return self.real(embeddings, *fake, rows, columns)
 
 
 def whole_rows(model_type: str, *, alone: bool) -> None:

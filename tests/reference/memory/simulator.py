@@ -364,7 +364,7 @@ class Simulation:
         # a batch of text gives the towers no gradients, so that no optimizer makes states for them
         passed = {id(p) for m in self.model.modules() if type(m).__name__ in PASSED_BY for p in m.parameters()}
         # nor does one to layers that a reentrant checkpoint runs on what asks for none
-        unasked = self.config["model_type"].startswith(("qwen3_vl", "qwen3_5"))
+        unasked = self.config["model_type"].startswith(("qwen3_vl", "qwen3_5", "glm4v", "glm46v"))
         cut_off = self.reentrant and self.cfg.get("adapter") and unasked
         asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
         cut_off = cut_off and not asked
