@@ -137,7 +137,7 @@ def test_sides(given: object, pixels: int | None) -> None:
 
 
 def test_a_model_that_is_not_described_is_priced_as_text(catalog: Catalog) -> None:
-    config = TUNED | {"base_model": "google/gemma-4-12B-it", "lora_target_modules": ["q_proj"]}
+    config = TUNED | {"base_model": "LiquidAI/LFM2-VL-450M", "lora_target_modules": ["q_proj"]}
     found = estimate(catalog=catalog, config=config | SEEING)
     assert "finding.text_alone" in said(found)
     assert any(code.startswith("finding.memory_not_priced") for code in said(found))
@@ -153,6 +153,7 @@ def test_a_model_that_is_not_described_is_priced_as_text(catalog: Catalog) -> No
         ("zai-org/GLM-4.1V-9B-Thinking", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
         ("zai-org/GLM-4.5V", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
         ("google/gemma-4-E2B-it", "", {"side": 768, "patches": 2520, "tokens": 256}),
+        ("google/gemma-4-12B-it", "", {"side": 768, "patches": 280, "tokens": 256}),
         ("google/gemma-4-31B-it", "", {"side": 768, "patches": 2520, "tokens": 256}),
     ],
 )

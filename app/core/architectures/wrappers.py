@@ -196,7 +196,28 @@ def gemma4_unified(config: ConfigReader) -> Architecture:
     if config.has("audio_config"):
         width = config.sub("audio_config").size("audio_embed_dim", default=640)
         others += (linear("model.embed_audio.embedding_projection", width, text.hidden_size, part=Part.PROJECTOR),)
-    return wrap("gemma4_unified", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    made = wrap("gemma4_unified", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    return replace(made, sight=_merged_sight(config)) if config.has("vision_config") else made
+
+
+def _merged_sight(config: ConfigReader) -> Sight:
+    """Images as Gemma 4 12B reads them: as the others do, with squares of patches merged before."""
+    sight, inner = config.sub("vision_config"), config.sub("text_config")
+    small, square = sight.size("patch_size", default=16), sight.size("pooling_kernel_size", default=3)
+    patch = small * square
+    return Sight(
+        tower="model.embed_vision.",
+        projector="model.embed_vision.multimodal_embedder.",
+        side=isqrt(SOFT_TOKENS * square**2) // square * patch,
+        patch=patch,
+        square=1,
+        channels=3,
+        width=3 * patch**2,
+        heads=1,
+        asks=False,
+        mutual=inner.text("use_bidirectional_attention", default="vision") == "vision",
+        filled=SOFT_TOKENS,
+    )
 
 
 def llama4(config: ConfigReader) -> Architecture:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Architecture, Module
 from app.core.memory.downsampling import Downsampling
+from app.core.memory.embedder import Embedding
 from app.core.memory.gridded import Gridded
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import linear
@@ -207,6 +208,7 @@ FAMILIES: Mapping[str, type[Seeing]] = {
     "qwen3_5": Stacked,
     "qwen3_5_moe": Stacked,
     "gemma4": Pooling,
+    "gemma4_unified": Embedding,
     "glm4v": Downsampling,
     "glm4v_moe": Downsampling,
     "glm46v": Downsampling,

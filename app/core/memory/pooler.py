@@ -24,7 +24,10 @@ COPIES = 4
 
 
 class Pooling(Seeing):
-    """The tape's tokens are patches behind the layers too, a row's tokens there what is left of them."""
+    """Squares of patches are averaged behind the layers; rows are filled up with patches that are none.
+
+    The tape's tokens are patches behind the layers too, a row's tokens there those that are left.
+    """
 
     returns = True
 
@@ -78,16 +81,6 @@ class Pooling(Seeing):
             multipliers=False,
         )
 
-    def pixels(self, images: int) -> int:
-        """Of all that rows are filled up to."""
-        sight = self.sight
-        return images * sight.patches * sight.channels * sight.patch**2 * FULL
-
-    @property
-    def batch(self) -> int:
-        """And where each patch stands."""
-        return super().batch + self.images * self.sight.patches * AXES * PLACE
-
     def entering(self, images: int) -> tuple[int, ...]:
         """Pixels made anew twice; what the linear makes of them, and positions."""
         pixels, converted, patched = self.pixels(images), self.converted(images), self.patched(images)
@@ -117,15 +110,6 @@ class Pooling(Seeing):
         """And the mask."""
         return self.position_tables(images) + self.mask(images)
 
-    @property
-    def end_width(self) -> int:
-        """Packed elements of all patches."""
-        return self.sight.width * TOKEN
-
-    def end_lengths(self, images: int) -> Lengths:
-        """Patches, and what is left of them."""
-        return Lengths(tokens=images * self.sight.patches, row=images * self.sight.tokens)
-
     def run_end(self, t: Tape, x: Tensor) -> Tensor:
         """Averages are a product with a mask of squares; fp32 behind it, without what rows were filled up with."""
         sight, compute = self.sight, self.run.itemsize
@@ -146,6 +130,25 @@ class Pooling(Seeing):
         out = linear(t, self.linear(row, self.adapted), normalise(t, bare, soft))
         del x, soft
         return cast(t, copy(t, out), self.itemsize)
+
+    def pixels(self, images: int) -> int:
+        """Of all that rows are filled up to."""
+        sight = self.sight
+        return images * sight.patches * sight.channels * sight.patch**2 * FULL
+
+    @property
+    def batch(self) -> int:
+        """And where each patch stands."""
+        return super().batch + self.images * self.sight.patches * AXES * PLACE
+
+    @property
+    def end_width(self) -> int:
+        """Packed elements of all patches."""
+        return self.sight.width * TOKEN
+
+    def end_lengths(self, images: int) -> Lengths:
+        """Patches, and what is left of them."""
+        return Lengths(tokens=images * self.sight.patches, row=images * self.sight.tokens)
 
     @property
     def placing(self) -> tuple[int, ...]:

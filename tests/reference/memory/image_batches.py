@@ -76,8 +76,8 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
         Picked.tokens = Picked.each = Filled.patches = 0
         return added
-    if model["model_type"] == "gemma4":
-        return added | _filled(sight, count, rows)
+    if model["model_type"] in ("gemma4", "gemma4_unified"):
+        return added | _filled(sight, count, rows, merged=model["model_type"] == "gemma4_unified")
     Picked.each = Filled.patches = 0
     patch = sight.get("patch_size", 14 if model["model_type"].startswith(("qwen2", "glm")) else 16)
     merge = sight.get("spatial_merge_size", 2)
@@ -91,14 +91,19 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
     return added
 
 
-def _filled(sight: dict, count: int, rows: tuple[int, int]) -> dict[str, object]:
-    """Gemma 4's: an image as large as 280 tokens let it be, its patches filled up to what these would be."""
+def _filled(sight: dict, count: int, rows: tuple[int, int], *, merged: bool) -> dict[str, object]:
+    """Gemma 4's: an image as large as 280 tokens let it be, its patches filled up to what these would be.
+
+    12B takes squares of patches as one.
+    """
     patch, square = sight.get("patch_size", 16), sight.get("pooling_kernel_size", 3)
     Filled.patches = SOFT_TOKENS * square**2
     side = get_aspect_ratio_preserving_size(1000, 1000, patch, Filled.patches, square)[0]
     Filled.real = (side // patch) ** 2
     Picked.each = Filled.real // square**2
     Picked.tokens = count * Picked.each
+    if merged:
+        patch, Filled.patches, Filled.real = patch * square, SOFT_TOKENS, Picked.each
     return {
         "mm_token_type_ids": torch.zeros(rows, dtype=torch.int64),
         "pixel_values": torch.zeros((count, Filled.patches, 3 * patch**2), dtype=torch.float32),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from .images import EAGER, EVALUATED, FLASH, FROZEN, ONE, PACKED, SDPA, SEES, TEXT, TUNED, TWO, _cut
 from .images_qwen import _of
 from .keys import CCE, GC, SEVEN
+from .newcomers import MODELS
 from .towers import ALL, ATTENTION
 
 NAMED = TUNED | {"lora_target_modules": rf"{ALL}|.*vision_tower\.encoder.*\.({'|'.join(SEVEN)})\.linear"}
@@ -50,4 +51,11 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "gemma4-named-frozen", sighted, ONE | SDPA | NAMED | CCE | FROZEN | {"lora_dropout": 0.1}, (1, 640)
     attention = TUNED | {"lora_target_modules": ATTENTION}
     yield "gemma4-moe-lora-gc", _cut(moe, 6, 6), ONE | SDPA | attention | CCE | GC, (1, 1024)
+    twelve = _cut(MODELS["gemma-4-12b"], 6, 1)
+    yield "gemma4-12b-text-lora-cce", twelve, TWO | SDPA | TEXT | CCE, (1, 1024)
+    yield "gemma4-12b-text-lora-gc", twelve, SEES | {"images": 4} | SDPA | TEXT | GC, (1, 1200)
+    yield "gemma4-12b-full-cce-gc", twelve, TWO | SDPA | CCE | GC, (1, 1024)
+    yield "gemma4-12b-full-flash", twelve, SEES | {"images": 4} | FLASH | CCE, (1, 1200)
+    yield "gemma4-12b-full-frozen", twelve, TWO | SDPA | CCE | GC | FROZEN, (1, 1024)
+    yield "gemma4-12b-text-qlora-evaluated", twelve, evaluated | PACKED, (1, 768)
     yield "gemma4-qlora-real-e2b", small, ONE | SDPA | TEXT | PACKED | CCE | GC, (1, 2048)

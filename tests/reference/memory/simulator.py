@@ -41,6 +41,8 @@ KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embeddin
 TOWERS = re.compile(
     r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio|connector|image_newline)\b"
 )
+HEARD = re.compile(r"\b(audio_tower|embed_audio)\b")
+"""Of them, what images do not go through."""
 PASSED_BY = ("MllamaCrossAttentionDecoderLayer",)
 """Layers that a batch of text does not run."""
 FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
@@ -373,7 +375,7 @@ class Simulation:
             for n, p in self.model.named_parameters()
             if p.requires_grad
             and not (cut_off and "visual.blocks." in n)
-            and (self.cfg.get("images") or not TOWERS.search(n))
+            and not (HEARD if self.cfg.get("images") else TOWERS).search(n)
             and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
