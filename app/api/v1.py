@@ -212,7 +212,12 @@ async def post_check(request: Request) -> Response:
         hardware = _hardware(catalog, asked.hardware) if asked.hardware else None
         if asked.model is not None:  # a config.json that describes no model is a fault of the request
             resolve_model(catalog=catalog, base_model=None, model=asked.model)
-    about: dict[str, Any] = {"hardware": hardware, "model": asked.model, "install": asked.install}
+    about: dict[str, Any] = {
+        "hardware": hardware,
+        "model": asked.model,
+        "install": asked.install,
+        "dataset": _dataset(asked.dataset),
+    }
     if asked.config is not None:
         result = check_config(catalog=catalog, config=asked.config, **about)
     else:

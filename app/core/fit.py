@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import beside, four_bit_keys, fused_loss, skips_embeddings
 from app.core.axolotl.overriding import apply_overrides
+from app.core.axolotl.run_reader import read_run
 from app.core.hardware import Hardware
 from app.core.memory.losses import loss_of
 from app.core.memory.optimizer_forms import form_of
 from app.core.methods.settings import PeftType
 from app.core.plan import Change, Install
 from app.core.run import Checkpointing, Loss, Method, Quantization, Run
-from app.core.run_reader import read_run
 from app.core.units import ceil_div
 
 SHORTEST_SEQUENCE = 512

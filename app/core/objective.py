@@ -7,9 +7,9 @@ from typing import Any
 
 from app.core.architecture import Architecture
 from app.core.axolotl.overriding import apply_overrides
+from app.core.axolotl.run_reader import read_run
 from app.core.fit import LEAST_RANK, PAGED, Fitted, Ladder, Measure, Rung, climb, fits_somewhere
 from app.core.run import Run
-from app.core.run_reader import read_run
 
 LONGEST_SEQUENCE = 1 << 20
 MOST_MICRO_BATCH = 1024

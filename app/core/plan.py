@@ -54,6 +54,12 @@ class Outcome(StrEnum):
     DOES_NOT_FIT = "does_not_fit"
 
 
+MOST_IMAGES = 1024
+"""Of a row."""
+MOST_SIDE = 1 << 16
+"""Pixels of an image's side."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """The training data, as far as a plan cares. Tokens are per sample."""

@@ -12,7 +12,8 @@ from typing import Any
 from app.core.adapter import default_targets
 from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import beside, four_bit_keys, fused_loss
-from app.core.axolotl.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTENTION
+from app.core.axolotl.run_reader import LIGER_KERNEL_KEYS
+from app.core.coverage import LIGER_KERNELS, LORA_KERNELS, NO_FLASH_ATTENTION
 from app.core.estimate import Verdict
 from app.core.fit import LEAST_KTO_BATCH
 from app.core.hardware import Hardware, Vendor
@@ -31,7 +32,6 @@ from app.core.run import (
     Quantization,
     Run,
 )
-from app.core.run_reader import LIGER_KERNEL_KEYS
 from app.core.timing import Pace
 
 SAME_BYTES = 50 << 20

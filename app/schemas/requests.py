@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.core.objective import Objective
-from app.core.plan import Goal, Install, Priority, Tasks
+from app.core.plan import MOST_IMAGES, MOST_SIDE, Goal, Install, Priority, Tasks
 from app.schemas.vocabulary import QLORA_EXAMPLE, YAML_EXAMPLE, Config, GridKey, Model, VaryKey
 
 CHECK_MISSING = "check_missing"
@@ -71,13 +71,13 @@ class Dataset(_Request):
     images_per_row: int | None = Field(
         default=None,
         ge=0,
-        le=1024,
+        le=MOST_IMAGES,
         description="Images of a sample, read under `processor_type`: 1 where left out, 0 for text alone.",
     )
     image_side: int | None = Field(
         default=None,
         ge=1,
-        le=1 << 16,
+        le=MOST_SIDE,
         description="Pixels of a square image's side, for models whose processor leaves an image as large as it is; "
         "`image_size` goes before it, 1,024 is taken where both are left out.",
     )
@@ -111,6 +111,9 @@ class CheckRequest(_Request):
     config: Config | None = Field(default=None, description="A configuration, instead of `yaml`.")
     model: Model | None = None
     hardware: Hardware | None = None
+    dataset: Dataset = Field(
+        default=Dataset(), description="For the memory that images of a row take, and for the time of the whole run."
+    )
     install: Annotated[Install, Field(strict=False)] = Install.DOCKER
 
     @model_validator(mode="after")

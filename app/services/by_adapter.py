@@ -9,7 +9,7 @@ from app.core.axolotl.overriding import apply_overrides
 from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate
 from app.core.hardware import Hardware
-from app.core.plan import Change, Install
+from app.core.plan import Change, Dataset, Install
 from app.services.fitting import Fit, fit
 from app.services.pricing import price_knobs
 
@@ -25,6 +25,7 @@ def fit_by_adapter(
     model: Mapping[str, Any] | None,
     hardware: Hardware,
     install: Install = Install.DOCKER,
+    dataset: Dataset | None = None,
 ) -> Fit | None:
     """``config``, which ``estimate`` is of, with an adapter instead and then the least change that makes that fit.
 
@@ -36,7 +37,7 @@ def fit_by_adapter(
         return None
     patched = apply_overrides(config, knob.turn.patch)
     try:
-        found = fit(catalog=catalog, config=patched, model=model, hardware=hardware, install=install)
+        found = fit(catalog=catalog, config=patched, model=model, hardware=hardware, install=install, dataset=dataset)
     except (InvalidInput, UnknownName):
         return None
     if not found.estimate.fits:

@@ -18,7 +18,7 @@ from app.core.estimate import Estimate
 from app.core.findings import Effect, Finding, Fix, by_gravity, gravest
 from app.core.hardware import Hardware
 from app.core.messages import message
-from app.core.plan import Install
+from app.core.plan import Dataset, Install
 from app.core.run import CCE_PLUGIN
 from app.services.estimating import estimate_resolved, said_of
 from app.services.inputs import ResolvedModel, resolve_model
@@ -69,9 +69,10 @@ def check_text(
     hardware: Hardware | None = None,
     model: Mapping[str, Any] | None = None,
     install: Install = Install.DOCKER,
+    dataset: Dataset | None = None,
 ) -> Checked:
     """Check a YAML file. Whatever it holds, the answer is findings."""
-    return _check(read(text), catalog, hardware, model, install)
+    return _check(read(text), catalog, hardware, model, install, dataset)
 
 
 def check_config(
@@ -81,14 +82,15 @@ def check_config(
     hardware: Hardware | None = None,
     model: Mapping[str, Any] | None = None,
     install: Install = Install.DOCKER,
+    dataset: Dataset | None = None,
 ) -> Checked:
     """Check a configuration that is no text yet; lines are those of the file that it is written as."""
     if entries(config, MOST_ENTRIES + 1) > MOST_ENTRIES:  # as a file it has its keys besides, which ``read`` counts
-        return _check(too_many(), catalog, hardware, model, install)
+        return _check(too_many(), catalog, hardware, model, install, dataset)
     reading = read(write_yaml(config, texts("en"), comments=False))
     if reading.config is not None:
         reading = replace(reading, config=dict(config))
-    return _check(reading, catalog, hardware, model, install)
+    return _check(reading, catalog, hardware, model, install, dataset)
 
 
 def _check(
@@ -97,10 +99,11 @@ def _check(
     hardware: Hardware | None,
     model: Mapping[str, Any] | None,
     install: Install,
+    dataset: Dataset | None,
 ) -> Checked:
     if reading.config is None:
         return Checked(reading=reading, findings=reading.findings, mended=reading, estimate=None, resolved=None)
-    resolved, unknown = _resolved(catalog, reading.config, model)
+    resolved, unknown = _resolved(catalog, reading.config, model, dataset)
     architecture = resolved.architecture if resolved else None
     findings = _findings(reading, catalog, architecture, hardware, install)
     mended = reading
@@ -112,7 +115,7 @@ def _check(
             break
         mended = again
         left = _safe(_findings(mended, catalog, architecture, hardware, install)) if round_ < rounds else ()
-    estimate, doubts = _estimate(catalog, mended.config or {}, resolved, hardware)
+    estimate, doubts = _estimate(catalog, mended.config or {}, resolved, hardware, dataset)
     told = {finding.key for finding in findings} - {None}
     doubted = [finding for finding in (*unknown, *doubts) if finding.key not in told]
     extra = (*doubted, *_told(estimate, (*findings, *unknown)))
@@ -185,13 +188,13 @@ def _installed(config: Mapping[Any, Any], install: Install) -> Iterable[Finding]
 
 
 def _resolved(
-    catalog: Catalog, config: Mapping[Any, Any], model: Mapping[str, Any] | None
+    catalog: Catalog, config: Mapping[Any, Any], model: Mapping[str, Any] | None, dataset: Dataset | None
 ) -> tuple[ResolvedModel | None, tuple[Finding, ...]]:
     """The model, or why it is not known; that is no fault of the file."""
     base = config.get("base_model")
     try:
         named = base if isinstance(base, str) else None
-        found = resolve_model(catalog=catalog, base_model=named, model=model, config=config)
+        found = resolve_model(catalog=catalog, base_model=named, model=model, dataset=dataset, config=config)
         return found, (*said_of(found), *_templateless(found, config))
     except UnknownName as error:
         code = "model_unknown_nearest" if error.nearest else "model_unknown"
@@ -222,18 +225,23 @@ def _templateless(resolved: ResolvedModel, config: Mapping[Any, Any]) -> Iterato
 
 
 def _estimate(
-    catalog: Catalog, config: Mapping[Any, Any], resolved: ResolvedModel | None, hardware: Hardware | None
+    catalog: Catalog,
+    config: Mapping[Any, Any],
+    resolved: ResolvedModel | None,
+    hardware: Hardware | None,
+    dataset: Dataset | None,
 ) -> tuple[Estimate | None, tuple[Finding, ...]]:
     if resolved is None:
         return None, ()
     try:
-        return estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware), ()
+        found = estimate_resolved(catalog=catalog, resolved=resolved, config=config, hardware=hardware, dataset=dataset)
     except InvalidInput as error:
         doubts = tuple(
             replace(info("not_estimated", e.pointer.removeprefix("/config/").replace("/", ".")), message=e.message)
             for e in error.errors
         )
         return None, doubts
+    return found, ()
 
 
 def _told(estimate: Estimate | None, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

@@ -9,6 +9,7 @@ from app.core.adapter import Adapter, resolve_adapter
 from app.core.architecture import Architecture, Sight
 from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.rules import check
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.subject import info, misleads
 from app.core.collating import Padding
 from app.core.estimate import Estimate, Memory, ModuleCount, Phase, Time, Verdict
@@ -25,7 +26,6 @@ from app.core.memory.updates import unwritten
 from app.core.messages import Message, message
 from app.core.plan import Dataset
 from app.core.run import Attention, Loss, Run
-from app.core.run_reader import read_run
 from app.core.timing import Samples, adapter_disk_bytes, estimate_time
 from app.core.values import limit_of_steps
 from app.services.inputs import ResolvedModel, resolve_model

@@ -16,13 +16,13 @@ from app.catalog.exports import PLUGIN_CLASS, PLUGIN_MODULE, export_template, ex
 from app.catalog.library import Catalog
 from app.core.adapter import linear_names, resolve_adapter
 from app.core.axolotl.rules import check
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import FieldError, InvalidInput
 from app.core.findings import Effect, Finding, by_gravity
 from app.core.messages import Param, message
 from app.core.methods.bottleneck import places_of
 from app.core.methods.settings import Bottleneck, PeftType
 from app.core.run import LoraSettings, Method, Quantization, Run
-from app.core.run_reader import read_run
 from app.core.values import limit_of_steps
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.writing import write_yaml

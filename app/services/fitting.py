@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.catalog.library import Catalog
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate, Memory, Verdict
 from app.core.findings import Finding, Severity
@@ -14,7 +15,6 @@ from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Param, message
 from app.core.objective import MOST_OF, Objective, candidates, faster, most, with_value
 from app.core.plan import Change, Dataset, Install, Outcome
-from app.core.run_reader import read_run
 from app.core.timing import Pace
 from app.services.estimating import estimate_resolved, verdict
 from app.services.headroom import PAID_FOR_HEADROOM, least_change

@@ -14,7 +14,7 @@ from app.core.errors import FieldError, InvalidInput
 from app.core.hardware import Hardware, Vendor
 from app.core.kept import kept
 from app.core.messages import Param, message
-from app.core.plan import Dataset
+from app.core.plan import MOST_SIDE, Dataset
 from app.core.shown import shown
 from app.core.units import gib_to_bytes
 
@@ -22,8 +22,6 @@ ASSUMED_CAPABILITY = (8, 0)
 """What bare ``vram_gib`` is taken to be: Ampere, the oldest generation with bf16."""
 MISSING = "error.config_json.missing"
 MOST_VRAM_GIB = 1024
-MOST_SIDE = 1 << 16
-"""Pixels."""
 MOST_GPUS = 1024
 BF16_CAPABILITY = (8, 0)
 

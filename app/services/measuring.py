@@ -6,11 +6,11 @@ from typing import Any
 
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory, Time
 from app.core.hardware import Hardware
 from app.core.plan import Dataset
 from app.core.run import Run
-from app.core.run_reader import read_run
 from app.services.estimating import Measured, memory_of, time_of
 
 

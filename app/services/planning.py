@@ -7,6 +7,7 @@ from typing import Any
 from app.catalog.library import Catalog
 from app.core.advice import conflicts
 from app.core.axolotl.adapter_rules import NOT_AXOLOTLS
+from app.core.axolotl.run_reader import read_run
 from app.core.decision import Fact
 from app.core.errors import FieldError, InvalidInput
 from app.core.estimate import Estimate, Verdict
@@ -17,7 +18,6 @@ from app.core.knobs import ROOM_SEQUENCE
 from app.core.messages import Message, Param, message
 from app.core.methods.settings import VIRTUAL_TOKENS, PeftType
 from app.core.plan import Alternative, Decision, Outcome, Plan, Wish
-from app.core.run_reader import read_run
 from app.core.timing import Pace, Samples, steps_of
 from app.services.estimating import estimate_resolved
 from app.services.headroom import PAID_FOR_HEADROOM, least_change

@@ -15,12 +15,13 @@ from app.web.examples import example_plans
 from app.web.field_views import error_summary, field_views, model_options
 from app.web.fields import FIELDS, File
 from app.web.forms import Form, in_field
+from app.web.image_fields import IMAGE_FIELDS
 from app.web.planning import Answer
 from app.web.templating import path_for
 
 SHOWN = ("model", "gpu", "vram_gib")
 BESIDE_A_FILE = frozenset(
-    (*SHOWN, "m", "priority", "tasks", "rows", "mean_tokens", "max_tokens", "price_per_hour", "install")
+    (*SHOWN, "m", "priority", "tasks", "rows", "mean_tokens", "max_tokens", *IMAGE_FIELDS, "price_per_hour", "install")
 )
 """What a form says beside a whole file."""
 

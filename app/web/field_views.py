@@ -16,6 +16,7 @@ from app.texts import Texts
 from app.web import contexts
 from app.web.fields import FIELDS, PEFT_KEYS, Field, Kind
 from app.web.forms import MODEL_JSON, TWICE, Address, Asked, Form
+from app.web.image_fields import IMAGE_FIELDS, NUMBER, SIDE
 
 SEGMENTS = ("consumer", "laptop", "workstation", "data_center")
 LISTS = {"model": "model-names", "dataset_type": "dataset-types", "optimizer": "optimizers"}
@@ -36,6 +37,10 @@ OPTIMIZERS = (
     "lion_8bit",
     "muon",
 )
+
+
+WHERE_BLANK = {NUMBER: "1", SIDE: "1024"}
+"""What is taken of images that nothing is said of."""
 
 
 def field_views(
@@ -175,12 +180,25 @@ def _said_twice(said: Message, form: Form, texts: Texts, address: Address) -> co
 
 def _resettable(name: str) -> bool:
     """Model and hardware are asked for, everything else has a recommendation to go back to."""
-    return name not in ("model", "m", "gpu", "vram_gib", "dataset_path", "rows", "mean_tokens", "max_tokens", "file")
+    return name not in (
+        "model",
+        "m",
+        "gpu",
+        "vram_gib",
+        "dataset_path",
+        "rows",
+        "mean_tokens",
+        "max_tokens",
+        "file",
+        *IMAGE_FIELDS,
+    )
 
 
 def _placeholder(name: str, config: Mapping[str, Any], texts: Texts) -> str:
     if name == "keys":
         return "weight_decay: 0.01\nlr_scheduler: linear"
+    if name in WHERE_BLANK:
+        return WHERE_BLANK[name]
     examples = {"model": "Llama 3.1 8B", "dataset_path": "mlabonne/FineTome-100k", "vram_gib": "24"}
     if name in examples:
         return texts.text("web.field.example", example=examples[name])

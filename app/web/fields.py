@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.core.methods.settings import PeftType
-from app.core.plan import Goal, Install, Priority, Tasks
+from app.core.plan import MOST_IMAGES, MOST_SIDE, Goal, Install, Priority, Tasks
 from app.services.reading import LONGEST
 from app.services.swapping import KEYS_OF_METHOD
 
@@ -70,8 +70,8 @@ def _choice(name: str, choices: tuple[str, ...], default: str = "", *, knob: boo
     return Field(name=name, kind=Kind.CHOICE, choices=choices, default=default, knob=knob)
 
 
-def _whole(name: str, highest: int = 10**12, *, knob: bool = False) -> Field:
-    return Field(name=name, kind=Kind.WHOLE, knob=knob, least=1, highest=highest)
+def _whole(name: str, highest: int = 10**12, *, least: int = 1, knob: bool = False) -> Field:
+    return Field(name=name, kind=Kind.WHOLE, knob=knob, least=least, highest=highest)
 
 
 FIELDS: Mapping[str, Field] = {
@@ -89,6 +89,8 @@ FIELDS: Mapping[str, Field] = {
         _whole("rows"),
         _whole("mean_tokens", 10**9),
         _whole("max_tokens", 10**9),
+        _whole("images_per_row", MOST_IMAGES, least=0),
+        _whole("image_side", MOST_SIDE),
         _whole("sequence_len", 1 << 24),
         _choice("method", (*METHOD_KEYS, *PEFT_KEYS)),
         _choice("neftune", tuple(NEFTUNE_KEYS)),

@@ -171,6 +171,8 @@ def understand(form: Form, catalog: Catalog) -> Asked:
             rows=_whole(form, "rows", asked),
             mean_tokens=_whole(form, "mean_tokens", asked),
             max_tokens=_whole(form, "max_tokens", asked),
+            images_per_row=_whole(form, "images_per_row", asked),
+            image_side=_whole(form, "image_side", asked),
         ),
         overrides=_overrides(form, asked),
         whole=_choice(form, "file", asked) == File.AS_IS,
@@ -296,18 +298,23 @@ def _choice(form: Form, name: str, asked: Asked) -> str | None:
 
 def _whole(form: Form, name: str, asked: Asked) -> int | None:
     text = _text(form, name, asked)
-    if text is None:
+    number = whole_number(text, FIELDS[name]) if text is not None else None
+    if isinstance(number, Message):
+        asked.fault(name, number)
         return None
+    return number
+
+
+def whole_number(text: str, field: Field) -> int | Message:
+    """The whole number that was typed into ``field``, or why it is none that it may hold."""
     try:
         number = int(text.replace(",", "").replace(" ", "").replace("\u00a0", ""))
     except ValueError:
-        asked.fault(name, message("web.error.whole", given=text[:60]))
-        return None
-    least, highest = FIELDS[name].least or 0, FIELDS[name].highest
-    if not least <= number <= highest:
-        asked.fault(name, message("web.error.range", given=text[:60], least=least, most=highest))
-        return None
-    return number
+        return message("web.error.whole", given=text[:60])
+    least = field.least or 0
+    if least <= number <= field.highest:
+        return number
+    return message("web.error.range", given=text[:60], least=least, most=field.highest)
 
 
 def _number(form: Form, name: str, asked: Asked) -> float | int | None:

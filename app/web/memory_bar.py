@@ -26,6 +26,7 @@ FILLS = (
     "logits",
     "loss",
     "temporaries",
+    "images",
     "overhead",
 )
 """Which fill of the stylesheet each part has, always the same one, so that two plans compare at a glance."""

@@ -10,6 +10,7 @@ from app.web.examples import example_plans, preset_plans
 from app.web.field_views import DATASET_TYPES, OPTIMIZERS, error_summary, field_views, model_options
 from app.web.fields import File
 from app.web.forms import Address, Form
+from app.web.image_fields import IMAGE_FIELDS, asked_of
 from app.web.planning import Answer
 from app.web.presenting import model_name, present
 from app.web.sections import section_views
@@ -53,6 +54,7 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         state=found.state,
         fields=fields,
         sections=section_views(form, fields, plan, texts),
+        image_fields=_image_fields(form, plan),
         pasted=_pasted(form, plan, catalog, texts, address),
         packed_model=form["m"],
         model_json=form.model_json,
@@ -69,6 +71,11 @@ def plan_page(request: Request, texts: Texts, found: Answer) -> contexts.PlanPag
         changed=sum(name not in ("model", "m", "gpu", "vram_gib", "file") for name in form.values),
         lang=form.lang or "",
     )
+
+
+def _image_fields(form: Form, plan: Plan | None) -> tuple[str, ...]:
+    asked = asked_of(plan.config, plan.estimate.architecture) if plan is not None else ()
+    return tuple(name for name in IMAGE_FIELDS if name in asked or name in form.values)
 
 
 def _fill(form: Form, found: Answer, texts: Texts, address: Address) -> contexts.Link | None:

@@ -16,6 +16,7 @@ from app.web.fields import File
 from app.web.forms import Form
 from app.web.home import home_page
 from app.web.hypermedia import VARY, wants_fragment
+from app.web.image_fields import IMAGE_FIELDS
 from app.web.pages import model_choices, plan_page
 from app.web.planning import answer, refuse
 from app.web.presenting import file_name, yaml_file
@@ -27,7 +28,7 @@ router = APIRouter(include_in_schema=False)
 
 LONGEST_ADDRESS = 8_000
 """Characters that servers and proxies take."""
-TAKEN_ALONG = ("gpu", "vram_gib", "install", "m", "model_json")
+TAKEN_ALONG = ("gpu", "vram_gib", "install", "m", "model_json", *IMAGE_FIELDS)
 """What may stand beside a brought file."""
 _READ = ["GET", "HEAD"]
 """What link previews ask with, too."""

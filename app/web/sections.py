@@ -15,6 +15,8 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "rows",
         "mean_tokens",
         "max_tokens",
+        "images_per_row",
+        "image_side",
         "sequence_len",
         "tasks",
         "price_per_hour",

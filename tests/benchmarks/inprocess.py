@@ -17,7 +17,7 @@ from typing import Any
 from app.catalog.library import load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
-from app.core.run_reader import read_run
+from app.core.axolotl.run_reader import read_run
 from app.services.estimating import memory_of
 
 MODEL = "meta-llama/Llama-3.1-70B"

@@ -7,13 +7,18 @@ chance.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from app.core.axolotl.schema import Key, Schema, walk
 from app.core.hardware import Hardware, Vendor
-from tests.conformance.broken_again import BROKEN_AGAIN
-from tests.conformance.broken_rules import RULES_BROKEN
 
+DATA = Path(__file__).parents[1] / "data" / "axolotl"
+BROKEN_RULES = {"rule": "broken-rules.yaml", "again": "broken-rules-again.yaml"}
+"""Files of what each rule is about: its code, the bases that it is tried on, and changes to them."""
 SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 COMMON: Mapping[str, Any] = {
     "base_model": "NousResearch/Llama-3.2-1B",
@@ -167,20 +172,23 @@ def typos() -> Iterator[Broken]:
 
 def rules() -> Iterator[Broken]:
     """What each rule is about, over every base that it makes sense on."""
-    known = [("rule", *row) for row in RULES_BROKEN] + [("again", *row) for row in BROKEN_AGAIN]
-    for kind, code, bases, variants in known:
-        for base in bases.split():
-            for position, variant in enumerate(variants):
-                changes = dict(variant)
-                capability, gpus = changes.pop("@card", "sm_90"), changes.pop("@gpus", 1)
-                vendor = changes.pop("@vendor", Vendor.NVIDIA)
-                merged = {**BASES[base], **changes}
-                config = {key: value for key, value in merged.items() if value != "@gone"}
-                yield Broken(
-                    name=f"{kind} {code} {base} {position}",
-                    config=config,
-                    capability=capability,
-                    gpus=gpus,
-                    vendor=vendor,
-                    rule=code,
-                )
+    for kind, file in BROKEN_RULES.items():
+        for row in _rows(file):
+            for base in row["bases"].split():
+                for position, variant in enumerate(row["changes"]):
+                    yield _changed(f"{kind} {row['rule']} {base} {position}", row["rule"], base, variant)
+
+
+@cache
+def _rows(file: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = yaml.safe_load((DATA / file).read_text(encoding="utf-8"))
+    return rows
+
+
+def _changed(name: str, rule: str, base: str, variant: Mapping[str, Any]) -> Broken:
+    changes = dict(variant)
+    capability, gpus = changes.pop("@card", "sm_90"), changes.pop("@gpus", 1)
+    vendor = Vendor(changes.pop("@vendor", Vendor.NVIDIA))
+    merged = {**BASES[base], **changes}
+    config = {key: value for key, value in merged.items() if value != "@gone"}
+    return Broken(name=name, config=config, capability=capability, gpus=gpus, vendor=vendor, rule=rule)

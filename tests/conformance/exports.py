@@ -130,7 +130,7 @@ def loads(config: dict[str, Any], model: dict[str, Any], folder: Path) -> None:
 
     from app.core.adapter import resolve_adapter
     from app.core.architectures import describe
-    from app.core.run_reader import read_run
+    from app.core.axolotl.run_reader import read_run
 
     file = export_of(config, model, "peft")
     (folder / file.name).write_bytes(file.content)

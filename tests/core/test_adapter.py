@@ -14,8 +14,8 @@ from app.core.adapted import is_ending
 from app.core.adapter import Adapter, default_targets, linear_names, resolve_adapter, resolve_lora
 from app.core.architecture import Architecture
 from app.core.architectures import describe, supported_model_types
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
-from app.core.run_reader import read_run
 
 LINES = (Path(__file__).parents[1] / "data" / "parameters" / "targets.jsonl").read_text(encoding="utf-8").splitlines()
 MODELS: list[dict[str, Any]] = json.loads(LINES[1])

@@ -13,8 +13,8 @@ import pytest
 from app.core.adapter import default_targets, resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe, supported_model_types
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
-from app.core.run_reader import read_run
 
 LINES = (Path(__file__).parents[1] / "data" / "parameters" / "points.jsonl").read_text(encoding="utf-8").splitlines()
 POINTS: list[dict[str, Any]] = [json.loads(line) for line in LINES[1:]]

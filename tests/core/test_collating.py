@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from app.core.axolotl.run_reader import read_run
 from app.core.collating import Padding
 from app.core.run import Run
-from app.core.run_reader import read_run
 
 FLASH = {"attn_implementation": "flash_attention_2"}
 PACKED = FLASH | {"sample_packing": True}

@@ -12,11 +12,11 @@ import pytest
 from app.core.adapted import Adapter
 from app.core.adapter import resolve_adapter, resolve_lora
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
 from app.core.methods.settings import PeftType
-from app.core.run_reader import read_run
 
 LINES = (Path(__file__).parents[1] / "data" / "parameters" / "corners.jsonl").read_text(encoding="utf-8").splitlines()
 POINTS: list[dict[str, Any]] = [json.loads(line) for line in LINES[1:]]

@@ -4,7 +4,7 @@ import pytest
 
 from app.catalog.library import Catalog
 from app.core.adapter import resolve_adapter
-from app.core.run_reader import read_run
+from app.core.axolotl.run_reader import read_run
 
 
 @pytest.mark.parametrize(

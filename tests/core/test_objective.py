@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from app.catalog.library import load_catalog
+from app.core.axolotl.run_reader import read_run
 from app.core.fit import Ladder, Rung, build_ladder
 from app.core.objective import candidates, faster, most, with_value
 from app.core.plan import Install
-from app.core.run_reader import read_run
 from app.core.units import GIB
 from app.services.measuring import Meter
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.axolotl.coverage import SCHEDULERS
+from app.core.coverage import SCHEDULERS
 from app.core.optimizer_names import (
     KIN_OPTIMIZERS,
     LONGEST,

@@ -9,11 +9,11 @@ import pytest
 from app.catalog.library import load_catalog
 from app.core.architecture import Architecture
 from app.core.axolotl.overriding import apply_overrides
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Verdict
 from app.core.hardware import Hardware
 from app.core.prices import SAME_BYTES, Knob, Turn, turns
 from app.core.run import LIGER_PLUGIN
-from app.core.run_reader import read_run
 from app.texts import LANGUAGES, texts
 
 CATALOG = load_catalog()

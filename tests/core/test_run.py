@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.core.axolotl.run_reader import LONGEST_SAID, _Reader, read_run
 from app.core.errors import FieldError, InvalidInput
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Attention, Checkpointing, Loss, Method, Offloading, Quantization, Run
-from app.core.run_reader import LONGEST_SAID, _Reader, read_run
 from app.core.values import LONGEST_SEQUENCE, WHOLE
 
 LORA = {"adapter": "lora", "lora_r": 16}

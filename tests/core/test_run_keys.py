@@ -8,6 +8,7 @@ from app.core.adapter import resolve_adapter
 from app.core.advice import Knob, Rule, build_advisor
 from app.core.architectures import describe
 from app.core.axolotl.renamed import modern
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.fit import Rung
 from app.core.formula import formula_of
@@ -15,7 +16,6 @@ from app.core.knobs import starting_knobs
 from app.core.objective import faster
 from app.core.plan import Advice
 from app.core.run import Attention
-from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA, QWEN3_30B
 from tests.core.test_objective import LORA, ladder
 

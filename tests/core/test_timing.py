@@ -12,10 +12,10 @@ from app.catalog.library import Catalog, load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Time
 from app.core.hardware import Hardware
 from app.core.memory.trained import trained_tensors
-from app.core.run_reader import read_run
 from app.core.timing import (
     Pace,
     Samples,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
-from app.core.run_reader import read_run
 from app.core.values import MOST_STEPS, WHOLE, Values, limit_of_steps
 
 

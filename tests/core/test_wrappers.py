@@ -8,10 +8,10 @@ import pytest
 from app.core.adapter import default_targets, resolve_adapter
 from app.core.architecture import Kind, Part
 from app.core.architectures import describe, llava
+from app.core.axolotl.run_reader import read_run
 from app.core.config_json import unstated_sizes
 from app.core.errors import InvalidInput
 from app.core.memory import estimate_memory
-from app.core.run_reader import read_run
 
 TEXT: dict[str, Any] = {
     "hidden_size": 64,

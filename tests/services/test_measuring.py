@@ -8,8 +8,8 @@ import pytest
 
 from app.catalog.library import load_catalog
 from app.core.adapter import resolve_adapter
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
-from app.core.run_reader import read_run
 from app.services.estimating import memory_of
 from app.services.measuring import Meter
 

@@ -9,11 +9,11 @@ from app.catalog.library import load_catalog
 from app.core.axolotl.fixing import GRAVE
 from app.core.axolotl.overriding import apply_overrides
 from app.core.axolotl.rules import check
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import badge
 from app.core.plan import Install
 from app.core.prices import SAME_BYTES, Knobs, Trains, turns
 from app.core.run import LIGER_PLUGIN
-from app.core.run_reader import read_run
 from app.services.estimating import estimate
 from app.services.measuring import Meter
 from app.services.pricing import NEVER_SAVING, price_knobs, price_savings

@@ -11,17 +11,17 @@ from typing import Any
 
 from app.core.architecture import Architecture, Kind
 from app.core.axolotl.composing import unpacking
-from app.core.axolotl.coverage import (
-    LORA_KERNELS,
-    LORA_KERNELS_AFTER_LAYER_NORM,
-    QUANTIZED_HEADS,
-    QUANTIZED_HEADS_IN_8_BITS,
-)
 from app.core.axolotl.lora_kernels import on_by_themselves
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.renamed import OTHER_TOOLS
 from app.core.axolotl.subject import LORA_ADAPTERS, Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.axolotl.target_rules import usual_targets
+from app.core.coverage import (
+    LORA_KERNELS,
+    LORA_KERNELS_AFTER_LAYER_NORM,
+    QUANTIZED_HEADS,
+    QUANTIZED_HEADS_IN_8_BITS,
+)
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
 from app.core.memory.checkpointing import as_checkpointed

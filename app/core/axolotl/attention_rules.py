@@ -6,13 +6,13 @@ architecture's attention can be.
 
 from collections.abc import Iterator
 
-from app.core.axolotl.coverage import NO_FLASH_ATTENTION, NO_PACKING, NO_SDPA, PACKED_BY_FLASH, PACKED_BY_MASK
 from app.core.axolotl.renamed import RENAMED
+from app.core.axolotl.run_reader import ATTENTION_OF
 from app.core.axolotl.subject import Row, Rule, Subject, fails, misleads, rejected
+from app.core.coverage import NO_FLASH_ATTENTION, NO_PACKING, NO_SDPA, PACKED_BY_FLASH, PACKED_BY_MASK
 from app.core.findings import Effect, Finding, Fix
 from app.core.hardware import Vendor
 from app.core.nearest import nearest
-from app.core.run_reader import ATTENTION_OF
 
 ATTENTION_FLAGS = tuple(key for key, row in RENAMED.items() if row.successor == "attn_implementation")
 SHORT_ATTENTION = {"flash": "flash_attention_2", "fa2": "flash_attention_2", "flex": "flex_attention", "sdp": "sdpa"}

@@ -6,7 +6,11 @@ from types import MappingProxyType
 from typing import Any
 
 from app.core.architecture import UNPACKED_BY, Architecture, Kind
-from app.core.axolotl.coverage import (
+from app.core.axolotl.data_blocks import PREFERENCE_GOALS, data_keys
+from app.core.axolotl.keys import in_order
+from app.core.axolotl.overriding import apply_overrides
+from app.core.axolotl.presets import PRESETS
+from app.core.coverage import (
     CUT_CROSS_ENTROPY,
     FLASH_ATTENTION_MOST_HEAD_DIM,
     FLASH_ATTENTION_SINKS,
@@ -19,10 +23,6 @@ from app.core.axolotl.coverage import (
     PACKED_MIXERS,
     QUANTIZED_HEADS_IN_8_BITS,
 )
-from app.core.axolotl.data_blocks import PREFERENCE_GOALS, data_keys
-from app.core.axolotl.keys import in_order
-from app.core.axolotl.overriding import apply_overrides
-from app.core.axolotl.presets import PRESETS
 from app.core.hardware import Hardware, Vendor
 from app.core.plan import Dataset, Goal, Install
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS

@@ -8,7 +8,7 @@ Sources: Axolotl's documentation on dataset formats and preference training
 from collections.abc import Mapping
 from typing import Any
 
-from app.core.axolotl.coverage import CHAT_TEMPLATES
+from app.core.coverage import CHAT_TEMPLATES
 from app.core.plan import Dataset, Goal
 
 PREFERENCE_GOALS = (Goal.DPO, Goal.ORPO, Goal.KTO, Goal.SIMPO)

@@ -6,9 +6,9 @@ Sources: Axolotl 0.19.0 ``utils/schemas/validation.py``, ``datasets.py``, ``util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.core.axolotl.coverage import CHAT_TEMPLATES
 from app.core.axolotl.schema import Schema
 from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected, warning
+from app.core.coverage import CHAT_TEMPLATES
 from app.core.findings import Effect, Finding, Fix
 from app.core.memory.weights import EMBEDDING_NAMES
 from app.core.nearest import nearest

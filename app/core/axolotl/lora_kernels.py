@@ -6,7 +6,7 @@ Source: Axolotl 0.19.0 ``utils/schemas/config.py`` (``check_auto_enable_lora_ker
 from collections.abc import Mapping
 from typing import Any
 
-from app.core.axolotl.coverage import LORA_KERNELS
+from app.core.coverage import LORA_KERNELS
 from app.core.run import LORA_KERNEL_KEYS, Run
 
 WITHOUT = ("load_in_8bit", "trust_remote_code", "rl", "reward_model")

@@ -6,8 +6,8 @@ Transformers 5.16.1 for names of optimizers and schedulers.
 
 from collections.abc import Iterator
 
-from app.core.axolotl.coverage import SCHEDULERS
 from app.core.axolotl.subject import LORA_ADAPTERS, Rule, Subject, fails, info, misleads, rejected
+from app.core.coverage import SCHEDULERS
 from app.core.findings import Finding, Fix
 from app.core.nearest import nearest
 from app.core.optimizer_names import OPTIMIZERS, like_optimizer, same_optimizer, same_scheduler

@@ -6,7 +6,8 @@ Sources: Axolotl 0.19.0 ``integrations/*/args.py``, ``integrations/base.py``.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from app.core.axolotl.coverage import (
+from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected
+from app.core.coverage import (
     LIGER_CROSS_ENTROPY,
     LIGER_FUSED_LINEAR_FAILS,
     LIGER_LEAVES_SCALE_OUT,
@@ -14,7 +15,6 @@ from app.core.axolotl.coverage import (
     NO_LIGER_ROPE,
     NOT_FUSED_BY_LIGER,
 )
-from app.core.axolotl.subject import Row, Rule, Subject, fails, info, misleads, rejected
 from app.core.findings import Effect, Finding, Fix
 from app.core.nearest import nearest
 from app.core.run import CCE_PLUGIN

@@ -1,9 +1,9 @@
 """The run that a configuration under examination is read as, for rules that ask what it does."""
 
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.subject import Subject
 from app.core.errors import InvalidInput
 from app.core.run import Run
-from app.core.run_reader import read_run
 
 
 def as_read(subject: Subject) -> Run | None:

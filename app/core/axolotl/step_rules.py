@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture, Part
-from app.core.axolotl.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
 from app.core.axolotl.lora_kernels import fuses
 from app.core.axolotl.reading import as_read
 from app.core.axolotl.subject import Rule, Subject, fails, info, misleads
+from app.core.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
 from app.core.errors import InvalidInput
 from app.core.findings import Finding, Fix
 from app.core.memory.forms import kernels_of, layer_specs

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture
 from app.core.estimate import Phase
+from app.core.memory.image_formulas import ImagePieces
 from app.core.memory.optimizer_forms import Family, OptimizerForm, Trained, form_of
 from app.core.memory.optimizers import state_pieces, step_pieces
 from app.core.memory.outline import Outline, Peak
@@ -51,14 +52,16 @@ class Formulas:
 
     def all(self) -> Mapping[str, tuple[Summand, ...]]:
         """By the term's code; without what is nothing."""
-        slots, below = self.top.slots, self.top.below
+        slots, below, images = self.top.slots, self.top.below, self.top.images
         in_loss = bool(slots[LOGITS] or slots[LOSS])
+        now = slots[ACTIVATIONS] - below - images.own
         return {
             "weights": tuple(self.weights()),
             "adapter": tuple(self.adapter_values()),
             "gradients": tuple(self.gradients()),
             "optimizer": tuple(self.states()),
-            "activations": (*self.polynomial(below, "before"), *self.polynomial(slots[ACTIVATIONS] - below, "now")),
+            "activations": (*self.polynomial(below - images.before, "before"), *self.polynomial(now, "now")),
+            **self.images(),
             "logits": tuple(self.polynomial(slots[LOGITS], words=in_loss)),
             "loss": tuple(self.polynomial(slots[LOSS], words=in_loss)),
             "temporaries": tuple(self.temporaries(words=in_loss)),
@@ -136,6 +139,14 @@ class Formulas:
         if self.form.family is Family.PAIRED:
             return tuple([("pair_states", 1, pair.states // FULL, FULL) for pair in trained.pairs_at(rank)])
         return state_pieces(trained.at(rank), self.form, rank=self.run.optimizer_rank)
+
+    def images(self) -> Mapping[str, tuple[Summand, ...]]:
+        """What the batch's images take, where there are any that are described; lengths are the row's."""
+        sight = self.architecture.sight
+        if sight is None or not sees(self.architecture, self.run):
+            return {}
+        pieces = ImagePieces(sight=sight, architecture=self.architecture, run=self.run, top=self.top)
+        return {"images": (*pieces.products(), *self.polynomial(pieces.others))}
 
     def temporaries(self, *, words: bool) -> Iterator[Summand]:
         """Of the optimizer's step by its tensors; merging an adapter may take more than that."""

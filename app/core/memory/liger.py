@@ -10,7 +10,7 @@ Source: liger-kernel 0.8.1 ``ops/{rms_norm,swiglu,geglu,rope}.py``; Axolotl 0.19
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.core.axolotl.coverage import LIGER_LAYERS
+from app.core.coverage import LIGER_LAYERS
 from app.core.memory.layers import FeedForward, LayerSpec
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, NormSpec

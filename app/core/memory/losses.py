@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.core.architecture import Architecture
-from app.core.axolotl.coverage import LIGER_CROSS_ENTROPY, NOT_FUSED_BY_LIGER
+from app.core.coverage import LIGER_CROSS_ENTROPY, NOT_FUSED_BY_LIGER
 from app.core.run import Loss, Run
 
 

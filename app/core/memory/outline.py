@@ -5,7 +5,7 @@ be the highest of all is written out once, moment by moment and base by base, so
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from operator import ge, gt
 from typing import TypeAlias
@@ -19,12 +19,42 @@ _ALWAYS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """What of a moment's activations is the images': packed bytes.
+
+    ``own`` is what a moment of the tower has made itself; all else was there before it.
+    """
+
+    pixels: int = 0
+    tower: int = 0
+    features: int = 0
+    own: int = 0
+
+    @property
+    def before(self) -> int:
+        """What was there."""
+        return self.pixels + self.tower + self.features
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.before + self.own
+
+
+NO_IMAGES = Images()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What lives below a stage's own moments: packed bytes of gradients, activations, and weights that come and go."""
+    """What lives below a stage's own moments: packed bytes of gradients, activations, and weights that come and go.
+
+    ``images`` are among the activations.
+    """
 
     gradients: int
     activations: int
     weights: int = 0
+    images: Images = NO_IMAGES
 
     @property
     def total(self) -> int:
@@ -34,29 +64,32 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Moments of one stage, each of which may stand on each of several bases."""
+    """Moments of one stage, each of which may stand on each of several bases; ``seeing`` where they are a tower's."""
 
     phase: Phase
     moments: tuple[Moment, ...]
     bases: tuple[Base, ...]
+    seeing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Top:
-    """A moment on its base: packed bytes by slot, and the base's own activations of them."""
+    """A moment on its base: packed bytes by slot, of them the base's own activations, and what is the images'."""
 
     phase: Phase
     slots: tuple[int, ...]
     below: int
+    images: Images = NO_IMAGES
 
     @classmethod
-    def of(cls, phase: Phase, moment: Moment, base: Base) -> "Top":
+    def of(cls, phase: Phase, moment: Moment, base: Base, *, seeing: bool = False) -> "Top":
         """Of all that lives then."""
         slots = list(moment.slots)
         slots[GRADIENTS] += base.gradients
         slots[ACTIVATIONS] += base.activations
         slots[WEIGHTS] += base.weights
-        return cls(phase=phase, slots=tuple(slots), below=base.activations)
+        images = replace(base.images, own=moment.slots[ACTIVATIONS]) if seeing else base.images
+        return cls(phase=phase, slots=tuple(slots), below=base.activations, images=images)
 
 
 Row: TypeAlias = tuple[Coefficients, Top]
@@ -75,6 +108,7 @@ class Peak:
     slots: tuple[int, ...]
     lengths: Lengths
     below: int = 0
+    images: Images = NO_IMAGES
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -101,13 +135,13 @@ class Heights:
         ]
         most = max(sizes)
         top = self.tops[sizes.index(most)]
-        return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths, below=top.below)
+        return Peak(bytes=most, phase=top.phase, slots=top.slots, lengths=lengths, below=top.below, images=top.images)
 
 
 def _written_out(group: Group) -> Iterator[Row]:
     for moment in group.moments:
         for base in group.bases:
-            yield fields(moment.total + base.total), Top.of(group.phase, moment, base)
+            yield fields(moment.total + base.total), Top.of(group.phase, moment, base, seeing=group.seeing)
 
 
 def contenders(rows: Sequence[Row]) -> list[Row]:

@@ -38,7 +38,7 @@ def beside_rule(method: Method, rule_bytes: int, memory: Memory) -> RuleOfThumb:
 _LEFT_OUT = {
     "adapter": ("adapter", "gradients"),
     "optimizer": ("optimizer",),
-    "activations": ("activations", "temporaries"),
+    "activations": ("activations", "images", "temporaries"),
     "loss": ("logits", "loss"),
 }
 """Terms of the breakdown that the rule knows nothing of, as people would name them."""

@@ -14,7 +14,7 @@ from app.core.memory.lengths import row_tokens, virtual_tokens
 from app.core.memory.living import BATCH, Living
 from app.core.memory.loading import load_bytes
 from app.core.memory.offloading import inputs_flying, streams_held
-from app.core.memory.outline import Base, Group, Heights, Outline, ends
+from app.core.memory.outline import NO_IMAGES, Base, Group, Heights, Images, Outline, ends
 from app.core.memory.pairs import pairs_of
 from app.core.memory.preference import PreferenceProfile, reference_bytes, reference_head, refers
 from app.core.memory.profile import Stage, profile_evaluation
@@ -59,10 +59,26 @@ class Step(Living):
             most = max(most, sum(streams[:place]) + layer.moved, key=lambda size: fields(size)[1])
         return most
 
-    def at(self, phase: Phase, stage: Stage, *, gradients: int, activations: int, weights: int = 0) -> Group:
-        """A stage on top of what else lives."""
-        base = Base(gradients=gradients, activations=activations, weights=weights)
-        return Group(phase=phase, moments=stage.moments, bases=(base,))
+    def at(
+        self,
+        phase: Phase,
+        stage: Stage,
+        *,
+        gradients: int,
+        activations: int,
+        weights: int = 0,
+        images: Images = NO_IMAGES,
+        seeing: bool = False,
+    ) -> Group:
+        """A stage on top of what else lives, ``seeing`` where it is the tower's."""
+        base = Base(gradients=gradients, activations=activations, weights=weights, images=images)
+        return Group(phase=phase, moments=stage.moments, bases=(base,), seeing=seeing)
+
+    def images(self, tower: int = 0, features: int = 0) -> Images:
+        """What of a training step's activations is the images': what comes with the batch, and these."""
+        if self.seeing is None:
+            return NO_IMAGES
+        return Images(pixels=self.seeing.batch, tower=tower, features=features)
 
     def training(self) -> Iterator[Group]:
         """The moments of a micro batch."""
@@ -75,10 +91,11 @@ class Step(Living):
         if self.alone and not self.stack.checkpointed:
             inputs -= self.embedded
         seen = self.seeing.held if self.seeing is not None else 0
-        looked = seen + (self.seeing.passing if self.seeing is not None else 0)
+        passing = self.seeing.passing if self.seeing is not None else 0
+        looked = seen + passing
         beside = self.batch + self.masks + inputs + looked + self.passed
         yield from self.looking(before)
-        yield from self.forward(kept, before, beside)
+        yield from self.forward(kept, before, beside, self.images(seen, passing))
         if self.moving is not None and len(self.layers) > 1:
             stage, there = self.layers[-2].quiet, self.moving.forward(len(self.layers) - 2)
             others = sum(kept[:-2]) + self.stack.cast - self.layers[-1].copies
@@ -88,12 +105,16 @@ class Step(Living):
             held += (inputs_flying(self.run, len(self.layers)) - self.counted) * self.stack.streams()[0]
         flown = held
         stuck = self.stuck_weights
-        casting = held + self.stack.cast + looked - seen
-        returned = held + (self.seeing.returned if self.seeing is not None else 0)
-        yield self.at(Phase.FORWARD, self.head.casting, gradients=before, activations=casting, weights=stuck)
-        yield self.at(Phase.FORWARD, self.head.forward, gradients=before, activations=returned, weights=stuck)
+        casting = held + self.stack.cast + passing
+        returned = self.seeing.returned if self.seeing is not None else 0
+        for stage, more, features in (
+            (self.head.casting, casting, passing),
+            (self.head.forward, held + returned, returned),
+        ):
+            images = self.images(seen, features)
+            yield self.at(Phase.FORWARD, stage, gradients=before, activations=more, weights=stuck, images=images)
         if self.rowed:
-            base = Base(gradients=before, activations=self.batch + self.embedded)
+            base = Base(gradients=before, activations=self.batch + self.embedded, images=self.images())
             yield Group(phase=Phase.FORWARD, moments=(_temporary(self.rowed),), bases=(base,))
         if isinstance(self.head, PreferenceProfile) and refers(self.run):
             held += self.head.held
@@ -103,7 +124,10 @@ class Step(Living):
             moment = _temporary(reference_head(self.architecture, self.run))
             base = Base(gradients=before, activations=held)
             yield Group(phase=Phase.FORWARD, moments=(moment,), bases=(base,))
-        yield self.at(Phase.BACKWARD, self.head.backward, gradients=before, activations=flown, weights=stuck)
+        images = self.images(seen)
+        yield self.at(
+            Phase.BACKWARD, self.head.backward, gradients=before, activations=flown, weights=stuck, images=images
+        )
         yield from self.backward(kept, before)
         yield from self.looking_back(before)
         yield from self.embedding_moments(before)
@@ -114,7 +138,14 @@ class Step(Living):
             return
         there = BATCH + self.seeing.batch + self.embedded + self.passed
         for stage, below in self.seeing.forward():
-            yield self.at(Phase.FORWARD, stage, gradients=before, activations=there + below)
+            yield self.at(
+                Phase.FORWARD,
+                stage,
+                gradients=before,
+                activations=there + below,
+                images=self.images(below),
+                seeing=True,
+            )
 
     def looking_back(self, before: int) -> Iterator[Group]:
         """Its backward, when the layers' is over; the gradient of the tokens' embeddings waits for its end."""
@@ -127,12 +158,22 @@ class Step(Living):
         small = self.small.held if self.small is not None else 0
         beside = self.batch - small + self.kept_masks + self.stack.lingering + self.waiting
         gathering = one(self.seeing.gathering(needs=self.first_needs))
-        yield self.at(Phase.BACKWARD, gathering, gradients=made, activations=beside + self.seeing.held)
+        held = self.seeing.held
+        yield self.at(
+            Phase.BACKWARD, gathering, gradients=made, activations=beside + held, images=self.images(held), seeing=True
+        )
         for stage, below, above in self.seeing.backward():
             own = 0 if self.found else above
-            yield self.at(Phase.BACKWARD, stage, gradients=made + own, activations=beside + waits + below)
+            yield self.at(
+                Phase.BACKWARD,
+                stage,
+                gradients=made + own,
+                activations=beside + waits + below,
+                images=self.images(below),
+                seeing=True,
+            )
 
-    def forward(self, kept: list[int], before: int, beside: int) -> Iterator[Group]:
+    def forward(self, kept: list[int], before: int, beside: int, images: Images) -> Iterator[Group]:
         """The layers', at the last one of all and at the last that keeps what it saves: those below keep theirs."""
         top = len(self.layers) - 1
         last = max((place for place, again in enumerate(self.again) if not again), default=top)
@@ -148,11 +189,14 @@ class Step(Living):
                 gradients=before,
                 activations=beside + sum(kept[:place]) + copies,
                 weights=there,
+                images=images,
             )
 
     def backward(self, kept: list[int], before: int) -> Iterator[Group]:
         """Each layer's backward, from the last to the first: gradients of those above are there."""
-        below = sum(kept) + self.kept_masks + self.waiting + (self.seeing.held if self.seeing is not None else 0)
+        seen = self.seeing.held if self.seeing is not None else 0
+        images = self.images(seen)
+        below = sum(kept) + self.kept_masks + self.waiting + seen
         if self.stack.offloaded and self.layers:
             below += (streams_held(self.run) - self.counted) * self.stack.streams()[0]
         pinned = 0
@@ -167,7 +211,8 @@ class Step(Living):
             weights = self.moving.backward(place, reentrant=self.run.reentrant) if self.moving else 0
             weights += self.stuck_weights + (self.layers[place + 1].remaining if place + 1 < len(self.layers) else 0)
             beside = pinned if place < len(self.layers) - 1 else self.stack.flying
-            bases[id(layer)].append(Base(gradients=above, activations=self.batch + below + beside, weights=weights))
+            activations = self.batch + below + beside
+            bases[id(layer)].append(Base(gradients=above, activations=activations, weights=weights, images=images))
             above += 0 if self.found or self.immediate else layer.gradients
             pinned = layer.pinned
             below += layer.lingering
@@ -180,7 +225,8 @@ class Step(Living):
     def embedding_moments(self, before: int) -> Iterator[Group]:
         """The embedding's gradient comes last; tied, the head's waits for it and both are added."""
         if self.rowed:
-            base = Base(gradients=before or self.gradients, activations=self.batch + self.embedded)
+            gradients = before or self.gradients
+            base = Base(gradients=gradients, activations=self.batch + self.embedded, images=self.images())
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.rowed),), bases=(base,))
         made = 0 if self.immediate else self.gradients
         if self.small is not None and self.small.moments:
@@ -190,12 +236,14 @@ class Step(Living):
             base = Base(
                 gradients=before or max(0, made - own - self.small.trained),
                 activations=self.batch - self.small.held + self.stack.lingering + self.embedded + seen,
+                images=self.images(seen),
             )
             yield Group(phase=Phase.BACKWARD, moments=self.small.moments, bases=(base,))
         if self.other_table:
             base = Base(
                 gradients=before or max(0, made - self.other_table),
                 activations=self.batch + self.stack.lingering + self.embedded,
+                images=self.images(),
             )
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.other_table),), bases=(base,))
         if not self.embedding:
@@ -206,12 +254,13 @@ class Step(Living):
             copies = 2 if fused or (self.run.half and fp32_residual(self.run)) else 3
         others = 0 if self.immediate else before or self.gradients - self.embedding
         small = self.small.held if self.small is not None else 0
-        left = self.batch - small + self.stack.lingering + (self.seeing.left if self.seeing is not None else 0)
-        base = Base(gradients=others, activations=left + self.embedded)
+        seen = self.seeing.left if self.seeing is not None else 0
+        left, images = self.batch - small + self.stack.lingering + seen, self.images(seen)
+        base = Base(gradients=others, activations=left + self.embedded, images=images)
         moment = _temporary(self.embedding * min(copies, 2))
         yield Group(phase=Phase.BACKWARD, moments=(moment,), bases=(base,))
         if copies > 2:  # the sum, when what came into the embedding's backward is gone
-            base = Base(gradients=others, activations=left)
+            base = Base(gradients=others, activations=left, images=images)
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.embedding * copies),), bases=(base,))
 
     def left_behind(self, run: Run) -> int:
@@ -231,16 +280,24 @@ class Step(Living):
         tables, masks = self.position_tables(run), mask_bytes(self.architecture, run, own, self.embedding_itemsize)
         held = tables + masks + self.stack.copies + self.cached + given + self.prompt + self.passed
         held += 0 if self.alone else self.embedded
-        returned = 0
+        images = returned = NO_IMAGES
         if self.seeing is not None:
-            images = run.micro_batch_size * self.seeing.sight.per_row
-            returned = self.seeing.features(images) + self.seeing.pixels(images) + EXTRA * TOKEN
-            held += returned - self.seeing.features(images) + self.seeing.looked_at(images)
-            entering = (
-                BATCH + returned - self.seeing.features(images) + self.embedded + self.passed + self.left_behind(run)
-            )
-            for stage, below in self.seeing.evaluation(images):
-                yield self.at(Phase.EVALUATION, stage, gradients=0, activations=entering + below)
+            count = run.micro_batch_size * self.seeing.sight.per_row
+            pixels, features = self.seeing.pixels(count) + EXTRA * TOKEN, self.seeing.features(count)
+            outlasting = self.seeing.looked_at(count) - features
+            images = Images(pixels=pixels, features=features, tower=outlasting)
+            returned = Images(pixels=pixels, features=features if self.seeing.returns else 0)
+            there = BATCH + pixels + self.embedded + self.passed + self.left_behind(run)
+            for stage, below in self.seeing.evaluation(count):
+                yield self.at(
+                    Phase.EVALUATION,
+                    stage,
+                    gradients=0,
+                    activations=there + below,
+                    images=Images(pixels=pixels, tower=below),
+                    seeing=True,
+                )
+        held += images.total
         there = self.moving.most if self.moving else 0
         handed = self.stack.handed_on()
         copied = self.moving.copies if self.moving else (0,) * len(self.layers)
@@ -254,14 +311,13 @@ class Step(Living):
                 autocast=self.run.autocast,
                 copied=copies,
             )
-            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=held + others - layer.copies, weights=there)
-        if self.seeing is not None and not self.seeing.returns:
-            returned -= self.seeing.features(run.micro_batch_size * self.seeing.sight.per_row)
-        held = tables + self.cached + self.stack.found + returned
+            activations = held + others - layer.copies
+            yield self.at(Phase.EVALUATION, stage, gradients=0, activations=activations, weights=there, images=images)
+        held = tables + self.cached + self.stack.found + returned.total
         casting = held + self.stack.copies + self.prompt
         casting += self.embedded if virtual_tokens(run) else 0  # PEFT holds what it joined
-        yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=casting)
-        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=held)
+        yield self.at(Phase.EVALUATION, head.quiet_casting, gradients=0, activations=casting, images=returned)
+        yield self.at(Phase.EVALUATION, head.quiet, gradients=0, activations=held, images=returned)
 
 
 def _temporary(size: int) -> Moment:

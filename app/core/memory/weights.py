@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from app.core.architecture import Architecture, Kind, Module, Packing, Part
-from app.core.axolotl.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
+from app.core.coverage import QUANTIZED_HEADS, QUANTIZED_HEADS_IN_8_BITS
 from app.core.kept import kept
 from app.core.memory.pieces import Piece, total
 from app.core.run import Loss, Method, Quantization, Run, is_plain

@@ -32,10 +32,12 @@ from app.web.check.context import (
     FoundView,
     LineView,
 )
+from app.web.check.images import Images
 from app.web.check.memory import FITTING, OTHER_METHOD, SAVING, Weighed
 from app.web.contexts import Link, Option
 from app.web.field_views import gpu_groups
 from app.web.forms import Form
+from app.web.image_fields import IMAGE_FIELDS, asked_of
 from app.web.planning import answer
 from app.web.presenting import verdict, yaml_file
 from app.web.sharing import pack, text_of
@@ -68,6 +70,8 @@ class Asked:
     vram_gib: str = ""
     count: str = ""
     install: str = ""
+    images_per_row: str = ""
+    image_side: str = ""
 
     @property
     def blank(self) -> bool:
@@ -83,6 +87,8 @@ class Asked:
             "vram_gib": self.vram_gib,
             "count": self.count if self.count != "1" else "",
             "install": self.install,
+            "images_per_row": self.images_per_row,
+            "image_side": self.image_side,
             "lang": lang,
         }
         found = {name: value for name, value in pairs.items() if value}
@@ -99,6 +105,8 @@ class Builder:
         self.hardware = self._hardware()
         self.model = self._model()
         self.install = self._install()
+        self.images = Images(texts, {name: getattr(asked, name) for name in IMAGE_FIELDS})
+        self.problems += self.images.problems
         lang = request.query_params.get("lang", "")
         self.lang = lang if lang in LANGUAGES else ""
 
@@ -113,6 +121,7 @@ class Builder:
             hardware=self.hardware,
             model=self.model,
             install=self.install,
+            dataset=self.images.dataset,
         )
 
     @property
@@ -191,6 +200,7 @@ class Builder:
             model=self.model,
             hardware=self.hardware,
             install=self.install,
+            dataset=self.images.dataset,
         )
 
     def address(self, text: str) -> str | None:
@@ -229,6 +239,7 @@ class Builder:
             count=self.asked.count or "1",
             installs=tuple(Option(value=i.value, label=self.t(f"web.install.{i.value}")) for i in Install),
             install=self.install.value,
+            image_fields=self.images.views(self.asked_images()),
             problems=tuple(self.problems),
             result=result,
             from_plan=self.from_plan(),
@@ -247,6 +258,11 @@ class Builder:
         findings = self.checked.findings if self.checked else ()
         unknown = any(finding.code in UNKNOWN_MODEL for finding in findings)
         return bool(self.asked.model_json) or (unknown and self.model is None)
+
+    def asked_images(self) -> tuple[str, ...]:
+        """Fields that the figures of the mended file depend on."""
+        weighed = self.weighed(self.checked) if self.checked else None
+        return asked_of(weighed.config, weighed.estimate.architecture) if weighed else ()
 
     def from_plan(self) -> Link | None:
         """The wizard's file, where the address says which model and card."""
@@ -383,6 +399,8 @@ def asked_from(fields: Mapping[str, str | bytes]) -> Asked:
         vram_gib=_field(fields, "vram_gib"),
         count=_field(fields, "count"),
         install=_field(fields, "install"),
+        images_per_row=_field(fields, "images_per_row"),
+        image_side=_field(fields, "image_side"),
     )
 
 

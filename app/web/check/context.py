@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.web.contexts import ChangeView, Link, MemoryBar, Option, OptionGroup, Shell, Verdict
+from app.web.contexts import ChangeView, FieldView, Link, MemoryBar, Option, OptionGroup, Shell, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +130,8 @@ class CheckPage:
     count: str
     installs: tuple[Option, ...]
     install: str
+    image_fields: tuple[FieldView, ...]
+    """What of the images is asked, or was said."""
     problems: tuple[str, ...]
     result: CheckResult | None
     from_plan: Link | None

@@ -9,7 +9,7 @@ from app.core.axolotl.unmodelled import spreads
 from app.core.errors import InvalidInput, UnknownName
 from app.core.estimate import Estimate, Verdict, badge
 from app.core.hardware import Hardware
-from app.core.plan import Install
+from app.core.plan import Dataset, Install
 from app.core.prices import SAME_BYTES, Knob
 from app.services.by_adapter import fit_by_adapter
 from app.services.fitting import Fit, fit
@@ -39,10 +39,18 @@ class Weighed:
     model: Mapping[str, Any] | None
     hardware: Hardware | None
     install: Install
+    dataset: Dataset
 
     def knobs(self) -> tuple[Knob, ...]:
         """What each change would save, those that save something."""
-        priced = price_knobs(self.config, self.estimate, hardware=self.hardware, install=self.install, meter=None)
+        priced = price_knobs(
+            self.config,
+            self.estimate,
+            hardware=self.hardware,
+            dataset=self.dataset,
+            install=self.install,
+            meter=None,
+        )
         return tuple(knob for knob in priced.items if knob.saves_bytes >= SAME_BYTES)
 
     def fitted(self) -> Fit | None:
@@ -56,6 +64,7 @@ class Weighed:
                 model=self.model,
                 hardware=self.hardware,
                 install=self.install,
+                dataset=self.dataset,
             )
         except (InvalidInput, UnknownName):
             return None
@@ -71,6 +80,7 @@ class Weighed:
             model=self.model,
             hardware=self.hardware,
             install=self.install,
+            dataset=self.dataset,
         )
 
     def view(self) -> MemoryView:

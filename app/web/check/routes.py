@@ -30,6 +30,8 @@ def check(request: Request) -> Response:
         vram_gib=query.get("vram_gib", "").strip()[:200],
         count=query.get("count", "").strip()[:200],
         install=query.get("install", "").strip()[:200],
+        images_per_row=query.get("images_per_row", "").strip()[:200],
+        image_side=query.get("image_side", "").strip()[:200],
     )
     builder = Builder(request, texts, asked, damaged=text is None)
     return render(request, "pages/check.html", builder.page(), texts, status=builder.status)

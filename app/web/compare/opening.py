@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from app.catalog.library import Catalog
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.fit import RUNG_KEYS, Rung
 from app.core.hardware import Hardware
-from app.core.run_reader import read_run
 from app.services.inputs import ResolvedModel, resolve_model
 from app.services.templates import asked_method, template
 from app.web import own_keys

@@ -38,6 +38,8 @@ class PlanPage:
     state: State
     fields: dict[str, FieldView]
     sections: dict[str, SectionView]
+    image_fields: tuple[str, ...]
+    """Those of the images' fields that the plan asks, or that something was typed into."""
     pasted: PastedModel | None
     packed_model: str
     model_json: str

@@ -73,7 +73,7 @@ def styleguide_page(request: Request, texts: Texts) -> StyleguidePage:
         sizes=_named(known, SIZES),
         spaces=tuple(TokenView(name=name, value=value) for name, value in known.items() if name.startswith("space-")),
         parts=tuple(texts.text(f"term.{code}") for code in ("weights", "adapter", "gradients", "optimizer"))
-        + tuple(texts.text(f"term.{code}") for code in ("activations", "logits", "loss", "temporaries"))
+        + tuple(texts.text(f"term.{code}") for code in ("activations", "logits", "loss", "temporaries", "images"))
         + (texts.text("web.bar.overhead"),),
         fields=field_views(found.form, found.asked, catalog, texts, lambda form: path + form.query(), plan=found.plan),
         result=result,

@@ -8,14 +8,14 @@ import pytest
 
 from app.core.architecture import Kind
 from app.core.axolotl.composing import compose
-from app.core.axolotl.coverage import CHAT_TEMPLATES
 from app.core.axolotl.data_blocks import FALLBACK_TEMPLATE
 from app.core.axolotl.keys import GROUP_OF, ORDER
 from app.core.axolotl.rules import check
+from app.core.axolotl.run_reader import read_run
+from app.core.coverage import CHAT_TEMPLATES
 from app.core.findings import Severity
 from app.core.plan import Dataset, Goal, Install
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, LORA_KERNEL_KEYS
-from app.core.run_reader import read_run
 from tests.core.axolotl.examples import (
     AMPERE,
     HOPPER,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.axolotl.coverage import (
+from app.core.coverage import (
     LIGER_CROSS_ENTROPY,
     LIGER_FUSED_LINEAR,
     LIGER_FUSED_LINEAR_FAILS,

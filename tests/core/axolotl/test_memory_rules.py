@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from app.core.axolotl.run_reader import read_run
 from app.core.findings import Effect
 from app.core.run import LORA_KERNEL_KEYS
-from app.core.run_reader import read_run
 from tests.core.axolotl.examples import AMPERE
 from tests.core.axolotl.good import FULL, GOOD, MOE, QLORA, findings
 

@@ -13,10 +13,10 @@ from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.architectures import describe
 from app.core.axolotl.reach_rules import ADDED, REACH_RULES, trained_tokens, unfrozen
 from app.core.axolotl.rules import check
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.subject import Subject
 from app.core.errors import InvalidInput
 from app.core.findings import Effect
-from app.core.run_reader import read_run
 from app.texts import LANGUAGES, texts
 from tests.core.axolotl.examples import LAYERS, SEVEN, architecture, schema
 from tests.core.axolotl.good import FULL, GOOD, LLAMA, MOE, findings

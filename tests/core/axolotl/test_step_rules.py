@@ -9,7 +9,7 @@ import pytest
 
 from app.core.architecture import Architecture, Kind, Module, NormForm
 from app.core.architectures import supported_model_types
-from app.core.axolotl.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
+from app.core.coverage import NO_GENERIC_MLP, NO_TILED_MLP, OTHER_MLP
 from app.core.findings import Effect
 from app.core.hardware import Hardware
 from app.core.run import CCE_PLUGIN

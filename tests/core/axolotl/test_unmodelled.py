@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.unmodelled import UNMODELLED, Unmodelled, acting, room, shards_otherwise
-from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
 
 PRICED = frozenset(

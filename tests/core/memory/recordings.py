@@ -10,11 +10,11 @@ from typing import Any
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.collating import Padding
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Run
-from app.core.run_reader import read_run
 
 DATA = Path(__file__).parents[2] / "data" / "memory"
 

@@ -6,6 +6,7 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory.attending import kernel_of, takes_lengths
 from app.core.memory.attention import Heads, Kernel, attend
 from app.core.memory.linears import LinearSpec, base, fused_product
@@ -14,7 +15,6 @@ from app.core.memory.optimizers import step_temporary_bytes
 from app.core.memory.step import Step
 from app.core.memory.tape import SQUARE, TOKEN, Leaf, Tape
 from app.core.run import Quantization
-from app.core.run_reader import read_run
 
 HEADS = 8
 WIDTH = 64

@@ -10,6 +10,7 @@ from app.catalog.models import load_models
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe, supported_model_types
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.estimate import Memory
 from app.core.memory import confirmed, estimate_memory
@@ -17,7 +18,6 @@ from app.core.memory.confirmed import UNRECORDED
 from app.core.memory.loading import load_bytes
 from app.core.memory.process import Process
 from app.core.run import CCE_PLUGIN
-from app.core.run_reader import read_run
 from tests.core.memory.test_peaks import DRAWN, EXPERTS, PEAKS, WIDE
 from tests.core.memory.test_practice import NEWCOMERS
 from tests.core.memory.test_towers import CASES as TOWERS

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory import estimate_memory
-from app.core.run_reader import read_run
 from app.core.summand import formula
 
 ROOT = Path(__file__).parents[3]

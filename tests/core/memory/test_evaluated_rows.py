@@ -8,9 +8,9 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory import estimate_memory
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, errors_of, recorded
 
 PHI = {

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Phase
 from app.core.memory.frozen import frozen_states
 from app.core.memory.optimizer_forms import FORMS, Trained, form_of
@@ -18,7 +19,6 @@ from app.core.memory.optimizers import state_bytes, step_temporary_bytes, step_w
 from app.core.memory.pairs import Pairs, pairs_of, step_bytes
 from app.core.memory.within import Within, within
 from app.core.optimizer_names import OPTIMIZERS
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import DATA, assert_met, estimated, recorded, static_bytes
 from tests.core.memory.test_switches import FLASH, LORA, SHAPE, of
 

@@ -7,6 +7,7 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Packing
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
@@ -14,7 +15,6 @@ from app.core.memory.linears import LinearSpec, base
 from app.core.memory.tape import Leaf, Tape
 from app.core.memory.weights import Storing, gptq_bytes, module_bytes
 from app.core.run import Quantization
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, recorded
 
 MODEL: dict[str, Any] = {

@@ -11,9 +11,9 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory.forms import kernels_of
 from app.core.memory.step import Step
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import recorded
 
 ALMOST = frozenset(

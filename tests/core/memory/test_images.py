@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.sighted import lengthened, sees
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import errors_of, estimated, recorded
 
 CASES = recorded("images.jsonl")

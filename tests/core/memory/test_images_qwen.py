@@ -7,8 +7,8 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory.sighted import cut_off
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import errors_of, estimated, recorded
 from tests.core.memory.test_images import SEEING, TUNED, peak
 

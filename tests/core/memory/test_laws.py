@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory, peak
 from app.core.memory.optimizer_forms import FORMS
 from app.core.memory.profile import profile_head, profile_layer
 from app.core.optimizer_names import OPTIMIZERS
-from app.core.run_reader import read_run
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 

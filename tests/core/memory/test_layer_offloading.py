@@ -4,10 +4,10 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.unmodelled import room
 from app.core.memory.layer_offloading import OTHER_NAMES
 from app.core.memory.step import Step
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("layer_offloading.jsonl")

@@ -6,10 +6,10 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory import estimate_memory
 from app.core.memory.losses import as_reached, loss_of
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Loss
-from app.core.run_reader import read_run
 
 TEXT: dict[str, Any] = {
     "hidden_size": 1024,

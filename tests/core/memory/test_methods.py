@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.updates import UPDATES, unwritten
 from app.core.methods.settings import PeftType
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, estimated, recorded
 
 CASES = recorded("methods.jsonl")

@@ -8,12 +8,12 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.collating import Padding
 from app.core.memory import estimate_memory
 from app.core.memory.attending import kernels_by_window
 from app.core.memory.attention import Kernel
 from app.core.run import CCE_PLUGIN, Run
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, recorded
 
 LAYERS, HIDDEN, HEADS, GROUPS, WIDTH = 4, 1024, 16, 4, 64

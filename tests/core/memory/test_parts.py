@@ -8,6 +8,7 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Kind
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory, Phase
 from app.core.memory import estimate_memory
 from app.core.memory.breakdown import Breakdown
@@ -40,7 +41,6 @@ from app.core.memory.updates import Update, rotated
 from app.core.memory.weights import Storing, quantizes, stored
 from app.core.methods.settings import PeftType
 from app.core.run import Method, Quantization
-from app.core.run_reader import read_run
 from tests.core.test_adapter import LLAMA
 
 FALCON_H1 = {"model_type": "falcon_h1"}

@@ -9,10 +9,10 @@ import pytest
 
 from app.catalog.library import Catalog
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.context import UNKNOWN
 from app.core.memory.process import Process
 from app.core.run import CCE_PLUGIN, LIGER_PLUGIN, Loss
-from app.core.run_reader import read_run
 from app.core.units import GIB, MIB
 from tests.core.memory.recordings import DATA, described, recorded
 

@@ -8,6 +8,7 @@ import pytest
 from app.core.adapter import resolve_adapter
 from app.core.architecture import Dropouts
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.attending import rotary_width
@@ -20,7 +21,6 @@ from app.core.memory.preference import larger_side, reference_cache, reference_c
 from app.core.memory.rows import dropouts_of
 from app.core.memory.step import Step
 from app.core.memory.tape import ROW_SQUARE, SQUARE, TOKEN, Tape
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, recorded
 
 RARE = recorded("rare.jsonl")

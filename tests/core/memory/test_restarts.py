@@ -6,10 +6,10 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
 from app.core.memory.weights import nf4_bytes
 from app.core.run import LORA_KERNEL_KEYS
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import assert_met, estimated, recorded, static_bytes
 from tests.core.memory.test_switches import FLASH, LORA, SHAPE, of
 

@@ -6,10 +6,10 @@ import pytest
 
 from app.core.architectures import describe
 from app.core.axolotl.rules import check
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.findings import Effect
 from app.core.memory.weights import Storing, base_bytes, left_out, quantizes
-from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
 from tests.core.memory.recordings import assert_met, recorded
 

@@ -7,6 +7,7 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.unmodelled import room
 from app.core.memory.checkpointing import as_checkpointed, tower_layers
 from app.core.memory.lengths import lengths_of
@@ -14,7 +15,6 @@ from app.core.memory.step import Step
 from app.core.memory.stepping import stepping
 from app.core.memory.taking_turns import awake
 from app.core.run import Checkpointing, KeptAttention
-from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
 from tests.core.memory.recordings import assert_met, described, errors_of, estimated, recorded
 

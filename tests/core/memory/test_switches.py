@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.optimizer_forms import FORMS, Trained, form_of
 from app.core.memory.optimizers import host_bytes, state_bytes, step_temporary_bytes
 from app.core.run import LIGER_PLUGIN
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import DATA, assert_met, estimated, recorded
 from tests.core.memory.test_laws import TARGETS, memory
 

@@ -4,8 +4,8 @@ import pytest
 
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
-from app.core.run_reader import read_run
 from tests.core.memory.recordings import errors_of, estimated, recorded
 
 CASES = recorded("trained_rows.jsonl")

@@ -8,11 +8,11 @@ from app.core.adapter import resolve_adapter
 from app.core.architecture import Architecture
 from app.core.architectures import describe
 from app.core.axolotl.memory_rules import not_priced
+from app.core.axolotl.run_reader import read_run
 from app.core.axolotl.subject import Subject
 from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.sighted import counted, images_percent, left_aside, sees
-from app.core.run_reader import read_run
 from tests.core.axolotl.examples import schema
 from tests.core.memory.test_images import SEEING, SIGLIP, STACKED, TUNED
 

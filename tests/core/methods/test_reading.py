@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
 from app.core.methods.settings import Bias, Decomposed, PeftType, Targets
 from app.core.run import Method
-from app.core.run_reader import read_run
 from app.texts import texts
 
 LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 320}

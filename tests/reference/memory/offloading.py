@@ -303,3 +303,35 @@ class Legacy(torch.autograd.Function):
             out = ctx.run(x, *ctx.args)
         torch.autograd.backward(out, grad)
         return None, x.grad, *(None for _ in ctx.args)
+
+
+def offloaded(model, cfg: dict, checkpoint_kwargs: dict, host: Host):
+    """Put ``activation_offloading`` upon a model's layers; the hooks that a step runs under, if there are any."""
+    import torch.utils.checkpoint as checkpoints
+    from transformers import GradientCheckpointingLayer
+
+    mode = cfg["activation_offloading"]
+    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if mode == "hidden_states":
+        if checkpoint_kwargs.get("use_reentrant"):
+            HiddenStates.host = host
+            for layer in layers:
+                layer._gradient_checkpointing_func = lambda run, *args: HiddenStates.apply(run, False, *args)
+        else:
+            hooks = Marked(host)
+            hooks.mark_layers(model)
+            return hooks
+        return None
+    if not cfg.get("adapter"):  # ``ac_wrap_hf_model``
+        for layer in layers:
+            layer.gradient_checkpointing = True
+            layer._gradient_checkpointing_func = lambda run, *args: checkpoints.checkpoint(
+                run, *args, use_reentrant=False, preserve_rng_state=False
+            )
+    elif mode == "legacy":
+        Legacy.host = host
+        for layer in layers:
+            layer._gradient_checkpointing_func = lambda run, *args: Legacy.apply(run, *args)
+    spare_head(model)
+    known = set() if cfg.get("adapter") else {p.untyped_storage()._cdata for p in model.parameters()}
+    return Offload(host, mode != "legacy", known)

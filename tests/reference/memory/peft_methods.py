@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from .simulator import Simulation, renew_copies
+from .adapters import renew_copies
+from .simulator import Simulation
 
 ATTENDING = ("self_attn", "attention")
 

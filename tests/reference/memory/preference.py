@@ -18,8 +18,9 @@ from types import MethodType, SimpleNamespace
 import torch
 
 from . import autocast, log_probabilities
+from .chances import chances
 from .peft_methods import MethodSimulation
-from .simulator import Simulation, chances
+from .simulator import Simulation
 
 TRL_WRAPS = ("dpo", "ipo", "kto")
 

@@ -10,11 +10,11 @@ import yaml
 from app.catalog.library import Catalog, load_catalog
 from app.core.adapter import resolve_adapter
 from app.core.architectures import describe
+from app.core.axolotl.run_reader import read_run
 from app.core.collating import Padding
 from app.core.context import Context
 from app.core.estimate import Memory, Phase
 from app.core.hardware import Hardware
-from app.core.run_reader import read_run
 from app.core.units import GB, GIB, MIB
 from app.services.estimating import memory_of
 from tests.core.memory.recordings import DATA

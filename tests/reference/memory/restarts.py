@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .bnb import Linear4bit
+from .settings import kernels
 
 
 def _adapted(model: nn.Module) -> list[nn.Module]:
@@ -21,8 +22,6 @@ def _adapted(model: nn.Module) -> list[nn.Module]:
 
 def goes_on(cfg: dict) -> bool:
     """Whether a packed base trains on after a restart: where Axolotl's kernels read its weights."""
-    from .simulator import kernels
-
     return all(on for key, on in kernels(cfg).items() if key != "lora_embedding_kernel")
 
 

@@ -13,16 +13,14 @@ import re
 from types import MethodType
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from . import (
     autocast,
-    bnb,
+    base_model,
     experts,
-    flash,
     fused_lora,
     gptq,
-    grouped,
     image_batches,
     layer_offloading,
     liger,
@@ -30,14 +28,15 @@ from . import (
     losses,
     offloading,
     restarts,
-    scans,
-    tiled,
+    settings,
 )
-from .loading import convert_dtypes, dequantize_module_weight, embedding_names, patched, prepare_kbit
+from .adapters import lora
+from .chances import Never, chances
+from .loading import convert_dtypes, embedding_names, patched, prepare_kbit
 from .optimizers import Optimizer
+from .settings import kernels, weights_dtype
 from .tracker import MemoryTracker
 
-KERNELS = ("lora_mlp_kernel", "lora_qkv_kernel", "lora_o_kernel", "lora_embedding_kernel")
 TOWERS = re.compile(
     r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio|connector|image_newline)\b"
 )
@@ -45,58 +44,6 @@ HEARD = re.compile(r"\b(audio_tower|embed_audio)\b")
 """Of them, what images do not go through."""
 PASSED_BY = ("MllamaCrossAttentionDecoderLayer",)
 """Layers that a batch of text does not run."""
-FLASH = ("flash_attention_2", "flash_attention_3", "flash_attention_4")
-
-
-def kernels(cfg: dict) -> dict[str, bool]:
-    """Which fused LoRA kernels run: all when none of their keys is set (8-bit bases and ``rl`` apart), else those set to true."""
-    if cfg.get("adapter") not in ("lora", "qlora"):
-        return dict.fromkeys(KERNELS, False)
-    if any(cfg.get(k) is not None for k in KERNELS):
-        return {k: bool(cfg.get(k)) for k in KERNELS}
-    return dict.fromkeys(KERNELS, not cfg.get("load_in_8bit") and not cfg.get("rl"))
-
-
-def weights_dtype(cfg: dict) -> torch.dtype:
-    """``axolotl/utils/config`` ``normalize_config``: what the base is loaded in."""
-    if cfg.get("bf16", True) or cfg.get("bfloat16"):
-        return torch.bfloat16
-    return torch.float16 if cfg.get("fp16") or cfg.get("float16") or cfg.get("load_in_8bit") else torch.float32
-
-
-def _takes_lengths(config, cfg: dict) -> bool:
-    """Whether Axolotl puts its variable-length attention in the place of SDPA (``_apply_sdpa_varlen_patch``)."""
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
-    windowed = getattr(config, "sliding_window", None) and "sliding_attention" in kinds
-    latent = (getattr(config, "qk_nope_head_dim", None) or 0) + (getattr(config, "qk_rope_head_dim", None) or 0)
-    uneven = latent and getattr(config, "v_head_dim", None) not in (None, latent)
-    dim, width, heads = (getattr(config, key, None) for key in ("head_dim", "hidden_size", "num_attention_heads"))
-    dim = dim or (width // heads if width and heads else 0)  # a model with towers is not asked for its text's
-    return weights_dtype(cfg) != torch.float32 and not windowed and not uneven and dim <= 256
-
-
-PRODUCTS = (torch.ops.aten.mm.default, torch.ops.aten.addmm.default, torch.ops.aten.bmm.default)
-
-
-def chances(func, args):
-    """Answers to what models ask of chance: no layer of OPT is dropped, no module of LyCORIS'; AdaLoRA takes no rank away.
-
-    OPT compares a number, LyCORIS a tensor of one. A product of two types is refused, as it is on a card and not among fake tensors.
-    """
-    if func in PRODUCTS and len({x.dtype for x in args if isinstance(x, torch.Tensor)}) > 1:
-        raise RuntimeError(
-            f"expected both to have the same dtype, but got {[x.dtype for x in args if isinstance(x, torch.Tensor)]}"
-        )
-    if func is not torch.ops.aten._local_scalar_dense.default:
-        return NotImplemented
-    return args[0].dim() == 1 if args[0].dtype == torch.bool else 0.0
-
-
-class Never:
-    """A chance that no draw falls below: OPT asks whether to leave a layer out."""
-
-    def __gt__(self, drawn: object) -> bool:
-        return False
 
 
 class Simulation:
@@ -131,108 +78,28 @@ class Simulation:
 
     # ---- load -------------------------------------------------------------------------------------------------------------------
     def build(self) -> None:
-        from transformers import (
-            AutoConfig,
-            AutoModelForCausalLM,
-            AutoModelForImageTextToText,
-            AutoModelForMultimodalLM,
-            AutoModelForSequenceClassification,
-        )
-        from transformers.initialization import no_init_weights
-        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-
         cfg = self.cfg
-        autocast.install()
-        bnb.install()
-        fused_lora.install()
-        fused_lora.restore()
-        tiled.restore()
-        flash.install()
-        flash.sdpa.before_ampere = bool(cfg.get("before_ampere"))
-        flash.FlashAttention.apart = not cfg.get("selective_checkpointing")
-        grouped.install()
-        scans.install()
-        arguments = dict(self.config)
-        packing = arguments.pop("quantization_config", None)
-        config = AutoConfig.for_model(arguments.pop("model_type"), **arguments)
-        config.use_cache = False
-        sees = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-        if sees or config.model_type == "voxtral":  # ``check_model_config``, where ``is_multimodal``
-            config.get_text_config().use_cache = False
-        attention = cfg.get("attn_implementation") or "sdpa"
-        packed = bool(cfg.get("sample_packing"))
-        named = cfg.get("attn_implementation") == "sdpa"  # Axolotl asks for the name, which has no default
-        varlen = named and packed and _takes_lengths(config, cfg)
-        # of rows that stay apart each holds several documents, or nothing would be packed
-        flash.flash_attention.documents = cfg.get("documents", self.rows[0] * (2 if varlen else 1)) if packed else None
-        flash.flash_attention.padded = bool(cfg.get("padded"))
-        implementation = (
-            "simulated_flash"
-            if attention in FLASH
-            else "simulated_flex"
-            if attention == "flex_attention"
-            else attention
-        )
-        if varlen:
-            implementation = "simulated_varlen"
-        fused = kernels(cfg)
-        if config.model_type in ("gemma4", "gemma4_text", "gemma4_unified"):
-            fused_lora.patch_gemma4(config.model_type.removesuffix("_text"), bool(cfg.get("gradient_checkpointing")))
-        liger.patch_module(config.model_type, cfg)
-        if cfg.get("tiled_mlp"):
-            tiled.patch(config.model_type, cfg)
-        if fused["lora_qkv_kernel"] or fused["lora_o_kernel"]:
-            fused_lora.patch_attention(config)
-        auto = AutoModelForImageTextToText if sees else AutoModelForCausalLM
-        auto = AutoModelForMultimodalLM if config.model_type == "voxtral" else auto
-        if cfg.get("reward_model"):
-            auto, config.num_labels, config.pad_token_id = AutoModelForSequenceClassification, 1, 0
-        with no_init_weights():
-            base = auto.from_config(config, dtype=weights_dtype(cfg))
-        liger.patch_model(base, cfg)
-        base.config._attn_implementation = implementation
-        if cfg.get("gptq"):
-            gptq.quantize(base, packing)
-        elif cfg.get("load_in_4bit") and cfg.get("adapter") == "qlora":
-            given = cfg.get("bnb_config_kwargs") or {}
-            computing = given.get("bnb_4bit_compute_dtype", weights_dtype(cfg))
-            bnb.quantize(
-                base,
-                {"lm_head", "embed_out", "score"},
-                4,
-                given.get("bnb_4bit_use_double_quant", True),
-                getattr(torch, computing) if isinstance(computing, str) else computing,
-                given.get("llm_int8_skip_modules"),
-            )
-        elif cfg.get("load_in_8bit"):
-            bnb.quantize(base, {"lm_head", "embed_out", "score"}, 8)
-        prepares = not (cfg.get("quantize_moe_experts") and experts.quantize(base, cfg))
+        base_model.stand_in(cfg)
+        config, packing = base_model.configured(self.config)
+        base = base_model.loaded(config, cfg, self.rows)
+        prepares = base_model.pack(base, packing, cfg)
         if cfg.get("selective_checkpointing"):
             self._select(base, cfg["selective_checkpointing"])
         names = embedding_names(config.model_type)
         convert_dtypes(base, names, torch.float32, before=True)
         checkpointing = cfg.get("gradient_checkpointing")
-        default = (
-            not cfg.get("rl")
-            and not cfg.get("unfrozen_parameters")
-            and cfg.get("activation_offloading") != "hidden_states"
-        )
-        checkpoint_kwargs = dict(cfg.get("gradient_checkpointing_kwargs") or {"use_reentrant": default})
-        if config.model_type in ("gemma4", "gemma4_unified"):  # ``normalize_config``
-            checkpoint_kwargs["use_reentrant"] = False
-        every = checkpoint_kwargs.pop("every_n_layers", 1)  # as the Trainer, whose call is the last one
-        checkpoint_kwargs = (checkpoint_kwargs or {"use_reentrant": False}) | {"preserve_rng_state": False}
-        checkpoint_kwargs.setdefault("use_reentrant", True)  # PyTorch's own, which warns of it
+        checkpoint_kwargs, every = settings.checkpointing(cfg, config.model_type)
         self.reentrant = bool(checkpointing) and checkpoint_kwargs["use_reentrant"]
         if cfg.get("adapter"):
             if checkpointing:
                 base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=checkpoint_kwargs)
             if prepares and (cfg.get("load_in_4bit") or cfg.get("load_in_8bit")):
                 prepare_kbit(base, bool(checkpointing))
-        if cfg.get("adapter") or attention not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
+        if cfg.get("adapter") or base_model.attention(cfg) not in ("sdpa", "eager") or cfg.get("cut_cross_entropy"):
             convert_dtypes(base, names, weights_dtype(cfg), before=False)
         self.base = base
         model = self._adapter(base) if cfg.get("adapter") else base
+        fused = kernels(cfg)
         if any(fused.values()):
             fused_lora.patch_model(model, fused)
         mode = cfg.get("activation_offloading")
@@ -255,7 +122,7 @@ class Simulation:
             if hasattr(module, "layerdrop"):
                 module.layerdrop = Never()
         if mode:
-            self._offload(mode, checkpoint_kwargs)
+            self.hooks = offloading.offloaded(self.model, cfg, checkpoint_kwargs, self.host)
         self._loss()
         if cfg.get("neftune_noise_alpha"):
             from transformers.integrations.neftune import activate_neftune
@@ -282,68 +149,8 @@ class Simulation:
             recompute_layer_types=given.get("recompute_layer_types"),
         )
 
-    def _offload(self, mode: str | bool, checkpoint_kwargs: dict) -> None:
-        """What ``activation_offloading`` does: see ``offloading``."""
-        import torch.utils.checkpoint as checkpoints
-        from transformers import GradientCheckpointingLayer
-
-        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
-        if mode == "hidden_states":
-            if checkpoint_kwargs.get("use_reentrant"):
-                offloading.HiddenStates.host = self.host
-                for layer in layers:
-                    layer._gradient_checkpointing_func = lambda run, *args: offloading.HiddenStates.apply(
-                        run, False, *args
-                    )
-            else:
-                self.hooks = offloading.Marked(self.host)
-                self.hooks.mark_layers(self.model)
-            return
-        if not self.cfg.get("adapter"):  # ``ac_wrap_hf_model``
-            for layer in layers:
-                layer.gradient_checkpointing = True
-                layer._gradient_checkpointing_func = lambda run, *args: checkpoints.checkpoint(
-                    run, *args, use_reentrant=False, preserve_rng_state=False
-                )
-        elif mode == "legacy":
-            offloading.Legacy.host = self.host
-            for layer in layers:
-                layer._gradient_checkpointing_func = lambda run, *args: offloading.Legacy.apply(run, *args)
-        offloading.spare_head(self.model)
-        known = set() if self.cfg.get("adapter") else {p.untyped_storage()._cdata for p in self.model.parameters()}
-        self.hooks = offloading.Offload(self.host, mode != "legacy", known)
-
     def _adapter(self, base):
-        from peft import LoraConfig, TaskType, get_peft_model
-        from peft.tuners.lora import dora
-
-        cfg = self.cfg
-        dora.dequantize_module_weight = dequantize_module_weight
-        dora.deepcopy = lambda layer: (
-            layer
-        )  # DoRA copies a 4-bit layer for the time of its initialisation; fake storages do not survive it
-        targets = cfg.get("lora_target_modules") or []
-        if cfg.get("lora_target_linear"):
-            linear = {n.rsplit(".", 1)[-1] for n, m in base.named_modules() if "Linear" in type(m).__name__}
-            targets = sorted({*targets, *linear} - {embedding_names(base.config.model_type)[1]})
-        lora = LoraConfig(
-            r=cfg["lora_r"], lora_alpha=cfg.get("lora_alpha", cfg["lora_r"]), target_modules=targets, lora_dropout=cfg.get("lora_dropout", 0.0),
-            target_parameters=cfg.get("lora_target_parameters") or [], modules_to_save=cfg.get("lora_modules_to_save") or None, bias="none",
-            trainable_token_indices=cfg.get("peft_trainable_token_indices"), rank_pattern=cfg.get("lora_rank_pattern") or {}, layers_to_transform=cfg.get("peft_layers_to_transform"),
-            task_type=TaskType.SEQ_CLS if cfg.get("reward_model") else TaskType.CAUSAL_LM, use_dora=bool(cfg.get("peft_use_dora")), use_rslora=bool(cfg.get("peft_use_rslora")),
-        )  # fmt: skip
-        extra = {}
-        if cfg.get("peft_autocast_adapter_dtype") is not None:
-            extra["autocast_adapter_dtype"] = cfg["peft_autocast_adapter_dtype"]
-        if cfg.get("quantize_moe_experts") or cfg.get("lora_target_parameters"):
-            from axolotl.monkeypatch.moe_quant import patch_peft_target_parameters_matching
-
-            experts.install()
-            patch_peft_target_parameters_matching()
-        base.enable_input_require_grads()  # Axolotl's ``load_adapter``, with and without checkpointing
-        model = get_peft_model(base, lora, **extra)
-        renew_copies(model)
-        return model
+        return lora(base, self.cfg)
 
     def _loss(self) -> None:
         cfg, base = self.cfg, self.base
@@ -528,17 +335,6 @@ class Simulation:
                 key = f"{category}: {op} {rest.split('[')[0]}"
             total[key] = total.get(key, 0) + size
         return dict(sorted(total.items(), key=lambda kv: -kv[1]))
-
-
-def renew_copies(model) -> None:
-    """PEFT's copies of modules come out of ``deepcopy`` as tensors whose views have storages of their own."""
-    for module in model.modules():
-        for name, p in module._parameters.items():
-            if p is None or getattr(p, "quant_state", None) is not None:
-                continue
-            whole = isinstance(p, FakeTensor) and p.untyped_storage()._cdata == p.detach().untyped_storage()._cdata
-            if not whole:
-                module._parameters[name] = torch.nn.Parameter(torch.empty(p.shape, dtype=p.dtype), p.requires_grad)
 
 
 def _short(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The simulator's losses in evaluation against what can be computed by hand; see ``test_simulator``."""
+"""The simulator's losses in evaluation against what can be computed by hand; see ``small_llama``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ for package in ("transformers", "peft", "accelerate", "axolotl"):
 
 from tests.reference.memory.keys import CCE, FLASH, GC, LIGER  # noqa: E402
 from tests.reference.memory.simulator import Simulation  # noqa: E402
-from tests.reference.memory.test_simulator import run  # noqa: E402
+from tests.reference.memory.small_llama import run  # noqa: E402
 
 WIDE = {"vocab_size": 65536}
 EVALUATED = {"val_set_size": 0.1, "eval_batch_size": 4}

@@ -1,4 +1,4 @@
-"""The simulator's batches of images against what can be computed by hand; see ``test_simulator``."""
+"""The simulator's batches of images against what can be computed by hand; see ``small_llama``."""
 
 from __future__ import annotations
 

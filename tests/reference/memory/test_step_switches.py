@@ -1,4 +1,4 @@
-"""The simulator's switches of a step against what can be computed by hand; see ``test_simulator``."""
+"""The simulator's switches of a step against what can be computed by hand; see ``small_llama``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ for package in ("transformers", "peft", "accelerate", "axolotl"):
 from tests.reference.memory import tiled  # noqa: E402
 from tests.reference.memory.loading import patched  # noqa: E402
 from tests.reference.memory.simulator import Simulation  # noqa: E402
-from tests.reference.memory.test_simulator import FLASH, LLAMA, run  # noqa: E402
+from tests.reference.memory.small_llama import FLASH, LLAMA, run  # noqa: E402
 
 GC = {"gradient_checkpointing": True}
 NOT_REENTRANT = GC | {"gradient_checkpointing_kwargs": {"use_reentrant": False}}

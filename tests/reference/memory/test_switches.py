@@ -1,4 +1,4 @@
-"""The simulator's switches against cases that can be computed by hand; see ``test_simulator``."""
+"""The simulator's switches against cases that can be computed by hand; see ``small_llama``."""
 
 from __future__ import annotations
 
@@ -10,26 +10,20 @@ for package in ("transformers", "peft", "accelerate", "axolotl", "trl"):
 
 import torch.nn.utils.parametrize as parametrize  # noqa: E402
 from torch import nn  # noqa: E402
-from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
 
-from tests.reference.memory import autocast, bnb, experts, flash, liger, log_probabilities, offloading  # noqa: E402
+from tests.reference.memory import bnb, experts, flash, liger, log_probabilities, offloading  # noqa: E402
 from tests.reference.memory.cases import GC  # noqa: E402
-from tests.reference.memory.loading import patched  # noqa: E402
+from tests.reference.memory.chances import chances  # noqa: E402
 from tests.reference.memory.optimizers import Optimizer  # noqa: E402
 from tests.reference.memory.preference import PreferenceSimulation, simulation  # noqa: E402
-from tests.reference.memory.simulator import Simulation, chances, weights_dtype  # noqa: E402
-from tests.reference.memory.test_simulator import FLASH, LLAMA, SEVEN, run  # noqa: E402
-from tests.reference.memory.tracker import MemoryTracker  # noqa: E402
+from tests.reference.memory.settings import weights_dtype  # noqa: E402
+from tests.reference.memory.simulator import Simulation  # noqa: E402
+from tests.reference.memory.small_llama import FLASH, LLAMA, SEVEN, run, tracked  # noqa: E402
 
 MIB = 2**20
 
 
-@pytest.fixture
-def tracker():
-    autocast.install()
-    tracker = MemoryTracker()
-    with patched(), FakeTensorMode(), tracker:
-        yield tracker
+tracker = pytest.fixture(tracked)
 
 
 def prefer(rl, rows=(1, 128), model=None, **cfg):

@@ -18,11 +18,11 @@ from typing import Any
 
 from app.core.adapter import resolve_adapter, resolve_lora
 from app.core.architectures import describe, supported_model_types
+from app.core.axolotl.run_reader import read_run
 from app.core.errors import InvalidInput
 from app.core.methods.reading import read_method
 from app.core.methods.resolving import resolve_peft
 from app.core.methods.settings import PeftType
-from app.core.run_reader import read_run
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "parameters"

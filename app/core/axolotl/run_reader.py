@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.axolotl.lora_kernels import on_by_themselves
+from app.core.axolotl.lora_reader import LoraReader
 from app.core.axolotl.unmodelled import room
 from app.core.collating import Collating, collating
 from app.core.errors import InvalidInput
 from app.core.kept import found_or_made
-from app.core.lora_reader import LoraReader
 from app.core.methods.reading import read_method
 from app.core.methods.settings import PeftMethod, PeftType
 from app.core.optimizer_names import OPTIMIZERS, meant_optimizer
