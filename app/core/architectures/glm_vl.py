@@ -10,8 +10,7 @@ from app.core.architecture import Architecture, Module, Part, Sight
 from app.core.architectures import rows
 from app.core.architectures.glm import glm4v_text
 from app.core.architectures.latent import glm4v_moe_text
-from app.core.architectures.towers import convolution, embedding, heads_of, linear, norm, places
-from app.core.architectures.vision import USUAL_SIDE
+from app.core.architectures.towers import USUAL_SIDE, convolution, embedding, heads_of, linear, norm, places
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from app.core.architecture import Architecture, Module, Sight
 from app.core.architectures import experts, qwen, towers, vision
-from app.core.architectures.vision import USUAL_SIDE
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 
@@ -60,7 +59,7 @@ def _kept(sight: ConfigReader, width: int) -> Sight:
     return Sight(
         tower="model.visual.",
         projector="model.visual.merger.",
-        side=USUAL_SIDE,
+        side=towers.USUAL_SIDE,
         patch=sight.size("patch_size", default=14),
         square=sight.size("spatial_merge_size", default=2),
         channels=sight.size("in_channels", default=3),
@@ -88,7 +87,7 @@ def stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
     return Sight(
         tower="model.visual.",
         projector="model.visual.merger.",
-        side=USUAL_SIDE,
+        side=towers.USUAL_SIDE,
         patch=sight.size("patch_size", default=16),
         square=sight.size("spatial_merge_size", default=2),
         channels=sight.size("in_channels", default=3),

@@ -20,9 +20,6 @@ from app.core.architectures.towers import (
 )
 from app.core.config_json import ConfigReader
 
-USUAL_SIDE = 1024
-"""Pixels a side that an image is taken to have where nothing says it."""
-
 
 def clip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """CLIP's vision tower, as LLaVA has it."""

@@ -6,13 +6,13 @@ Source: Transformers 5.16.1 ``models/glm4v/modeling_glm4v.py`` (``Glm4vVisionMod
 from dataclasses import replace
 from functools import cached_property
 
+from app.core.memory.ends import End
 from app.core.memory.gridded import Gridded
 from app.core.memory.linears import linear
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, keeping_input, multiply
 from app.core.memory.products import autocast_copy
 from app.core.memory.tape import FULL, TOKEN, Lengths, Tape, Tensor
-from app.core.memory.tower_end import End, recorded_end
 
 
 class Downsampling(Gridded):
@@ -32,14 +32,12 @@ class Downsampling(Gridded):
     def normed(self) -> End:
         """The norm behind the convolution."""
         row = self.rows[self.sight.tower + "post_conv_layernorm"]
-        return recorded_end(
+        return self.profiled(
             lambda t, x: normalise(t, self.norm(row, Norm.RMS), x),
-            (self.sight.width * TOKEN, self.run.itemsize),
+            self.sight.width * TOKEN,
+            self.run.itemsize,
+            Lengths(tokens=self.images * self.sight.patches, row=self.sight.patches),
             needs=self.reads,
-            compute=self.run.itemsize,
-            gradients_present=self.gradients_present,
-            autocast=self.run.autocast,
-            lengths=Lengths(tokens=self.images * self.sight.patches, row=self.sight.patches),
         )
 
     @property

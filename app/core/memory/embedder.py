@@ -6,12 +6,12 @@ Source: Transformers 5.16.1 ``models/gemma4_unified/modeling_gemma4_unified.py``
 from collections.abc import Callable
 
 from app.core.architecture import Module
+from app.core.memory.ends import End
 from app.core.memory.linears import linear
 from app.core.memory.norms import Norm, NormSpec, normalise
 from app.core.memory.operations import add, cast, copy, gather, scale
 from app.core.memory.pooler import Pooling
 from app.core.memory.tape import ROW, TOKEN, Tape, Tensor
-from app.core.memory.tower_end import End, recorded_end
 
 
 class Embedding(Pooling):
@@ -23,15 +23,7 @@ class Embedding(Pooling):
 
     def end_of(self, place: int, run: Callable[[Tape, Tensor], Tensor]) -> End:
         """Pixels ask for no gradient."""
-        return recorded_end(
-            run,
-            (self.end_width, self.run.itemsize),
-            needs=False,
-            compute=self.run.itemsize,
-            gradients_present=self.gradients_present,
-            autocast=self.run.autocast,
-            lengths=self.end_lengths(self.images),
-        )
+        return self.profiled(run, self.end_width, self.run.itemsize, self.end_lengths(self.images), needs=False)
 
     @property
     def first(self) -> int:

@@ -12,6 +12,7 @@ from app.core.adapter import AdaptedModule
 from app.core.architecture import Architecture, Module
 from app.core.memory.downsampling import Downsampling
 from app.core.memory.embedder import Embedding
+from app.core.memory.ends import End
 from app.core.memory.gridded import Gridded
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import linear
@@ -22,7 +23,6 @@ from app.core.memory.pooler import Pooling
 from app.core.memory.products import product
 from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
-from app.core.memory.tower_end import End
 
 TAPS = 4
 """Places of a table of positions that one between them is made of."""
@@ -94,7 +94,7 @@ class Merging(Gridded):
 
     form = Norm.LAYER
     feeding: tuple[str, ...] = ("fc1", "fc2")
-    middle = Middle.QUICK_GELU
+    middle = Middle.GELU_QUICK
 
     @property
     def first(self) -> int:

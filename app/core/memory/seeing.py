@@ -19,6 +19,7 @@ from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
 from app.core.memory.attending import kernel_of
 from app.core.memory.attention import Heads, Kernel
+from app.core.memory.ends import End, profile_end
 from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import BLOCK
 from app.core.memory.linears import LinearSpec
@@ -33,7 +34,6 @@ from app.core.memory.tape import (
     Tape,
     Tensor,
 )
-from app.core.memory.tower_end import End, recorded_end
 from app.core.memory.weights import Storing, stored
 from app.core.run import Attention, Checkpointing, Run
 from app.core.units import round_up
@@ -244,15 +244,14 @@ class Seeing(ABC):
         """What is kept behind so many layers, and the moments there."""
         stream = self.layers[place - 1].output if place else self.stream
         needs = self.layers[place - 1].differentiable if place else self.needs
-        return recorded_end(
-            run,
-            (self.end_width, stream),
-            needs=needs,
-            compute=self.run.itemsize,
-            gradients_present=self.gradients_present,
-            autocast=self.run.autocast,
-            lengths=self.end_lengths(self.images),
-        )
+        return self.profiled(run, self.end_width, stream, self.end_lengths(self.images), needs=needs)
+
+    def profiled(
+        self, run: Callable[[Tape, Tensor], Tensor], width: int, stream: int, lengths: Lengths, *, needs: bool
+    ) -> End:
+        """What is kept of ``run``, and its moments."""
+        t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
+        return profile_end(t, run, width, stream, lengths, needs=needs)
 
     @property
     def end_width(self) -> int:

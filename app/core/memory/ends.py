@@ -1,4 +1,4 @@
-"""What stands behind a tower's layers, recorded: the norm, the projector, what puts their result in order."""
+"""What a tower runs before or behind its layers, recorded as a layer is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from app.core.memory.tape import GRADIENTS, TEMPORARIES, Leaf, Lengths, Tape, Te
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """Behind the tower's layers: the norm, the projector; packed bytes and moments like a layer's."""
+    """A norm, a projector; bytes and moments like a layer's."""
 
     kept: int
     copies: int
@@ -22,24 +22,19 @@ class End:
     backward: Stage
 
 
-def recorded_end(
-    run: Callable[[Tape, Tensor], Tensor],
-    given: tuple[int, int],
-    *,
-    needs: bool,
-    compute: int,
-    gradients_present: bool,
-    autocast: bool,
-    lengths: Lengths,
+def profile_end(
+    t: Tape, run: Callable[[Tape, Tensor], Tensor], width: int, stream: int, lengths: Lengths, *, needs: bool
 ) -> End:
-    """``run`` on elements of an itemsize that are ``given``, in numbers."""
-    t = Tape(compute=compute, gradients_present=gradients_present, autocast=autocast)
+    """What is kept of ``run``, and its moments; it reads ``width`` packed elements of ``stream`` bytes.
+
+    ``needs`` where what it reads asks for a gradient.
+    """
     source = Leaf(parameter=False)
-    x = t.fresh(*given)
+    x = t.fresh(width, stream)
     x.node = source if needs else None
-    inputs = [x]
+    given = [x]
     del x
-    out = run(t, inputs.pop())
+    out = run(t, given.pop())
     forward, differentiable = Stage(moments=t.moments()), out.node is not None
     before = t.now
     t.end_autocast()
@@ -52,13 +47,13 @@ def recorded_end(
     if differentiable:
         t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
     backward = Stage(moments=moments_from(t, mark))
-    gradients = sum(amount for slot, amount in t.log if slot == GRADIENTS)
+    gradients = settled(sum(amount for slot, amount in t.log if slot == GRADIENTS), lengths)
     t.forget(source)
     return End(
         kept=settled(kept, lengths),
         copies=settled(copies, lengths),
         differentiable=differentiable,
-        gradients=settled(gradients, lengths),
+        gradients=gradients,
         stuck=settled(stuck, lengths),
         forward=at(forward, lengths),
         backward=at(backward, lengths),
