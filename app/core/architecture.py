@@ -251,6 +251,12 @@ class Sight:
     """Layers of the tower whose output goes to the language model too, through a merger each."""
     mutual: bool = False
     """Whether tokens of one image see each other, which takes a mask of its own."""
+    mutual_in_windows: bool = False
+    """Whether they do in layers with a window alone."""
+    filled: int = 0
+    """Patches that an image's are filled up to, in the batch and in the tower; 0 where they are not."""
+    clipped: bool = False
+    """Whether what the tower's linears take and make is clipped."""
     per_row: int = 1
 
     @property
@@ -283,12 +289,12 @@ class Sight:
     @property
     def patches(self) -> int:
         """Of an image, which pass the tower."""
-        return self.across**2
+        return self.filled or self.across**2
 
     @property
     def tokens(self) -> int:
         """Of an image, which stand in the row."""
-        return self.patches // self.square**2
+        return (self.across // self.square) ** 2
 
     @property
     def windows(self) -> int:

@@ -138,10 +138,36 @@ def test_sides(given: object, pixels: int | None) -> None:
 
 
 def test_a_model_that_is_not_described_is_priced_as_text(catalog: Catalog) -> None:
-    config = TUNED | {"base_model": "google/gemma-4-E4B-it", "lora_target_modules": ["q_proj"]}
+    config = TUNED | {"base_model": "LiquidAI/LFM2-VL-450M", "lora_target_modules": ["q_proj"]}
     found = estimate(catalog=catalog, config=config | SEEING)
     assert "finding.text_alone" in said(found)
     assert any(code.startswith("finding.memory_not_priced") for code in said(found))
+
+
+@pytest.mark.parametrize(
+    ("model", "code", "numbers"),
+    [
+        ("Qwen/Qwen2-VL-2B-Instruct", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
+        ("Qwen/Qwen2-VL-7B-Instruct", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
+        ("Qwen/Qwen3.5-4B", "as_large", {"side": 640, "patches": 1600, "tokens": 400}),
+        ("Qwen/Qwen3.6-35B-A3B", "as_large", {"side": 640, "patches": 1600, "tokens": 400}),
+        ("zai-org/GLM-4.1V-9B-Thinking", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
+        ("zai-org/GLM-4.5V", "as_large", {"side": 640, "patches": 46**2, "tokens": 23**2}),
+        ("google/gemma-4-E2B-it", "", {"side": 768, "patches": 2520, "tokens": 256}),
+        ("google/gemma-4-12B-it", "", {"side": 768, "patches": 280, "tokens": 256}),
+        ("google/gemma-4-31B-it", "", {"side": 768, "patches": 2520, "tokens": 256}),
+    ],
+)
+def test_each_family_s_images_are_counted(catalog: Catalog, model: str, code: str, numbers: dict[str, int]) -> None:
+    """As its own processor makes them of what the data is said to hold; each image takes more."""
+    config = TUNED | SEEING | {"base_model": model}
+    two, three = (
+        estimate(catalog=catalog, config=config, dataset=Dataset(images_per_row=count, image_side=640))
+        for count in (2, 3)
+    )
+    assert said(two)["finding.images_counted" + (f"_{code}" if code else "")] == {"images": 2} | numbers
+    assert not any(one.startswith("finding.memory_not_priced") for one in said(two))
+    assert two.memory.allocated_peak_bytes < three.memory.allocated_peak_bytes
 
 
 def test_a_tower_that_does_not_train_is_told(catalog: Catalog) -> None:

@@ -6,14 +6,16 @@ Source: Transformers 5.16.1, ``models/glm4v``, ``glm4v_moe`` and ``glm46v``, whi
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from app.core.architecture import Architecture, Module, Part
+from app.core.architecture import Architecture, Module, Part, Sight
 from app.core.architectures import rows
 from app.core.architectures.glm import glm4v_text
 from app.core.architectures.latent import glm4v_moe_text
-from app.core.architectures.towers import convolution, embedding, heads_of, linear, norm, places
+from app.core.architectures.towers import USUAL_SIDE, convolution, embedding, heads_of, linear, norm, places
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 
+LEAST_SIDE, MOST_SIDE = 79, 2194
+"""Roots of half of ``shortest_edge`` and ``longest_edge``, 12,544 and 9,633,792 as published: both frames count."""
 LANGUAGE_MODELS: Mapping[str, Callable[[ConfigReader], Architecture]] = {
     "glm4v_text": glm4v_text,
     "glm4v_moe_text": glm4v_moe_text,
@@ -54,13 +56,33 @@ def _tower(sight: ConfigReader) -> tuple[Module, ...]:
     )
 
 
+def _sight(sight: ConfigReader) -> Sight:
+    """Images keep their size from 79 to 2,194 pixels a side; smaller and larger ones are brought to that."""
+    width = sight.size("hidden_size", default=1536)
+    return Sight(
+        tower="model.visual.",
+        projector="model.visual.merger.",
+        side=USUAL_SIDE,
+        patch=sight.size("patch_size", default=14),
+        square=sight.size("spatial_merge_size", default=2),
+        channels=sight.size("in_channels", default=3),
+        frames=sight.size("temporal_patch_size", default=2),
+        width=width,
+        heads=heads_of(sight, "num_heads", width, 12),
+        asks=False,
+        least_side=LEAST_SIDE,
+        most_side=MOST_SIDE,
+    )
+
+
 def _wrapped(config: ConfigReader, model_type: str, kind: str) -> Architecture:
     """The language model, which keeps its own type for how it computes, behind the tower."""
     inner = config.sub("text_config")
     text = replace(LANGUAGE_MODELS[kind](inner), language_type=kind)
     tied = config.flag("tie_word_embeddings", default=False)
     tied = tied or (model_type != "glm46v" and inner.flag("tie_word_embeddings", default=False))
-    return wrap(model_type, text, _tower(config.sub("vision_config")), tied=tied)
+    sight = config.sub("vision_config")
+    return replace(wrap(model_type, text, _tower(sight), tied=tied), sight=_sight(sight))
 
 
 def glm4v(config: ConfigReader) -> Architecture:

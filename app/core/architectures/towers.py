@@ -13,6 +13,8 @@ from app.core.architectures.decoder import AROUND_BOTH
 from app.core.config_json import ConfigReader
 
 TOWER = "model.vision_tower."
+USUAL_SIDE = 1024
+"""Pixels a side that an image is taken to have where nothing says it."""
 
 linear = partial(rows.linear, part=Part.VISION)
 norm = partial(rows.norm, part=Part.VISION)

@@ -26,6 +26,8 @@ MISTRAL3_TEXT: Mapping[str, Any] = {
     "vocab_size": 131072,
 }
 GEMMA4_UNIFIED_TEXT: Mapping[str, Any] = {"sliding_window": 1024, "max_position_embeddings": 262144}
+SOFT_TOKENS = 280
+"""Of an image at the most, as Gemma 4's published processors have it (``max_soft_tokens``)."""
 MISTRAL3_VISION: Mapping[str, Any] = {"patch_size": 14, "image_size": 1540}
 
 
@@ -151,7 +153,36 @@ def gemma4_with_towers(config: ConfigReader) -> Architecture:
             *towers.gemma4_audio(sound, out),
             linear("model.embed_audio.embedding_projection", out, text.hidden_size, part=Part.PROJECTOR),
         )
-    return wrap("gemma4", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    made = wrap("gemma4", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    return replace(made, sight=_pooled_sight(config)) if config.has("vision_config") else made
+
+
+def _pooled_sight(config: ConfigReader) -> Sight | None:
+    """Images as Gemma 4 reads them: as large as its processor's most tokens let a square be, filled up to these.
+
+    Source: Transformers 5.16.1, ``Gemma4ImageProcessor``, ``get_aspect_ratio_preserving_size``.
+    """
+    sight, inner = config.sub("vision_config"), config.sub("text_config")
+    width, heads = sight.size("hidden_size", default=768), sight.size("num_attention_heads", default=12)
+    if width != heads * sight.size("head_dim", default=64) or heads != sight.size("num_key_value_heads", default=12):
+        return None
+    patch, square = sight.size("patch_size", default=16), sight.size("pooling_kernel_size", default=3)
+    filled = SOFT_TOKENS * square**2
+    return Sight(
+        tower=towers.TOWER,
+        projector="model.embed_vision.",
+        side=isqrt(filled) // square * square * patch,
+        patch=patch,
+        square=square,
+        channels=3,
+        width=width,
+        heads=heads,
+        asks=False,
+        mutual=inner.text("use_bidirectional_attention", default="") == "vision",
+        mutual_in_windows=True,
+        filled=filled,
+        clipped=sight.flag("use_clipped_linears", default=False),
+    )
 
 
 def gemma4_unified(config: ConfigReader) -> Architecture:
@@ -165,7 +196,28 @@ def gemma4_unified(config: ConfigReader) -> Architecture:
     if config.has("audio_config"):
         width = config.sub("audio_config").size("audio_embed_dim", default=640)
         others += (linear("model.embed_audio.embedding_projection", width, text.hidden_size, part=Part.PROJECTOR),)
-    return wrap("gemma4_unified", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    made = wrap("gemma4_unified", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    return replace(made, sight=_merged_sight(config)) if config.has("vision_config") else made
+
+
+def _merged_sight(config: ConfigReader) -> Sight:
+    """Images as Gemma 4 12B reads them: as the others do, with squares of patches merged before."""
+    sight, inner = config.sub("vision_config"), config.sub("text_config")
+    small, square = sight.size("patch_size", default=16), sight.size("pooling_kernel_size", default=3)
+    patch = small * square
+    return Sight(
+        tower="model.embed_vision.",
+        projector="model.embed_vision.multimodal_embedder.",
+        side=isqrt(SOFT_TOKENS * square**2) // square * patch,
+        patch=patch,
+        square=1,
+        channels=3,
+        width=3 * patch**2,
+        heads=1,
+        asks=False,
+        mutual=inner.text("use_bidirectional_attention", default="vision") == "vision",
+        filled=SOFT_TOKENS,
+    )
 
 
 def llama4(config: ConfigReader) -> Architecture:

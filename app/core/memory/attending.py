@@ -67,10 +67,12 @@ def _keeps_mask(architecture: Architecture, run: Run) -> bool:
     return run.preference is not None or architecture.model_type != "gemma3" or sees(architecture, run)
 
 
-def overlaid(architecture: Architecture, run: Run) -> bool:
-    """Whether SDPA gets a mask whatever the rows: tokens of one image see each other (Gemma 3)."""
+def overlaid(architecture: Architecture, run: Run, window: int | None) -> bool:
+    """Whether SDPA gets a mask whatever the rows: tokens of one image see each other (Gemma 3, larger ones of 4)."""
     sight = architecture.sight
-    return sight is not None and sight.mutual and run.attention is Attention.SDPA and sees(architecture, run)
+    if sight is None or not sight.mutual or run.attention is not Attention.SDPA or not sees(architecture, run):
+        return False
+    return window is not None or not sight.mutual_in_windows
 
 
 def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> Mapping[int | None, Kernel]:
@@ -93,7 +95,7 @@ def kernels_by_window(architecture: Architecture, run: Run, row_tokens: int) -> 
             window=window,
             apart=apart,
             by_lengths=by_lengths,
-            padded=always or overlaid(architecture, run) or (padded and window not in scoring),
+            padded=always or overlaid(architecture, run, window) or (padded and window not in scoring),
         )
         for window in {block.sliding_window for block in architecture.blocks}
     }

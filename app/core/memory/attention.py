@@ -64,6 +64,8 @@ class Heads:
     rotary_copied: int = 0
     """Sines and cosines are put together in every layer, which makes a copy of each: one of a row's tokens (GLM, ERNIE)
     or of all (Qwen 2 and 2.5 VL), as the tape packs them; 0 where none is made."""
+    rotary_axes: int = 1
+    """Parts of a head that take a position each, by the axes of an image, put together behind (Gemma 4's tower)."""
     rotary_joined: bool = False
     """What takes positions is put together with the rest of a head, even if that is nothing (MiniMax M2)."""
     softcap: bool
@@ -137,6 +139,8 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
             cast(t, _turned(t, q), wanted),
             cast(t, _turned(t, k), wanted),
         )
+    if shape.rotary_axes > 1:
+        return _by_axis(t, shape, q), _by_axis(t, shape, k)
     if shape.rotary_dim == shape.head_dim and not shape.rotary_joined:
         return _turned(t, q), _turned(t, k)
     share = shape.rotary_dim * TOKEN
@@ -146,6 +150,12 @@ def rotate(t: Tape, shape: Heads, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]
     q_turn, k_turn = _turned(t, q_turn), _turned(t, k_turn)
     q = join(t, (q_turn, q_pass))
     return q, join(t, (k_turn, k_pass))
+
+
+def _by_axis(t: Tape, shape: Heads, x: Tensor) -> Tensor:
+    """One tensor whose parts are turned apart."""
+    parts = split(t, x, (x.elements // shape.rotary_axes,) * shape.rotary_axes)
+    return join(t, [_turned(t, part) for part in parts])
 
 
 def _with_tables(t: Tape, shape: Heads, x: Tensor) -> Tensor:

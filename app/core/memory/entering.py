@@ -75,7 +75,9 @@ def mask_bytes(
     if Kernel.SDPA_MASKED not in kernels:
         return 0
     apart = run.sample_packing and architecture.computes_as not in ALWAYS_MASKED
-    apart = apart or overlaid(architecture, run)
+    if any(overlaid(architecture, run, window) for window in architecture.windows):
+        whole = masked(architecture, run) or overlaid(architecture, run, None)
+        return (both if whole else 1) * SQUARE
     return both * SQUARE if apart or masked(architecture, run) else ROW_SQUARE
 
 

@@ -10,15 +10,19 @@ from dataclasses import replace
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Architecture, Module
+from app.core.memory.downsampling import Downsampling
+from app.core.memory.embedder import Embedding
+from app.core.memory.ends import End
+from app.core.memory.gridded import Gridded
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, gather, keeping_input
+from app.core.memory.pooler import Pooling
 from app.core.memory.products import product
-from app.core.memory.seeing import End, Seeing
+from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
-from app.core.run import Attention
 
 TAPS = 4
 """Places of a table of positions that one between them is made of."""
@@ -85,58 +89,12 @@ class Averaging(Seeing):
         return pixels + patched, kept + patched + table + patched // self.run.itemsize * self.stream
 
 
-class Gridded(Seeing):
-    """Qwen's: images keep their size, patches have two places each, which their heads are turned by."""
-
-    form: Norm
-    """Of the layers' norms."""
-    feeding: tuple[str, ...]
-    """The feed-forward's linears; three where it has a gate."""
-    middle = Middle.SAVES_INPUT
-
-    def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
-        """A layer, which attends within a window or within an image."""
-        return LayerSpec(
-            hidden=self.sight.width,
-            residual=Residual.PRE,
-            input_norm=self.layer_norm(named["norm1"], own, self.form),
-            attention_norm=None,
-            feed_norm=self.layer_norm(named["norm2"], own, self.form),
-            output_norm=None,
-            heads=self.heads(rotary=True, chunks=0 if self.run.attention is Attention.FLASH else self.images),
-            kernel=self.kernel,
-            projections=(self.linear(named["qkv"], own),),
-            unbound=True,
-            out=self.linear(named["proj"], own),
-            feed_forward=FeedForward(
-                linears=tuple(self.linear(named[name], own) for name in self.feeding),
-                middle=self.middle,
-                gated=len(self.feeding) > 2,
-                together=False,
-                fused=False,
-                scaled=False,
-            ),
-            holds=False,
-            multipliers=False,
-        )
-
-    def position_tables(self, images: int) -> int:
-        """Sines and cosines of each patch, in fp32."""
-        return 2 * images * self.sight.patches * self.sight.width // self.sight.heads * FULL
-
-    def beside(self, images: int) -> int:
-        """And pixels in the tower's type, which the caller holds, unless they are kept; angles."""
-        held = self.stored[self.convolution.path] < FULL and not self.reads
-        angles = self.position_tables(images) * 3 // 4
-        return self.position_tables(images) + angles + (self.converted(images) if held else 0)
-
-
 class Merging(Gridded):
     """Qwen 2 VL's: every layer sees a whole image, behind them a square of patches is merged."""
 
     form = Norm.LAYER
     feeding: tuple[str, ...] = ("fc1", "fc2")
-    middle = Middle.QUICK_GELU
+    middle = Middle.GELU_QUICK
 
     @property
     def first(self) -> int:
@@ -249,6 +207,11 @@ FAMILIES: Mapping[str, type[Seeing]] = {
     "qwen3_vl_moe": Stacked,
     "qwen3_5": Stacked,
     "qwen3_5_moe": Stacked,
+    "gemma4": Pooling,
+    "gemma4_unified": Embedding,
+    "glm4v": Downsampling,
+    "glm4v_moe": Downsampling,
+    "glm46v": Downsampling,
 }
 """By the model's type."""
 

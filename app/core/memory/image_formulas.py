@@ -50,6 +50,9 @@ class ImagePieces:
     def pixels(self, size: int) -> Iterator[Summand]:
         """In fp32, as often as an image stands in its patches."""
         sight = self.sight
+        if sight.filled:
+            yield from _product("image_pixels", size, sight.channels, sight.filled, sight.patch, sight.patch, FULL)
+            return
         side = sight.across * sight.patch if sight.most_side else sight.side
         yield from _product("image_pixels", size, sight.channels, sight.frames, side, side, FULL)
 

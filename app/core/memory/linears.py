@@ -5,10 +5,10 @@ Sources: PEFT 0.20.0 ``tuners/lora/layer.py``, ``bnb.py``, ``dora.py`` and ``var
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.memory.beside import BottleneckSpec, Scaled, activated, by_output_vector, by_vector, residual
-from app.core.memory.operations import add, cast, copy, dropout, multiply, scale
+from app.core.memory.operations import add, cast, clip, copy, dropout, multiply, scale
 from app.core.memory.products import product
 from app.core.memory.tape import FULL, Gradients, Tape, Tensor
 from app.core.memory.updates import Update, added, rotated
@@ -50,6 +50,8 @@ class LinearSpec:
     full: bool = False
     """``bnb_4bit_compute_dtype: float32``: unpacked in fp32 by the forward of the linear itself, and cast by autocast
     from there; the backward and Axolotl's kernels unpack to the type that was quantised."""
+    clipped: bool = False
+    """Whether what it takes and what it makes is clipped, adapter and all (Gemma 4's tower)."""
     turned: bool = True
     """Whether the product reads the weight's transpose."""
     converted: bool
@@ -68,6 +70,8 @@ class LinearSpec:
 
 def linear(t: Tape, spec: LinearSpec, x: Tensor) -> Tensor:
     """The linear as PEFT leaves it."""
+    if spec.clipped:
+        return clip(t, linear(t, replace(spec, clipped=False), clip(t, x)))
     if spec.scaled is Scaled.INPUTS:
         return base(t, spec, by_vector(t, x, spec.inputs, spec.adapter_itemsize))
     if spec.scaled is Scaled.OUTPUTS:

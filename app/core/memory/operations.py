@@ -79,6 +79,11 @@ def keeping_input(t: Tape, x: Tensor, itemsize: int | None = None) -> Tensor:
     return out
 
 
+def clip(t: Tape, x: Tensor) -> Tensor:
+    """``clamp`` between two tensors of one element: saves its input, its backward compares it with both."""
+    return custom(t, ((x.elements, x.itemsize),), (x,), (x,), (x.elements, x.elements))[0]
+
+
 def keeping_output(t: Tape, x: Tensor, slot: Slot | None = None) -> Tensor:
     """An activation that saves its result: relu, tanh, sigmoid, softmax, rsqrt."""
     out = t.fresh(x.elements, x.itemsize, slot)

@@ -12,26 +12,24 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
 from app.core.memory.attending import kernel_of
 from app.core.memory.attention import Heads, Kernel
+from app.core.memory.ends import End, profile_end
 from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import BLOCK
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
+from app.core.memory.profile import LayerProfile, Stage, profile_evaluation, profile_layer
 from app.core.memory.rows import linear_spec
-from app.core.memory.settling import at, in_numbers, one, settled, untrained
+from app.core.memory.settling import at, in_numbers, one, untrained
 from app.core.memory.tape import (
     FULL,
-    GRADIENTS,
-    TEMPORARIES,
     TOKEN,
-    Leaf,
     Lengths,
     Tape,
     Tensor,
@@ -46,20 +44,6 @@ DIMENSIONS = 3
 """Of what the images' features are put into: rows, tokens, width."""
 EXTRA = 2 * PLACE
 """Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """Behind the tower's layers: the norm, the projector; packed bytes and moments like a layer's."""
-
-    kept: int
-    copies: int
-    differentiable: bool
-    gradients: int
-    stuck: int
-    """Of what it keeps, what its nodes hold on to behind its backward."""
-    forward: Stage
-    backward: Stage
 
 
 class Seeing(ABC):
@@ -87,18 +71,26 @@ class Seeing(ABC):
         self.rows = {row.path: row for row in architecture.modules if row.part in (Part.VISION, Part.PROJECTOR)}
         self.images = run.micro_batch_size * sight.per_row
         self.stored = {path: stored(architecture, row, Storing.of(run)) for path, row in self.rows.items()}
-        self.convolution = next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
-        self.tables = tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
+        self.entry = self.entry_row()
+        self.tables = self.table_rows()
         self.stream = self.first_stream
         self.hooked = hooked and sight.asks
-        reading = self.adapted.get(self.convolution.path)
+        reading = self.adapted.get(self.entry.path)
         self.reads = reading is not None and not reading.frozen
-        """Whether anything of the convolution trains, which then keeps what it reads."""
+        """Whether anything of what reads pixels trains, which then keeps them."""
         self.needs = self.hooked or self.reads or any(self.trained(row) for row in self.tables)
         self.again = run.checkpointing is not Checkpointing.OFF
         self.layers = self.profiles()
         self.end = self.end_of(len(self.layers), self.run_end)
         self.handed = self.handed_on()
+
+    def entry_row(self) -> Module:
+        """What reads pixels."""
+        return next(row for row in self.rows.values() if row.kind is Kind.CONVOLUTION)
+
+    def table_rows(self) -> tuple[Module, ...]:
+        """Tables of positions that patches are given."""
+        return tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
 
     @property
     def first_stream(self) -> int:
@@ -172,16 +164,17 @@ class Seeing(ABC):
             sinks=0,
             biased=False,
             chunks=chunks,
-            unmasked=True,
+            unmasked=not self.sight.filled,
             fp16=self.run.half and not self.run.bf16,
             returned=False,
         )
 
     @property
     def kernel(self) -> Kernel:
-        """Without a mask."""
+        """Without a mask, unless rows of patches are filled up."""
+        filled = bool(self.sight.filled)
         return kernel_of(
-            self.run, row_tokens=self.sight.patches, window=None, apart=False, by_lengths=False, padded=False
+            self.run, row_tokens=self.sight.patches, window=None, apart=False, by_lengths=False, padded=filled
         )
 
     def profiles(self) -> tuple[LayerProfile, ...]:
@@ -251,38 +244,19 @@ class Seeing(ABC):
         """What is kept behind so many layers, and the moments there."""
         stream = self.layers[place - 1].output if place else self.stream
         needs = self.layers[place - 1].differentiable if place else self.needs
-        lengths = self.end_lengths(self.images)
-        width = self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
+        return self.profiled(run, self.end_width, stream, self.end_lengths(self.images), needs=needs)
+
+    def profiled(
+        self, run: Callable[[Tape, Tensor], Tensor], width: int, stream: int, lengths: Lengths, *, needs: bool
+    ) -> End:
+        """What is kept of ``run``, and its moments."""
         t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
-        source = Leaf(parameter=False)
-        x = t.fresh(width, stream)
-        x.node = source if needs else None
-        given = [x]
-        del x
-        out = run(t, given.pop())
-        forward, differentiable = Stage(moments=t.moments()), out.node is not None
-        before = t.now
-        t.end_autocast()
-        copies = before - t.now
-        kept, mark = t.now - out.bytes, len(t.log)
-        stuck = settled(sum(storage.bytes for storage in t.stuck), lengths)
-        size = out.elements, out.itemsize
-        ends = [out]
-        del out
-        if differentiable:
-            t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
-        backward = Stage(moments=moments_from(t, mark))
-        gradients = settled(sum(amount for slot, amount in t.log if slot == GRADIENTS), lengths)
-        t.forget(source)
-        return End(
-            kept=settled(kept, lengths),
-            copies=settled(copies, lengths),
-            differentiable=differentiable,
-            gradients=gradients,
-            stuck=stuck,
-            forward=at(forward, lengths),
-            backward=at(backward, lengths),
-        )
+        return profile_end(t, run, width, stream, lengths, needs=needs)
+
+    @property
+    def end_width(self) -> int:
+        """Packed elements of what the last layer hands on."""
+        return self.sight.width * self.sight.square**2 * TOKEN
 
     def end_lengths(self, images: int) -> Lengths:
         """Of what stands behind the tower."""
@@ -314,7 +288,7 @@ class Seeing(ABC):
     @property
     def early(self) -> int:
         """Gradients of what comes before the layers, which are made last."""
-        rows = [row for row in (self.convolution, *self.tables) if self.trained(row)]
+        rows = [row for row in (self.entry, *self.tables) if self.trained(row)]
         return sum(row.parameters * self.stored[row.path] for row in rows)
 
     # ---- the whole -------------------------------------------------------------------------------------------------
@@ -428,11 +402,16 @@ class Seeing(ABC):
                 below += handed.kept + self.features(self.images)
                 copies += handed.copies
         yield self.end.forward, below + copies
-        yield one(self.scattered), self.held + self.copies + self.features(self.images)
+        yield one(*self.placing), self.held + self.copies + self.features(self.images)
 
     @abstractmethod
     def entering(self, images: int) -> tuple[int, ...]:
         """Moments before the first layer, what is kept from there among them."""
+
+    @property
+    def placing(self) -> tuple[int, ...]:
+        """Moments in which features come to stand among the tokens."""
+        return (self.scattered,)
 
     @property
     def scattered(self) -> int:
@@ -486,9 +465,9 @@ class Seeing(ABC):
             yield at(found, self.lengths(images, whole=self.whole(place))), entered + handed
             stream = self.layers[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
-        given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
+        given = [t.fresh(self.end_width, stream)]
         out = self.run_end(t, given.pop())
         handed = self.features(images) * len(self.handed)
         yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images) + handed
         del out
-        yield one(self.scattered), self.features(images)
+        yield one(*self.placing), self.features(images)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from app.core.adapter import Adapter
 from app.core.architecture import Architecture, Kind, Part
+from app.core.memory.checkpointing import as_checkpointed
 from app.core.memory.optimizer_forms import form_of
 from app.core.run import UNPRICED_IMAGES, Attention, Checkpointing, KeptAttention, Method, Offloading, Run
 
@@ -97,7 +98,7 @@ def cut_off(architecture: Architecture, run: Run, adapter: Adapter) -> bool:
 
     Where Transformers does not find the tower's first output, an adapter asks there only if it reaches the convolution.
     """
-    sight = architecture.sight
+    sight, run = architecture.sight, as_checkpointed(architecture, run)
     if sight is None or sight.asks or run.method is Method.FULL or run.checkpointing is not Checkpointing.REENTRANT:
         return False
     return not any(row.module.kind is Kind.CONVOLUTION and not row.frozen for row in adapter.modules)

@@ -24,7 +24,7 @@ from app.core.memory.settling import one
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of
 from app.core.memory.weights import Storing, base_bytes, fp32_residual
-from app.core.run import Loss
+from app.core.run import Loss, Run
 
 
 class Step(Living):
@@ -136,12 +136,13 @@ class Step(Living):
         """The tower's forward, behind the embedding's."""
         if self.seeing is None:
             return
+        there = BATCH + self.seeing.batch + self.embedded + self.passed
         for stage, below in self.seeing.forward():
             yield self.at(
                 Phase.FORWARD,
                 stage,
                 gradients=before,
-                activations=BATCH + self.seeing.batch + self.embedded + below,
+                activations=there + below,
                 images=self.images(below),
                 seeing=True,
             )
@@ -154,7 +155,8 @@ class Step(Living):
         left = self.gradients - self.seeing.gradients - self.seeing.early - (0 if tied else self.embedding)
         made = before or max(0, left - self.other_table)
         waits = self.embedded if self.first_needs else 0
-        beside = self.batch + self.kept_masks + self.stack.lingering + self.waiting
+        small = self.small.held if self.small is not None else 0
+        beside = self.batch - small + self.kept_masks + self.stack.lingering + self.waiting
         gathering = one(self.seeing.gathering(needs=self.first_needs))
         held = self.seeing.held
         yield self.at(
@@ -229,10 +231,12 @@ class Step(Living):
         made = 0 if self.immediate else self.gradients
         if self.small is not None and self.small.moments:
             own = self.embedding * (0 if self.architecture.tie_word_embeddings else 1) + self.other_table
+            seen = self.seeing.held if self.seeing is not None else 0
+            own += self.seeing.gradients + self.seeing.early if self.seeing is not None else 0
             base = Base(
                 gradients=before or max(0, made - own - self.small.trained),
-                activations=self.batch - self.small.held + self.stack.lingering + self.embedded,
-                images=self.images(),
+                activations=self.batch - self.small.held + self.stack.lingering + self.embedded + seen,
+                images=self.images(seen),
             )
             yield Group(phase=Phase.BACKWARD, moments=self.small.moments, bases=(base,))
         if self.other_table:
@@ -259,6 +263,11 @@ class Step(Living):
             base = Base(gradients=others, activations=left, images=images)
             yield Group(phase=Phase.BACKWARD, moments=(_temporary(self.embedding * copies),), bases=(base,))
 
+    def left_behind(self, run: Run) -> int:
+        """What a training step has left, for each token of evaluation's batch."""
+        constant, tokens, *_ = fields(self.left)
+        return constant + tokens * self.run.micro_batch_size // run.micro_batch_size * TOKEN
+
     def evaluation(self) -> Iterator[Group]:
         """Without a graph: the largest layer, or the head's logits."""
         given = self.small.given if self.small is not None else 0
@@ -278,12 +287,13 @@ class Step(Living):
             outlasting = self.seeing.looked_at(count) - features
             images = Images(pixels=pixels, features=features, tower=outlasting)
             returned = Images(pixels=pixels, features=features if self.seeing.returns else 0)
+            there = BATCH + pixels + self.embedded + self.passed + self.left_behind(run)
             for stage, below in self.seeing.evaluation(count):
                 yield self.at(
                     Phase.EVALUATION,
                     stage,
                     gradients=0,
-                    activations=BATCH + pixels + self.embedded + below,
+                    activations=there + below,
                     images=Images(pixels=pixels, tower=below),
                     seeing=True,
                 )

@@ -17,6 +17,8 @@ from app.core.run import Run
 
 SEEN = (Part.VISION, Part.PROJECTOR)
 """What images go through."""
+HEARD = "model.embed_audio."
+"""What stands behind a tower of sound, which no image goes through."""
 NAMED = ("embed_tokens", "lm_head")
 """Source: Axolotl 0.19.0, ``core/trainers/mixins/optimizer.py``, and the optimizers of its own."""
 UNBALANCED = (*NAMED, "wte", "word_embeddings")
@@ -92,7 +94,7 @@ def reached(architecture: Architecture, run: Run, adapter: Adapter, module: Modu
     """Whether a batch brings this module a gradient."""
     if module.part is Part.VISION and module.layers is not None and cut_off(architecture, run, adapter):
         return False
-    return module.part is Part.TEXT or (towers and module.part in SEEN)
+    return module.part is Part.TEXT or (towers and module.part in SEEN and not module.path.startswith(HEARD))
 
 
 def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter, *, towers: bool = False) -> int:

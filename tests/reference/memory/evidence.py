@@ -49,6 +49,9 @@ RECORDINGS: Mapping[str, str] = {
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
     "images": "rows that hold images",
     "images_qwen": "images as Qwen 2 VL and Qwen 3.5 read them",
+    "images_gemma4": "images as Gemma 4 reads them",
+    "images_glm": "images as GLM reads them",
+    "images_held_back": "images as Qwen 2 VL, Qwen 3.5 and Gemma 4 read them, held back",
     "padding": "batches with padding, and rows",
     "padding_held_back": "batches with padding, and rows, held back",
 }

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch.nn.attention import varlen
 
+from . import image_batches
+
 
 def _round(value: int, to: int) -> int:
     return -(-value // to) * to
@@ -244,7 +246,8 @@ flash_attention.padded = False
 
 def flash_mask(*args, attention_mask=None, **kwargs):
     """``flash_attention_mask``: the rows' own mask where there is padding. What it asks of the data is known from the case."""
-    return attention_mask if flash_attention.padded else None
+    filled = attention_mask is not None and attention_mask.shape[-1] == image_batches.Filled.patches
+    return attention_mask if flash_attention.padded or filled else None
 
 
 def _varlen_attn(query, key, value, starts_q, starts_k, longest_q, longest_k, *, window_size):

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
 from transformers import masking_utils, vision_utils
+from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 aten = torch.ops.aten
@@ -31,20 +32,38 @@ GRIDDED = {
     "qwen3_vl_moe": "Qwen3VLMoeModel",
     "qwen3_5": "Qwen3_5Model",
     "qwen3_5_moe": "Qwen3_5MoeModel",
+    "glm4v": "Glm4vModel",
+    "glm4v_moe": "Glm4vMoeModel",
+    "glm46v": "Glm46VModel",
 }
 """Model types whose images keep their size, and the class that works out positions of their tokens."""
+SOFT_TOKENS = 280
+"""Of an image at the most, as Gemma 4's published processors have it (``max_soft_tokens``)."""
 SCANNING = ("qwen3_5", "qwen3_5_moe")
 """Those whose language model has layers that scan."""
-PIXELS = {"qwen2_vl": (3136, 12845056), "qwen2_5_vl": (3136, 12845056)} | dict.fromkeys(
-    ("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"), (65536, 16777216)
+TOWERS = {"glm46v": "glm4v"}
+"""Whose tower another type's is."""
+PIXELS = (
+    dict.fromkeys(("qwen2_vl", "qwen2_5_vl"), (3136, 12845056))
+    | dict.fromkeys(("qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"), (65536, 16777216))
+    | dict.fromkeys(("glm4v", "glm4v_moe", "glm46v"), (12544 // 2, 9633792 // 2))
 )
-"""The least and the most that their published processors (``preprocessor_config.json``) make of an image."""
+"""The least and the most that their published processors (``preprocessor_config.json``) make of an image; GLM counts both of its frames."""
 
 
 class Picked:
     """How many tokens a mask picks: those of images, or all where that is 0 (Gemma 3's loss)."""
 
     tokens = 0
+    each = 0
+    """Those of one image, where the model reads them off the batch (Gemma 4)."""
+
+
+class Filled:
+    """Rows of patches that a processor fills up: to so many, of which so many are an image's. 0 where it does not."""
+
+    patches = 0
+    real = 0
 
 
 def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
@@ -55,9 +74,12 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         side, channels = sight["image_size"], sight.get("num_channels", 3)
         added["token_type_ids"] = torch.zeros(rows, dtype=torch.int64)
         added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
-        Picked.tokens = 0
+        Picked.tokens = Picked.each = Filled.patches = 0
         return added
-    patch = sight.get("patch_size", 14 if model["model_type"].startswith("qwen2") else 16)
+    if model["model_type"] in ("gemma4", "gemma4_unified"):
+        return added | _filled(sight, count, rows, merged=model["model_type"] == "gemma4_unified")
+    Picked.each = Filled.patches = 0
+    patch = sight.get("patch_size", 14 if model["model_type"].startswith(("qwen2", "glm")) else 16)
     merge = sight.get("spatial_merge_size", 2)
     side = cfg["image_side"]
     across = smart_resize(side, side, patch * merge, *PIXELS[model["model_type"]])[0] // patch
@@ -69,6 +91,26 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
     return added
 
 
+def _filled(sight: dict, count: int, rows: tuple[int, int], *, merged: bool) -> dict[str, object]:
+    """Gemma 4's: an image as large as 280 tokens let it be, its patches filled up to what these would be.
+
+    12B takes squares of patches as one.
+    """
+    patch, square = sight.get("patch_size", 16), sight.get("pooling_kernel_size", 3)
+    Filled.patches = SOFT_TOKENS * square**2
+    side = get_aspect_ratio_preserving_size(1000, 1000, patch, Filled.patches, square)[0]
+    Filled.real = (side // patch) ** 2
+    Picked.each = Filled.real // square**2
+    Picked.tokens = count * Picked.each
+    if merged:
+        patch, Filled.patches, Filled.real = patch * square, SOFT_TOKENS, Picked.each
+    return {
+        "mm_token_type_ids": torch.zeros(rows, dtype=torch.int64),
+        "pixel_values": torch.zeros((count, Filled.patches, 3 * patch**2), dtype=torch.float32),
+        "image_position_ids": torch.zeros((count, Filled.patches, 2), dtype=torch.int64),
+    }
+
+
 def gridded(model_type: str) -> None:
     """Numbers that follow from the grid are the real functions' own, of a real tensor; three places ask for its values.
 
@@ -77,7 +119,9 @@ def gridded(model_type: str) -> None:
     """
     if model_type not in GRIDDED:
         return
-    module, name = import_module(f"transformers.models.{model_type}.modeling_{model_type}"), GRIDDED[model_type]
+    own, name = import_module(f"transformers.models.{model_type}.modeling_{model_type}"), GRIDDED[model_type]
+    tower = TOWERS.get(model_type, model_type)
+    module = import_module(f"transformers.models.{tower}.modeling_{tower}")
     module.get_vision_position_ids = lambda grid, *args, **_: _fake(
         _real(vision_utils.get_vision_position_ids, grid, *args)
     )
@@ -86,12 +130,22 @@ def gridded(model_type: str) -> None:
     module.get_max_seqlen = lambda *args, **_: None
     module.get_vision_window_index = _windows
     module.get_vision_interpolation_indices_and_weights = _resampled
-    getattr(module, name).get_rope_index = lambda self, ids, **_: (
+    embeddings = next((kind for key, kind in vars(module).items() if key.endswith("VisionEmbeddings")), None)
+    if embeddings is not None and not hasattr(embeddings, "real"):
+        embeddings.real, embeddings.forward = embeddings.forward, _placed
+    getattr(own, name).get_rope_index = lambda self, ids, **_: (
         torch.zeros((3, *ids.shape), dtype=torch.int64), torch.zeros((ids.shape[0], 1), dtype=torch.int64))  # fmt: skip
+
+
+def _placed(self, embeddings, lengths, shapes, rows, columns):
+    """GLM's positions, whose sizes are known, of images that are not looked at."""
+    fake = (torch.zeros(numbers.shape, dtype=torch.int64) for numbers in (lengths, shapes))
+    return self.real(embeddings, *fake, rows, columns)
 
 
 def whole_rows(model_type: str, *, alone: bool) -> None:
     """Where a batch of images has no padding, layers that scan get no mask: its values say so, which fake tensors have none of."""
+    Filled.patches = Picked.each = 0
     if model_type in SCANNING:
         module = import_module(f"transformers.models.{model_type}.modeling_{model_type}")
         real = masking_utils.create_recurrent_attention_mask
@@ -142,8 +196,11 @@ def answer(func, args, see):
         return out
     if func in (aten.index.Tensor, aten.index_put.default, aten.index_put_.default) and _by_truth(args[1]):
         mask = args[1][0]
-        places = _places((Picked.tokens,) if Picked.tokens else mask.shape, mask.dim(), see)
+        wide = mask.shape[2:]  # Gemma 4 asks for all values of images' tokens
+        places = _places((Picked.tokens, *wide) if Picked.tokens else mask.shape, mask.dim(), see)
         return func(args[0], list(places.unbind(1)), *args[2:])
+    if func is aten._local_scalar_dense.default and Picked.each and args[0].dtype == torch.int64:
+        return Picked.each
     return NotImplemented
 
 

@@ -6,7 +6,7 @@ import contextlib
 
 import torch
 
-from . import bnb
+from . import bnb, image_batches
 
 
 def embedding_names(model_type: str) -> list[str]:
@@ -82,8 +82,9 @@ def _tokens_of(mask):
     That is the largest batch of which a part is padding.
     """
     rows, longest = mask.shape
+    tokens = rows * image_batches.Filled.real if longest == image_batches.Filled.patches else mask.numel() - 1
     return (
-        torch.empty((mask.numel() - 1,), dtype=torch.int64),
+        torch.empty((tokens,), dtype=torch.int64),
         torch.empty((rows + 1,), dtype=torch.int32),
         longest,
     )
@@ -103,7 +104,7 @@ def patched(padded: bool = False, packed: bool = False):
         (masking_utils, "find_packed_sequence_indices"): lambda positions, **k: (
             torch.zeros_like(positions) if packed else None
         ),
-        (masking_utils, "fast_all"): lambda mask: not padded,
+        (masking_utils, "fast_all"): lambda mask: not padded and mask.shape[-1] != image_batches.Filled.patches,
         (masking_utils, "is_tracing"): lambda *a: False,
         (modeling_flash_attention_utils, "_get_unpad_data"): _tokens_of,
         (torch.nn.Module, "_apply"): _apply,

@@ -40,6 +40,8 @@ from .tracker import MemoryTracker
 TOWERS = re.compile(
     r"\b(vision_tower|vision_model|visual|audio_tower|multi_modal_projector|embed_vision|embed_audio|connector|image_newline)\b"
 )
+HEARD = re.compile(r"\b(audio_tower|embed_audio)\b")
+"""Of them, what images do not go through."""
 PASSED_BY = ("MllamaCrossAttentionDecoderLayer",)
 """Layers that a batch of text does not run."""
 
@@ -171,7 +173,7 @@ class Simulation:
         # a batch of text gives the towers no gradients, so that no optimizer makes states for them
         passed = {id(p) for m in self.model.modules() if type(m).__name__ in PASSED_BY for p in m.parameters()}
         # nor does one to layers that a reentrant checkpoint runs on what asks for none
-        unasked = self.config["model_type"].startswith(("qwen3_vl", "qwen3_5"))
+        unasked = self.config["model_type"].startswith(("qwen3_vl", "qwen3_5", "glm4v", "glm46v"))
         cut_off = self.reentrant and self.cfg.get("adapter") and unasked
         asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
         cut_off = cut_off and not asked
@@ -180,7 +182,7 @@ class Simulation:
             for n, p in self.model.named_parameters()
             if p.requires_grad
             and not (cut_off and "visual.blocks." in n)
-            and (self.cfg.get("images") or not TOWERS.search(n))
+            and not (HEARD if self.cfg.get("images") else TOWERS).search(n)
             and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
