@@ -251,6 +251,8 @@ class Sight:
     """Layers of the tower whose output goes to the language model too, through a merger each."""
     mutual: bool = False
     """Whether tokens of one image see each other, which takes a mask of its own."""
+    line_ends: bool = False
+    """Whether a token that is no image's ends each line of them, and sides are rounded up to squares (Pixtral)."""
     per_row: int = 1
 
     @property
@@ -263,6 +265,8 @@ class Sight:
         if not self.most_side:
             return self.side // self.patch
         each = self.patch * self.square
+        if self.line_ends:
+            return ceil_div(min(self.side, self.most_side), each) * self.square
         squares, area = round(self.side / each), self.side**2
         if squares * each > self.most_side:
             squares = max(1, floor(self.side / sqrt(area / self.most_side**2) / each))
@@ -286,9 +290,19 @@ class Sight:
         return self.across**2
 
     @property
+    def most_patches(self) -> int:
+        """Of the largest image."""
+        return (self.most_side // self.patch) ** 2
+
+    @property
     def tokens(self) -> int:
-        """Of an image, which stand in the row."""
+        """Of an image, which its features take the place of."""
         return self.patches // self.square**2
+
+    @property
+    def row_tokens(self) -> int:
+        """Of an image, which stand in the row."""
+        return self.tokens + (self.across // self.square if self.line_ends else 0)
 
     @property
     def windows(self) -> int:
@@ -335,6 +349,8 @@ class Architecture:
     """How images are read, where that is described."""
     images: int = 1
     """Images of a row, where it is not."""
+    place_values: int = 0
+    """Of tables of places that a tower keeps beside its weights, in fp32."""
 
     def reading(self, images: int | None, side: int | None = None) -> "Architecture":
         """The same with so many images in a row, and of this side, where they are described; None leaves it."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from app.core.architecture import Architecture, Module, Part
+from app.core.architecture import Architecture, Module, Part, Sight
 from app.core.architectures import gemma, llama, qwen, towers, vision
 from app.core.architectures.rows import linear, norm, parameter
-from app.core.architectures.wrappers import wrap
+from app.core.architectures.wrappers import pixtral_sight, wrap
 from app.core.config_json import ConfigReader
 
 Tower: TypeAlias = Callable[[ConfigReader, int], tuple[Module, ...]]
@@ -108,12 +108,28 @@ def _llava(
         linear(PROJECTOR + "linear_2", text.hidden_size, text.hidden_size, bias=bias, part=Part.PROJECTOR),
     )
     tied = config.flag("tie_word_embeddings", default=False) or (inherits and text.tie_word_embeddings)
-    return wrap(model_type, text, others, tied=tied)
+    made = wrap(model_type, text, others, tied=tied)
+    inner = part_of(config, "vision_config", sight)
+    if inner.text("model_type", default=sight["model_type"]) != "pixtral":
+        return made
+    return replace(made, place_values=towers.pixtral_places(inner, width))
 
 
 def llava(config: ConfigReader) -> Architecture:
     """LLaVA 1.5 and what is built like it, Pixtral 12B among them."""
-    return _llava(config, "llava", CLIP, "llama", newline=False, inherits=True)
+    made = _llava(config, "llava", CLIP, "llama", newline=False, inherits=True)
+    return replace(made, sight=_sight(config))
+
+
+def _sight(config: ConfigReader) -> Sight | None:
+    """Images as a tower of which one layer's result is taken reads them."""
+    inner = part_of(config, "vision_config", CLIP)
+    width = inner.size("hidden_size", default=1024)
+    taken = config.values.get("vision_feature_layer", -2)
+    whole = config.text("vision_feature_select_strategy", default="default") == "full"
+    if inner.text("model_type", default="clip_vision_model") == "pixtral":
+        return pixtral_sight(inner, width, square=1) if taken == -1 and whole else None
+    return None
 
 
 def llava_next(config: ConfigReader) -> Architecture:

@@ -11,8 +11,6 @@ from app.core.architectures import experts, qwen, towers, vision
 from app.core.architectures.wrappers import wrap
 from app.core.config_json import ConfigReader
 
-USUAL_SIDE = 1024
-"""Pixels a side that an image is taken to have where nothing says it."""
 LEAST_SIDE, MOST_SIDE = 56, 3584
 """Of Qwen 2.5 VL: roots of ``min_pixels`` and ``max_pixels``, 3,136 and 12,845,056 in the published processors."""
 LEAST_SIDE_STACKED, MOST_SIDE_STACKED = 256, 4096
@@ -51,7 +49,7 @@ def _windowed(sight: ConfigReader) -> Sight:
     return Sight(
         tower="model.visual.",
         projector="model.visual.merger.",
-        side=USUAL_SIDE,
+        side=towers.USUAL_SIDE,
         patch=patch,
         square=square,
         channels=sight.size("in_channels", default=3),
@@ -81,7 +79,7 @@ def _stacked(sight: ConfigReader, handing: tuple[int, ...]) -> Sight:
     return Sight(
         tower="model.visual.",
         projector="model.visual.merger.",
-        side=USUAL_SIDE,
+        side=towers.USUAL_SIDE,
         patch=sight.size("patch_size", default=16),
         square=sight.size("spatial_merge_size", default=2),
         channels=sight.size("in_channels", default=3),

@@ -13,6 +13,8 @@ from app.core.architectures.decoder import AROUND_BOTH
 from app.core.config_json import ConfigReader
 
 TOWER = "model.vision_tower."
+USUAL_SIDE = 1024
+"""Pixels a side that an image is taken to have where nothing says it."""
 
 linear = partial(rows.linear, part=Part.VISION)
 norm = partial(rows.norm, part=Part.VISION)
@@ -70,6 +72,12 @@ def pixtral(sight: ConfigReader, width: int) -> tuple[Module, ...]:
         norm(prefix + "attention_norm", width, layers=layers),
         norm(prefix + "ffn_norm", width, layers=layers),
     )
+
+
+def pixtral_places(sight: ConfigReader, width: int) -> int:
+    """Values of its tables, twice an angle for each element of a head at each place (``original_inv_freq``)."""
+    head = sight.size("head_dim", default=width // heads_of(sight, "num_attention_heads", width, 16))
+    return 2 * places(sight, 1024, 16) * head
 
 
 def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:

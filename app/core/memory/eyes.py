@@ -9,13 +9,15 @@ from dataclasses import replace
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Module, Sight
+from app.core.memory.ends import End
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, gather, keeping_input
+from app.core.memory.pixtral import Pixtral
 from app.core.memory.products import product
-from app.core.memory.seeing import End, Seeing
+from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
 from app.core.run import Attention
 
@@ -211,4 +213,6 @@ class Stacked(Gridded):
 
 def family_of(sight: Sight) -> type[Seeing]:
     """In whose way a step's images are read."""
+    if sight.line_ends:
+        return Pixtral
     return Windowed if sight.window else Stacked if sight.most_side else Averaging

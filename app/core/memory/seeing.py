@@ -12,26 +12,24 @@ Sources: Transformers 5.16.1 ``modeling_utils.py``, ``models/*/modeling_*.py``; 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part, Sight
 from app.core.memory.attending import kernel_of
 from app.core.memory.attention import Heads, Kernel
+from app.core.memory.ends import End, profile_end
 from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import BLOCK
 from app.core.memory.linears import LinearSpec
 from app.core.memory.norms import Norm, NormSpec
-from app.core.memory.profile import LayerProfile, Stage, moments_from, profile_evaluation, profile_layer
+from app.core.memory.profile import LayerProfile, Stage, profile_evaluation, profile_layer
 from app.core.memory.rows import linear_spec
-from app.core.memory.settling import at, in_numbers, one, settled, untrained
+from app.core.memory.settling import at, in_numbers, one, untrained
 from app.core.memory.tape import (
     FULL,
-    GRADIENTS,
-    TEMPORARIES,
     TOKEN,
-    Leaf,
     Lengths,
     Tape,
     Tensor,
@@ -44,20 +42,6 @@ PLACE = 8
 """Bytes of a number in int64."""
 DIMENSIONS = 3
 """Of what the images' features are put into: rows, tokens, width."""
-EXTRA = 2 * PLACE
-"""Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """Behind the tower's layers: the norm, the projector; packed bytes and moments like a layer's."""
-
-    kept: int
-    copies: int
-    differentiable: bool
-    gradients: int
-    forward: Stage
-    backward: Stage
 
 
 class Seeing(ABC):
@@ -65,6 +49,8 @@ class Seeing(ABC):
 
     returns = False
     """Whether the model returns the features, which then live until the loss does."""
+    extra = 2 * PLACE
+    """Bytes a token that a processor hands on: the mask of padding, and which tokens are an image's."""
     positions_per_token = 0
     """Tables of positions of the language model for each token, where there is not one for all rows."""
 
@@ -92,11 +78,16 @@ class Seeing(ABC):
         reading = self.adapted.get(self.convolution.path)
         self.reads = reading is not None and not reading.frozen
         """Whether anything of the convolution trains, which then keeps what it reads."""
-        self.needs = self.hooked or self.reads or any(self.trained(row) for row in self.tables)
+        self.needs = self.hooked or self.reads or any(self.trained(row) for row in (*self.tables, *self.before))
         self.again = run.checkpointing is not Checkpointing.OFF
         self.layers = self.profiles()
         self.end = self.end_of(len(self.layers), self.run_end)
         self.handed = self.handed_on()
+
+    @property
+    def before(self) -> tuple[Module, ...]:
+        """Rows between the convolution and the layers, tables apart."""
+        return ()
 
     @property
     def first_stream(self) -> int:
@@ -246,36 +237,15 @@ class Seeing(ABC):
         """What is kept behind so many layers, and the moments there."""
         stream = self.layers[place - 1].output if place else self.stream
         needs = self.layers[place - 1].differentiable if place else self.needs
-        lengths = self.end_lengths(self.images)
         width = self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
+        return self.profiled(run, width, stream, self.end_lengths(self.images), needs=needs)
+
+    def profiled(
+        self, run: Callable[[Tape, Tensor], Tensor], width: int, stream: int, lengths: Lengths, *, needs: bool
+    ) -> End:
+        """What is kept of ``run``, and its moments."""
         t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
-        source = Leaf(parameter=False)
-        x = t.fresh(width, stream)
-        x.node = source if needs else None
-        given = [x]
-        del x
-        out = run(t, given.pop())
-        forward, differentiable = Stage(moments=t.moments()), out.node is not None
-        before = t.now
-        t.end_autocast()
-        copies = before - t.now
-        kept, mark = t.now - out.bytes, len(t.log)
-        size = out.elements, out.itemsize
-        ends = [out]
-        del out
-        if differentiable:
-            t.backward(ends.pop(), t.fresh(*size, TEMPORARIES))
-        backward = Stage(moments=moments_from(t, mark))
-        gradients = settled(sum(amount for slot, amount in t.log if slot == GRADIENTS), lengths)
-        t.forget(source)
-        return End(
-            kept=settled(kept, lengths),
-            copies=settled(copies, lengths),
-            differentiable=differentiable,
-            gradients=gradients,
-            forward=at(forward, lengths),
-            backward=at(backward, lengths),
-        )
+        return profile_end(t, run, width, stream, lengths, needs=needs)
 
     def end_lengths(self, images: int) -> Lengths:
         """Of what stands behind the tower."""
@@ -284,7 +254,7 @@ class Seeing(ABC):
     @property
     def batch(self) -> int:
         """What a processor hands on beside the tokens."""
-        return self.pixels(self.images) + EXTRA * TOKEN
+        return self.pixels(self.images) + self.extra * TOKEN
 
     @property
     def passing(self) -> int:
@@ -304,7 +274,7 @@ class Seeing(ABC):
     @property
     def early(self) -> int:
         """Gradients of what comes before the layers, which are made last."""
-        rows = [row for row in (self.convolution, *self.tables) if self.trained(row)]
+        rows = [row for row in (self.convolution, *self.tables, *self.before) if self.trained(row)]
         return sum(row.parameters * self.stored[row.path] for row in rows)
 
     # ---- the whole -------------------------------------------------------------------------------------------------
@@ -335,6 +305,10 @@ class Seeing(ABC):
         """What lives through the tower's forward beside its layers."""
         return self.position_tables(images)
 
+    def behind(self, images: int, *, kept: bool) -> int:
+        """And through the projector's; ``kept`` where a graph may hold some of it."""
+        return self.beside(images)
+
     def features(self, images: int) -> int:
         """What stands for the images' tokens, which the model returns too."""
         return images * self.sight.tokens * self.architecture.hidden_size * self.itemsize
@@ -350,6 +324,17 @@ class Seeing(ABC):
         if self.reads:
             return self.converted(self.images)
         return self.patched(self.images) if self.hooked else 0
+
+    @property
+    def opening(self) -> int:
+        """What is kept between that and the layers."""
+        return 0
+
+    def named(self, place: int) -> int:
+        """What the tower's code names while a layer runs, or what is behind all, beside what the layers keep."""
+        if not 0 < place < len(self.layers) or (self.again and self.needs):
+            return 0
+        return self.patched(self.images) // self.run.itemsize * self.stream
 
     @property
     def left(self) -> int:
@@ -378,7 +363,7 @@ class Seeing(ABC):
         """All that lives of it between its forward and its backward, with the mask that says where images stand."""
         where = TOKEN if self.recorded else 0
         handed = sum(end.kept for end in self.handed.values())
-        return self.first + sum(self.kept) + handed + self.end.kept + self.stuck + where + self.positions
+        return self.first + self.opening + sum(self.kept) + handed + self.end.kept + self.stuck + where + self.positions
 
     @property
     def stuck(self) -> int:
@@ -402,17 +387,17 @@ class Seeing(ABC):
     def forward(self) -> Iterator[tuple[Stage, int]]:
         """Moments, and what of the tower they stand on."""
         yield one(*self.entering(self.images)), 0
-        below, copies = self.first + self.beside(self.images), 0
+        below, copies, beside = self.first + self.opening, 0, self.beside(self.images)
         entered = 0 if self.again and self.needs else self.patched(self.images) // self.run.itemsize * self.stream
         for place, (layer, kept) in enumerate(zip(self.layers, self.kept, strict=True)):
-            yield layer.quiet if self.again else layer.forward, below + copies + (entered if place else 0)
+            yield layer.quiet if self.again else layer.forward, below + copies + beside + self.named(place)
             below += kept
             copies += layer.copies if self.again else 0
             if (handed := self.handed.get(place)) is not None:
-                yield handed.forward, below + copies + entered
+                yield handed.forward, below + copies + beside + entered
                 below += handed.kept + self.features(self.images)
                 copies += handed.copies
-        yield self.end.forward, below + copies
+        yield self.end.forward, below + copies + self.behind(self.images, kept=True) + self.named(len(self.layers))
         yield one(self.scattered), self.held + self.copies + self.features(self.images)
 
     @abstractmethod
@@ -450,28 +435,42 @@ class Seeing(ABC):
                 yield layer.backward, below, above
             above += layer.gradients
 
+    def standing(self, images: int, place: int) -> int:
+        """In evaluation, what the tower's code names of what the layers below ``place`` have read."""
+        if place == len(self.layers) or len(self.layers) < 2:
+            return 0
+        return self.patched(images) // self.run.itemsize * self.stream
+
+    def evaluated(self, spec: LayerSpec, images: int) -> LayerSpec:
+        """A layer in evaluation of so many images."""
+        return spec
+
     def evaluation(self, images: int) -> Iterator[tuple[Stage, int]]:
         """Moments without a graph, and what they stand on."""
         stream = self.stream
         yield one(*self.entering(images)), 0
-        entered = self.patched(images) // self.run.itemsize * self.stream if len(self.layers) > 1 else 0
-        entered += self.beside(images)
+        beside = self.beside(images)
         places = {id(layer): place for place, layer in enumerate(self.layers)}
         for place in places.values():
             found = profile_evaluation(
-                self.specs[place],
+                self.evaluated(self.specs[place], images),
                 stream=stream,
                 compute=self.run.itemsize,
                 positions=self.run.itemsize,
                 autocast=self.run.autocast,
             )
             handed = self.features(images) * len(self.handed)
-            yield at(found, self.lengths(images, whole=self.whole(place))), entered + handed
+            yield (
+                at(found, self.lengths(images, whole=self.whole(place))),
+                beside + self.standing(images, place) + handed,
+            )
             stream = self.layers[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
         given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
         out = self.run_end(t, given.pop())
         handed = self.features(images) * len(self.handed)
-        yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images) + handed
+        standing = self.standing(images, len(self.layers))
+        behind = self.behind(images, kept=False)
+        yield at(Stage(moments=t.moments()), self.end_lengths(images)), behind + standing + handed
         del out
         yield one(self.scattered), self.features(images)

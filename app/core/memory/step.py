@@ -19,7 +19,6 @@ from app.core.memory.pairs import pairs_of
 from app.core.memory.preference import PreferenceProfile, reference_bytes, reference_head, refers
 from app.core.memory.profile import Stage, profile_evaluation
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
-from app.core.memory.seeing import EXTRA
 from app.core.memory.settling import one
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of
@@ -227,7 +226,7 @@ class Step(Living):
         returned = 0
         if self.seeing is not None:
             images = run.micro_batch_size * self.seeing.sight.per_row
-            returned = self.seeing.features(images) + self.seeing.pixels(images) + EXTRA * TOKEN
+            returned = self.seeing.features(images) + self.seeing.pixels(images) + self.seeing.extra * TOKEN
             held += returned
             entering = BATCH + returned - self.seeing.features(images) + self.embedded
             for stage, below in self.seeing.evaluation(images):

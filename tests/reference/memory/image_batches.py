@@ -23,6 +23,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from transformers import vision_utils
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
+from . import other_images
+
 aten = torch.ops.aten
 GRIDDED = {"qwen2_5_vl": "Qwen2_5_VLModel", "qwen3_vl": "Qwen3VLModel", "qwen3_vl_moe": "Qwen3VLMoeModel"}
 """Model types whose images keep their size, and the class that works out positions of their tokens."""
@@ -46,6 +48,8 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
         Picked.tokens = 0
         return added
+    if model["model_type"] in other_images.FAMILIES:
+        return added | other_images.batch(model, cfg, count)
     patch = sight.get("patch_size", 14 if model["model_type"] == "qwen2_5_vl" else 16)
     merge = sight.get("spatial_merge_size", 2)
     side = cfg["image_side"]

@@ -210,6 +210,7 @@ def _body(model, **inputs):
         "token_type_ids",
         "mm_token_type_ids",
         "image_grid_thw",
+        "image_sizes",
     )
     others = {key: inputs[key] for key in given if inputs.get(key) is not None}
     body = getattr(model, model.base_model_prefix)

@@ -29,6 +29,7 @@ from . import (
     lisa,
     losses,
     offloading,
+    other_images,
     restarts,
     scans,
     tiled,
@@ -247,6 +248,8 @@ class Simulation:
         if cfg.get("images"):
             image_batches.unchecked()
             image_batches.gridded(config.model_type)
+            if config.model_type in other_images.FAMILIES:
+                other_images.patch(self.config)
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
