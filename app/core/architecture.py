@@ -253,6 +253,12 @@ class Sight:
     """Whether tokens of one image see each other, which takes a mask of its own."""
     line_ends: bool = False
     """Whether a token that is no image's ends each line of them, and sides are rounded up to squares (Pixtral)."""
+    read_layers: int = 0
+    """As many of the tower's layers as what is read has passed, 0 where all: others run behind it (LLaVA)."""
+    classed: bool = False
+    """Whether a place of the whole image stands before its patches in the tower (CLIP)."""
+    keeps_class: bool = False
+    """Whether that becomes a token too."""
     per_row: int = 1
 
     @property
@@ -297,7 +303,12 @@ class Sight:
     @property
     def tokens(self) -> int:
         """Of an image, which its features take the place of."""
-        return self.patches // self.square**2
+        return self.patches // self.square**2 + self.keeps_class
+
+    @property
+    def places(self) -> int:
+        """Of an image in the tower's layers."""
+        return self.patches + self.classed
 
     @property
     def row_tokens(self) -> int:

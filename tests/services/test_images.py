@@ -120,6 +120,14 @@ def test_ends_of_lines_are_tokens_of_the_row(catalog: Catalog) -> None:
     assert one.memory.allocated_peak_bytes < found.memory.allocated_peak_bytes
 
 
+def test_llava_s_images_are_counted(catalog: Catalog) -> None:
+    """Whatever their size is said to be, its processor brings them to the tower's."""
+    config = TUNED | SEEING | {"base_model": "llava-hf/llava-1.5-7b-hf"}
+    found = said(estimate(catalog=catalog, config=config, dataset=Dataset(images_per_row=3, image_side=900)))
+    assert found["finding.images_counted"] == {"images": 3, "side": 336, "patches": 576, "tokens": 576}
+    assert not any(code.startswith("finding.memory_not_priced") for code in found)
+
+
 def test_the_check_reads_the_size_as_the_estimate_does(catalog: Catalog) -> None:
     config = QWEN | SEEING | {"image_size": 3584, "datasets": [{"path": "there", "type": "chat_template"}]}
     checked = check_config(catalog=catalog, config=config)

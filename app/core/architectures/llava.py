@@ -129,7 +129,25 @@ def _sight(config: ConfigReader) -> Sight | None:
     whole = config.text("vision_feature_select_strategy", default="default") == "full"
     if inner.text("model_type", default="clip_vision_model") == "pixtral":
         return pixtral_sight(inner, width, square=1) if taken == -1 and whole else None
-    return None
+    count = inner.layers("num_hidden_layers", default=12)
+    if inner.text("model_type", default="clip_vision_model") != "clip_vision_model" or type(taken) is not int:
+        return None
+    read = taken if taken >= 0 else count + 1 + taken
+    if not 0 < read <= count or inner.text("hidden_act", default="quick_gelu") != "quick_gelu":
+        return None
+    return Sight(
+        tower=towers.TOWER,
+        projector=PROJECTOR,
+        side=inner.size("image_size", default=224),
+        patch=inner.size("patch_size", default=32),
+        square=1,
+        channels=inner.size("num_channels", default=3),
+        width=width,
+        heads=towers.heads_of(inner, "num_attention_heads", width, 12),
+        read_layers=read,
+        classed=True,
+        keeps_class=whole,
+    )
 
 
 def llava_next(config: ConfigReader) -> Architecture:

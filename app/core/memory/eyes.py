@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Module, Sight
+from app.core.memory.clip import Clip
 from app.core.memory.ends import End
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.linears import linear
@@ -215,4 +216,6 @@ def family_of(sight: Sight) -> type[Seeing]:
     """In whose way a step's images are read."""
     if sight.line_ends:
         return Pixtral
+    if sight.classed:
+        return Clip
     return Windowed if sight.window else Stacked if sight.most_side else Averaging

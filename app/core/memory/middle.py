@@ -25,6 +25,8 @@ class Middle(StrEnum):
     """gelu in one function, whose backward is in elementary operations (Bloom)."""
     GELU_FAST = "gelu_fast"
     """gelu in elementary operations that all stay in the input's type."""
+    GELU_QUICK = "gelu_quick"
+    """x times the sigmoid of 1.702 x (CLIP)."""
     XIELU = "xielu"
     """Apertus's, in elementary operations: a quadratic above zero, an exponential below."""
 
@@ -47,6 +49,8 @@ def activate(t: Tape, middle: Middle, x: Tensor, *, trained: bool = False) -> Te
             return _gelu_bloom(t, x)
         case Middle.GELU_FAST:
             return _gelu_fast(t, x)
+        case Middle.GELU_QUICK:
+            return multiply(t, x, keeping_output(t, scale(t, x)))
         case Middle.XIELU:
             return _xielu(t, x, trained=trained)
         case _:

@@ -1,28 +1,26 @@
 """Pixtral's tower, which reads all images of a batch as one sequence, before Mistral 3's projector or LLaVA's.
 
-Its caller asks for the hidden states of all layers, which live until the projector has run. Sources: Transformers
+Sources: Transformers
 5.16.1 ``models/pixtral/modeling_pixtral.py``, ``models/mistral3/modeling_mistral3.py``,
 ``models/llava/modeling_llava.py``; ATen ``transformers/attention.cpp`` (``preprocess_mask``).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Module
 from app.core.memory.attending import kernel_of
 from app.core.memory.attention import Heads, Kernel
-from app.core.memory.ends import End
+from app.core.memory.collecting import Collecting
 from app.core.memory.layers import FeedForward, LayerSpec, Residual
 from app.core.memory.lengths import BLOCK
 from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, keeping_input
-from app.core.memory.profile import Stage
-from app.core.memory.seeing import PLACE, Seeing
-from app.core.memory.tape import TOKEN, Lengths, Tape, Tensor
+from app.core.memory.seeing import PLACE
+from app.core.memory.tape import Lengths, Tape, Tensor
 from app.core.run import Attention
 from app.core.units import round_up
 
@@ -30,11 +28,10 @@ ALIGNED = 8
 """Values that a row of a mask is filled up to for the memory-efficient kernel, in a copy of the whole."""
 
 
-class Pixtral(Seeing):
+class Pixtral(Collecting):
     """A norm before the layers; SDPA and eager attention get a mask that keeps images apart."""
 
-    returns = True
-    extra = PLACE
+    named_start = True
 
     @property
     def before(self) -> tuple[Module, ...]:
@@ -96,13 +93,6 @@ class Pixtral(Seeing):
         return Lengths(tokens=tokens, row=tokens, blocked=tokens + images * BLOCK if apart else round_up(tokens, BLOCK))
 
     # ---- before the layers -----------------------------------------------------------------------------------------
-    @cached_property
-    def start(self) -> End:
-        """Between the convolution and the layers."""
-        width, tokens = self.sight.width * TOKEN, self.images * self.sight.patches
-        lengths = Lengths(tokens=tokens, row=tokens)
-        return self.profiled(self.run_start, width, self.run.itemsize, lengths, needs=self.hooked or self.reads)
-
     def run_start(self, t: Tape, x: Tensor) -> Tensor:
         """Patches in one sequence, and their norm."""
         return normalise(t, self.norm(self.before[0], Norm.RMS), copy(t, x))
@@ -111,16 +101,6 @@ class Pixtral(Seeing):
         """Pixels as the convolution takes them and its result; that and the sequence, which the norm reads in fp32."""
         pixels, patched = self.converted(images), self.patched(images)
         return (pixels + patched,)
-
-    def forward(self) -> Iterator[tuple[Stage, int]]:
-        """And the norm's, beside what the convolution keeps."""
-        yield self.start.forward, self.converted(self.images) if self.reads else 0
-        yield from super().forward()
-
-    @property
-    def opening(self) -> int:
-        """What the norm saves."""
-        return self.start.kept if self.needs else 0
 
     def mask(self, images: int) -> int:
         """A number for each pair of patches."""
@@ -159,23 +139,6 @@ class Pixtral(Seeing):
         return self.positions if kept else 0
 
     # ---- behind ----------------------------------------------------------------------------------------------------
-    def named(self, place: int) -> int:
-        """All that the layers below have read; and while they run what the convolution has made, a leaf or not."""
-        itemsizes = [self.stream, *(layer.output for layer in self.layers)]
-        values = self.patched(self.images) // self.run.itemsize
-        read = sum(
-            values * itemsize
-            for layer, itemsize, kept in zip(self.layers[:place], itemsizes, self.kept, strict=False)
-            if not (layer.saves_input or (self.again and kept))
-        )
-        leaf = self.hooked and not self.reads
-        return read + (0 if leaf or place == len(self.layers) else self.patched(self.images))
-
-    def standing(self, images: int, place: int) -> int:
-        """The same."""
-        patched = 0 if place == len(self.layers) else self.patched(images)
-        return self.patched(images) // self.run.itemsize * self.stream * place + patched
-
     def evaluated(self, spec: LayerSpec, images: int) -> LayerSpec:
         """By whether their mask is aligned."""
         return replace(spec, heads=self.seeing_heads(images))

@@ -237,8 +237,7 @@ class Seeing(ABC):
         """What is kept behind so many layers, and the moments there."""
         stream = self.layers[place - 1].output if place else self.stream
         needs = self.layers[place - 1].differentiable if place else self.needs
-        width = self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
-        return self.profiled(run, width, stream, self.end_lengths(self.images), needs=needs)
+        return self.profiled(run, self.end_width, stream, self.end_lengths(self.images), needs=needs)
 
     def profiled(
         self, run: Callable[[Tape, Tensor], Tensor], width: int, stream: int, lengths: Lengths, *, needs: bool
@@ -246,6 +245,11 @@ class Seeing(ABC):
         """What is kept of ``run``, and its moments."""
         t = Tape(compute=self.run.itemsize, gradients_present=self.gradients_present, autocast=self.run.autocast)
         return profile_end(t, run, width, stream, lengths, needs=needs)
+
+    @property
+    def end_width(self) -> int:
+        """Packed values that are read behind the layers."""
+        return self.sight.width * self.sight.patches // self.sight.tokens * TOKEN
 
     def end_lengths(self, images: int) -> Lengths:
         """Of what stands behind the tower."""
@@ -290,7 +294,7 @@ class Seeing(ABC):
 
     def patched(self, images: int) -> int:
         """One tensor of all patches, in what is computed in."""
-        return images * self.sight.patches * self.sight.width * self.run.itemsize
+        return images * self.sight.places * self.sight.width * self.run.itemsize
 
     def position_tables(self, _: int) -> int:
         """Tables of positions within the tower, which live until the step's graph goes."""
@@ -337,6 +341,11 @@ class Seeing(ABC):
         return self.patched(self.images) // self.run.itemsize * self.stream
 
     @property
+    def named_behind(self) -> int:
+        """The same while the projector runs."""
+        return 0
+
+    @property
     def left(self) -> int:
         """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
         leaf = 2 * self.first if self.recorded and self.hooked and not self.reads else 0
@@ -351,11 +360,14 @@ class Seeing(ABC):
     @cached_property
     def kept(self) -> tuple[int, ...]:
         """Of each layer."""
-        itemsizes = [self.stream, *(layer.output for layer in self.layers)]
-        needs = [self.needs, *(layer.differentiable for layer in self.layers)]
+        return self.kept_by(self.layers)
+
+    def kept_by(self, layers: tuple[LayerProfile, ...]) -> tuple[int, ...]:
+        """What each of these keeps."""
+        itemsizes = [self.stream, *(layer.output for layer in layers)]
+        needs = [self.needs, *(layer.differentiable for layer in layers)]
         return tuple(
-            self.kept_of(layer, itemsize, need)
-            for layer, itemsize, need in zip(self.layers, itemsizes, needs, strict=False)
+            self.kept_of(layer, itemsize, need) for layer, itemsize, need in zip(layers, itemsizes, needs, strict=False)
         )
 
     @cached_property
@@ -397,8 +409,18 @@ class Seeing(ABC):
                 yield handed.forward, below + copies + beside + entered
                 below += handed.kept + self.features(self.images)
                 copies += handed.copies
-        yield self.end.forward, below + copies + self.behind(self.images, kept=True) + self.named(len(self.layers))
+        yield from self.unread_moments(below + copies + beside)
+        yield self.end.forward, below + copies + self.behind(self.images, kept=True) + self.named_behind
         yield one(self.scattered), self.held + self.copies + self.features(self.images)
+
+    @property
+    def unread(self) -> tuple[LayerProfile, ...]:
+        """Layers that run behind the one whose result is read."""
+        return ()
+
+    def unread_moments(self, below: int) -> Iterator[tuple[Stage, int]]:
+        """Their forward's."""
+        yield from ()
 
     @abstractmethod
     def entering(self, images: int) -> tuple[int, ...]:
@@ -450,7 +472,8 @@ class Seeing(ABC):
         stream = self.stream
         yield one(*self.entering(images)), 0
         beside = self.beside(images)
-        places = {id(layer): place for place, layer in enumerate(self.layers)}
+        running = self.layers + self.unread
+        places = {id(layer): place for place, layer in enumerate(running)}
         for place in places.values():
             found = profile_evaluation(
                 self.evaluated(self.specs[place], images),
@@ -464,12 +487,12 @@ class Seeing(ABC):
                 at(found, self.lengths(images, whole=self.whole(place))),
                 beside + self.standing(images, place) + handed,
             )
-            stream = self.layers[place].output
+            stream = running[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
-        given = [t.fresh(self.sight.width * self.sight.patches // self.sight.tokens * TOKEN, stream)]
+        given = [t.fresh(self.end_width, stream)]
         out = self.run_end(t, given.pop())
         handed = self.features(images) * len(self.handed)
-        standing = self.standing(images, len(self.layers))
+        standing = self.standing(images, len(running))
         behind = self.behind(images, kept=False)
         yield at(Stage(moments=t.moments()), self.end_lengths(images)), behind + standing + handed
         del out

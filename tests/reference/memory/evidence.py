@@ -49,6 +49,7 @@ RECORDINGS: Mapping[str, str] = {
     "gptq_held_back": "GPTQ checkpoints, drawn when the formula stood",
     "images": "rows that hold images",
     "images_pixtral": "rows that hold images, for Pixtral's tower",
+    "images_llava": "rows that hold images, for CLIP's tower",
     "padding": "batches with padding, and rows",
     "padding_held_back": "batches with padding, and rows, held back",
 }

@@ -6,6 +6,7 @@ image; no types of tokens. All images of a batch are one sequence in Pixtral's t
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 
 import numpy as np
@@ -45,6 +46,14 @@ def batch(model: dict, cfg: dict, count: int) -> dict[str, object]:
         flash.flash_attention.images = None if runs_on else count
         added["image_sizes"] = np.array([[side, side]] * count)
     return added
+
+
+def behind(model: dict) -> re.Pattern[str]:
+    """Names of what stands behind the layer of CLIP's tower whose result is taken, which no gradient reaches."""
+    layers, taken = model["vision_config"].get("num_hidden_layers", 12), model.get("vision_feature_layer", -2)
+    passed = range(taken if taken >= 0 else layers + 1 + taken, layers)
+    names = ["post_layernorm", *(rf"encoder\.layers\.{layer}\." for layer in passed)]
+    return re.compile(rf"vision_tower\.({'|'.join(names)})")
 
 
 class Sizes(np.ndarray):

@@ -369,12 +369,15 @@ class Simulation:
         cut_off = self.reentrant and self.cfg.get("adapter") and self.config["model_type"].startswith("qwen3_vl")
         asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
         cut_off = cut_off and not asked
+        seen = self.cfg.get("images") and self.config["model_type"] == "llava"
+        behind = other_images.behind(self.config) if seen else None
         trained = [
             (n, p)
             for n, p in self.model.named_parameters()
             if p.requires_grad
             and not (cut_off and "visual.blocks." in n)
             and (self.cfg.get("images") or not TOWERS.search(n))
+            and not (behind and behind.search(n))
             and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]

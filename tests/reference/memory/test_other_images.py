@@ -26,7 +26,7 @@ def run(model: dict, images: int, side: int, **config) -> dict:
 def test_pixels_are_in_full_precision():
     """Of a side rounded up; three numbers a token beside them: ids, labels, a mask of padding."""
     for images in (1, 2):
-        assert run(SMALL, images, 270)["live_at_peak"]["batch"] == images * 3 * 280**2 * 4 + 3 * 1024 * 8
+        assert run(SMALL, images, 200)["live_at_peak"]["batch"] == images * 3 * 224**2 * 4 + 3 * 1024 * 8
 
 
 @pytest.mark.parametrize(("side", "made"), [(1, 28), (28, 28), (29, 56), (1540, 1540), (1541, 1540), (5000, 1540)])
