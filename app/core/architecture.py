@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import count
 from math import ceil, floor, prod, sqrt
 
+from app.core import tiling
 from app.core.units import ceil_div
 
 UNPACKED_BY: Mapping[str, str] = {"mxfp4": "Mxfp4Config", "fp8": "FineGrainedFP8Config"}
@@ -259,6 +260,10 @@ class Sight:
     """Whether a place of the whole image stands before its patches in the tower (CLIP)."""
     keeps_class: bool = False
     """Whether that becomes a token too."""
+    tile: int = 0
+    """Pixels a side of the tiles that an image is cut into, 0 where it is read as one."""
+    grids: tuple[tiling.Grid, ...] = ()
+    """Pixels, high and broad, that tiles make together: one of these is chosen for an image (LLaVA-NeXT)."""
     per_row: int = 1
 
     @property
@@ -269,7 +274,7 @@ class Sight:
         ``models/qwen2_vl/image_processing_qwen2_vl.py``, ``smart_resize``.
         """
         if not self.most_side:
-            return self.side // self.patch
+            return (self.tile or self.side) // self.patch
         each = self.patch * self.square
         if self.line_ends:
             return ceil_div(min(self.side, self.most_side), each) * self.square
@@ -293,7 +298,17 @@ class Sight:
     @property
     def patches(self) -> int:
         """Of an image, which pass the tower."""
-        return self.across**2
+        return self.across**2 * self.tiles
+
+    @property
+    def grid(self) -> tiling.Grid:
+        """That tiles make of an image."""
+        return tiling.best_grid(self.side, self.grids)
+
+    @property
+    def tiles(self) -> int:
+        """That an image is read in."""
+        return tiling.tiles(self.grid, self.tile) if self.tile else 1
 
     @property
     def most_patches(self) -> int:
@@ -303,12 +318,14 @@ class Sight:
     @property
     def tokens(self) -> int:
         """Of an image, which its features take the place of."""
+        if self.tile:
+            return tiling.tokens(self.side, self.grid, self.tile, self.across)
         return self.patches // self.square**2 + self.keeps_class
 
     @property
     def places(self) -> int:
         """Of an image in the tower's layers."""
-        return self.patches + self.classed
+        return self.patches + self.classed * self.tiles
 
     @property
     def row_tokens(self) -> int:
@@ -368,7 +385,7 @@ class Architecture:
         if self.sight is None:
             told = self.images if images is None or not self.multimodal else images
             return self if told == self.images else replace(self, images=told)
-        keeps = self.sight.most_side and side
+        keeps = (self.sight.most_side or self.sight.tile) and side
         seen = replace(
             self.sight,
             per_row=self.sight.per_row if images is None else images,

@@ -4,10 +4,11 @@ Described as Axolotl loads them, with ``AutoModelForImageTextToText``. Source: T
 ``models/<model_type>``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
+from app.core import tiling
 from app.core.architecture import Architecture, Module, Part, Sight
 from app.core.architectures import gemma, llama, qwen, towers, vision
 from app.core.architectures.rows import linear, norm, parameter
@@ -66,6 +67,9 @@ PALIGEMMA_TEXT: Mapping[str, Any] = {
     "num_hidden_layers": 18,
     "num_key_value_heads": 1,
 }
+GRIDS: tuple[tiling.Grid, ...] = ((336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008))
+"""LLaVA-NeXT's, where a file has none."""
+PAIR = 2
 WRAPPERS = frozenset("idefics3 internvl llava llava_next llava_onevision paligemma smolvlm".split())
 """The types described here."""
 PROJECTOR = "model.multi_modal_projector."
@@ -152,7 +156,21 @@ def _sight(config: ConfigReader) -> Sight | None:
 
 def llava_next(config: ConfigReader) -> Architecture:
     """LLaVA 1.6."""
-    return _llava(config, "llava_next", CLIP, "llama", newline=True, inherits=False)
+    made = _llava(config, "llava_next", CLIP, "llama", newline=True, inherits=False)
+    sight, listed = _sight(config), config.values.get("image_grid_pinpoints")
+    grids = GRIDS if listed is None else listed
+    if sight is None or sight.line_ends or sight.keeps_class or not _are_grids(grids, sight.side):
+        return made
+    chosen = tuple((high, broad) for high, broad in grids)
+    return replace(made, sight=replace(sight, tile=sight.side, side=towers.USUAL_SIDE, grids=chosen))
+
+
+def _are_grids(given: object, tile: int) -> TypeGuard[Sequence[tiling.Grid]]:
+    """Whether these are pairs of whole tiles."""
+    if not isinstance(given, list | tuple) or not given:
+        return False
+    pairs = all(isinstance(one, list | tuple) and len(one) == PAIR for one in given)
+    return pairs and all(type(side) is int and side >= tile and not side % tile for one in given for side in one)
 
 
 def llava_onevision(config: ConfigReader) -> Architecture:

@@ -61,8 +61,8 @@ class Clip(Collecting):
 
     def lengths(self, images: int, *, whole: bool) -> Lengths:
         """A row an image."""
-        places = self.sight.places
-        return Lengths(tokens=images * places, row=places, blocked=images * round_up(places, BLOCK))
+        row, tiles = self.sight.places // self.sight.tiles, images * self.sight.tiles
+        return Lengths(tokens=tiles * row, row=row, blocked=tiles * round_up(row, BLOCK))
 
     def run_start(self, t: Tape, x: Tensor) -> Tensor:
         """The whole image's place before the patches, places added, and a norm."""
@@ -70,7 +70,7 @@ class Clip(Collecting):
         table = self.tables[0]
         width, first = self.sight.width, Tensor(None, self.sight.width * (TOKEN - ROW), self.stored[whole.path])
         joined = join(t, (x, first))
-        places = t.fresh(width * self.sight.places, self.stored[table.path])
+        places = t.fresh(width * (self.sight.places // self.sight.tiles), self.stored[table.path])
         hidden = add(t, joined, places)
         del joined, places
         return normalise(t, self.norm(norm, Norm.LAYER), hidden)

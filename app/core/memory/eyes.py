@@ -20,6 +20,7 @@ from app.core.memory.pixtral import Pixtral
 from app.core.memory.products import product
 from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
+from app.core.memory.tiled_images import Tiled
 from app.core.run import Attention
 
 TAPS = 4
@@ -217,5 +218,5 @@ def family_of(sight: Sight) -> type[Seeing]:
     if sight.line_ends:
         return Pixtral
     if sight.classed:
-        return Clip
+        return Tiled if sight.tile else Clip
     return Windowed if sight.window else Stacked if sight.most_side else Averaging

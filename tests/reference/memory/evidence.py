@@ -50,6 +50,7 @@ RECORDINGS: Mapping[str, str] = {
     "images": "rows that hold images",
     "images_pixtral": "rows that hold images, for Pixtral's tower",
     "images_llava": "rows that hold images, for CLIP's tower",
+    "images_llava_next": "rows that hold images, in tiles",
     "padding": "batches with padding, and rows",
     "padding_held_back": "batches with padding, and rows, held back",
 }

@@ -14,7 +14,7 @@ import torch
 
 from . import flash
 
-FAMILIES = ("mistral3", "llava")
+FAMILIES = ("mistral3", "llava", "llava_next")
 
 
 def pixels(model: dict, cfg: dict) -> tuple[int, int]:
@@ -38,6 +38,8 @@ def _merged(model: dict) -> int:
 
 def batch(model: dict, cfg: dict, count: int) -> dict[str, object]:
     """Pixels of so many images, and their sizes."""
+    if model["model_type"] == "llava_next":
+        return _tiles(model, cfg, count)
     side, channels = pixels(model, cfg)
     added: dict[str, object] = {"pixel_values": torch.zeros((count, channels, side, side), dtype=torch.float32)}
     if model["vision_config"].get("model_type") == "pixtral":
@@ -54,6 +56,18 @@ def behind(model: dict) -> re.Pattern[str]:
     passed = range(taken if taken >= 0 else layers + 1 + taken, layers)
     names = ["post_layernorm", *(rf"encoder\.layers\.{layer}\." for layer in passed)]
     return re.compile(rf"vision_tower\.({'|'.join(names)})")
+
+
+def _tiles(model: dict, cfg: dict, count: int) -> dict[str, object]:
+    """LLaVA-NeXT's: tiles of each image and the whole of it."""
+    from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
+
+    sight, side = model["vision_config"], cfg["image_side"]
+    grids = model.get("image_grid_pinpoints", [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]])
+    tiles = image_size_to_num_patches([side, side], grids, sight["image_size"])
+    shape = (count, tiles, sight.get("num_channels", 3), sight["image_size"], sight["image_size"])
+    sizes = np.array([[side, side]] * count)
+    return {"pixel_values": torch.zeros(shape, dtype=torch.float32), "image_sizes": sizes}
 
 
 class Sizes(np.ndarray):

@@ -369,7 +369,7 @@ class Simulation:
         cut_off = self.reentrant and self.cfg.get("adapter") and self.config["model_type"].startswith("qwen3_vl")
         asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
         cut_off = cut_off and not asked
-        seen = self.cfg.get("images") and self.config["model_type"] == "llava"
+        seen = self.cfg.get("images") and self.config["model_type"] in ("llava", "llava_next")
         behind = other_images.behind(self.config) if seen else None
         trained = [
             (n, p)
