@@ -32,6 +32,7 @@ class Pixtral(Collecting):
     """A norm before the layers; SDPA and eager attention get a mask that keeps images apart."""
 
     named_start = True
+    tables_as_read = True
 
     @property
     def before(self) -> tuple[Module, ...]:
@@ -111,7 +112,8 @@ class Pixtral(Collecting):
     @property
     def kept_mask(self) -> int:
         """Where SDPA saves it as it is, or a checkpoint does."""
-        saved = self.again or (self.run.attention is Attention.SDPA and bool(self.given_mask(self.images)))
+        taken = self.run.attention is Attention.SDPA and self.given_mask(self.images) == self.run.itemsize
+        saved = self.again or taken
         return self.mask(self.images) if saved and any(layer.differentiable for layer in self.layers) else 0
 
     def position_tables(self, images: int) -> int:

@@ -51,6 +51,8 @@ class Seeing(ABC):
     """Whether the model returns the features, which then live until the loss does."""
     extra = 2 * PLACE
     """Bytes a token that a processor hands on: the mask of padding, and which tokens are an image's."""
+    tables_as_read = False
+    """Whether sines, and what is added to scores, have the type of what the first layer reads."""
     positions_per_token = 0
     """Tables of positions of the language model for each token, where there is not one for all rows."""
 
@@ -192,7 +194,7 @@ class Seeing(ABC):
                     holding=again and self.run.reentrant,
                     gradients_present=self.gradients_present,
                     needs_input=needs,
-                    positions=self.run.itemsize,
+                    positions=self.stream if self.tables_as_read else self.run.itemsize,
                     autocast=self.run.autocast,
                 )
                 held[key] = in_numbers(made, self.lengths(self.images, whole=whole))
@@ -471,7 +473,7 @@ class Seeing(ABC):
         """Moments without a graph, and what they stand on."""
         stream = self.stream
         yield one(*self.entering(images)), 0
-        beside = self.beside(images)
+        handed = self.features(images) * len(self.handed)
         running = self.layers + self.unread
         places = {id(layer): place for place, layer in enumerate(running)}
         for place in places.values():
@@ -479,21 +481,16 @@ class Seeing(ABC):
                 self.evaluated(self.specs[place], images),
                 stream=stream,
                 compute=self.run.itemsize,
-                positions=self.run.itemsize,
+                positions=self.stream if self.tables_as_read else self.run.itemsize,
                 autocast=self.run.autocast,
             )
-            handed = self.features(images) * len(self.handed)
-            yield (
-                at(found, self.lengths(images, whole=self.whole(place))),
-                beside + self.standing(images, place) + handed,
-            )
+            stands = self.beside(images) + self.standing(images, place) + handed
+            yield at(found, self.lengths(images, whole=self.whole(place))), stands
             stream = running[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
         given = [t.fresh(self.end_width, stream)]
         out = self.run_end(t, given.pop())
-        handed = self.features(images) * len(self.handed)
-        standing = self.standing(images, len(running))
-        behind = self.behind(images, kept=False)
-        yield at(Stage(moments=t.moments()), self.end_lengths(images)), behind + standing + handed
+        stands = self.behind(images, kept=False) + self.standing(images, len(running))
+        yield at(Stage(moments=t.moments()), self.end_lengths(images)), stands + handed
         del out
         yield one(self.scattered), self.features(images)

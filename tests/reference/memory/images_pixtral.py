@@ -62,6 +62,15 @@ def _tower() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "pixtral-tower-evaluated", deep, ONE | large | FLASH | evaluated, (1, 1500)
     yield "pixtral-tower-evaluated-sdpa", deep, ONE | middle | SDPA | evaluated, (1, 800)
     yield "pixtral-tower-evaluated-eager", deep, ONE | middle | EAGER | evaluated, (1, 800)
+    packed = PACKED | {"lora_target_modules": SEVEN}
+    yield "pixtral-tower-qlora-eager", tiny, TWO | small | EAGER | TUNED | packed | CCE, (1, 512)
+    yield "pixtral-tower-qlora-eager-gc", tiny, TWO | small | EAGER | TUNED | packed | CCE | GC, (1, 512)
+    yield "pixtral-tower-qlora-sdpa", tiny, TWO | middle | SDPA | TEXT | PACKED | CCE, (1, 1400)
+    yield "pixtral-tower-qlora-sdpa-gc", deep, TWO | middle | SDPA | TUNED | packed | CCE | GC, (1, 1400)
+    yield "pixtral-tower-qlora-gc", deep, TWO | large | FLASH | TUNED | packed | CCE | GC, (1, 2900)
+    yield "pixtral-tower-qlora-evaluated-eager", tiny, ONE | small | EAGER | PACKED | evaluated, (1, 400)
+    yield "pixtral-tower-full-plain", tiny, ONE | middle | EAGER | {"optimizer": "sgd"}, (1, 800)
+    yield "pixtral-tower-full-unset-gc", deep, ONE | middle | GC | {"optimizer": "sgd"}, (1, 800)
     whole = {"image_side": 1540}
     yield "pixtral-tower-whole", tiny, ONE | whole | FLASH | TEXT | CCE, (1, 3200)
 
