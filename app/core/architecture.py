@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import count
 from math import ceil, floor, prod, sqrt
 
+from app.core import tiling
 from app.core.units import ceil_div
 
 UNPACKED_BY: Mapping[str, str] = {"mxfp4": "Mxfp4Config", "fp8": "FineGrainedFP8Config"}
@@ -257,6 +258,18 @@ class Sight:
     """Patches that an image's are filled up to, in the batch and in the tower; 0 where they are not."""
     clipped: bool = False
     """Whether what the tower's linears take and make is clipped."""
+    line_ends: bool = False
+    """Whether a token that is no image's ends each line of them, and sides are rounded up to squares (Pixtral)."""
+    read_layers: int = 0
+    """As many of the tower's layers as what is read has passed, 0 where all: others run behind it (LLaVA)."""
+    classed: bool = False
+    """Whether a place of the whole image stands before its patches in the tower (CLIP)."""
+    keeps_class: bool = False
+    """Whether that becomes a token too."""
+    tile: int = 0
+    """Pixels a side of the tiles that an image is cut into, 0 where it is read as one."""
+    grids: tuple[tiling.Grid, ...] = ()
+    """Pixels, high and broad, that tiles make together: one of these is chosen for an image (LLaVA-NeXT)."""
     per_row: int = 1
 
     @property
@@ -267,8 +280,10 @@ class Sight:
         ``models/qwen2_vl/image_processing_qwen2_vl.py``, ``smart_resize``.
         """
         if not self.most_side:
-            return self.side // self.patch
+            return (self.tile or self.side) // self.patch
         each = self.patch * self.square
+        if self.line_ends:
+            return ceil_div(min(self.side, self.most_side), each) * self.square
         squares, area = round(self.side / each), self.side**2
         if squares * each > self.most_side:
             squares = max(1, floor(self.side / sqrt(area / self.most_side**2) / each))
@@ -289,12 +304,39 @@ class Sight:
     @property
     def patches(self) -> int:
         """Of an image, which pass the tower."""
-        return self.filled or self.across**2
+        return self.filled or self.across**2 * self.tiles
+
+    @property
+    def grid(self) -> tiling.Grid:
+        """That tiles make of an image."""
+        return tiling.best_grid(self.side, self.grids)
+
+    @property
+    def tiles(self) -> int:
+        """That an image is read in."""
+        return tiling.tiles(self.grid, self.tile) if self.tile else 1
+
+    @property
+    def most_patches(self) -> int:
+        """Of the largest image."""
+        return (self.most_side // self.patch) ** 2
 
     @property
     def tokens(self) -> int:
+        """Of an image, which its features take the place of."""
+        if self.tile:
+            return tiling.tokens(self.side, self.grid, self.tile, self.across)
+        return (self.across // self.square) ** 2 + self.keeps_class
+
+    @property
+    def places(self) -> int:
+        """Of an image in the tower's layers."""
+        return self.patches + self.classed * self.tiles
+
+    @property
+    def row_tokens(self) -> int:
         """Of an image, which stand in the row."""
-        return (self.across // self.square) ** 2
+        return self.tokens + (self.across // self.square if self.line_ends else 0)
 
     @property
     def windows(self) -> int:
@@ -341,13 +383,15 @@ class Architecture:
     """How images are read, where that is described."""
     images: int = 1
     """Images of a row, where it is not."""
+    place_values: int = 0
+    """Of tables of places that a tower keeps beside its weights, in fp32."""
 
     def reading(self, images: int | None, side: int | None = None) -> "Architecture":
         """The same with so many images in a row, and of this side, where they are described; None leaves it."""
         if self.sight is None:
             told = self.images if images is None or not self.multimodal else images
             return self if told == self.images else replace(self, images=told)
-        keeps = self.sight.most_side and side
+        keeps = (self.sight.most_side or self.sight.tile) and side
         seen = replace(
             self.sight,
             per_row=self.sight.per_row if images is None else images,

@@ -221,7 +221,7 @@ def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
         )
     if sight is not None and sees(architecture, counted(architecture, run)):
         yield Finding(severity=Severity.INFO, key="processor_type", message=_counted_images(sight))
-        together = sight.per_row * sight.tokens
+        together = sight.per_row * sight.row_tokens
         if together > run.sequence_len_tokens:
             numbers = {"tokens": together, "given": run.sequence_len_tokens}
             said = message("finding.images_longer", **numbers)
@@ -232,8 +232,8 @@ def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
 
 def _counted_images(sight: Sight) -> Message:
     """How many images the figures hold, of which size, and who said so."""
-    sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.tokens}
-    if not sight.most_side:
+    sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.row_tokens}
+    if not (sight.most_side or sight.tile):
         return message("finding.images_counted", **sizes)
     if sight.resized:
         return message("finding.images_counted_resized", **sizes | {"given": sight.side, "side": sight.read_side})

@@ -27,6 +27,7 @@ TUNED: dict[str, Any] = {
 }
 GEMMA = TUNED | {"base_model": "google/gemma-3-4b-it"}
 QWEN = TUNED | {"base_model": "Qwen/Qwen2.5-VL-7B-Instruct"}
+MISTRAL = TUNED | {"base_model": "mistralai/Mistral-Small-3.2-24B-Instruct-2506"}
 SEEING = {"processor_type": "AutoProcessor", "skip_prepare_dataset": True, "remove_unused_columns": False}
 DATA = {
     "datasets": [{"path": "a/b", "type": "chat_template"}],
@@ -103,6 +104,28 @@ def test_a_size_that_the_processor_changes_is_told(catalog: Catalog, given: int,
     found = said(estimate(catalog=catalog, config=QWEN | SEEING | {"image_size": given}))
     numbers = found["finding.images_counted_resized"]
     assert (numbers["given"], numbers["side"], numbers["tokens"]) == (given, side, tokens)
+
+
+def test_ends_of_lines_are_tokens_of_the_row(catalog: Catalog) -> None:
+    """Mistral 3's images keep their size up to 1,540 pixels; 2,048 tokens hold one of them and not two."""
+    unsaid = said(estimate(catalog=catalog, config=MISTRAL | SEEING))
+    assert unsaid["finding.images_counted_unsaid"] == {"images": 1, "side": 1024, "patches": 5476, "tokens": 1406}
+    assert "finding.images_longer" not in unsaid
+    large = Dataset(images_per_row=2, image_side=3000)
+    found = estimate(catalog=catalog, config=MISTRAL | SEEING, dataset=large)
+    numbers = said(found)["finding.images_counted_resized"]
+    assert numbers == {"images": 2, "given": 3000, "side": 1540, "patches": 12100, "tokens": 3080}
+    assert said(found)["finding.images_longer"] == {"tokens": 6160, "given": 2048}
+    one = estimate(catalog=catalog, config=MISTRAL | SEEING, dataset=Dataset(image_side=3000))
+    assert one.memory.allocated_peak_bytes < found.memory.allocated_peak_bytes
+
+
+def test_llava_s_images_are_counted(catalog: Catalog) -> None:
+    """Whatever their size is said to be, its processor brings them to the tower's."""
+    config = TUNED | SEEING | {"base_model": "llava-hf/llava-1.5-7b-hf"}
+    found = said(estimate(catalog=catalog, config=config, dataset=Dataset(images_per_row=3, image_side=900)))
+    assert found["finding.images_counted"] == {"images": 3, "side": 336, "patches": 576, "tokens": 576}
+    assert not any(code.startswith("finding.memory_not_priced") for code in found)
 
 
 def test_the_check_reads_the_size_as_the_estimate_does(catalog: Catalog) -> None:

@@ -4,14 +4,15 @@ Described as Axolotl loads them, with ``AutoModelForImageTextToText``. Source: T
 ``models/<model_type>``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
-from app.core.architecture import Architecture, Module, Part
+from app.core import tiling
+from app.core.architecture import Architecture, Module, Part, Sight
 from app.core.architectures import gemma, llama, qwen, towers, vision
 from app.core.architectures.rows import linear, norm, parameter
-from app.core.architectures.wrappers import wrap
+from app.core.architectures.wrappers import pixtral_sight, wrap
 from app.core.config_json import ConfigReader
 
 Tower: TypeAlias = Callable[[ConfigReader, int], tuple[Module, ...]]
@@ -66,6 +67,9 @@ PALIGEMMA_TEXT: Mapping[str, Any] = {
     "num_hidden_layers": 18,
     "num_key_value_heads": 1,
 }
+GRIDS: tuple[tiling.Grid, ...] = ((336, 672), (672, 336), (672, 672), (1008, 336), (336, 1008))
+"""LLaVA-NeXT's, where a file has none."""
+PAIR = 2
 WRAPPERS = frozenset("idefics3 internvl llava llava_next llava_onevision paligemma smolvlm".split())
 """The types described here."""
 PROJECTOR = "model.multi_modal_projector."
@@ -108,17 +112,65 @@ def _llava(
         linear(PROJECTOR + "linear_2", text.hidden_size, text.hidden_size, bias=bias, part=Part.PROJECTOR),
     )
     tied = config.flag("tie_word_embeddings", default=False) or (inherits and text.tie_word_embeddings)
-    return wrap(model_type, text, others, tied=tied)
+    made = wrap(model_type, text, others, tied=tied)
+    inner = part_of(config, "vision_config", sight)
+    if inner.text("model_type", default=sight["model_type"]) != "pixtral":
+        return made
+    return replace(made, place_values=towers.pixtral_places(inner, width))
 
 
 def llava(config: ConfigReader) -> Architecture:
     """LLaVA 1.5 and what is built like it, Pixtral 12B among them."""
-    return _llava(config, "llava", CLIP, "llama", newline=False, inherits=True)
+    made = _llava(config, "llava", CLIP, "llama", newline=False, inherits=True)
+    return replace(made, sight=_sight(config))
+
+
+def _sight(config: ConfigReader) -> Sight | None:
+    """Images as a tower of which one layer's result is taken reads them."""
+    inner = part_of(config, "vision_config", CLIP)
+    width = inner.size("hidden_size", default=1024)
+    taken = config.values.get("vision_feature_layer", -2)
+    whole = config.text("vision_feature_select_strategy", default="default") == "full"
+    if inner.text("model_type", default="clip_vision_model") == "pixtral":
+        return pixtral_sight(inner, width, square=1) if taken == -1 and whole else None
+    count = inner.layers("num_hidden_layers", default=12)
+    if inner.text("model_type", default="clip_vision_model") != "clip_vision_model" or type(taken) is not int:
+        return None
+    read = taken if taken >= 0 else count + 1 + taken
+    if not 0 < read <= count or inner.text("hidden_act", default="quick_gelu") != "quick_gelu":
+        return None
+    return Sight(
+        tower=towers.TOWER,
+        projector=PROJECTOR,
+        side=inner.size("image_size", default=224),
+        patch=inner.size("patch_size", default=32),
+        square=1,
+        channels=inner.size("num_channels", default=3),
+        width=width,
+        heads=towers.heads_of(inner, "num_attention_heads", width, 12),
+        read_layers=read,
+        classed=True,
+        keeps_class=whole,
+    )
 
 
 def llava_next(config: ConfigReader) -> Architecture:
     """LLaVA 1.6."""
-    return _llava(config, "llava_next", CLIP, "llama", newline=True, inherits=False)
+    made = _llava(config, "llava_next", CLIP, "llama", newline=True, inherits=False)
+    sight, listed = _sight(config), config.values.get("image_grid_pinpoints")
+    grids = GRIDS if listed is None else listed
+    if sight is None or sight.line_ends or sight.keeps_class or not _are_grids(grids, sight.side):
+        return made
+    chosen = tuple((high, broad) for high, broad in grids)
+    return replace(made, sight=replace(sight, tile=sight.side, side=towers.USUAL_SIDE, grids=chosen))
+
+
+def _are_grids(given: object, tile: int) -> TypeGuard[Sequence[tiling.Grid]]:
+    """Whether these are pairs of whole tiles."""
+    if not isinstance(given, list | tuple) or not given:
+        return False
+    pairs = all(isinstance(one, list | tuple) and len(one) == PAIR for one in given)
+    return pairs and all(type(side) is int and side >= tile and not side % tile for one in given for side in one)
 
 
 def llava_onevision(config: ConfigReader) -> Architecture:

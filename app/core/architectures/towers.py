@@ -74,6 +74,12 @@ def pixtral(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     )
 
 
+def pixtral_places(sight: ConfigReader, width: int) -> int:
+    """Values of its tables, twice an angle for each element of a head at each place (``original_inv_freq``)."""
+    head = sight.size("head_dim", default=width // heads_of(sight, "num_attention_heads", width, 16))
+    return 2 * places(sight, 1024, 16) * head
+
+
 def siglip(sight: ConfigReader, width: int) -> tuple[Module, ...]:
     """SigLIP's vision tower, with its pooling head unless ``vision_use_head`` is false."""
     middle = sight.size("intermediate_size", default=3072)

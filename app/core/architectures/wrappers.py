@@ -91,7 +91,29 @@ def mistral3(config: ConfigReader) -> Architecture:
         linear(project + "linear_1", width * levels, text.hidden_size, bias=bias, part=Part.PROJECTOR),
         linear(project + "linear_2", text.hidden_size, text.hidden_size, bias=bias, part=Part.PROJECTOR),
     )
-    return wrap("mistral3", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    made = wrap("mistral3", text, others, tied=config.flag("tie_word_embeddings", default=True))
+    seen = pixtral_sight(sight, width, square=merge) if taken == -1 else None
+    return replace(made, sight=seen, place_values=towers.pixtral_places(sight, width))
+
+
+def pixtral_sight(sight: ConfigReader, width: int, *, square: int) -> Sight:
+    """Images keep their size up to the one that the tower has places for; a token ends each line of them.
+
+    Source: Transformers 5.16.1, ``models/pixtral/image_processing_pixtral.py``, ``processing_pixtral.py``.
+    """
+    most = sight.size("image_size", default=1024)
+    return Sight(
+        tower=towers.TOWER,
+        projector="model.multi_modal_projector.",
+        side=min(towers.USUAL_SIDE, most),
+        patch=sight.size("patch_size", default=16),
+        square=square,
+        channels=sight.size("num_channels", default=3),
+        width=width,
+        heads=towers.heads_of(sight, "num_attention_heads", width, 16),
+        most_side=most,
+        line_ends=True,
+    )
 
 
 def gemma3(config: ConfigReader) -> Architecture:

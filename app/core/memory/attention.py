@@ -93,6 +93,8 @@ class Heads:
     """What is attended to at once, as the tape packs it: a micro batch's tokens, or a row's."""
     unmasked: bool = False
     """Tokens see all others: no mask is added to the scores."""
+    given_mask: int = 0
+    """Bytes of a value of the mask that SDPA is handed, which is made once and takes no copy in that type."""
     returned: bool
     """The layer hands out its probabilities; a reentrant checkpoint then adds zeros to their gradient."""
 
@@ -338,7 +340,7 @@ def _efficient(t: Tape, shape: Heads, q: Tensor, k: Tensor, v: Tensor, *, masked
     k = widen(t, k, _wide(shape, k, shape.query))
     v = widen(t, v, _wide(shape, v, shape.heads * shape.value_dim * TOKEN))
     q, k, v = (cast(t, x, t.compute) for x in (q, k, v))
-    mask = t.fresh(shape.pairs, t.compute) if masked else None
+    mask = t.fresh(shape.pairs, t.compute) if masked and shape.given_mask != t.compute else None
     width = shape.heads * shape.value_dim * TOKEN
     out, sums = _results(t, shape, width, t.compute)
     sizes = [(x.elements, x.itemsize) for x in (q, k, v)]

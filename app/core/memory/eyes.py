@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from app.core.adapter import AdaptedModule
 from app.core.architecture import Architecture, Module
+from app.core.memory.clip import Clip
 from app.core.memory.downsampling import Downsampling
 from app.core.memory.embedder import Embedding
 from app.core.memory.ends import End
@@ -19,10 +20,12 @@ from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import cast, copy, custom, gather, keeping_input
+from app.core.memory.pixtral import Pixtral
 from app.core.memory.pooler import Pooling
 from app.core.memory.products import product
 from app.core.memory.seeing import Seeing
 from app.core.memory.tape import FULL, TOKEN, Tape, Tensor
+from app.core.memory.tiled_images import Tiled
 
 TAPS = 4
 """Places of a table of positions that one between them is made of."""
@@ -212,10 +215,15 @@ FAMILIES: Mapping[str, type[Seeing]] = {
     "glm4v": Downsampling,
     "glm4v_moe": Downsampling,
     "glm46v": Downsampling,
+    "mistral3": Pixtral,
+    "llava": Clip,
+    "llava_next": Tiled,
 }
 """By the model's type."""
 
 
 def family_of(architecture: Architecture) -> type[Seeing]:
     """In whose way a step's images are read."""
+    if architecture.sight is not None and architecture.sight.line_ends:
+        return Pixtral
     return FAMILIES[architecture.model_type]

@@ -53,7 +53,7 @@ class ImagePieces:
         if sight.filled:
             yield from _product("image_pixels", size, sight.channels, sight.filled, sight.patch, sight.patch, FULL)
             return
-        side = sight.across * sight.patch if sight.most_side else sight.side
+        side = sight.tile or (sight.across * sight.patch if sight.most_side else sight.side)
         yield from _product("image_pixels", size, sight.channels, sight.frames, side, side, FULL)
 
     def features(self, size: int) -> Iterator[Summand]:

@@ -42,8 +42,6 @@ PLACE = 8
 """Bytes of a number in int64."""
 DIMENSIONS = 3
 """Of what the images' features are put into: rows, tokens, width."""
-EXTRA = 2 * PLACE
-"""Bytes a token: the mask of padding, and which tokens are an image's, which a processor hands on."""
 
 
 class Seeing(ABC):
@@ -51,6 +49,10 @@ class Seeing(ABC):
 
     returns = False
     """Whether the model returns the features, which then live until the loss does."""
+    extra = 2 * PLACE
+    """Bytes a token that a processor hands on: the mask of padding, and which tokens are an image's."""
+    tables_as_read = False
+    """Whether sines, and what is added to scores, have the type of what the first layer reads."""
     positions_per_token = 0
     """Tables of positions of the language model for each token, where there is not one for all rows."""
 
@@ -78,7 +80,7 @@ class Seeing(ABC):
         reading = self.adapted.get(self.entry.path)
         self.reads = reading is not None and not reading.frozen
         """Whether anything of what reads pixels trains, which then keeps them."""
-        self.needs = self.hooked or self.reads or any(self.trained(row) for row in self.tables)
+        self.needs = self.hooked or self.reads or any(self.trained(row) for row in (*self.tables, *self.before))
         self.again = run.checkpointing is not Checkpointing.OFF
         self.layers = self.profiles()
         self.end = self.end_of(len(self.layers), self.run_end)
@@ -91,6 +93,11 @@ class Seeing(ABC):
     def table_rows(self) -> tuple[Module, ...]:
         """Tables of positions that patches are given."""
         return tuple(row for row in self.rows.values() if row.kind is Kind.EMBEDDING)
+
+    @property
+    def before(self) -> tuple[Module, ...]:
+        """Rows between the convolution and the layers, tables apart."""
+        return ()
 
     @property
     def first_stream(self) -> int:
@@ -196,7 +203,7 @@ class Seeing(ABC):
                     holding=again and self.run.reentrant,
                     gradients_present=self.gradients_present,
                     needs_input=needs,
-                    positions=self.run.itemsize,
+                    positions=self.stream if self.tables_as_read else self.run.itemsize,
                     autocast=self.run.autocast,
                 )
                 made = profiled(checkpointed=again and needs)
@@ -265,7 +272,7 @@ class Seeing(ABC):
     @property
     def batch(self) -> int:
         """What a processor hands on beside the tokens."""
-        return self.pixels(self.images) + EXTRA * TOKEN
+        return self.pixels(self.images) + self.extra * TOKEN
 
     @property
     def passing(self) -> int:
@@ -288,7 +295,7 @@ class Seeing(ABC):
     @property
     def early(self) -> int:
         """Gradients of what comes before the layers, which are made last."""
-        rows = [row for row in (self.entry, *self.tables) if self.trained(row)]
+        rows = [row for row in (self.entry, *self.tables, *self.before) if self.trained(row)]
         return sum(row.parameters * self.stored[row.path] for row in rows)
 
     # ---- the whole -------------------------------------------------------------------------------------------------
@@ -304,7 +311,7 @@ class Seeing(ABC):
 
     def patched(self, images: int) -> int:
         """One tensor of all patches, in what is computed in."""
-        return images * self.sight.patches * self.sight.width * self.run.itemsize
+        return images * self.sight.places * self.sight.width * self.run.itemsize
 
     def position_tables(self, _: int) -> int:
         """Tables of positions within the tower, which live until the step's graph goes."""
@@ -318,6 +325,10 @@ class Seeing(ABC):
     def beside(self, images: int) -> int:
         """What lives through the tower's forward beside its layers."""
         return self.position_tables(images)
+
+    def behind(self, images: int, *, kept: bool) -> int:
+        """And through the projector's; ``kept`` where a graph may hold some of it."""
+        return self.beside(images)
 
     def features(self, images: int) -> int:
         """What stands for the images' tokens, which the model returns too."""
@@ -341,6 +352,22 @@ class Seeing(ABC):
         return self.patched(self.images) if self.hooked and not self.reads else 0
 
     @property
+    def opening(self) -> int:
+        """What is kept between that and the layers."""
+        return 0
+
+    def named(self, place: int) -> int:
+        """What the tower's code names while a layer runs, or what is behind all, beside what the layers keep."""
+        if not 0 < place < len(self.layers) or (self.again and self.needs):
+            return 0
+        return self.patched(self.images) // self.run.itemsize * self.stream
+
+    @property
+    def named_behind(self) -> int:
+        """The same while the projector runs."""
+        return 0
+
+    @property
     def left(self) -> int:
         """What a backward leaves of the tower until the step's graph goes: a leaf and its gradient."""
         return (2 * self.leaf if self.recorded else 0) + self.positions
@@ -355,11 +382,14 @@ class Seeing(ABC):
     @cached_property
     def kept(self) -> tuple[int, ...]:
         """Of each layer."""
-        itemsizes = [self.stream, *(layer.output for layer in self.layers)]
-        needs = [self.needs, *(layer.differentiable for layer in self.layers)]
+        return self.kept_by(self.layers)
+
+    def kept_by(self, layers: tuple[LayerProfile, ...]) -> tuple[int, ...]:
+        """What each of these keeps."""
+        itemsizes = [self.stream, *(layer.output for layer in layers)]
+        needs = [self.needs, *(layer.differentiable for layer in layers)]
         return tuple(
-            self.kept_of(layer, itemsize, need)
-            for layer, itemsize, need in zip(self.layers, itemsizes, needs, strict=False)
+            self.kept_of(layer, itemsize, need) for layer, itemsize, need in zip(layers, itemsizes, needs, strict=False)
         )
 
     @cached_property
@@ -367,7 +397,7 @@ class Seeing(ABC):
         """All that lives of it between its forward and its backward, with the mask that says where images stand."""
         where = TOKEN if self.recorded else 0
         handed = sum(end.kept for end in self.handed.values())
-        return self.first + sum(self.kept) + handed + self.end.kept + self.stuck + where + self.positions
+        return self.first + self.opening + sum(self.kept) + handed + self.end.kept + self.stuck + where + self.positions
 
     @property
     def stuck(self) -> int:
@@ -391,18 +421,28 @@ class Seeing(ABC):
     def forward(self) -> Iterator[tuple[Stage, int]]:
         """Moments, and what of the tower they stand on."""
         yield one(*self.entering(self.images)), 0
-        below, copies = self.first + self.beside(self.images), 0
+        below, copies, beside = self.first + self.opening, 0, self.beside(self.images)
         entered = 0 if self.again and self.needs else self.patched(self.images) // self.run.itemsize * self.stream
         for place, (layer, kept) in enumerate(zip(self.layers, self.kept, strict=True)):
-            yield layer.quiet if self.again else layer.forward, below + copies + (entered if place else 0)
+            yield layer.quiet if self.again else layer.forward, below + copies + beside + self.named(place)
             below += kept
             copies += layer.copies if self.again else 0
             if (handed := self.handed.get(place)) is not None:
-                yield handed.forward, below + copies + entered
+                yield handed.forward, below + copies + beside + entered
                 below += handed.kept + self.features(self.images)
                 copies += handed.copies
-        yield self.end.forward, below + copies
+        yield from self.unread_moments(below + copies + beside)
+        yield self.end.forward, below + copies + self.behind(self.images, kept=True) + self.named_behind
         yield one(*self.placing), self.held + self.copies + self.features(self.images)
+
+    @property
+    def unread(self) -> tuple[LayerProfile, ...]:
+        """Layers that run behind the one whose result is read."""
+        return ()
+
+    def unread_moments(self, below: int) -> Iterator[tuple[Stage, int]]:
+        """Their forward's."""
+        yield from ()
 
     @abstractmethod
     def entering(self, images: int) -> tuple[int, ...]:
@@ -446,28 +486,38 @@ class Seeing(ABC):
                 yield layer.backward, below, above
             above += layer.gradients
 
+    def standing(self, images: int, place: int) -> int:
+        """In evaluation, what the tower's code names of what the layers below ``place`` have read."""
+        if place == len(self.layers) or len(self.layers) < 2:
+            return 0
+        return self.patched(images) // self.run.itemsize * self.stream
+
+    def evaluated(self, spec: LayerSpec, images: int) -> LayerSpec:
+        """A layer in evaluation of so many images."""
+        return spec
+
     def evaluation(self, images: int) -> Iterator[tuple[Stage, int]]:
         """Moments without a graph, and what they stand on."""
         stream = self.stream
         yield one(*self.entering(images)), 0
-        entered = self.patched(images) // self.run.itemsize * self.stream if len(self.layers) > 1 else 0
-        entered += self.beside(images)
-        places = {id(layer): place for place, layer in enumerate(self.layers)}
+        handed = self.features(images) * len(self.handed)
+        running = self.layers + self.unread
+        places = {id(layer): place for place, layer in enumerate(running)}
         for place in places.values():
             found = profile_evaluation(
-                self.specs[place],
+                self.evaluated(self.specs[place], images),
                 stream=stream,
                 compute=self.run.itemsize,
-                positions=self.run.itemsize,
+                positions=self.stream if self.tables_as_read else self.run.itemsize,
                 autocast=self.run.autocast,
             )
-            handed = self.features(images) * len(self.handed)
-            yield at(found, self.lengths(images, whole=self.whole(place))), entered + handed
-            stream = self.layers[place].output
+            stands = self.beside(images) + self.standing(images, place) + handed
+            yield at(found, self.lengths(images, whole=self.whole(place))), stands
+            stream = running[place].output
         t = Tape(compute=self.run.itemsize, recording=False, training=False, autocast=self.run.autocast)
         given = [t.fresh(self.end_width, stream)]
         out = self.run_end(t, given.pop())
-        handed = self.features(images) * len(self.handed)
-        yield at(Stage(moments=t.moments()), self.end_lengths(images)), self.beside(images) + handed
+        stands = self.behind(images, kept=False) + self.standing(images, len(running))
+        yield at(Stage(moments=t.moments()), self.end_lengths(images)), stands + handed
         del out
         yield one(*self.placing), self.features(images)

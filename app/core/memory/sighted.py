@@ -119,7 +119,7 @@ def lengthened(architecture: Architecture, run: Run) -> Run:
     sight = architecture.sight
     if sight is None or not sees(architecture, run):
         return run
-    least = sight.per_row * sight.tokens
+    least = sight.per_row * sight.row_tokens
     return run if run.sequence_len_tokens >= least else replace(run, sequence_len_tokens=least)
 
 

@@ -19,7 +19,6 @@ from app.core.memory.pairs import pairs_of
 from app.core.memory.preference import PreferenceProfile, reference_bytes, reference_head, refers
 from app.core.memory.profile import Stage, profile_evaluation
 from app.core.memory.restarts import merging_bytes, unpacked_bytes
-from app.core.memory.seeing import EXTRA
 from app.core.memory.settling import one
 from app.core.memory.tape import SLOTS, TEMPORARIES, TOKEN, Moment, fields
 from app.core.memory.trained import factor_itemsize, merged, sizes_of
@@ -283,7 +282,7 @@ class Step(Living):
         images = returned = NO_IMAGES
         if self.seeing is not None:
             count = run.micro_batch_size * self.seeing.sight.per_row
-            pixels, features = self.seeing.pixels(count) + EXTRA * TOKEN, self.seeing.features(count)
+            pixels, features = self.seeing.pixels(count) + self.seeing.extra * TOKEN, self.seeing.features(count)
             outlasting = self.seeing.looked_at(count) - features
             images = Images(pixels=pixels, features=features, tower=outlasting)
             returned = Images(pixels=pixels, features=features if self.seeing.returns else 0)

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from functools import partial
 from math import prod
 
-from app.core.adapter import Adapter
+from app.core.adapter import AdaptedModule, Adapter
 from app.core.architecture import Architecture, Kind, Module, Part
 from app.core.kept import kept
 from app.core.memory.optimizer_forms import Trained
@@ -19,6 +19,10 @@ SEEN = (Part.VISION, Part.PROJECTOR)
 """What images go through."""
 HEARD = "model.embed_audio."
 """What stands behind a tower of sound, which no image goes through."""
+LAST_NORM = "post_layernorm"
+"""Of CLIP's tower: of the whole image's place behind the last layer, which nothing reads."""
+COUNTS = ("lora_a_parameters", "lora_b_parameters", "magnitude_parameters", "own_parameters")
+"""Of all copies of a row together."""
 NAMED = ("embed_tokens", "lm_head")
 """Source: Axolotl 0.19.0, ``core/trainers/mixins/optimizer.py``, and the optimizers of its own."""
 UNBALANCED = (*NAMED, "wte", "word_embeddings")
@@ -36,11 +40,11 @@ def trained_tensors(
     rows: list[Trained] = []
     storing = Storing.of(run)
     lora_itemsize = factor_itemsize(run)
-    for adapted in adapter.modules:
-        module = adapted.module
-        copies = adapted.copies
-        if adapted.frozen or not reached(architecture, run, adapter, module, towers=towers):
+    for row in adapter.modules:
+        module, adapted = row.module, read_part(architecture, row)
+        if adapted is None or row.frozen or not reached(architecture, run, adapter, module, towers=towers):
             continue
+        copies = adapted.copies
         if adapted.own_parameters:
             itemsize = stored(architecture, module, storing)
             embedding = module.kind is Kind.EMBEDDING
@@ -97,18 +101,38 @@ def reached(architecture: Architecture, run: Run, adapter: Adapter, module: Modu
     return module.part is Part.TEXT or (towers and module.part in SEEN and not module.path.startswith(HEARD))
 
 
+def read_part(architecture: Architecture, row: AdaptedModule) -> AdaptedModule | None:
+    """Of a row those layers of a tower that stand before what is read of it, which images bring a gradient."""
+    sight = architecture.sight
+    if sight is None or not sight.read_layers or row.module.part is not Part.VISION:
+        return row
+    if row.module.layers is None:
+        return None if row.module.name == LAST_NORM else row
+    layers = tuple([layer for layer in row.layers if layer < sight.read_layers])
+    if not layers or layers == row.layers:
+        return row if layers else None
+    return replace(
+        row,
+        layers=layers,
+        **{name: getattr(row, name) // row.copies * len(layers) for name in COUNTS},
+    )
+
+
 def idle_bytes(architecture: Architecture, run: Run, adapter: Adapter, *, towers: bool = False) -> int:
     """Factors and copies within towers that are there although nothing is made for them: frozen, or without images."""
     if not architecture.multimodal:
         return 0
     storing, factor = Storing.of(run), factor_itemsize(run)
-    idle = (
-        row
-        for row in adapter.modules
-        if row.frozen or not reached(architecture, run, adapter, row.module, towers=towers)
-    )
+
+    def idle(row: AdaptedModule) -> int:
+        if row.frozen or not reached(architecture, run, adapter, row.module, towers=towers):
+            return row.parameters
+        read = read_part(architecture, row)
+        return row.parameters - (read.parameters if read is not None else 0)
+
     return sum(
-        row.parameters * (stored(architecture, row.module, storing) if row.own_parameters else factor) for row in idle
+        idle(row) * (stored(architecture, row.module, storing) if row.own_parameters else factor)
+        for row in adapter.modules
     )
 
 

@@ -244,5 +244,6 @@ def base_bytes(architecture: Architecture, storing: Storing) -> int:
 
 
 def base_pieces(architecture: Architecture, storing: Storing) -> tuple[Piece, ...]:
-    """The base model, row by row."""
-    return tuple([piece for module in architecture.modules for piece in module_pieces(architecture, module, storing)])
+    """The base model, row by row, and the tables of its tower."""
+    rows = [piece for module in architecture.modules for piece in module_pieces(architecture, module, storing)]
+    return *rows, ("places", 1, architecture.place_values, 4)

@@ -19,9 +19,9 @@ from tests.core.memory.test_images import SEEING, SIGLIP, STACKED, TUNED
 CHECKPOINTS: dict[str, Any] = {"gradient_checkpointing": True}
 UNSEEN = describe(
     {
-        "model_type": "mistral3",
+        "model_type": "paligemma",
         "text_config": {
-            "model_type": "mistral",
+            "model_type": "gemma",
             "hidden_size": 256,
             "intermediate_size": 512,
             "num_hidden_layers": 2,

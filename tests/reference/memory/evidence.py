@@ -52,6 +52,9 @@ RECORDINGS: Mapping[str, str] = {
     "images_gemma4": "images as Gemma 4 reads them",
     "images_glm": "images as GLM reads them",
     "images_held_back": "images as Qwen 2 VL, Qwen 3.5 and Gemma 4 read them, held back",
+    "images_pixtral": "rows that hold images, for Pixtral's tower",
+    "images_llava": "rows that hold images, for CLIP's tower",
+    "images_llava_next": "rows that hold images, in tiles",
     "padding": "batches with padding, and rows",
     "padding_held_back": "batches with padding, and rows, held back",
 }

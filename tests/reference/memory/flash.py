@@ -13,6 +13,9 @@ from torch.nn.attention import varlen
 
 from . import image_batches
 
+ALIGNED = 8
+"""Values that a row of a mask of numbers is filled up to, in a copy (``attention.cpp``, ``preprocess_mask``)."""
+
 
 def _round(value: int, to: int) -> int:
     return -(-value // to) * to
@@ -182,6 +185,9 @@ def sdpa(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scal
         attn_mask is not None and attn_mask.dtype == torch.bool
     ):  # SDPA turns a boolean mask into an additive one at every call
         attn_mask = torch.empty(attn_mask.shape, dtype=query.dtype)
+    elif attn_mask is not None and attn_mask.shape[-1] % ALIGNED:
+        wide = torch.empty((*attn_mask.shape[:-1], _round(attn_mask.shape[-1], ALIGNED)), dtype=query.dtype)
+        attn_mask = wide[..., : attn_mask.shape[-1]]
     return EfficientAttention.apply(query, key, value, attn_mask)
 
 
@@ -234,6 +240,8 @@ def flash_attention(module, query, key, value, attention_mask, documents=1, **kw
         else:
             starts = kwargs.get("cu_seq_lens_q")
             parts = flash_attention.documents if starts is None else len(starts) - 1
+            if type(module).__name__ == "PixtralAttention":
+                parts = flash_attention.images
             out = FlashAttention.apply(query, key, value, parts)
     finally:
         FlashAttention.window = -1
@@ -241,6 +249,8 @@ def flash_attention(module, query, key, value, attention_mask, documents=1, **kw
 
 
 flash_attention.documents = None
+flash_attention.images = None
+"""Of a sequence that a tower reads them in by their places; None where those run on, as of one image at its largest."""
 flash_attention.padded = False
 
 

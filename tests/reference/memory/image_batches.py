@@ -24,6 +24,8 @@ from transformers import masking_utils, vision_utils
 from transformers.models.gemma4.image_processing_pil_gemma4 import get_aspect_ratio_preserving_size
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
+from . import other_images
+
 aten = torch.ops.aten
 GRIDDED = {
     "qwen2_vl": "Qwen2VLModel",
@@ -76,6 +78,9 @@ def batch(model: dict, cfg: dict, rows: tuple[int, int]) -> dict[str, object]:
         added["pixel_values"] = torch.zeros((count, channels, side, side), dtype=torch.float32)
         Picked.tokens = Picked.each = Filled.patches = 0
         return added
+    if model["model_type"] in other_images.FAMILIES:
+        Picked.each = Filled.patches = 0
+        return added | other_images.batch(model, cfg, count)
     if model["model_type"] in ("gemma4", "gemma4_unified"):
         return added | _filled(sight, count, rows, merged=model["model_type"] == "gemma4_unified")
     Picked.each = Filled.patches = 0

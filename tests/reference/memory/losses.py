@@ -211,6 +211,7 @@ def _body(model, **inputs):
         "mm_token_type_ids",
         "image_grid_thw",
         "image_position_ids",
+        "image_sizes",
     )
     others = {key: inputs[key] for key in given if inputs.get(key) is not None}
     body = getattr(model, model.base_model_prefix)

@@ -27,6 +27,7 @@ from . import (
     lisa,
     losses,
     offloading,
+    other_images,
     restarts,
     settings,
 )
@@ -117,6 +118,8 @@ class Simulation:
         if cfg.get("images"):
             image_batches.unchecked()
             image_batches.gridded(config.model_type)
+            if config.model_type in other_images.FAMILIES:
+                other_images.patch(self.config)
         self.model = model.train()
         for module in self.model.modules():
             if hasattr(module, "layerdrop"):
@@ -177,12 +180,15 @@ class Simulation:
         cut_off = self.reentrant and self.cfg.get("adapter") and unasked
         asked = any("patch_embed" in n for n, p in self.model.named_parameters() if p.requires_grad)
         cut_off = cut_off and not asked
+        seen = self.cfg.get("images") and self.config["model_type"] in ("llava", "llava_next")
+        behind = other_images.behind(self.config) if seen else None
         trained = [
             (n, p)
             for n, p in self.model.named_parameters()
             if p.requires_grad
             and not (cut_off and "visual.blocks." in n)
             and not (HEARD if self.cfg.get("images") else TOWERS).search(n)
+            and not (behind and behind.search(n))
             and id(p) not in passed
         ]
         decays = [p for n, p in trained if p.ndim > 1 or not ("norm" in n or n.endswith("bias"))]
