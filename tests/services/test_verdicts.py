@@ -134,6 +134,7 @@ def test_what_a_single_change_of_a_checked_file_comes_to_is_called_so(capacity: 
         config=config,
         estimate=estimate(catalog=CATALOG, config=config, hardware=hardware),
         model=None,
+        dataset=None,
         hardware=hardware,
         install=Install.DOCKER,
     )
