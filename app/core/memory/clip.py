@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from app.core.adapter import AdaptedModule
-from app.core.architecture import Kind, Module
+from app.core.architecture import Module
 from app.core.memory.collecting import Collecting
-from app.core.memory.layers import FeedForward, LayerSpec, Residual
+from app.core.memory.layers import LayerSpec
 from app.core.memory.lengths import BLOCK
 from app.core.memory.linears import linear
 from app.core.memory.middle import Middle
 from app.core.memory.norms import Norm, normalise
 from app.core.memory.operations import add, cast, copy, join, keeping_input, slices
 from app.core.memory.profile import LayerProfile, Stage
+from app.core.memory.siglip import encoder_layer
 from app.core.memory.tape import FULL, ROW, TOKEN, Lengths, Tape, Tensor
 from app.core.units import round_up
 
@@ -35,29 +36,7 @@ class Clip(Collecting):
 
     def spec(self, named: Mapping[str, Module], own: Mapping[str, AdaptedModule], *, whole: bool) -> LayerSpec:
         """SigLIP's layer with another activation."""
-        one = {name: self.linear(row, own) for name, row in named.items() if row.kind is Kind.LINEAR}
-        return LayerSpec(
-            hidden=self.sight.width,
-            residual=Residual.PRE,
-            input_norm=self.layer_norm(named["layer_norm1"], own, Norm.LAYER),
-            attention_norm=None,
-            feed_norm=self.layer_norm(named["layer_norm2"], own, Norm.LAYER),
-            output_norm=None,
-            heads=self.heads(rotary=False),
-            kernel=self.kernel,
-            projections=(one["q_proj"], one["k_proj"], one["v_proj"]),
-            out=one["out_proj"],
-            feed_forward=FeedForward(
-                linears=(one["fc1"], one["fc2"]),
-                middle=Middle.GELU_QUICK,
-                gated=False,
-                together=False,
-                fused=False,
-                scaled=False,
-            ),
-            holds=False,
-            multipliers=False,
-        )
+        return encoder_layer(self, named, own, middle=Middle.GELU_QUICK, heads=self.heads(rotary=False))
 
     def lengths(self, images: int, *, whole: bool) -> Lengths:
         """A row an image."""

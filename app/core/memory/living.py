@@ -86,7 +86,7 @@ class Living:
             itemsize=self.first_itemsize,
             positions=self.embedding_itemsize,
             embedding_trains=bool(self.embedding),
-            needs_gradient=self.first_needs,
+            needs_gradient=self.first_needs or (self.seeing is not None and self.seeing.recorded),
             gradients_present=self.found,
             within=self.within,
         )
@@ -214,7 +214,8 @@ class Living:
     @property
     def made_leaf(self) -> bool:
         """Whether the embedding's output has been made a leaf."""
-        made = not self.full or (self.table_named and not self.embedding)
+        asked = self.table_named or self.run.checkpointing is not Checkpointing.OFF
+        made = not self.full or (asked and not self.embedding)
         return made and not self.rowed and self.first_needs
 
     @property

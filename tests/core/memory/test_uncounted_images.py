@@ -14,7 +14,8 @@ from app.core.estimate import Memory
 from app.core.memory import estimate_memory
 from app.core.memory.sighted import counted, images_percent, left_aside, sees
 from tests.core.axolotl.examples import schema
-from tests.core.memory.test_images import SEEING, SIGLIP, STACKED, TUNED
+from tests.core.memory.image_runs import SEEING, TUNED
+from tests.core.memory.test_images import SIGLIP, STACKED
 
 CHECKPOINTS: dict[str, Any] = {"gradient_checkpointing": True}
 UNSEEN = describe(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .images import EAGER, FLASH, FOUR, NAMED, ONE, REACHING, SDPA, SEVEN_B, SMALL_IMAGE, TWO, _cut, _deep, _windowed
+from .images_llava import SEVEN_B as LLAVA
 from .keys import CCE, GC
 from .towers import MODELS
 
@@ -37,6 +38,16 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
         ONE | SMALL | FLASH | CCE | GC | TOWER | ACCUMULATED,
         (1, 128),
     )
+    # nothing but what stands behind a tower trains, beneath a language model that is frozen
+    projector = {"unfrozen_parameters": ["model.multi_modal_projector"]}
+    few = _cut(SMALL_IMAGE, 4, 4)
+    yield "corner-siglip-projector", few, ONE | FLASH | CCE | projector, (1, 1024)
+    yield "corner-siglip-projector-gc", few, ONE | FLASH | CCE | GC | projector, (1, 1024)
+    llava = _cut(LLAVA, 4, 5)
+    yield "corner-llava-projector", llava, ONE | SDPA | CCE | projector, (1, 1500)
+    yield "corner-llava-projector-gc", llava, ONE | SDPA | GC | projector, (1, 1500)
+    merger = {"unfrozen_parameters": ["model.visual.merger"]}
+    yield "corner-stacked-merger", _deep(MODELS["qwen3-vl-4b"], 4, 7), ONE | MIDDLE | FLASH | CCE | merger, (1, 900)
     # scores of a whole image
     yield "corner-siglip-eager", wide, ONE | EAGER | NAMED | CCE, (1, 300)
     yield "corner-siglip-eager-fp16", wide, ONE | EAGER | NAMED | CCE | HALF, (1, 300)
@@ -49,7 +60,7 @@ def cases() -> Iterator[tuple[str, dict, dict, tuple[int, int]]]:
     yield "corner-windowed-older-card", windowed, ONE | MIDDLE | SDPA | REACHING | CCE | older, (1, 700)
     yield "corner-windowed-older-card-gc", windowed, ONE | MIDDLE | SDPA | REACHING | CCE | GC | older, (1, 700)
     # what is handed on, and let go of layer by layer
-    stacked = _deep(MODELS["qwen3-vl-4b"], 1, 16)
+    stacked = _deep(MODELS["qwen3-vl-4b"], 3, 16)
     yield "corner-stacked-tower-gc", stacked, ONE | SMALL | FLASH | CCE | GC | TOWER, (1, 100)
     yield "corner-stacked-tower", stacked, ONE | MIDDLE | FLASH | CCE | TOWER, (1, 600)
     some = REACHING | {"peft_layers_to_transform": [5, 6, 7]}
