@@ -297,6 +297,11 @@ class Sight:
         return self.across * self.patch
 
     @property
+    def sized(self) -> bool:
+        """Whether what an image takes depends on how large it is."""
+        return bool(self.most_side or self.tile)
+
+    @property
     def resized(self) -> bool:
         """Whether the processor makes an image smaller or larger, beside rounding its side."""
         return bool(self.most_side) and not self.least_side <= self.side <= self.most_side
@@ -391,7 +396,7 @@ class Architecture:
         if self.sight is None:
             told = self.images if images is None or not self.multimodal else images
             return self if told == self.images else replace(self, images=told)
-        keeps = (self.sight.most_side or self.sight.tile) and side
+        keeps = self.sight.sized and side
         seen = replace(
             self.sight,
             per_row=self.sight.per_row if images is None else images,

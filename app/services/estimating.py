@@ -233,7 +233,7 @@ def _of_images(architecture: Architecture, run: Run) -> Iterator[Finding]:
 def _counted_images(sight: Sight) -> Message:
     """How many images the figures hold, of which size, and who said so."""
     sizes = {"images": sight.per_row, "side": sight.side, "patches": sight.patches, "tokens": sight.row_tokens}
-    if not (sight.most_side or sight.tile):
+    if not sight.sized:
         return message("finding.images_counted", **sizes)
     if sight.resized:
         return message("finding.images_counted_resized", **sizes | {"given": sight.side, "side": sight.read_side})

@@ -10,10 +10,13 @@ from bs4 import BeautifulSoup
 from starlette.testclient import TestClient
 
 from app.catalog.library import Catalog
+from app.core.architectures import describe
 from app.core.plan import Dataset
 from app.services.estimating import estimate
 from app.texts import texts
+from app.web.image_fields import asked_of
 from app.web.memory_bar import gib
+from tests.core.memory.recordings import recorded
 from tests.web.conftest import FRAGMENT
 
 Get = Callable[..., Any]
@@ -184,3 +187,19 @@ def test_they_go_from_the_check_to_the_plan_and_back(client: TestClient) -> None
     link = next(a for a in parsed(response).select("#result a[href]") if "from=plan" in a["href"])
     back = parsed(client.get(link["href"]))
     assert [back.select_one(f"#f-{name}")["value"] for name in BOTH] == ["2", "640"]
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [("Qwen/Qwen2-VL-2B-Instruct", BOTH), ("google/gemma-4-12B-it", BOTH[:1]), ("llava-hf/llava-1.5-7b-hf", BOTH[:1]),
+     ("meta-llama/Llama-3.2-11B-Vision-Instruct", BOTH[:1]), ("mistralai/Voxtral-Mini-3B-2507", []),
+     ("meta-llama/Llama-3.1-8B", [])]
+)  # fmt: skip
+def test_what_has_no_eyes_is_asked_for_no_images(model: str, fields: list[str], catalog: Catalog) -> None:
+    """Nor what brings every image to its own size for their size."""
+    assert list(asked_of({"processor_type": "AutoProcessor"}, catalog.architecture(model))) == fields
+
+
+def test_the_size_of_an_image_is_asked_for_where_it_is_cut_into_tiles() -> None:
+    tiled = describe(next(case["model"] for case in recorded("images_llava_next.jsonl")))
+    assert list(asked_of({"processor_type": "AutoProcessor"}, tiled)) == BOTH
